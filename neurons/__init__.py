@@ -1,0 +1,1 @@
+"""The programs: the only place that reads arguments and the environment, and starts processes."""

@@ -1,0 +1,1 @@
+"""The game: types, rules, wire, chain and media. Importing it does nothing."""

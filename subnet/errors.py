@@ -1,0 +1,77 @@
+"""Every error of Assay on one page.
+
+    SubnetError                  ours to catch
+    ├── SettingsError            a flag, variable or file is wrong (also a ValueError): names the field and the fix
+    ├── UnknownName              no such row in a table (also a ValueError): says what was probably meant
+    ├── ChainError               the chain cannot be reached, is silent, or does not speak as expected
+    │   └── ChainTimeout         a call or the arrival of blocks outlasted its deadline
+    ├── MediaError               media cannot be used (also a ValueError)
+    │   ├── MediaUnreadable      not decodable, or outside the allowed formats and sizes
+    │   └── MediaTooLarge        more pixels, frames or bytes than allowed
+    ├── SourceEmpty              a source has nothing of the kind that was asked for
+    ├── GenerationError          a generator gave nothing usable
+    ├── CheckpointError          weights do not fit: names the file and the keys (also a ValueError)
+    ├── DataError                a data set cannot be trained or evaluated on (also a ValueError)
+    ├── StateError               state on disk is damaged, newer than us, or locked by another process
+    └── JournalBroken            the hash chain of the journal does not close
+
+What a miner does wrong is never an exception: it is a `Failure` in its answer (`subnet.types`).
+"""
+
+from __future__ import annotations
+
+
+class SubnetError(Exception):
+    """Root of everything raised on purpose."""
+
+
+class SettingsError(SubnetError, ValueError):
+    """A flag, variable or file is wrong."""
+
+
+class UnknownName(SubnetError, ValueError):
+    """No such row in a table."""
+
+
+class ChainError(SubnetError):
+    """The chain cannot be reached or does not speak as expected."""
+
+
+class ChainTimeout(ChainError):
+    """A deadline passed while waiting for the chain."""
+
+
+class MediaError(SubnetError, ValueError):
+    """Media that cannot be used."""
+
+
+class MediaUnreadable(MediaError):
+    """Not decodable, or outside the allowed formats and sizes."""
+
+
+class MediaTooLarge(MediaError):
+    """More pixels, frames or bytes than allowed."""
+
+
+class SourceEmpty(SubnetError):
+    """A source has nothing of the kind that was asked for."""
+
+
+class GenerationError(SubnetError):
+    """A generator gave nothing usable."""
+
+
+class CheckpointError(SubnetError, ValueError):
+    """Weights that do not fit the network."""
+
+
+class DataError(SubnetError, ValueError):
+    """A data set that cannot be trained or evaluated on."""
+
+
+class StateError(SubnetError):
+    """State on disk that cannot be used."""
+
+
+class JournalBroken(SubnetError):
+    """The hash chain of the journal does not close."""

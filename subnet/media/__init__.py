@@ -1,0 +1,1 @@
+"""Where challenges come from: codec, sources, pool, and the embedded set."""
