@@ -1,0 +1,128 @@
+"""What is remembered of each hotkey: rolling windows as bits, counts, and the score.
+
+Values only. A `Window` holds its outcomes as two integers, one bit each, newest in the lowest place, so that the
+confusion counts of the last n are four masked popcounts: incremental, exact, and small enough to write every round.
+A `History` is never changed; `subnet.scoring.settle` returns a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from subnet.errors import StateError
+from subnet.types import JSON, Failure, Label, Modality
+
+MCC_WINDOW = 100
+ACCURACY_WINDOW = 10
+_MASK = (1 << MCC_WINDOW) - 1
+
+
+class Confusion(NamedTuple):
+    """Counts over a window; positive means synthetic."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The last 100 outcomes of one hotkey in one modality.
+
+    `labels` has a 1 where the truth was synthetic, `wrong` a 1 where the answer was wrong or missing.
+    """
+
+    labels: int = 0
+    wrong: int = 0
+    length: int = 0
+    asked: int = 0  # ever
+
+    def push(self, label: Label, correct: bool) -> Window:
+        """This window with one more outcome, without the oldest when full."""
+        return Window(
+            (self.labels << 1 | label) & _MASK,
+            (self.wrong << 1 | (not correct)) & _MASK,
+            min(self.length + 1, MCC_WINDOW),
+            self.asked + 1,
+        )
+
+    def confusion(self) -> Confusion:
+        """Counts over all outcomes held. A failure counts as the opposite of the truth."""
+        positive, wrong = self.labels.bit_count(), self.wrong.bit_count()
+        fn = (self.labels & self.wrong).bit_count()
+        fp = wrong - fn
+        return Confusion(positive - fn, fp, fn, self.length - positive - fp)
+
+    def accuracy(self) -> float:
+        """Share of right answers among the last 10, 0 when never asked."""
+        held = min(self.length, ACCURACY_WINDOW)
+        return 1 - (self.wrong & ((1 << held) - 1)).bit_count() / held if held else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Everything remembered of one hotkey."""
+
+    image: Window = Window()
+    video: Window = Window()
+    score: float = 0.0  # exponential moving average of rewards, 0..1
+    answered: int = 0  # ever, with a valid prediction
+    failures: Mapping[Failure, int] = field(default_factory=dict)  # ever, by kind
+
+    def window(self, modality: Modality) -> Window:
+        return self.image if modality is Modality.IMAGE else self.video
+
+    @property
+    def asked(self) -> int:
+        return self.image.asked + self.video.asked
+
+
+@dataclass(frozen=True)
+class History:
+    """Standings by hotkey. A hotkey that is not here has never been asked."""
+
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+
+    def __getitem__(self, hotkey: str) -> Standing:
+        return self.standings.get(hotkey, NEW)
+
+
+NEW = Standing()
+
+
+def to_json(history: History) -> dict[str, JSON]:
+    """A JSON value from which `from_json` makes an equal history. Windows are strings of hexadecimal digits."""
+
+    def window(w: Window) -> list[JSON]:
+        return [f"{w.labels:x}", f"{w.wrong:x}", w.length, w.asked]
+
+    return {
+        hotkey: [window(s.image), window(s.video), s.score, s.answered, {k.value: n for k, n in s.failures.items()}]
+        for hotkey, s in history.standings.items()
+    }
+
+
+def from_json(value: Mapping[str, JSON]) -> History:
+    """Raises StateError when the value is not what `to_json` writes."""
+    try:
+        return History({hotkey: _standing(fields) for hotkey, fields in value.items()})
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise StateError(f"the stored history does not read: {error}; restore a backup or start with an empty state") from error
+
+
+def _standing(fields: JSON) -> Standing:
+    image, video, score, answered, failures = fields  # type: ignore[misc, str-unpack, union-attr]
+    return Standing(
+        _window(image), _window(video), float(score), int(answered), {Failure(k): int(n) for k, n in failures.items()}
+    )
+
+
+def _window(fields: list[JSON]) -> Window:
+    labels, wrong, length, asked = fields
+    window = Window(int(str(labels), 16), int(str(wrong), 16), int(str(length)), int(str(asked)))
+    if not 0 <= window.length <= min(MCC_WINDOW, window.asked) or (window.labels | window.wrong) >> window.length:
+        raise ValueError(f"a window of {window.length} outcomes has more bits than that")
+    return window

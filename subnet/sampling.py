@@ -1,0 +1,91 @@
+"""What to ask next, and whom: pure functions of a seed.
+
+Round n of a validator with seed s always plans the same modality, label, level, origin and challenge seed, whatever
+miners do; only the choice of hotkeys also depends on who is registered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from subnet.errors import SettingsError
+from subnet.types import Label, Modality, Neuron
+
+Origins = Mapping[tuple[Modality, Label], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How challenges are mixed. Shares are probabilities; level weights need not sum to 1.
+
+    `origins` weighs, for each modality and label, the sources or generators that a sample may come from.
+    """
+
+    video_share: float = 0.05
+    synthetic_share: float = 0.5
+    level_weights: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25)
+    sample_size: int = 50  # miners asked per round
+    origins: Origins = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("video_share", "synthetic_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name} must be in [0, 1], not {getattr(self, name)}")
+        if self.sample_size < 1:
+            raise SettingsError(f"sample_size must be at least 1, not {self.sample_size}")
+        if min(self.level_weights) < 0 or sum(self.level_weights) <= 0:
+            raise SettingsError(f"level_weights must not be negative and not all 0, not {self.level_weights}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One round before any media is drawn."""
+
+    number: int
+    modality: Modality
+    label: Label
+    origin: str
+    level: int
+    seed: int
+    hotkeys: tuple[str, ...]
+
+
+def round_rng(seed: int, number: int) -> np.random.Generator:
+    """The stream of randomness that belongs to round `number` alone."""
+    return np.random.default_rng([seed, number])
+
+
+def derive(*parts: object) -> int:
+    """A 63-bit seed from anything printable: sha256 of the parts joined by a unit separator."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def plan(seed: int, number: int, settings: Sampling, miners: Sequence[Neuron]) -> Plan:
+    """What round `number` asks, and of whom: at most `sample_size` of `miners`, in random order."""
+    rng = round_rng(seed, number)
+    modality = Modality.VIDEO if rng.random() < settings.video_share else Modality.IMAGE
+    label = Label.SYNTHETIC if rng.random() < settings.synthetic_share else Label.REAL
+    level = int(rng.choice(4, p=_normalised(settings.level_weights)))
+    origin = _origin(settings.origins, modality, label, rng)
+    challenge_seed = int(rng.integers(2**63))
+    hotkeys = sorted(n.hotkey for n in miners)
+    chosen = rng.permutation(len(hotkeys))[: settings.sample_size]
+    return Plan(number, modality, label, origin, level, challenge_seed, tuple(hotkeys[i] for i in chosen))
+
+
+def _origin(origins: Origins, modality: Modality, label: Label, rng: np.random.Generator) -> str:
+    weights = origins.get((modality, label))
+    if not weights:
+        raise SettingsError(f"no origin is set for {label.name.lower()} {modality}: name one in the plan")
+    names = sorted(weights)
+    return names[int(rng.choice(len(names), p=_normalised([weights[n] for n in names])))]
+
+
+def _normalised(weights: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    values = np.asarray(weights, dtype=np.float64)
+    return values / values.sum()

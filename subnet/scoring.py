@@ -1,0 +1,110 @@
+"""Who has earned what: the incentive formula, and nothing else. Pure.
+
+    reward = (MCC / 2 + accuracy / 2) x penalty        per modality, over rolling windows
+    score  = (1 - alpha) score + alpha reward          for hotkeys asked this round
+
+MCC is Matthews' correlation (Matthews 1975, eq. 1; Chicco & Jurman 2020) over the last 100 outcomes, accuracy counts
+the last 10. A missing or unusable answer is a wrong answer in the window and makes this round's penalty 0, so that
+silence on hard items never pays. Nobody's score depends on anybody else's answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from subnet.history import History, Standing, Window
+from subnet.types import Failure, Modality, ModalityScore, Neuron, Outcome, Prediction, Score
+
+ALPHA = 0.05
+SHARES: Mapping[Modality, float] = {Modality.IMAGE: 0.95, Modality.VIDEO: 0.05}
+
+# Kinds of failure that our own network, clock or firewall may have caused. When nobody got any further than these,
+# the round says nothing about miners.
+UNHEARD = frozenset({Failure.TIMEOUT, Failure.UNREACHABLE, Failure.REFUSED})
+
+
+def mcc(window: Window) -> float:
+    """Matthews' correlation over the window, in [0, 1]: below 0 counts as 0, and so does a window of one class."""
+    tp, fp, fn, tn = window.confusion()
+    product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    return max(0.0, (tp * tn - fp * fn) / math.sqrt(product)) if product else 0.0
+
+
+def modality_reward(window: Window) -> float:
+    """MCC / 2 + accuracy / 2 of one modality, in [0, 1]."""
+    return mcc(window) / 2 + window.accuracy() / 2
+
+
+def reward(standing: Standing) -> float:
+    """Both modalities' rewards by their shares, taken over the modalities this hotkey was ever asked; no penalty yet."""
+    earned = total = 0.0
+    for modality, share in SHARES.items():
+        window = standing.window(modality)
+        if window.asked:
+            earned += share * modality_reward(window)
+            total += share
+    return earned / total if total else 0.0
+
+
+def advance(standing: Standing, outcome: Outcome) -> Standing:
+    """This hotkey's standing after one outcome."""
+    answered = isinstance(outcome.answer, Prediction)
+    image, video = standing.image, standing.video
+    if outcome.modality is Modality.IMAGE:
+        image = image.push(outcome.label, outcome.correct)
+    else:
+        video = video.push(outcome.label, outcome.correct)
+    failures = standing.failures
+    if isinstance(outcome.answer, Failure):
+        failures = {**failures, outcome.answer: failures.get(outcome.answer, 0) + 1}
+    after = Standing(image, video, standing.score, standing.answered + answered, failures)
+    penalty = 1.0 if answered else 0.0
+    score = (1 - ALPHA) * standing.score + ALPHA * reward(after) * penalty
+    return Standing(image, video, score, after.answered, failures)
+
+
+def is_void(outcomes: Sequence[Outcome]) -> bool:
+    """True when the round says nothing about miners: several were asked and not one was heard."""
+    return len(outcomes) > 1 and all(isinstance(o.answer, Failure) and o.answer in UNHEARD for o in outcomes)
+
+
+def settle(history: History, outcomes: Sequence[Outcome]) -> History:
+    """The history after one round. A void round changes nothing; a hotkey that was not asked keeps its standing."""
+    if is_void(outcomes):
+        return history
+    asked = {outcome.hotkey: advance(history[outcome.hotkey], outcome) for outcome in outcomes}
+    return History({**history.standings, **asked})
+
+
+def retain(history: History, hotkeys: frozenset[str]) -> History:
+    """Forget hotkeys that left the subnet: one that registers again starts from zero."""
+    return History({hotkey: s for hotkey, s in history.standings.items() if hotkey in hotkeys})
+
+
+def score(history: History, hotkey: str) -> Score:
+    """The score of one hotkey with its parts, for people and reports."""
+    standing = history[hotkey]
+    parts = {}
+    for modality in Modality:
+        window = standing.window(modality)
+        parts[modality] = ModalityScore(
+            window.accuracy(), mcc(window), modality_reward(window), window.asked, window.length
+        )
+    return Score(hotkey, standing.score, parts, standing.asked, standing.answered, standing.failures)
+
+
+def weights(history: History, neurons: Sequence[Neuron], stake_limit: float) -> dict[int, float]:
+    """Weights by uid that sum to 1, or nothing when nobody has earned anything. Validators get none."""
+    earned = {n.uid: history[n.hotkey].score for n in neurons if not is_validator(n, stake_limit)}
+    earned = {uid: value for uid, value in earned.items() if value > 0}
+    total = math.fsum(earned.values())
+    return {uid: value / total for uid, value in earned.items()}
+
+
+def is_validator(neuron: Neuron, stake_limit: float) -> bool:
+    """A permit and enough stake to set weights: such a neuron is not asked and not paid as a miner.
+
+    Permits alone go to every staked neuron of a small subnet, miners among them, hence the limit (TAO-equivalent).
+    """
+    return neuron.permit and neuron.stake >= stake_limit
