@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pydantic import TypeAdapter
+
 from subnet.errors import StateError
-from subnet.types import JSON, Failure, Label, Modality
+from subnet.types import Failure, Label, Modality
 
 MCC_WINDOW = 100
 ACCURACY_WINDOW = 10
@@ -59,7 +61,7 @@ class Window:
     def accuracy(self) -> float:
         """Share of right answers among the last 10, 0 when never asked."""
         held = min(self.length, ACCURACY_WINDOW)
-        return 1 - (self.wrong & ((1 << held) - 1)).bit_count() / held if held else 0.0
+        return (held - (self.wrong & ((1 << held) - 1)).bit_count()) / held if held else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,36 +95,40 @@ class History:
 NEW = Standing()
 
 
-def to_json(history: History) -> dict[str, JSON]:
-    """A JSON value from which `from_json` makes an equal history. Windows are strings of hexadecimal digits."""
-
-    def window(w: Window) -> list[JSON]:
-        return [f"{w.labels:x}", f"{w.wrong:x}", w.length, w.asked]
-
-    return {
-        hotkey: [window(s.image), window(s.video), s.score, s.answered, {k.value: n for k, n in s.failures.items()}]
-        for hotkey, s in history.standings.items()
-    }
+_StoredWindow = tuple[str, str, int, int]
+_Stored = TypeAdapter(dict[str, tuple[_StoredWindow, _StoredWindow, float, int, dict[Failure, int]]])
 
 
-def from_json(value: Mapping[str, JSON]) -> History:
-    """Raises StateError when the value is not what `to_json` writes."""
-    try:
-        return History({hotkey: _standing(fields) for hotkey, fields in value.items()})
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
-        raise StateError(f"the stored history does not read: {error}; restore a backup or start with an empty state") from error
+def to_json(history: History) -> bytes:
+    """JSON from which `from_json` makes an equal history. Windows are hexadecimal digits, so 256 hotkeys are 40 kB."""
 
+    def window(w: Window) -> _StoredWindow:
+        return f"{w.labels:x}", f"{w.wrong:x}", w.length, w.asked
 
-def _standing(fields: JSON) -> Standing:
-    image, video, score, answered, failures = fields  # type: ignore[misc, str-unpack, union-attr]
-    return Standing(
-        _window(image), _window(video), float(score), int(answered), {Failure(k): int(n) for k, n in failures.items()}
+    return _Stored.dump_json(
+        {
+            hotkey: (window(s.image), window(s.video), s.score, s.answered, dict(s.failures))
+            for hotkey, s in history.standings.items()
+        }
     )
 
 
-def _window(fields: list[JSON]) -> Window:
-    labels, wrong, length, asked = fields
-    window = Window(int(str(labels), 16), int(str(wrong), 16), int(str(length)), int(str(asked)))
-    if not 0 <= window.length <= min(MCC_WINDOW, window.asked) or (window.labels | window.wrong) >> window.length:
-        raise ValueError(f"a window of {window.length} outcomes has more bits than that")
+def from_json(data: bytes) -> History:
+    """Raises StateError when the data is not what `to_json` writes."""
+    try:
+        return History(
+            {
+                hotkey: Standing(_window(image), _window(video), score, answered, failures)
+                for hotkey, (image, video, score, answered, failures) in _Stored.validate_json(data).items()
+            }
+        )
+    except ValueError as error:
+        raise StateError(f"the stored history does not read: {error}; restore a backup or start anew") from error
+
+
+def _window(stored: _StoredWindow) -> Window:
+    labels, wrong, length, asked = stored
+    window = Window(int(labels, 16), int(wrong, 16), length, asked)
+    if not 0 <= length <= min(MCC_WINDOW, asked) or (window.labels | window.wrong) >> length:
+        raise ValueError(f"a window of {length} outcomes holds more bits than that")
     return window

@@ -86,6 +86,6 @@ def _origin(origins: Origins, modality: Modality, label: Label, rng: np.random.G
     return names[int(rng.choice(len(names), p=_normalised([weights[n] for n in names])))]
 
 
-def _normalised(weights: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    values = np.asarray(weights, dtype=np.float64)
-    return values / values.sum()
+def _normalised(weights: Sequence[float]) -> list[float]:
+    total = sum(weights)
+    return [weight / total for weight in weights]

@@ -37,7 +37,7 @@ def modality_reward(window: Window) -> float:
 
 
 def reward(standing: Standing) -> float:
-    """Both modalities' rewards by their shares, taken over the modalities this hotkey was ever asked; no penalty yet."""
+    """Both modalities' rewards by their shares, over the modalities this hotkey was ever asked; no penalty yet."""
     earned = total = 0.0
     for modality, share in SHARES.items():
         window = standing.window(modality)

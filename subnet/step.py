@@ -1,0 +1,72 @@
+"""One validator step: plan, draw, vary, ask, judge, settle. The whole game on one screen."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+
+from subnet.errors import MediaError, SourceEmpty
+from subnet.history import History
+from subnet.protocols import Transport
+from subnet.sampling import Plan
+from subnet.scoring import is_void, settle
+from subnet.types import Challenge, Failure, Neuron, Outcome, Reply, Sample, Snapshot
+from subnet.variant import variant
+
+
+@dataclass(frozen=True)
+class Round:
+    """Everything one step did: the fact that is journalled, and the history that came of it."""
+
+    plan: Plan
+    block: int
+    history: History
+    sample: Sample | None = None  # None when none could be drawn
+    outcomes: tuple[Outcome, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    queries: tuple[str, ...] = ()  # sha256 of what each hotkey was sent, in the order of the outcomes
+    void: str = ""  # why the round does not count, "" when it does
+
+
+async def step(
+    plan: Plan,
+    snapshot: Snapshot,
+    history: History,
+    draw: Callable[[Plan], Sample],
+    transport: Transport,
+    deadline: float,
+    executor: Executor,
+) -> Round:
+    """Play one round. Never raises for what a miner or a source does: our own fault makes the round void.
+
+    `draw` and the encoding of variants run in `executor`, off the event loop; `deadline` is in seconds.
+    """
+    loop = asyncio.get_running_loop()
+    neurons = [neuron for hotkey in plan.hotkeys if (neuron := snapshot.neuron(hotkey))]
+    if not neurons:
+        return Round(plan, snapshot.block, history, void="nobody to ask")
+    try:
+        sample = await loop.run_in_executor(executor, draw, plan)
+        challenge = Challenge(f"{plan.number:08d}-{plan.seed:016x}", sample, plan.seed, plan.level)
+        vary = partial(variant, challenge)
+        queries = await asyncio.gather(*(loop.run_in_executor(executor, vary, n.hotkey) for n in neurons))
+    except (SourceEmpty, MediaError, OSError) as fault:
+        return Round(plan, snapshot.block, history, void=f"{type(fault).__name__}: {fault}")
+    replies = await transport.ask(list(zip(neurons, queries, strict=True)), deadline)
+    outcomes = judge(challenge, neurons, replies, snapshot.block)
+    void = "nobody was heard" if is_void(outcomes) else ""
+    hashes = tuple(hashlib.sha256(query.body).hexdigest() for query in queries)
+    return Round(plan, snapshot.block, settle(history, outcomes), sample, outcomes, tuple(replies), hashes, void)
+
+
+def judge(challenge: Challenge, neurons: Sequence[Neuron], replies: Sequence[Reply], block: int) -> tuple[Outcome, ...]:
+    """One outcome per neuron, in order."""
+    sample = challenge.sample
+    return tuple(
+        Outcome(neuron.hotkey, challenge.id, sample.modality, sample.label, reply.answer, reply.latency, block)
+        for neuron, reply in zip(neurons, replies, strict=True)
+    )
