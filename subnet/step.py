@@ -14,7 +14,7 @@ from subnet.history import History
 from subnet.protocols import Transport
 from subnet.sampling import Plan
 from subnet.scoring import is_void, settle
-from subnet.types import Challenge, Failure, Neuron, Outcome, Reply, Sample, Snapshot
+from subnet.types import Challenge, Neuron, Outcome, Reply, Sample, Snapshot
 from subnet.variant import variant
 
 
