@@ -1,0 +1,54 @@
+"""Files as a whole: written so that no reader ever sees a part, and counted."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+TEMPORARY = ".tmp-"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write, flush to disk, rename: `path` holds all of `data` or what it held before. A failure leaves no rest."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def walk(root: Path) -> Iterator[os.DirEntry[str]]:
+    """Every file below `root`, links not followed; a folder that vanishes meanwhile is passed over."""
+    try:
+        with os.scandir(root) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from walk(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    yield entry
+    except FileNotFoundError:
+        return
+
+
+def size_of(root: Path) -> int:
+    """Bytes of all files below `root`; what vanishes meanwhile is not counted."""
+    total = 0
+    for entry in walk(root):
+        try:
+            total += entry.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total

@@ -1,0 +1,222 @@
+"""What keeps the pool filled: a plan, the choice of what is lowest, and a loop that one bad model cannot stop.
+
+Item n of a cell is a function of (seed, stream, cell, n) alone. So a producer that was killed makes the same items
+again, and two runs of one plan fill two pools with the same items in whatever order.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from subnet.errors import SettingsError, SubnetError
+from subnet.media import codec
+from subnet.media.item import Cell, check_stream
+from subnet.media.pool import Fate, Pool
+from subnet.sampling import derive
+from subnet.types import Label, Media, Modality, Sample
+
+Make = Callable[[np.random.Generator], Sample]
+TRIES = 3  # of one item before it is passed over
+_FAULTS = (SubnetError, OSError, RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, MemoryError)
+
+
+@dataclass(frozen=True)
+class Target:
+    """How many items of a cell to keep ready."""
+
+    cell: Cell
+    count: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one producer makes. `stream` is its name in the pool: no two producers of one pool may share it."""
+
+    targets: tuple[Target, ...]
+    seed: int = 0
+    stream: str = "main"
+
+    def __post_init__(self) -> None:
+        cells = [target.cell for target in self.targets]
+        if not cells or len(set(cells)) != len(cells) or any(target.count < 0 for target in self.targets):
+            raise ValueError("a plan has at least one target, each cell once, and no negative counts")
+        check_stream(self.stream)
+
+
+def weighted(weights: Mapping[Cell, float], total: int, *, seed: int = 0, stream: str = "main") -> Plan:
+    """`total` items shared out by weight; every cell with a weight above 0 gets at least one."""
+    whole = sum(weights.values())
+    if total < 1 or whole <= 0 or min(weights.values()) < 0:
+        raise SettingsError("a plan needs total >= 1 and weights of at least 0 that are not all 0")
+    shares = {cell: weight / whole for cell, weight in weights.items() if weight > 0}
+    return Plan(tuple(Target(cell, max(1, round(total * share))) for cell, share in shares.items()), seed, stream)
+
+
+def read_plan(path: Path) -> Plan:
+    """A plan from TOML: `total`, `seed`, `stream`, and `[weights]` by "modality/label/origin".
+
+    Raises SettingsError, naming the file and the key.
+    """
+    try:
+        table = tomllib.loads(path.read_text())
+        weights = {parse_cell(name): float(weight) for name, weight in table["weights"].items()}
+        return weighted(
+            weights, int(table["total"]), seed=int(table.get("seed", 0)), stream=str(table.get("stream", "main"))
+        )
+    except OSError as error:
+        raise SettingsError(f"the plan {path} cannot be read: {error.strerror}") from error
+    except KeyError as error:
+        raise SettingsError(f"the plan {path} lacks the key {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SettingsError(f"the plan {path} is wrong: {error}") from error
+
+
+def parse_cell(name: str) -> Cell:
+    """ "image/real/embedded" as a cell; the origin may hold slashes. Raises ValueError."""
+    modality, _, rest = name.partition("/")
+    label, _, origin = rest.partition("/")
+    if label.upper() not in Label.__members__ or not origin:
+        raise ValueError(f"{name!r} should read like image/real/embedded or video/synthetic/video-jitter")
+    return Cell(Modality(modality), Label[label.upper()], origin)
+
+
+def next_cell(plan: Plan, levels: Mapping[Cell, int], resting: Collection[Cell] = ()) -> Cell | None:
+    """The cell that is lowest relative to its target, the first of the plan among equals; None when all are full."""
+    open_targets = [t for t in plan.targets if levels.get(t.cell, 0) < t.count and t.cell not in resting]
+    return min(open_targets, key=lambda t: levels.get(t.cell, 0) / t.count).cell if open_targets else None
+
+
+def item_rng(plan: Plan, cell: Cell, sequence: int) -> np.random.Generator:
+    """The randomness of one item: nothing but the plan's seed and stream, the cell and the number goes in."""
+    return np.random.default_rng(derive(plan.seed, plan.stream, cell, sequence))
+
+
+def flaw(media: Media) -> str | None:
+    """Why media is of no use: black, or of one colour all over (what NaN latents become); None when it is fine.
+
+    Mean below 3 or standard deviation below 2 of 255, over the whole item.
+    """
+    mean, spread = float(media.frames.mean()), float(media.frames.std())
+    if mean < 3:
+        return f"black (mean {mean:.1f} of 255)"
+    return f"one colour all over (deviation {spread:.1f} of 255)" if spread < 2 else None
+
+
+class Event(StrEnum):
+    """What a step of the producer came to."""
+
+    STORED = "stored"
+    REJECTED = "rejected"  # made, but of no use: the number is passed over
+    FAILED = "failed"  # the maker raised: tried again later, passed over after TRIES
+    FULL = "full"  # all targets met, or every open cell rests
+    NO_ROOM = "no_room"  # byte budget or free-space floor
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what happened to which item, in how many seconds, and why."""
+
+    event: Event
+    cell: Cell | None = None
+    sequence: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+
+
+class Producer:
+    """Fills `pool` by `plan` from `makers`. `counts` holds how often each event happened by cell."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        makers: Mapping[Cell, Make],
+        pool: Pool,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        longest_rest: float = 300.0,
+    ) -> None:
+        """Raises SettingsError when a cell of the plan has no maker."""
+        missing = [str(target.cell) for target in plan.targets if target.cell not in makers]
+        if missing:
+            raise SettingsError(f"the plan asks for {', '.join(missing)}, and nothing here makes that")
+        self.plan, self.pool = plan, pool
+        self.counts: Counter[tuple[Cell, Event]] = Counter()
+        self._makers, self._clock, self._longest_rest = makers, clock, longest_rest
+        self._next = {t.cell: pool.next_sequence(t.cell, plan.stream) for t in plan.targets}
+        self._failures: Counter[Cell] = Counter()  # in a row
+        self._tries: Counter[Cell] = Counter()  # of the item at hand
+        self._rests_until: dict[Cell, float] = {}
+
+    def step(self) -> Step:
+        """Make one item where the pool is lowest. Never raises for what a maker does."""
+        begun = self._clock()
+        resting = [cell for cell, until in self._rests_until.items() if until > begun]
+        cell = next_cell(self.plan, self.pool.levels(), resting)
+        if cell is None:
+            return Step(Event.FULL)
+        sequence = self._next[cell]
+        event, reason = self._make(cell, sequence)
+        self.counts[cell, event] += 1
+        try:
+            self._settle(cell, event)
+        except OSError as error:  # the mark of how far we are: it is written again with the next item
+            event, reason = Event.NO_ROOM, f"{type(error).__name__}: {error}"
+        return Step(event, cell, sequence, self._clock() - begun, reason)
+
+    def _make(self, cell: Cell, sequence: int) -> tuple[Event, str]:
+        try:
+            sample = self._makers[cell](item_rng(self.plan, cell, sequence))
+            if sample.media.frames.shape[1:3] != codec.TARGET_SIZE:
+                sample = Sample(codec.normalise(sample.media, None), sample.label, sample.provenance)
+            reason = flaw(sample.media)
+            if reason is not None:
+                return Event.REJECTED, reason
+            stored = self.pool.put(sample, stream=self.plan.stream, sequence=sequence, origin=cell.origin)
+        except _FAULTS as error:
+            return Event.FAILED, f"{type(error).__name__}: {error}"
+        full = stored.fate in (Fate.OVER_BUDGET, Fate.NO_SPACE)
+        return (Event.NO_ROOM, stored.reason) if full else (Event.STORED, "")
+
+    def _settle(self, cell: Cell, event: Event) -> None:
+        """Go on to the next number, or let the cell rest: 1, 2, 4... seconds after failures in a row."""
+        if event is Event.NO_ROOM:
+            return
+        self._failures[cell] = 0 if event is Event.STORED else self._failures[cell] + 1
+        self._tries[cell] += 1
+        if event is not Event.FAILED or self._tries[cell] >= TRIES:
+            self._tries[cell] = 0
+            self._next[cell] += 1
+            self.pool.advance(cell, self.plan.stream, self._next[cell])
+        if self._failures[cell]:
+            rest = min(self._longest_rest, 2.0 ** min(self._failures[cell] - 1, 20))
+            self._rests_until[cell] = self._clock() + rest
+
+    def run(self, stop: threading.Event, on_step: Callable[[Step], None] = lambda _: None, idle: float = 0.5) -> None:
+        """Step until `stop` is set; with nothing to do wait `idle` seconds, twenty times that when there is no room."""
+        while not stop.is_set():
+            step = self.step()
+            on_step(step)
+            if step.event is Event.FULL:
+                stop.wait(idle)
+            elif step.event is Event.NO_ROOM:
+                stop.wait(idle * 20)
+
+
+def equal_shares(cells: Sequence[Cell], total: int, *, seed: int = 0, stream: str = "main") -> Plan:
+    """`total` items, half real and half synthetic, 95 % images where both are there, origins alike within a kind."""
+    weights: dict[Cell, float] = {}
+    modalities = {cell.modality for cell in cells}
+    for cell in cells:
+        share = {Modality.IMAGE: 0.95, Modality.VIDEO: 0.05}[cell.modality] if len(modalities) > 1 else 1.0
+        alike = sum((other.modality, other.label) == (cell.modality, cell.label) for other in cells)
+        weights[cell] = share / 2 / alike
+    return weighted(weights, total, seed=seed, stream=stream)

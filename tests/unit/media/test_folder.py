@@ -1,0 +1,108 @@
+"""Sources on this disk: whole samples of the right size, spoilt files passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from subnet.errors import MediaUnreadable, SettingsError, SourceEmpty
+from subnet.media import codec, embedded
+from subnet.media.folder import EmbeddedSource, FolderSource, cut
+from subnet.types import Label, Media, Modality, Split
+
+
+def photo(seed: int, height: int = 300, width: int = 400) -> Media:
+    return Media(np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), dtype=np.uint8))
+
+
+def clip(seed: int, frames: int) -> Media:
+    return Media(np.random.default_rng(seed).integers(0, 256, (frames, 64, 80, 3), dtype=np.uint8), 24.0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two photos at different depths, a clip, a spoilt photo, a clip that is too short, and things to leave alone."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "a.jpg").write_bytes(codec.encode_image(photo(0), 90))
+    (tmp_path / "deep" / "b.PNG").write_bytes(codec.encode_png(photo(1)))
+    (tmp_path / "spoilt.jpg").write_bytes(codec.encode_image(photo(2), 90)[:500])
+    (tmp_path / ".hidden" / "c.jpg").write_bytes(codec.encode_image(photo(3), 90))
+    (tmp_path / "notes.txt").write_text("not media")
+    (tmp_path / "clip.mp4").write_bytes(codec.encode_video(clip(0, 20), 20))
+    (tmp_path / "short.mp4").write_bytes(codec.encode_video(clip(1, 5), 20))
+    return tmp_path
+
+
+def test_every_usable_file_is_drawn_and_spoilt_ones_are_told_once(folder: Path) -> None:
+    """Draws give 256x256 samples from all good files; each bad one is counted and told once, then left alone."""
+    told: list[str] = []
+    source = FolderSource(folder, Label.REAL, licence="CC0-1.0", on_bad=lambda path, reason: told.append(path.name))
+    rng = np.random.default_rng(0)
+    samples = [source.draw(Modality.IMAGE, Label.REAL, rng) for _ in range(20)]
+    samples += [source.draw(Modality.VIDEO, Label.REAL, rng) for _ in range(5)]
+    assert {s.provenance.item for s in samples} == {"a.jpg", str(Path("deep/b.PNG")), "clip.mp4"}
+    assert {s.media.frames.shape for s in samples} == {(1, 256, 256, 3), (16, 256, 256, 3)}
+    assert {s.provenance.licence for s in samples} == {"CC0-1.0"}
+    assert sorted(told) == ["short.mp4", "spoilt.jpg"] == sorted(path.name for path in source.bad)
+
+
+def test_the_same_rng_gives_the_same_sample(folder: Path) -> None:
+    """A draw is a function of the folder and the rng."""
+    frames = [
+        FolderSource(folder, Label.REAL).draw(Modality.IMAGE, Label.REAL, np.random.default_rng(5)).media.frames
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(*frames)
+
+
+def test_nothing_usable_names_the_folder(folder: Path) -> None:
+    """Another label, or only spoilt files: SourceEmpty with the folder and how many were spoilt."""
+    source = FolderSource(folder, Label.REAL)
+    with pytest.raises(SourceEmpty, match="synthetic"):
+        source.draw(Modality.IMAGE, Label.SYNTHETIC, np.random.default_rng(0))
+    for name in ("a.jpg", "deep/b.PNG"):
+        (folder / name).write_bytes(b"")
+    with pytest.raises(SourceEmpty, match="3 could not be used"):
+        source.draw(Modality.IMAGE, Label.REAL, np.random.default_rng(0))
+
+
+def test_a_file_that_vanishes_is_passed_over(folder: Path) -> None:
+    """Deleting a listed file does not end the draws."""
+    source = FolderSource(folder, Label.REAL)
+    rng = np.random.default_rng(0)
+    source.draw(Modality.IMAGE, Label.REAL, rng)
+    (folder / "a.jpg").unlink()
+    drawn = {source.draw(Modality.IMAGE, Label.REAL, rng).provenance.item for _ in range(10)}
+    assert drawn == {str(Path("deep/b.PNG"))}
+
+
+def test_a_missing_folder_is_the_users_mistake(tmp_path: Path) -> None:
+    """It is named at once, before any draw."""
+    with pytest.raises(SettingsError, match="nowhere"):
+        FolderSource(tmp_path / "nowhere", Label.REAL)
+
+
+def test_cut_takes_successive_frames() -> None:
+    """The frames of a cut are neighbours in the clip; a clip that is too short is unreadable."""
+    frames = np.repeat(np.arange(30, dtype=np.uint8), 300 * 300 * 3).reshape(30, 300, 300, 3)
+    taken = cut(Media(frames, 25.0), np.random.default_rng(1)).frames[:, 0, 0, 0].astype(int)
+    assert list(np.diff(taken)) == [1] * 15
+    with pytest.raises(MediaUnreadable, match="16 are needed"):
+        cut(Media(frames[:9], 25.0), np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("split", list(Split))
+def test_the_embedded_split_gives_only_its_own(split: Split) -> None:
+    """Draws are real, 256x256, of this split, with the licence of the photo; synthetic ones are not there."""
+    source = EmbeddedSource(split)
+    own = {item.id: item for item in embedded.items(Modality.IMAGE, split)}
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        drawn = source.draw(Modality.IMAGE, Label.REAL, rng)
+        assert drawn.media.frames.shape == (1, 256, 256, 3)
+        assert drawn.provenance.licence == own[drawn.provenance.item].licence
+    with pytest.raises(SourceEmpty, match="synthetic"):
+        source.draw(Modality.IMAGE, Label.SYNTHETIC, rng)

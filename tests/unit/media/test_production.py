@@ -1,0 +1,227 @@
+"""The producer: fills what is lowest, repeats itself exactly, and is not stopped by one bad maker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subnet.errors import GenerationError, SettingsError
+from subnet.media.item import Cell
+from subnet.media.pool import Pool
+from subnet.media.production import (
+    Event,
+    Plan,
+    Producer,
+    Step,
+    Target,
+    equal_shares,
+    flaw,
+    item_rng,
+    next_cell,
+    parse_cell,
+    read_plan,
+    weighted,
+)
+from subnet.types import Label, Media, Modality, Provenance, Sample
+
+A = Cell(Modality.IMAGE, Label.REAL, "photos")
+B = Cell(Modality.IMAGE, Label.SYNTHETIC, "ae")
+C = Cell(Modality.VIDEO, Label.SYNTHETIC, "jitter")
+CELLS = [A, B, C]
+
+
+def maker(cell: Cell, size: int = 256) -> Callable[[np.random.Generator], Sample]:
+    def make(rng: np.random.Generator) -> Sample:
+        pixels = rng.integers(0, 256, (1, size, size, 3), dtype=np.uint8)
+        return Sample(Media(pixels), cell.label, Provenance(cell.origin, str(pixels.sum())))
+
+    return make
+
+
+def contents(pool: Pool) -> list[tuple[str, str]]:
+    return sorted((item.id, item.content) for cell in pool.cells() for item in pool.items(cell))
+
+
+@given(st.lists(st.integers(0, 20), min_size=3, max_size=3), st.lists(st.integers(0, 25), min_size=3, max_size=3))
+def test_the_next_cell_is_lowest_relative_to_its_target(targets: list[int], levels: list[int]) -> None:
+    """No open cell is emptier than the chosen one; None exactly when every target is met."""
+    plan = Plan(tuple(Target(cell, count) for cell, count in zip(CELLS, targets, strict=True)))
+    now = dict(zip(CELLS, levels, strict=True))
+    share = {t.cell: now[t.cell] / t.count for t in plan.targets if now[t.cell] < t.count}
+    chosen = next_cell(plan, now)
+    assert (chosen is None) == (not share)
+    if chosen is not None:
+        assert share[chosen] == min(share.values())
+        assert next_cell(plan, now, resting=[chosen]) != chosen
+
+
+@given(st.lists(st.floats(0, 10), min_size=3, max_size=3).filter(lambda w: sum(w) > 0.01), st.integers(1, 5000))
+def test_weights_share_out_the_total(weights: list[float], total: int) -> None:
+    """Counts follow the weights to within rounding, and no weighted cell is left out."""
+    given_weights = dict(zip(CELLS, weights, strict=True))
+    plan = weighted(given_weights, total)
+    assert {t.cell for t in plan.targets} == {cell for cell, weight in given_weights.items() if weight > 0}
+    for target in plan.targets:
+        assert target.count >= 1
+        assert abs(target.count - total * given_weights[target.cell] / sum(weights)) <= 1
+
+
+def test_equal_shares_are_half_real_and_mostly_images() -> None:
+    """95 : 5 images to videos, and real : synthetic alike."""
+    cells = [A, B, Cell(Modality.IMAGE, Label.SYNTHETIC, "gan"), Cell(Modality.VIDEO, Label.REAL, "clips"), C]
+    counts = {t.cell: t.count for t in equal_shares(cells, 2000).targets}
+    assert [counts[cell] for cell in cells] == [950, 475, 475, 50, 50]
+
+
+def test_the_pool_fills_to_the_plan_and_then_stops(tmp_path: Path) -> None:
+    """Each cell reaches its target; then the producer reports that it is full; a retired item is replaced."""
+    pool = Pool(tmp_path, floor=0)
+    producer = Producer(Plan((Target(A, 3), Target(B, 2))), {A: maker(A), B: maker(B)}, pool)
+    steps = [producer.step() for _ in range(6)]
+    assert [step.event for step in steps] == [Event.STORED] * 5 + [Event.FULL]
+    assert pool.levels() == {A: 3, B: 2}
+    pool.retire(pool.items(A)[0])
+    assert (producer.step().cell, producer.step().event) == (A, Event.FULL)
+    assert [item.sequence for item in pool.items(A)] == [1, 2, 3]
+
+
+def test_a_restart_makes_what_an_unbroken_run_makes(tmp_path: Path) -> None:
+    """Stopped after every step and started again, a producer makes the same items as one that ran through."""
+    plan, makers = Plan((Target(A, 4), Target(B, 3)), seed=7), {A: maker(A), B: maker(B)}
+    whole = Pool(tmp_path / "whole", floor=0)
+    through = Producer(plan, makers, whole)
+    for _ in range(7):
+        through.step()
+    broken = Pool(tmp_path / "broken", floor=0)
+    for _ in range(7):
+        Producer(plan, makers, broken).step()
+    assert contents(whole) == contents(broken)
+
+
+def test_seed_stream_cell_and_number_each_change_the_item() -> None:
+    """Items differ when any of the four differs, and only then."""
+    plan = Plan((Target(A, 1),), seed=1)
+    others = [(Plan((Target(A, 1),), seed=2), A, 0), (Plan((Target(A, 1),), 1, "x"), A, 0), (plan, B, 0), (plan, A, 1)]
+    first = item_rng(plan, A, 0).random()
+    assert first == item_rng(plan, A, 0).random()
+    assert len({first, *(item_rng(*other).random() for other in others)}) == 5
+
+
+def test_one_bad_maker_rests_and_the_others_go_on(tmp_path: Path) -> None:
+    """A maker that raises is tried again after longer and longer rests, then its number is passed over."""
+    clock = [0.0]
+
+    def broken(rng: np.random.Generator) -> Sample:
+        raise GenerationError("out of memory")
+
+    plan, makers = Plan((Target(A, 100), Target(B, 100))), {A: broken, B: maker(B)}
+    producer = Producer(plan, makers, Pool(tmp_path, floor=0), clock=lambda: clock[0])
+    tried = []
+    for second in range(40):
+        clock[0] = float(second)
+        step = producer.step()
+        if step.event is Event.FAILED:
+            tried.append((second, step.sequence))
+            assert "out of memory" in step.reason
+    assert tried == [(0, 0), (1, 0), (3, 0), (7, 1), (15, 1), (31, 1)]
+    assert producer.counts[B, Event.STORED] == 34
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_black_and_constant_media_are_counted_and_passed_over(tmp_path: Path, value: int) -> None:
+    """What NaN latents turn into never enters the pool; the next number is tried after a rest."""
+    clock = [0.0]
+    plain = Sample(Media(np.full((1, 256, 256, 3), value, np.uint8)), Label.SYNTHETIC, Provenance("ae", "x"))
+    pool = Pool(tmp_path, floor=0)
+    producer = Producer(Plan((Target(B, 2),)), {B: lambda rng: plain}, pool, clock=lambda: clock[0])
+    assert producer.step().event is Event.REJECTED
+    clock[0] = 10.0
+    assert producer.step().sequence == 1
+    assert producer.counts[B, Event.REJECTED] == 2
+    assert sum(pool.levels().values()) == 0
+
+
+def test_a_photo_is_no_flaw() -> None:
+    """Dark but textured media passes."""
+    dark = np.random.default_rng(0).integers(0, 20, (1, 256, 256, 3), dtype=np.uint8)
+    assert flaw(Media(dark)) is None
+
+
+def test_other_sizes_are_brought_to_256(tmp_path: Path) -> None:
+    """All that the pool holds has one size."""
+    pool = Pool(tmp_path, floor=0)
+    Producer(Plan((Target(A, 1),)), {A: maker(A, 300)}, pool).step()
+    drawn = pool.take(A, [])
+    assert drawn is not None
+    assert drawn.sample.media.frames.shape == (1, 256, 256, 3)
+
+
+def test_without_room_nothing_is_lost_and_the_number_stays(tmp_path: Path) -> None:
+    """A refused put is reported with its reason, and the same item is made once there is room."""
+    pool = Pool(tmp_path, floor=0, budget=1000)
+    producer = Producer(Plan((Target(A, 2),)), {A: maker(A)}, pool)
+    assert [producer.step().event for _ in range(2)] == [Event.NO_ROOM] * 2
+    pool.budget = 10**9
+    assert (producer.step().sequence, producer.step().sequence) == (0, 1)
+
+
+def test_it_runs_until_told_to_stop(tmp_path: Path) -> None:
+    """`run` ends when the event is set, also while it waits."""
+    stop, full = threading.Event(), threading.Event()
+
+    def watch(step: Step) -> None:
+        if step.event is Event.FULL:
+            full.set()
+
+    producer = Producer(Plan((Target(A, 2),)), {A: maker(A)}, Pool(tmp_path, floor=0))
+    thread = threading.Thread(target=producer.run, args=(stop, watch, 60.0))
+    thread.start()
+    assert full.wait(timeout=30)
+    stop.set()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def test_a_plan_reads_from_toml(tmp_path: Path) -> None:
+    """Total, seed, stream and weights by cell."""
+    path = tmp_path / "plan.toml"
+    path.write_text('total = 10\nseed = 3\n[weights]\n"image/real/photos" = 1\n"image/synthetic/org/model" = 4\n')
+    plan = read_plan(path)
+    assert (plan.seed, plan.stream) == (3, "main")
+    counts = {str(target.cell): target.count for target in plan.targets}
+    assert counts == {"image/real/photos": 2, "image/synthetic/org/model": 8}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("total = 1", "weights"),
+        ("[weights]", "total"),
+        ("total = [", "plan.toml"),
+        ('total = 1\n[weights]\n"image/fake/x" = 1', "image/fake/x"),
+        ('total = 1\n[weights]\n"image/real/x" = -1', "at least 0"),
+        ('total = "many"\n[weights]\n"image/real/x" = 1', "many"),
+        ("total = 5\nweights = 3", "plan.toml"),
+    ],
+)
+def test_a_wrong_plan_is_named(tmp_path: Path, text: str, said: str) -> None:
+    """The message holds the file or the key that is wrong."""
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        read_plan(path)
+
+
+def test_a_missing_plan_or_maker_is_named(tmp_path: Path) -> None:
+    """Both are told before anything is made."""
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_plan(tmp_path / "none.toml")
+    with pytest.raises(SettingsError, match="image/real/photos"):
+        Producer(Plan((Target(A, 1),)), {}, Pool(tmp_path, floor=0))
+    assert parse_cell("image/real/photos") == A
