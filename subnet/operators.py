@@ -53,7 +53,7 @@ def crop(frames: Frames, share: float, across: float, down: float, resample: Fil
 
 def mirror(frames: Frames) -> Frames:
     """Left to right."""
-    return np.ascontiguousarray(frames[:, :, ::-1])
+    return each(frames, lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
 
 
 def upend(frames: Frames) -> Frames:

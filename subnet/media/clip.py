@@ -14,46 +14,74 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from subnet.errors import MediaTooLarge, MediaUnreadable
+from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
 from subnet.types import Frames, Media, Modality
 
-# Nothing is opened beside the bytes at hand.
-_OPTIONS = {"protocol_whitelist": "", "enable_drefs": "0", "use_absolute_path": "0"}
+_CODECS = ("h264", "hevc", "mpeg4", "vp9", "av1", "libdav1d", "mjpeg")
+# Nothing is opened beside the bytes at hand, and no codec runs that is not listed.
+_OPTIONS = {
+    "protocol_whitelist": "",
+    "codec_whitelist": ",".join(_CODECS),
+    "enable_drefs": "0",
+    "use_absolute_path": "0",
+}
+_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
 _FALLBACK_FPS = 25.0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a clip may have: encoded bytes, frames (later ones are not decoded), pixels of one frame and of all."""
+    """What a clip may have. More bytes or a bigger frame is refused; frames past either other cap are not decoded."""
 
     bytes: int = 64 * 2**20
-    frames: int = 144
     frame_pixels: int = 4096 * 2304
-    pixels: int = 144 * 1280 * 720
+    frames: int = 144
+    pixels: int = 64_000_000  # of all frames together
 
 
 def decode_video(data: bytes, limits: Limits = Limits()) -> Media:
-    """MP4 or QuickTime to RGB frames, upright, in presentation order, at most `limits.frames` of them.
+    """MP4 or QuickTime to RGB frames, upright, in presentation order: the first that `limits` allow.
 
     All frames take the size of the first. `fps` is the container's average rate (25 where it says none).
     Raises MediaTooLarge and MediaUnreadable.
     """
+    rates, frames = zip(*read_frames(data, limits), strict=True)
+    return Media(np.stack(frames), rates[0])
+
+
+def read_frames(data: bytes, limits: Limits) -> Iterator[tuple[float, Frames]]:
+    """Rate and (H, W, 3) of one frame after another, at least one. Raises as `decode_video` does."""
     if len(data) > limits.bytes:
         raise MediaTooLarge(f"{len(data)} bytes are more than the {limits.bytes} that a video may have")
-    if data[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
+    if data[4:8] not in _FIRST_BOXES:
         raise MediaUnreadable("this is not an MP4 file")
+    some = False
     try:
         with av.open(io.BytesIO(data), "r", format="mov", container_options=_OPTIONS) as container:
-            if not container.streams.video:
-                raise MediaUnreadable("the file has no video stream")
-            stream = container.streams.video[0]
+            stream = _video_stream(container)
             fps = _rate(stream.average_rate or stream.guessed_rate)
-            frames = list(_frames(container, stream, limits))
-    except (av.FFmpegError, EOFError, OverflowError) as error:
-        raise MediaUnreadable(f"the video cannot be decoded: {error}") from error
-    if not frames:
+            for frame in _frames(container, stream, limits):
+                some = True
+                yield fps, frame
+    except MemoryError as error:
+        raise MediaTooLarge("the video needs more memory than it may have") from error
+    except (av.FFmpegError, EOFError, OverflowError, ValueError) as error:
+        if isinstance(error, MediaError):
+            raise
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise MediaUnreadable(f"the video cannot be decoded: {reason}") from error
+    if not some:
         raise MediaUnreadable("the video has no frames")
-    return Media(np.stack(frames), fps)
+
+
+def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    if not container.streams.video:
+        raise MediaUnreadable("the file has no video stream")
+    stream = container.streams.video[0]
+    codec = stream.codec_context.name if stream.codec_context else "unknown"
+    if codec not in _CODECS:
+        raise MediaUnreadable(f"the codec {codec} is not taken: use H.264, H.265, VP9 or AV1")
+    return stream
 
 
 def _rate(rate: Fraction | None) -> float:
@@ -65,15 +93,13 @@ def _frames(container: av.container.InputContainer, stream: av.VideoStream, limi
     stream.thread_count = 1
     _check_pixels(stream.width, stream.height, limits)
     size: tuple[int, int] | None = None
-    for count, frame in enumerate(container.decode(stream)):
-        if count == limits.frames:
-            return
+    for count, frame in enumerate(container.decode(stream), start=1):
         _check_pixels(frame.width, frame.height, limits)
         width, height = size = size or (frame.width, frame.height)
-        if (count + 1) * width * height > limits.pixels:
-            raise MediaTooLarge(f"{count + 1} frames of {width}x{height} are over the cap of {limits.pixels} pixels")
         rgb = frame.to_ndarray(width=width, height=height, format="rgb24")
         yield np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4))
+        if count == limits.frames or (count + 1) * width * height > limits.pixels:
+            return
 
 
 def _check_pixels(width: int, height: int, limits: Limits) -> None:

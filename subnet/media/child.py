@@ -1,0 +1,106 @@
+"""The process that `subnet.media.decoder` starts: decodes clips from its standard input until that ends.
+
+Run as `python -m subnet.media.child MEMORY BYTES FRAME_PIXELS FRAMES PIXELS`. Before it says that it is ready it gives
+up what it does not need: address space beyond MEMORY bytes, new files and sockets, writing files, core dumps. Each clip
+gets CPU_SECONDS of CPU. Messages both ways are one byte of kind, four bytes of length (big-endian) and the payload.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import resource
+import struct
+import sys
+from collections.abc import Sequence
+from typing import IO
+
+import numpy as np
+
+from subnet.errors import MediaError, MediaTooLarge
+from subnet.media.clip import Limits, decode_video, encode_video, read_frames
+from subnet.types import Media
+
+READY, CLIP, FRAME, DONE, UNREADABLE, TOO_LARGE = b"R", b"C", b"F", b"D", b"U", b"L"
+DONE_PAYLOAD = struct.Struct(">IIId")  # frames, height, width, frames per second
+CPU_SECONDS = 10
+
+_HEAD = struct.Struct(">cI")
+
+
+def send(pipe: IO[bytes], kind: bytes, payload: bytes | memoryview = b"") -> None:
+    """Write one message whole. Raises OSError when the other side is gone."""
+    pipe.write(_HEAD.pack(kind, len(payload)))
+    pipe.write(payload)
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes], limit: int) -> tuple[bytes, bytes]:
+    """Read one message. Raises EOFError when the pipe ends or the payload is said to be longer than `limit` bytes."""
+    head = pipe.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        raise EOFError("the pipe ended")
+    kind, length = _HEAD.unpack(head)
+    if length > limit:
+        raise EOFError(f"a message of {length} bytes is over the limit of {limit}")
+    payload = pipe.read(length)
+    if len(payload) < length:
+        raise EOFError("the pipe ended within a message")
+    return kind, payload
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve standard input and output until input ends."""
+    memory, *limits = map(int, arguments)
+    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    silence = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1):
+        os.dup2(silence, descriptor)
+    _warm_up()
+    _confine(memory)
+    send(sink, READY)
+    os.dup2(silence, 2)
+    serve(source, sink, Limits(*limits))
+
+
+def _warm_up() -> None:
+    """Load what PyAV and Python load late, while files may still be opened: decode one frame."""
+    for late in ("av.audio.codeccontext", "av.subtitles.codeccontext"):
+        importlib.import_module(late)
+    decode_video(encode_video(Media(np.zeros((1, 16, 16, 3), np.uint8), 1.0), 23))
+
+
+def _confine(memory: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))  # all three are taken
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":  # elsewhere address space cannot be limited; the timeout still holds
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def serve(source: IO[bytes], sink: IO[bytes], limits: Limits) -> None:
+    """Answer each clip with its frames and DONE, or with one UNREADABLE or TOO_LARGE that says why."""
+    while True:
+        try:
+            _, data = receive(source, limits.bytes)
+        except EOFError:
+            return
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        seconds = int(used.ru_utime + used.ru_stime) + 1 + CPU_SECONDS
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+        try:
+            _answer(sink, data, limits)
+        except MediaError as error:
+            send(sink, TOO_LARGE if isinstance(error, MediaTooLarge) else UNREADABLE, str(error)[:2000].encode())
+
+
+def _answer(sink: IO[bytes], data: bytes, limits: Limits) -> None:
+    count, fps, shape = 0, 0.0, (0, 0)
+    for count, (fps, frame) in enumerate(read_frames(data, limits), start=1):  # noqa: B007 - the last ones are used
+        shape = frame.shape[:2]
+        send(sink, FRAME, frame.data.cast("B"))
+    send(sink, DONE, DONE_PAYLOAD.pack(count, *shape, fps))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,227 @@
+"""Video from strangers, decoded in child processes that may be killed: `VideoDecoder` is the parent's side.
+
+A child (`subnet.media.child`) has a small address space and CPU allowance of its own, can open no file or socket once
+it runs, inherits no environment, and is killed when a clip takes too long. It decodes by `subnet.media.clip`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import struct
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import astuple
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import numpy as np
+
+from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SubnetError
+from subnet.media import child as wire
+from subnet.media.clip import Limits
+from subnet.types import Media
+
+DEFAULT_LIMITS = Limits()
+_START_SECONDS = 30.0
+_EXIT_SECONDS = 0.5  # for a dying child to leave its own exit status
+_DECODES_PER_CHILD = 500  # then a fresh one, so that leaks do not add up
+
+
+class VideoDecoder:
+    """Decodes untrusted MP4 in `children` killable processes, started on first use. Safe to share between threads.
+
+    `timeout` seconds are for one decode, not for waiting for a free child. `memory` is a child's address space in
+    bytes. A context manager; `close()` kills the children and makes decodes that still run raise.
+    """
+
+    def __init__(
+        self, limits: Limits = DEFAULT_LIMITS, *, timeout: float = 5.0, children: int = 1, memory: int = 1280 * 2**20
+    ) -> None:
+        if not (timeout > 0 and children > 0):
+            raise ValueError(f"timeout and children must be above 0, not {timeout} and {children}")
+        self._limits, self._timeout, self._memory = limits, timeout, memory
+        self._seats: queue.LifoQueue[_Child | None] = queue.LifoQueue()
+        for _ in range(children):
+            self._seats.put(None)
+        self._lock = threading.Lock()
+        self._alive: set[_Child] = set()
+        self._closed = False
+
+    def decode(self, data: bytes) -> Media:
+        """Frames as `clip.decode_video` gives them.
+
+        Raises MediaTooLarge or MediaUnreadable, also when the clip crashed its child or took too long;
+        SubnetError when closed or when no child can be started.
+        """
+        if len(data) > self._limits.bytes:
+            raise MediaTooLarge(f"{len(data)} bytes are more than the {self._limits.bytes} that a video may have")
+        child = self._seats.get()
+        try:
+            if child is None or not child.usable:
+                child = self._replaced(child)
+            return child.decode(data, self._timeout)
+        finally:
+            self._seats.put(child)
+
+    async def decode_async(self, data: bytes) -> Media:
+        """`decode` in a thread of its own, so that an event loop goes on meanwhile."""
+        return await asyncio.to_thread(self.decode, data)
+
+    def _replaced(self, old: _Child | None) -> _Child:
+        with self._lock:
+            if old is not None:
+                old.kill()
+                self._alive.discard(old)
+            if self._closed:
+                raise SubnetError("this video decoder is closed")
+            child = _Child(self._limits, self._memory)
+            self._alive.add(child)
+        child.wait_until_ready()
+        return child
+
+    def close(self) -> None:
+        """Kill and reap all children. Calling it again does nothing."""
+        with self._lock:
+            self._closed = True
+            for child in self._alive:
+                child.kill()
+            self._alive.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Child:
+    """One process and what is known of it. Used by one thread at a time, killed from any."""
+
+    def __init__(self, limits: Limits, memory: int) -> None:
+        self._limits = limits
+        self._decodes = 0
+        self._broken = False
+        numbers = [str(number) for number in (memory, *astuple(limits))]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", wire.__name__, *numbers],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_environment(),
+            start_new_session=True,  # a Ctrl-C at the terminal is for the parent to handle
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def usable(self) -> bool:
+        return not self._broken and self._decodes < _DECODES_PER_CHILD and self._process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        kind = b""
+        with _Watchdog(self._process, _START_SECONDS) as watchdog, suppress(EOFError, OSError):
+            kind, _ = wire.receive(self._output, limit=0)
+        if kind != wire.READY or watchdog.bit:
+            self.kill()
+            raise SubnetError(f"no video decoder could be started: exit status {self._process.returncode}")
+
+    def decode(self, data: bytes, timeout: float) -> Media:
+        self._decodes += 1
+        finished = False
+        watchdog = _Watchdog(self._process, timeout)
+        try:
+            with watchdog:
+                wire.send(self._input, wire.CLIP, data)
+                media = self._answer()
+            finished = True
+            return media
+        except MediaError:
+            finished = True
+            raise
+        except (EOFError, OSError, ValueError, struct.error) as error:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_EXIT_SECONDS)
+            self.kill()
+            why = f"took longer than {timeout:g} s" if watchdog.bit else f"ended the decoder ({self._status()})"
+            raise MediaUnreadable(f"decoding the video {why}") from error
+        finally:
+            self._broken = watchdog.bit or not finished
+
+    def _answer(self) -> Media:
+        pixels, cap = bytearray(), 3 * max(self._limits.pixels, self._limits.frame_pixels)
+        while True:
+            kind, payload = wire.receive(self._output, limit=max(cap, 2**16))
+            if kind == wire.FRAME and len(pixels) + len(payload) <= cap:
+                pixels += payload
+            elif kind == wire.DONE:
+                count, height, width, fps = wire.DONE_PAYLOAD.unpack(payload)
+                frames = np.frombuffer(pixels, np.uint8).reshape(count, height, width, 3)
+                return Media(frames, fps)
+            elif kind in (wire.UNREADABLE, wire.TOO_LARGE):
+                raise (MediaTooLarge if kind == wire.TOO_LARGE else MediaUnreadable)(payload.decode("utf-8", "replace"))
+            else:
+                raise EOFError(f"the decoder sent an unexpected message {kind!r}")
+
+    def kill(self) -> None:
+        self._broken = True
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._input, self._output):
+            with suppress(OSError, ValueError):
+                pipe.close()
+
+    def _status(self) -> str:
+        code = self._process.returncode
+        return f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+
+    @property
+    def _input(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    @property
+    def _output(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+
+class _Watchdog:
+    """Kills a process unless left within some seconds: every read and write on its pipes then ends. `bit` says so."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self.bit = False
+        self._process = process
+        self._timer = threading.Timer(seconds, self._bite)
+        self._timer.daemon = True
+
+    def _bite(self) -> None:
+        self.bit = True
+        self._process.kill()
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        self._timer.join()
+
+
+def _environment() -> dict[str, str]:
+    """Where this package is, and nothing that a secret could be in. One thread: each would cost address space."""
+    package = Path(wire.__file__).parents[2]
+    return {
+        "PYTHONPATH": str(package),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "LC_ALL": "C.UTF-8",
+    }
