@@ -1,0 +1,163 @@
+"""Runs an ASGI application inside a running event loop: uvicorn, with bounds on what a connection may do.
+
+uvicorn's httptools protocol bounds neither the size of a request's head nor the time it takes, so a few slow or endless
+connections could use up a miner; `BoundedProtocol` closes both. Signals are left to the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from asyncio.events import TimerHandle
+from collections.abc import Iterator
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from subnet.errors import SettingsError
+from subnet.synapse import SYNAPSES
+
+MAX_HEAD: Final = 16 * 1024  # bytes of request line and headers; about 800 are used
+MAX_MESSAGE: Final = 2 * max(s.max_body for s in SYNAPSES.values())  # bytes on the wire, chunk framing included
+HEAD_SECONDS: Final = 10.0
+MESSAGE_SECONDS: Final = 20.0  # more than an axon's own deadline for bodies, which answers 408
+DRAIN_SECONDS: Final = 10
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection whose requests have a largest head, a largest size, and a time by which they must be complete."""
+
+    _in_head = True
+    _received = 0
+    _timer: TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._arm(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._timer is None:
+            self._arm(HEAD_SECONDS)
+        self._received += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_head and self._received > MAX_HEAD:
+            self._reject(431, b"request head too large")
+        elif self._received > MAX_MESSAGE:
+            self.transport.abort()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._arm(MESSAGE_SECONDS)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_head, self._received = True, 0
+        self._disarm()
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        self._timer = self.loop.call_later(seconds, self._expire)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._in_head and self._received and not self.transport.is_closing():
+            self._reject(408, b"request head too slow")
+        else:
+            self.transport.abort()
+
+    def _reject(self, status: int, reason: bytes) -> None:
+        head = STATUS_LINE[status] + b"content-type: text/plain\r\nconnection: close\r\n"
+        self.transport.write(head + b"content-length: %d\r\n\r\n%s" % (len(reason), reason))
+        self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it listens and leaves signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Serving:
+    """A server that runs. `port` is the real one, also when 0 was asked for."""
+
+    def __init__(self, server: _Server, task: asyncio.Task[None], app: FastAPI, host: str, port: int) -> None:
+        self.host, self.port = host, port
+        self._server, self._task, self._app = server, task, app
+
+    async def stop(self) -> None:
+        """Take no more connections, let the requests in hand end (at most `DRAIN_SECONDS`), and close."""
+        desk = getattr(self._app.state, "desk", None)
+        if desk is not None:
+            desk.draining = True
+        self._server.should_exit = True
+        await self._task
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound TCP socket. Raises SettingsError that names the flag when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.setblocking(False)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        code = getattr(error, "errno", None)
+        if code == errno.EADDRINUSE:
+            raise SettingsError(
+                f"port {port} on {host} is occupied: stop the other program or choose another with --axon.port"
+            ) from error
+        if code == errno.EACCES:
+            raise SettingsError(f"no right to listen on port {port}: choose one above 1023 with --axon.port") from error
+        raise SettingsError(f"cannot listen on {host} port {port} ({error}): see --axon.ip and --axon.port") from error
+    return sock
+
+
+async def serve(app: FastAPI, host: str, port: int, *, limit_connections: int = 2048, **options: Any) -> Serving:
+    """Start `app` in this event loop and return once it listens. Port 0 picks a free one. Raises SettingsError."""
+    sock = listen(host, port)
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        limit_concurrency=limit_connections,
+        **options,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[sock]), name=f"axon:{port}")
+    await server.listening.wait()
+    return Serving(server, task, app, host, int(sock.getsockname()[1]))
