@@ -1,0 +1,143 @@
+"""Can this machine run a row of the table? Asked before anything is fetched, and answered in words."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from generators.rows import GeneratorRow
+from subnet.errors import SettingsError
+from subnet.types import JSON
+
+GIB = 2**30
+TIERS = (12, 24, 48, 80)  # GB of GPU memory that cards are sold with
+SLACK = 0.92  # a "24 GB" card has a little less to give
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a host has to offer. Sizes in GiB; `gpus` holds the total memory of each card."""
+
+    gpus: tuple[float, ...]
+    ram_gb: float
+    disk_gb: float  # free, where models are kept
+    token: bool  # a token of the Hugging Face hub is set
+    cache: Path  # where models are kept
+
+    def holds(self, row: GeneratorRow) -> bool:
+        """True when the row's repository is a folder, or its index was fetched before."""
+        if Path(row.repository).is_dir():
+            return True
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(
+            row.repository, "model_index.json", revision=row.revision or None, cache_dir=self.cache
+        )
+        return isinstance(found, str)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One line of `assay generators`."""
+
+    name: str
+    repository: str
+    revision: str
+    task: str
+    pipeline: str
+    licence: str
+    vram_gb: float
+    tier: str
+    runnable_here: bool
+    reason: str
+
+    def to_json(self) -> dict[str, JSON]:
+        return asdict(self)
+
+
+def probe(cache: Path | None = None, token: bool | None = None) -> Machine:
+    """Look at this host: graphics cards through torch, memory, free disk, the hub's folder and token."""
+    import huggingface_hub
+    import torch
+
+    folder = cache or Path(huggingface_hub.constants.HF_HUB_CACHE)
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    cards = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    return Machine(
+        gpus=tuple(torch.cuda.get_device_properties(card).total_memory / GIB for card in cards),
+        ram_gb=psutil.virtual_memory().total / GIB,
+        disk_gb=shutil.disk_usage(existing).free / GIB,
+        token=huggingface_hub.get_token() is not None if token is None else token,
+        cache=folder,
+    )
+
+
+def tier(row: GeneratorRow) -> str:
+    """The smallest kind of card that runs the row: "cpu", "12", "24", "48", "80" or "more"."""
+    if row.vram_gb == 0:
+        return "cpu"
+    return next((str(size) for size in TIERS if row.vram_gb <= size), "more")
+
+
+def obstacle(row: GeneratorRow, machine: Machine, device: str | None = None) -> str:
+    """Why `machine` cannot run `row`, with what would help; "" when it can. `device` as torch names it."""
+    return _memory_obstacle(row, machine, device) or _download_obstacle(row, machine)
+
+
+def _memory_obstacle(row: GeneratorRow, machine: Machine, device: str | None) -> str:
+    if row.vram_gb == 0:
+        return ""
+    need, largest = f"needs a GPU with {row.vram_gb:g} GB", max(machine.gpus, default=0.0)
+    if not machine.gpus:
+        return f"{need}, and this machine has none"
+    if device == "cpu":
+        return f"{need}, and the CPU was asked for"
+    if largest < row.vram_gb * SLACK:
+        return f"{need}, and the largest here has {largest:.0f} GB"
+    if row.options.get("offload") and machine.ram_gb < row.disk_gb:
+        return f"needs about {row.disk_gb:g} GB of memory to offload to, and this machine has {machine.ram_gb:.0f} GB"
+    return ""
+
+
+def _download_obstacle(row: GeneratorRow, machine: Machine) -> str:
+    if row.embedded or not row.repository or machine.holds(row):
+        return ""
+    if row.gated and not machine.token:
+        return (
+            f"{row.repository} is gated: accept its terms at https://huggingface.co/{row.repository} and set HF_TOKEN"
+        )
+    if machine.disk_gb < row.disk_gb:
+        return f"needs {row.disk_gb:g} GB of disk under {machine.cache}, and {machine.disk_gb:.0f} GB are free"
+    return ""
+
+
+def require(row: GeneratorRow, machine: Machine, device: str) -> None:
+    """Raise SettingsError naming the row and the fix when `obstacle` finds one."""
+    if reason := obstacle(row, machine, device):
+        raise SettingsError(f"generator {row.name!r}: {reason}")
+
+
+def listing(rows: Iterable[GeneratorRow], machine: Machine) -> list[Listing]:
+    """The table as `assay generators` shows it, in the table's order."""
+    result = []
+    for row in rows:
+        reason = obstacle(row, machine)
+        result.append(
+            Listing(
+                name=row.name,
+                repository=row.repository,
+                revision=row.revision,
+                task=row.task.value,
+                pipeline=row.pipeline,
+                licence=row.licence,
+                vram_gb=row.vram_gb,
+                tier=tier(row),
+                runnable_here=not reason,
+                reason=reason,
+            )
+        )
+    return result
