@@ -136,7 +136,7 @@ def augment(frames: Frames, level: int, rng: np.random.Generator, *, video: bool
         raise ValueError(f"level must be one of {LEVELS}, not {level!r}")
     for step in STEPS[level]:
         happens = rng.random() < step.chance
-        parameters = rng.spawn(1)[0]  # its own stream: no operator's draws move another's
+        parameters = np.random.default_rng(int(rng.integers(2**63)))  # its own: no operator's draws move another's
         if happens:
             frames = OPERATORS[(video and step.video) or step.image](parameters, frames)
     return frames
