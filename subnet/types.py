@@ -43,7 +43,7 @@ class Split(StrEnum):
 class Media:
     """RGB frames, uint8 (T, H, W, 3) in 0..255. An image is one frame without a rate; a video has `fps` > 0."""
 
-    frames: Frames
+    frames: Frames = field(repr=False)
     fps: float | None = None
 
     def __post_init__(self) -> None:

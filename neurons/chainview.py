@@ -1,0 +1,72 @@
+"""A program's view of the chain: the newest snapshot, kept fresh in the background, and how old it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from neurons.lifetime import pause
+from neurons.log import Log
+from subnet.errors import ChainError
+from subnet.protocols import Chain
+from subnet.types import Neuron, Snapshot
+
+
+class ChainView:
+    """Follows a chain until `stop`. `every` is in blocks; a dead chain is told once and tried again."""
+
+    def __init__(self, chain: Chain, log: Log, *, every: int = 5) -> None:
+        self.chain, self.every = chain, every
+        self.snapshot: Snapshot | None = None
+        self.block = 0
+        self._log = log
+        self._read_at = -1e9
+        self._by_hotkey: dict[str, Neuron] | None = None
+
+    def metagraph(self) -> dict[str, Neuron] | None:
+        """Neurons by hotkey, None before the first snapshot."""
+        return self._by_hotkey
+
+    @property
+    def age(self) -> float:
+        """Seconds since the snapshot was read."""
+        return time.monotonic() - self._read_at
+
+    async def refresh(self) -> Snapshot:
+        """Read a snapshot now. Raises ChainError."""
+        snapshot = await self.chain.snapshot()
+        self._read_at = time.monotonic()
+        self.snapshot, self.block = snapshot, max(self.block, snapshot.block)
+        self._by_hotkey = {neuron.hotkey: neuron for neuron in snapshot.neurons}
+        return snapshot
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Follow new blocks, and read a snapshot every few of them."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                async for block in self.chain.blocks():
+                    if failures:
+                        self._log.info("the chain is back", block=block)
+                    failures, self.block = 0, block
+                    if self.snapshot is None or block - self.snapshot.block >= self.every:
+                        await self.refresh()
+                    if stop.is_set():
+                        return
+            except ChainError as error:
+                failures += 1
+                if failures == 1:
+                    self._log.warning("the chain does not answer; trying again", error=str(error))
+            await pause(stop, min(30.0, 0.5 * 2 ** min(failures, 8)))
+
+
+async def first_snapshot(view: ChainView, stop: asyncio.Event, log: Log, patience: float) -> Snapshot:
+    """The first snapshot, tried for `patience` seconds. Raises ChainError when there is none by then."""
+    ends = time.monotonic() + patience
+    while True:
+        try:
+            return await view.refresh()
+        except ChainError as error:
+            if time.monotonic() > ends or await pause(stop, 1.0):
+                raise
+            log.warning("the chain does not answer yet", error=str(error))

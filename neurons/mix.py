@@ -1,0 +1,77 @@
+"""What challenges are made of: one plan for the producer that fills the pool and the validator that draws from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from subnet.errors import SettingsError
+from subnet.media.folder import EmbeddedSource, FolderSource
+from subnet.media.item import Cell
+from subnet.media.production import Make, Plan, equal_shares, read_plan
+from subnet.protocols import Generator, Source
+from subnet.sampling import Origins
+from subnet.types import Label, Modality, Sample, Split
+
+EMBEDDED = "embedded"
+
+
+def plan_of(path: Path | None, *, total: int = 2000, seed: int = 0, stream: str = "main") -> Plan:
+    """The plan in the file `path`, or without one the embedded set and every embedded generator in equal shares."""
+    if path is not None:
+        return read_plan(path)
+    import generators
+
+    cells = [Cell(modality, Label.REAL, EMBEDDED) for modality in Modality]
+    cells += [Cell(row.modality, Label.SYNTHETIC, row.name) for row in generators.TABLE.values() if row.embedded]
+    return equal_shares(cells, total, seed=seed, stream=stream)
+
+
+def origins_of(plan: Plan) -> Origins:
+    """How often each origin is asked for, by modality and label: in proportion to the plan's targets."""
+    origins: dict[tuple[Modality, Label], dict[str, float]] = defaultdict(dict)
+    for target in plan.targets:
+        origins[target.cell.modality, target.cell.label][target.cell.origin] = float(target.count)
+    return dict(origins)
+
+
+def makers(plan: Plan, *, split: Split, device: str, folders: Mapping[str, Path] | None = None) -> dict[Cell, Make]:
+    """What makes each cell of the plan: a generator by its name, a folder by its name, or the embedded set.
+
+    Generators are loaded when first used. Raises UnknownName for an origin that is none of these.
+    """
+    reals = EmbeddedSource(split)
+    sources: dict[str, Source] = {EMBEDDED: reals}
+    for name, path in (folders or {}).items():
+        sources[name] = FolderSource(path, Label.REAL, name)
+    return {target.cell: _maker(target.cell, sources, reals, device) for target in plan.targets}
+
+
+def _maker(cell: Cell, sources: Mapping[str, Source], reals: Source, device: str) -> Make:
+    if cell.label is Label.SYNTHETIC:
+        return _generating(cell.origin, reals, device)
+    if cell.origin not in sources:
+        raise SettingsError(
+            f"{cell}: no source is called {cell.origin!r}; there are {', '.join(sources)}; see --media.folder"
+        )
+    source = sources[cell.origin]
+    return lambda rng: source.draw(cell.modality, Label.REAL, rng)
+
+
+def _generating(name: str, reals: Source, device: str) -> Make:
+    import generators
+    from generators.prompts.offline import prompt
+    from subnet.registry import find
+
+    find(generators.TABLE, name, "generator")
+    loaded: list[Generator] = []
+
+    def make(rng: np.random.Generator) -> Sample:
+        if not loaded:
+            loaded.append(generators.load(name, device=device, reals=reals))
+        return loaded[0].generate([prompt(rng)], rng)[0]
+
+    return make

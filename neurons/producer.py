@@ -1,0 +1,111 @@
+"""The producer: keeps the pool of ready media filled, so that validators never wait for a generator.
+
+assay producer --pool.path pool --plan plan.toml
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import signal
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from neurons import settings as s
+from neurons.log import Log, configure
+from neurons.mix import makers, plan_of
+from subnet.media.pool import GIGABYTE, Pool
+from subnet.media.production import Event, Producer, Step
+from subnet.types import Split
+
+
+@Parameter(name="pool")
+@dataclass(frozen=True)
+class PoolSettings:
+    """Where ready media lies, and how much of the disk it may take."""
+
+    path: Path | None = None
+    """Folder of the pool; by default below $ASSAY_HOME."""
+    gigabytes: float = 20.0
+    """Most that the pool may hold."""
+    floor_gigabytes: float = 1.0
+    """Free space that is always left on the disk."""
+
+    def open(self, **options: object) -> Pool:
+        """The pool these settings name."""
+        budget, floor = int(self.gigabytes * GIGABYTE), int(self.floor_gigabytes * GIGABYTE)
+        return Pool(self.path or s.home() / "pool", budget=budget, floor=floor, **options)  # type: ignore[arg-type]
+
+
+def producer(
+    *,
+    plan: Path | None = None,
+    total: int = 2000,
+    seed: int = 0,
+    stream: str = "main",
+    split: Split = Split.TRAIN,
+    folder: dict[str, Path] | None = None,
+    device: str = "auto",
+    once: Annotated[bool, Parameter(negative="")] = False,
+    pool: PoolSettings = PoolSettings(),
+    logging: s.Logging = s.Logging(),
+    json: s.Json = False,
+) -> None:
+    """Fill the pool with real and synthetic media, for ever.
+
+    Parameters
+    ----------
+    plan
+        TOML file: what to make in which shares. Without one: the embedded set and the embedded generators.
+    total
+        Items to keep ready, when there is no plan.
+    seed
+        Same seed, stream and plan: same items.
+    stream
+        Name of this producer in the pool; no two producers of one pool may share it.
+    split
+        Which part of the embedded set real media and reconstructions are taken from.
+    folder
+        A folder of real media under a name that the plan uses: --folder.holiday ~/photos.
+    device
+        auto, cpu, cuda or cuda:N.
+    once
+        Stop when all targets are met.
+    """
+    log = configure(logging, "producer")
+    what = plan_of(plan, total=total, seed=seed, stream=stream)
+    worker = Producer(what, makers(what, split=split, device=s.device(device), folders=folder), pool.open())
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    worker.run(stop, Reporting(log, stop if once else None, json), idle=0.1)
+    log.info("stopped", **{event.value: count for event, count in _by_event(worker).items()})
+
+
+class Reporting:
+    """Tells what each step came to; sets `full` when there is nothing left to do."""
+
+    def __init__(self, log: Log, full: threading.Event | None, json: bool) -> None:
+        self._log, self._full, self._json = log, full, json
+
+    def __call__(self, step: Step) -> None:
+        if step.event is Event.FULL and self._full:
+            self._full.set()
+        if step.event is Event.FULL:
+            return
+        if self._json:
+            fields = {"event": step.event, "cell": str(step.cell), "sequence": step.sequence, "reason": step.reason}
+            print(jsonlib.dumps({**fields, "seconds": round(step.seconds, 4)}), flush=True)
+        if step.event is not Event.STORED:
+            self._log.warning(step.event.value, cell=str(step.cell), reason=step.reason)
+
+
+def _by_event(worker: Producer) -> Counter[Event]:
+    totals: Counter[Event] = Counter()
+    for (_, event), count in worker.counts.items():
+        totals[event] += count
+    return totals

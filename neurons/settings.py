@@ -1,0 +1,161 @@
+"""Flags and variables, by the names that miners and validators of the ecosystem know.
+
+A flag wins over its variable, a variable over the file given with --config, the file over the default. Each class is
+one family of dotted flags; its field docstrings are the help texts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from subnet.errors import SettingsError
+
+VERSION_KEY = 1  # raised whenever scores of this version cannot be compared with those of the last
+
+Port = Annotated[int, Parameter(env_var="BT_AXON_PORT")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of tables.")]
+
+
+def home() -> Path:
+    """Where Assay keeps state, pools and caches: $ASSAY_HOME, else ~/.assay."""
+    return Path(os.environ.get("ASSAY_HOME", "~/.assay")).expanduser()
+
+
+@Parameter(name="subtensor")
+@dataclass(frozen=True)
+class Subtensor:
+    """Which chain to speak to."""
+
+    network: Annotated[str, Parameter(env_var=("BT_NETWORK", "BT_SUBTENSOR_NETWORK"))] = "finney"
+    """A known network: finney, test or local."""
+    chain_endpoint: Annotated[str | None, Parameter(env_var=("BT_CHAIN_ENDPOINT", "BT_SUBTENSOR_CHAIN_ENDPOINT"))] = (
+        None
+    )
+    """ws:// or wss:// address of a node; wins over the network."""
+
+    def __post_init__(self) -> None:
+        if self.chain_endpoint and not self.chain_endpoint.startswith(("ws://", "wss://")):
+            raise SettingsError(
+                f"--subtensor.chain_endpoint must begin with ws:// or wss://, not {self.chain_endpoint!r}"
+            )
+
+    @property
+    def endpoint(self) -> str:
+        return self.chain_endpoint or self.network
+
+
+@Parameter(name="wallet")
+@dataclass(frozen=True)
+class Wallet:
+    """Whose keys to sign with."""
+
+    name: Annotated[str, Parameter(env_var=("BT_WALLET_NAME", "BT_WALLET"))] = "default"
+    """Name of the coldkey."""
+    hotkey: Annotated[str, Parameter(env_var="BT_WALLET_HOTKEY")] = "default"
+    """Name of the hotkey."""
+    path: Annotated[Path, Parameter(env_var="BT_WALLET_PATH")] = Path("~/.bittensor/wallets")
+    """Folder of the wallets."""
+
+
+@Parameter(name="axon")
+@dataclass(frozen=True)
+class Axon:
+    """Where the miner's server listens."""
+
+    port: Annotated[int, Parameter(env_var="BT_AXON_PORT")] = 8091
+    """Port to listen on; 0 takes a free one."""
+    ip: str = "0.0.0.0"
+    """Address to listen on."""
+    external_ip: Annotated[str | None, Parameter(env_var="BT_AXON_EXTERNAL_IP")] = None
+    """Address to publish on chain: the one that validators can reach."""
+    external_port: Annotated[int | None, Parameter(env_var="BT_AXON_EXTERNAL_PORT")] = None
+    """Port to publish on chain, when another than the one listened on."""
+
+    def __post_init__(self) -> None:
+        for name, port in (("port", self.port), ("external_port", self.external_port)):
+            if port is not None and not 0 <= port <= 65535:
+                raise SettingsError(f"--axon.{name} must be in 0..65535, not {port}")
+        for name, address in (("ip", self.ip), ("external_ip", self.external_ip)):
+            try:
+                ipaddress.ip_address(address or "0.0.0.0")
+            except ValueError as error:
+                raise SettingsError(f"--axon.{name} must be an IP address, not {address!r}") from error
+
+
+@Parameter(name="blacklist")
+@dataclass(frozen=True)
+class Blacklist:
+    """Who may ask this miner."""
+
+    force_validator_permit: bool = True
+    """Only validators with a permit."""
+    allow_non_registered: bool = False
+    """Hotkeys that are not in the metagraph too."""
+    min_stake: float = 0.0
+    """Least stake of a validator, in TAO."""
+    hotkeys: tuple[str, ...] = ()
+    """Hotkeys that are always refused."""
+    rate: float = 20.0
+    """Requests per second and hotkey."""
+
+
+@Parameter(name="neuron")
+@dataclass(frozen=True)
+class Neuron:
+    """How the validator plays."""
+
+    sample_size: int = 50
+    """Miners asked per round."""
+    timeout: float = 10.0
+    """Seconds that miners have to answer."""
+    interval: float = 30.0
+    """Seconds from one round to the next; 0 plays as fast as it can."""
+    epoch_length: int = 100
+    """Blocks between two settings of weights, when the chain's rate limit is not longer."""
+    vpermit_tao_limit: float = 1000.0
+    """A neuron with a permit and at least this stake (TAO) is a validator, and not asked."""
+    disable_set_weights: bool = False
+    """Score, but set no weights."""
+
+    def __post_init__(self) -> None:
+        for name in ("timeout", "sample_size", "epoch_length"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"--neuron.{name} must be above 0, not {getattr(self, name)}")
+
+
+@Parameter(name="logging")
+@dataclass(frozen=True)
+class Logging:
+    """What is written to standard error."""
+
+    level: Annotated[str, Parameter(env_var="BT_LOGGING_LEVEL")] = "info"
+    """debug, info, warning or error."""
+    debug: Annotated[bool, Parameter(negative="")] = False
+    """The same as --logging.level debug."""
+    trace: Annotated[bool, Parameter(negative="")] = False
+    """The same as --logging.level debug."""
+
+    def __post_init__(self) -> None:
+        if self.level.lower() not in {"debug", "info", "warning", "error"}:
+            raise SettingsError(f"--logging.level must be debug, info, warning or error, not {self.level!r}")
+
+
+def device(name: str) -> str:
+    """ "auto" becomes "cuda" where there is a GPU; anything that is not there is a SettingsError."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise SettingsError(f"--device {name}: this machine has no CUDA device; use --device cpu or auto")
+    try:
+        torch.device(name)
+    except RuntimeError as error:
+        raise SettingsError(f"--device {name!r} is not a device; use auto, cpu or cuda:N") from error
+    return name

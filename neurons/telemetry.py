@@ -1,0 +1,68 @@
+"""What a validator says while it runs: a log line and metrics per round, and JSON lines for a program that watches."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections import Counter as Counts
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from neurons.log import Log
+from subnet.state import State
+from subnet.step import Round
+from subnet.types import JSON, Failure
+
+
+class Telemetry:
+    """Counts and tells. With `json` every round is one line on standard output."""
+
+    def __init__(self, json: bool, port: int | None, log: Log) -> None:
+        registry = CollectorRegistry()
+        self._json, self._log = json, log
+        self.failed_rounds = Counter("assay_failed_rounds", "Rounds that raised", registry=registry)
+        self._rounds = Counter("assay_rounds", "Rounds played", ["modality", "label", "void"], registry=registry)
+        self._answers = Counter("assay_answers", "Answers by kind", ["kind"], registry=registry)
+        self._block = Gauge("assay_block", "Newest block seen", registry=registry)
+        self._score = Gauge("assay_score", "Score by hotkey", ["hotkey"], registry=registry)
+        if port is not None:
+            start_http_server(port, addr="127.0.0.1", registry=registry)
+
+    def played(self, played: Round, block: int) -> None:
+        """One round has been played and written down."""
+        plan = played.plan
+        void = "yes" if played.void else "no"
+        self._rounds.labels(plan.modality.value, plan.label.name.lower(), void).inc()
+        self._block.set(block)
+        kinds = Counts(o.answer.value if isinstance(o.answer, Failure) else "prediction" for o in played.outcomes)
+        for kind, count in kinds.items():
+            self._answers.labels(kind).inc(count)
+        for outcome in played.outcomes:
+            self._score.labels(outcome.hotkey).set(played.history[outcome.hotkey].score)
+        if played.void:
+            self._log.warning("void round", number=plan.number, why=played.void)
+        self._log.debug("round", number=plan.number, modality=plan.modality.value, label=plan.label.name, **kinds)
+        if self._json:
+            print(jsonlib.dumps(_line(played, block)), flush=True)
+
+    def finished(self, state: State) -> None:
+        """The last round has been played."""
+        self._log.info("finished", rounds=state.next_round)
+
+
+def _line(played: Round, block: int) -> dict[str, JSON]:
+    plan = played.plan
+    return {
+        "round": plan.number,
+        "block": block,
+        "modality": plan.modality.value,
+        "label": plan.label.name.lower(),
+        "origin": plan.origin,
+        "level": plan.level,
+        "void": played.void,
+        "answers": {
+            o.hotkey: o.answer.value if isinstance(o.answer, Failure) else round(o.answer.p_synthetic, 4)
+            for o in played.outcomes
+        },
+        "scores": {o.hotkey: played.history[o.hotkey].score for o in played.outcomes},
+        "latency": {o.hotkey: round(o.latency, 4) for o in played.outcomes},
+    }
