@@ -33,7 +33,7 @@ def each(frames: Frames, change: Callable[[Image.Image], Image.Image]) -> Frames
 
 
 def rotate(frames: Frames, degrees: float) -> Frames:
-    """Turn clockwise about the centre (bilinear), zoomed in just enough that every pixel comes from inside: no black corners."""
+    """Turn clockwise about the centre (bilinear), zoomed in just enough that no pixel comes from outside the frame."""
     height, width = frames.shape[1:3]
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     zoom = abs(cos) + max(width / height, height / width) * abs(sin)
