@@ -1,0 +1,223 @@
+"""Runtime calls (state_call): structs as the runtime declares them, zero where this chain has nothing to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import bittensor_core
+
+from subnet.chain.devnode.metadata import SS58_FORMAT, Metadata, compact
+from subnet.chain.devnode.storage import axon_struct
+
+if TYPE_CHECKING:
+    from subnet.chain.devnode.chain import Block
+
+ZERO_ACCOUNT = bittensor_core.ss58_encode(bytes(32), SS58_FORMAT)
+
+
+class UnknownCall(Exception):
+    """The runtime has no such API."""
+
+
+class RuntimeCalls:
+    """Answers state_call for a block."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self._metadata = metadata
+        self._api = metadata.runtime.runtime_api_map()
+        self._calls: Mapping[str, Callable[[Block, int, bytes], Any]] = {
+            "TransactionPaymentApi_query_info": self._fee,
+            "SubnetInfoRuntimeApi_get_next_epoch_start_block": self._next_epoch,
+            "SubnetInfoRuntimeApi_get_metagraph": self._metagraph,
+            "SubnetInfoRuntimeApi_get_selective_metagraph": self._metagraph,
+            "SubnetInfoRuntimeApi_get_mechagraph": self._mechagraph,
+            "SubnetInfoRuntimeApi_get_selective_mechagraph": self._mechagraph,
+            "NeuronInfoRuntimeApi_get_neurons": self._neurons,
+            "NeuronInfoRuntimeApi_get_neurons_lite": self._neurons,
+            "NeuronInfoRuntimeApi_get_neuron": self._neuron,
+            "NeuronInfoRuntimeApi_get_neuron_lite": self._neuron,
+        }
+
+    def call(self, block: Block, name: str, params: bytes) -> bytes:
+        """The SCALE result of the runtime API `name` ("Api_method"). Raises UnknownCall."""
+        if name == "Metadata_metadata_at_version":
+            raw = self._metadata.raw
+            return b"\x01" + compact(len(raw)) + raw if params[:4] == (15).to_bytes(4, "little") else b"\x00"
+        if name == "Metadata_metadata_versions":
+            return compact(1) + (15).to_bytes(4, "little")
+        api, _, method = name.partition("_")
+        try:
+            output = self._api[api][method]["output"]
+        except KeyError as error:
+            raise UnknownCall(name) from error
+        type_id = int(output.split("::")[1]) if "::" in output else -1
+        answer = self._calls.get(name)
+        value = answer(block, type_id, params) if answer else self.zero(type_id)
+        return bytes(self._metadata.runtime.encode(output, value))
+
+    def zero(self, type_id: int) -> Any:
+        """The zero of a registry type: false, 0, "", empty, None, or a struct of zeros."""
+        row = self._metadata.types[type_id]
+        kind, body = next(iter(row["def"].items()))
+        path = row.get("path", [])
+        if kind == "primitive":
+            return {"bool": False, "str": ""}.get(body, 0)
+        if kind == "compact":
+            return self.zero(body["type"])
+        if kind == "sequence":
+            return []
+        if kind == "array":
+            return self._zero_array(body)
+        if kind == "tuple":
+            return tuple(self.zero(part) for part in body)
+        if kind == "variant":
+            return None if path == ["Option"] else self._zero_variant(body)
+        return ZERO_ACCOUNT if path[-1:] == ["AccountId32"] else self._zero_struct(body.get("fields", []))
+
+    def _zero_array(self, body: Mapping[str, Any]) -> Any:
+        if self._metadata.types[body["type"]]["def"].get("primitive") == "u8":
+            return "0x" + "00" * body["len"]
+        return [self.zero(body["type"])] * body["len"]
+
+    def _zero_variant(self, body: Mapping[str, Any]) -> Any:
+        first = body["variants"][0]
+        return {first["name"]: self.zero(first["fields"][0]["type"])} if first.get("fields") else first["name"]
+
+    def _zero_struct(self, fields: list[Mapping[str, Any]]) -> Any:
+        if len(fields) == 1 and not fields[0].get("name"):
+            return self.zero(fields[0]["type"])
+        return {field["name"]: self.zero(field["type"]) for field in fields}
+
+    def _some(self, type_id: int) -> int:
+        """The inner type of an Option."""
+        return int(self._metadata.types[type_id]["def"]["variant"]["variants"][1]["fields"][0]["type"])
+
+    def _fee(self, block: Block, type_id: int, params: bytes) -> Any:
+        return {"weight": {"ref_time": 1000, "proof_size": 0}, "class": "Normal", "partial_fee": 0}
+
+    def _next_epoch(self, block: Block, type_id: int, params: bytes) -> Any:
+        known = _u16(params) == block.state.netuid
+        optional = "variant" in self._metadata.types[type_id]["def"] if type_id >= 0 else False
+        return block.state.next_epoch() if known else (None if optional else 0)
+
+    def _neurons(self, block: Block, type_id: int, params: bytes) -> Any:
+        if _u16(params) != block.state.netuid:
+            return []
+        inner = int(self._metadata.types[type_id]["def"]["sequence"]["type"])
+        return [self._neuron_struct(block, inner, uid) for uid in range(len(block.state.rows))]
+
+    def _neuron(self, block: Block, type_id: int, params: bytes) -> Any:
+        uid = _u16(params[2:])
+        if _u16(params) != block.state.netuid or uid >= len(block.state.rows):
+            return None
+        return self._neuron_struct(block, self._some(type_id), uid)
+
+    def _neuron_struct(self, block: Block, type_id: int, uid: int) -> dict[str, Any]:
+        row = block.state.rows[uid]
+        zero: dict[str, Any] = self.zero(type_id)
+        known = {
+            "hotkey": row.hotkey,
+            "coldkey": row.coldkey,
+            "uid": uid,
+            "netuid": block.state.netuid,
+            "active": row.active,
+            "validator_permit": row.permit,
+            "last_update": row.last_update,
+            "stake": [(row.coldkey, row.stake)],
+            "incentive": row.incentive,
+            "dividends": row.dividends,
+            "consensus": row.consensus,
+            "trust": row.trust,
+            "validator_trust": row.validator_trust,
+            "weights": list(row.weights),
+            "bonds": list(row.bonds),
+        }
+        zero.update({name: value for name, value in known.items() if name in zero})
+        if row.axon:
+            zero["axon_info"] = axon_struct(row.axon)
+        return zero
+
+    def _mechagraph(self, block: Block, type_id: int, params: bytes) -> Any:
+        return self._metagraph(block, type_id, params) if params[2] == 0 else None
+
+    def _metagraph(self, block: Block, type_id: int, params: bytes) -> Any:
+        if _u16(params) != block.state.netuid:
+            return None
+        inner = self._some(type_id)
+        zero: dict[str, Any] = self.zero(inner)
+        known = {**_scalars(block), **_columns(block, self._zero_axon(inner))}
+        zero.update({name: value for name, value in known.items() if name in zero})
+        return zero
+
+    def _zero_axon(self, metagraph: int) -> Any:
+        fields = {
+            field["name"]: field["type"] for field in self._metadata.types[metagraph]["def"]["composite"]["fields"]
+        }
+        vector = fields["axons"]
+        if "variant" in self._metadata.types[vector]["def"]:  # the selective metagraph's fields are options
+            vector = self._some(vector)
+        return self.zero(int(self._metadata.types[vector]["def"]["sequence"]["type"]))
+
+
+def _u16(params: bytes) -> int:
+    return int.from_bytes(params[:2], "little")
+
+
+def _scalars(block: Block) -> dict[str, Any]:
+    state, rules = block.state, block.state.rules
+    return {
+        "netuid": state.netuid,
+        "name": list(b"assay"),
+        "symbol": list("α".encode()),
+        "block": block.number,
+        "tempo": rules.tempo,
+        "last_step": state.last_epoch_block,
+        "blocks_since_last_step": block.number - state.last_epoch_block,
+        "owner_hotkey": rules.owner or ZERO_ACCOUNT,
+        "kappa": 32767,
+        "num_uids": len(state.rows),
+        "max_uids": rules.max_uids,
+        "max_validators": rules.max_validators,
+        "registration_allowed": rules.registration,
+        "weights_rate_limit": rules.weights_rate_limit,
+        "weights_version": rules.version_key,
+        "min_allowed_weights": rules.min_allowed_weights,
+        "max_weights_limit": rules.max_weight_limit,
+        "immunity_period": rules.immunity_period,
+        "serving_rate_limit": rules.serving_rate_limit,
+        "activity_cutoff": rules.activity_cutoff,
+        "commit_reveal_weights_enabled": rules.commit_reveal,
+        "commit_reveal_period": rules.reveal_period,
+    }
+
+
+def _columns(block: Block, no_axon: Any) -> dict[str, list[Any]]:
+    rows = block.state.rows
+    nothing = [0] * len(rows)
+    unknown = (
+        "pruning_score",
+        "emission",
+        "rank",
+        "tao_stake",
+        "collateral_locked",
+        "collateral_min",
+        "collateral_earned",
+    )
+    return {
+        **dict.fromkeys(unknown, nothing),
+        "hotkeys": [row.hotkey for row in rows],
+        "coldkeys": [row.coldkey for row in rows],
+        "identities": [None] * len(rows),
+        "axons": [axon_struct(row.axon) if row.axon else no_axon for row in rows],
+        "active": [row.active for row in rows],
+        "validator_permit": [row.permit for row in rows],
+        "last_update": [row.last_update for row in rows],
+        "block_at_registration": [row.registered_at for row in rows],
+        "incentives": [row.incentive for row in rows],
+        "dividends": [row.dividends for row in rows],
+        "consensus": [row.consensus for row in rows],
+        "trust": [row.trust for row in rows],
+        "alpha_stake": [row.stake for row in rows],
+        "total_stake": [row.stake for row in rows],
+    }

@@ -1,0 +1,251 @@
+"""The node: websocket JSON-RPC over a chain, and the clock that makes its blocks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from subnet.chain.devnode.chain import Block, DevChain
+from subnet.chain.devnode.extrinsics import InvalidTransaction
+from subnet.chain.devnode.faults import Faults
+from subnet.chain.devnode.genesis import Genesis
+from subnet.chain.devnode.metadata import load
+from subnet.chain.devnode.rpc import INVALID_PARAMS, INVALID_TRANSACTION, Queries, RpcError, header
+
+MAX_FRAME = 2**26
+HEADS = ("chain_subscribeNewHeads", "chain_subscribeNewHead", "chain_subscribeAllHeads")
+FINALIZED = ("chain_subscribeFinalizedHeads", "chain_subscribeFinalisedHeads")
+
+
+class _Drop(Exception):
+    """Close the connection instead of answering."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Watch:
+    """Someone who follows one transaction, or (without `extrinsic`) the heads."""
+
+    socket: ServerConnection
+    id: str
+    extrinsic: str | None = None
+    finalized: bool = False
+
+
+class Node:
+    """A development node. `block_ms` 0 means no clock: blocks come by `produce`, or at once when `instant`."""
+
+    def __init__(self, chain: DevChain, *, block_ms: int = 0, instant: bool = False, host: str = "127.0.0.1") -> None:
+        self.chain = chain
+        self.port = 0
+        self._block_ms, self._instant, self._host = block_ms, instant, host
+        self._queries = Queries(chain)
+        self._ids = itertools.count(1)
+        self._watches: list[_Watch] = []
+        self._included: list[tuple[Block, _Watch]] = []  # waiting for finality
+        self._finalized = 0
+        self._server: Server | None = None
+        self._clock: asyncio.Task[None] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        return f"ws://{self._host}:{self.port}"
+
+    @property
+    def faults(self) -> Faults:
+        return self.chain.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self.chain.faults = faults
+
+    async def start(self, port: int = 0) -> None:
+        """Listen. Raises OSError when the port is taken. After `stop`, start again: the chain is kept."""
+        self._server = await serve(self._serve, self._host, port or self.port, max_size=MAX_FRAME, compression=None)
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
+        if self._block_ms:
+            self._clock = asyncio.create_task(self._tick())
+
+    async def stop(self) -> None:
+        """Close every connection and stop the clock."""
+        if self._clock:
+            self._clock.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._clock
+        if self._server:
+            self._server.close(close_connections=True)
+            await self._server.wait_closed()
+        self._clock = self._server = None
+        self._watches, self._included = [], []
+
+    async def produce(self, count: int = 1) -> Block:
+        """Make blocks and tell who listens."""
+        for _ in range(count):
+            await self._announce(self.chain.produce())
+        return self.chain.head
+
+    async def _tick(self) -> None:
+        due = time.monotonic()
+        while True:
+            due = max(due + self._block_ms / 1000, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+            if not self.faults.halt:
+                await self.produce()
+
+    async def _announce(self, block: Block) -> None:
+        hashes = {extrinsic.hash for extrinsic in block.extrinsics}
+        for watch in list(self._watches):
+            if watch.extrinsic in hashes:
+                self._watches.remove(watch)
+                self._included.append((block, watch))
+                await self._notify(watch, "author_extrinsicUpdate", {"inBlock": block.hex})
+            elif watch.extrinsic is None and not watch.finalized:
+                await self._notify(watch, "chain_newHead", header(block))
+        await self._finalize()
+
+    async def _finalize(self) -> None:
+        final = self.chain.finalized.number
+        for block, watch in [pair for pair in self._included if pair[0].number <= final]:
+            await self._notify(watch, "author_extrinsicUpdate", {"finalized": block.hex})
+        self._included = [pair for pair in self._included if pair[0].number > final]
+        if final > self._finalized:
+            self._finalized = final
+            for watch in [watch for watch in self._watches if watch.finalized]:
+                await self._notify(watch, "chain_finalizedHead", header(self.chain.finalized))
+
+    async def _notify(self, watch: _Watch, method: str, result: Any) -> None:
+        frame = {"jsonrpc": "2.0", "method": method, "params": {"subscription": watch.id, "result": result}}
+        if self.faults.stall:
+            return
+        try:
+            await watch.socket.send(json.dumps(frame))
+        except ConnectionClosed:
+            self._forget(watch.socket)
+
+    def _forget(self, socket: ServerConnection) -> None:
+        self._watches = [watch for watch in self._watches if watch.socket is not socket]
+        self._included = [pair for pair in self._included if pair[1].socket is not socket]
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        try:
+            if self.faults.refuse:
+                return
+            async for frame in socket:
+                await self._frame(socket, frame)
+        except (ConnectionClosed, _Drop):
+            pass
+        finally:
+            self._forget(socket)
+
+    async def _frame(self, socket: ServerConnection, frame: str | bytes) -> None:
+        try:
+            body = json.loads(frame)
+        except ValueError:
+            await socket.send('{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}')
+            return
+        answers, dropped = [], False
+        for request in body if isinstance(body, list) else [body]:
+            try:
+                answers.append(self._answer(socket, request))
+            except _Drop:
+                dropped = True
+        if not dropped and not (self.faults.stall and not _of_dev(body)):
+            await socket.send(
+                json.dumps(answers if isinstance(body, list) else answers[0]) if self._clean() else "\x00{]"
+            )
+        if self._instant and not self.faults.halt:
+            await self.produce_waiting()
+        if dropped:
+            raise _Drop
+
+    async def produce_waiting(self) -> None:
+        """Make a block if a transaction waits for one."""
+        if self.chain.waiting:
+            await self.produce()
+
+    def _clean(self) -> bool:
+        """Whether the answer may go out as it is; counts garbage down."""
+        if not self.faults.garbage:
+            return True
+        self.faults = replace(self.faults, garbage=self.faults.garbage - 1)
+        return False
+
+    def _answer(self, socket: ServerConnection, request: Any) -> dict[str, Any]:
+        if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+            return {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "Invalid request"}}
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": request.get("id")}
+        try:
+            return answer | {"result": self._result(socket, request["method"], request.get("params") or [])}
+        except RpcError as error:
+            return answer | {"error": error.answer()}
+
+    def _result(self, socket: ServerConnection, method: str, params: list[Any]) -> Any:
+        self._count_drop(method)
+        if method in ("author_submitExtrinsic", "author_submitAndWatchExtrinsic"):
+            return self._submit(socket, params, watched=method == "author_submitAndWatchExtrinsic")
+        if method in HEADS or method in FINALIZED:
+            return self._watch(_Watch(socket, f"h{next(self._ids)}", finalized=method in FINALIZED))
+        if method.startswith(("chain_unsubscribe", "author_unwatch")):
+            self._watches = [watch for watch in self._watches if watch.id != params[0]]
+            return True
+        if method == "dev_setFaults":
+            return self._set_faults(params)
+        return self._queries.answer(method, params)
+
+    def _count_drop(self, method: str) -> None:
+        if self.faults.drop_after and not method.startswith("dev_"):
+            self.faults = replace(self.faults, drop_after=self.faults.drop_after - 1)
+            if not self.faults.drop_after:
+                raise _Drop
+
+    def _set_faults(self, params: list[Any]) -> bool:
+        try:
+            self.faults = self.faults.changed(params[0])
+        except (ValueError, IndexError, AttributeError) as error:
+            raise RpcError(INVALID_PARAMS, str(error)) from error
+        return True
+
+    def _watch(self, watch: _Watch) -> str:
+        self._watches.append(watch)
+        return watch.id
+
+    def _submit(self, socket: ServerConnection, params: list[Any], *, watched: bool) -> str:
+        try:
+            extrinsic = self.chain.submit(bytes.fromhex(params[0].removeprefix("0x")))
+        except (InvalidTransaction, ValueError, IndexError) as error:
+            raise RpcError(INVALID_TRANSACTION, "Invalid Transaction", str(error)) from error
+        if self.faults.drop_on_submit:
+            self.faults = replace(self.faults, drop_on_submit=self.faults.drop_on_submit - 1)
+            raise _Drop
+        return self._watch(_Watch(socket, f"x{next(self._ids)}", extrinsic.hash)) if watched else extrinsic.hash
+
+
+def _of_dev(body: Any) -> bool:
+    return isinstance(body, dict) and str(body.get("method", "")).startswith("dev_")
+
+
+@asynccontextmanager
+async def devnode(
+    genesis: Genesis,
+    *,
+    port: int = 0,
+    block_ms: int = 0,
+    instant: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> AsyncIterator[Node]:
+    """A node in this event loop, for tests: `async with devnode(genesis, instant=True) as node: ... node.endpoint`."""
+    node = Node(DevChain(genesis, load(), clock), block_ms=block_ms, instant=instant)
+    await node.start(port)
+    try:
+        yield node
+    finally:
+        await node.stop()

@@ -1,0 +1,127 @@
+"""One connection to a node that is thrown away when it fails and dialled anew by the next call.
+
+Knows what an SDK client can do (connect, close, blocks), but does not import it: `dial` makes one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from subnet.chain.deadline import within
+from subnet.errors import ChainError, ChainTimeout
+
+T = TypeVar("T")
+
+CLOSE_SECONDS: Final = 3.0
+OTHER_CHAIN: Final = 64  # a head this far behind the last one is no reorganisation
+MISFIT: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError)  # leak from the SDK's decoding
+
+
+class Link:
+    """`broken` are the SDK's exceptions for a connection or a call that failed; `deadline` is per call, in seconds."""
+
+    def __init__(
+        self, name: str, dial: Callable[[], Any], broken: tuple[type[Exception], ...], deadline: float
+    ) -> None:
+        self.name = name
+        self.broken = broken
+        self._dial, self._deadline = dial, deadline
+        self._client: Any = None
+        self._dialling = asyncio.Lock()
+
+    async def client(self) -> Any:
+        """The connected client. Raises ChainError when the node cannot be reached within the deadline."""
+        async with self._dialling:
+            if self._client is None:
+                client = self._dial()
+                try:
+                    await within(client.connect(), self._deadline, f"connecting to {self.name}")
+                except ChainTimeout:
+                    await self._close(client)
+                    raise
+                except (*self.broken, *MISFIT) as error:
+                    await self._close(client)
+                    raise ChainError(f"cannot reach the chain at {self.name}: {error}") from error
+                self._client = client
+            return self._client
+
+    async def read(self, call: Callable[[Any], Awaitable[T]]) -> T:
+        """The result of a call that only reads; tried a second time on a new connection when the first one broke."""
+        try:
+            return await self._attempt(call)
+        except ChainTimeout:
+            raise
+        except ChainError:
+            return await self._attempt(call)
+
+    async def _attempt(self, call: Callable[[Any], Awaitable[T]]) -> T:
+        client = await self.client()
+        try:
+            return await within(call(client), self._deadline, f"a call to {self.name}")
+        except ChainTimeout:
+            await self.discard()
+            raise
+        except (*self.broken, *MISFIT) as error:
+            await self.discard()
+            raise ChainError(f"the chain at {self.name} did not answer as expected: {error}") from error
+
+    async def discard(self) -> None:
+        """Forget the connection; the next call dials anew."""
+        client, self._client = self._client, None
+        if client is not None:
+            await self._close(client)
+
+    async def _close(self, client: Any) -> None:
+        with contextlib.suppress(ChainTimeout, *self.broken, *MISFIT):
+            await within(client.close(), CLOSE_SECONDS, "closing")
+
+    async def blocks(self, watchdog: float) -> AsyncIterator[int]:
+        """Numbers of new blocks, rising; some are skipped after a reconnection.
+
+        Raises ChainTimeout when none comes for `watchdog` seconds, ChainError when the node turns to another chain.
+        """
+        last, seen, pause = -1, time.monotonic(), 0.1
+        while True:
+            trouble = "the subscription ended"
+            async with contextlib.aclosing(self._subscribed(seen, watchdog)) as numbers:
+                try:
+                    async for number in numbers:
+                        seen, pause = time.monotonic(), 0.1
+                        if number < last - OTHER_CHAIN:
+                            raise _OtherChain(f"{self.name} went from block {last} back to {number}: another chain?")
+                        if number > last:
+                            last = number
+                            yield number
+                except _OtherChain:
+                    raise
+                except (ChainError, *self.broken, *MISFIT) as error:
+                    trouble = str(error)
+            await self.discard()
+            if time.monotonic() - seen + pause > watchdog:
+                raise ChainTimeout(f"no new block from {self.name} for {watchdog:g} s: {trouble}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
+    async def _subscribed(self, seen: float, watchdog: float) -> AsyncGenerator[int, None]:
+        """One subscription until it breaks, ends, or is silent until `watchdog` seconds after `seen`."""
+        client = await self.client()
+        headers = client.blocks()
+        try:
+            while True:
+                left = max(0.05, seen + watchdog - time.monotonic())
+                header = await within(anext(headers, None), left, "the next block")
+                if header is None:
+                    return
+                seen = time.monotonic()
+                yield int(header.number)
+        finally:
+            with contextlib.suppress(ChainError, *self.broken, *MISFIT):
+                await within(headers.aclose(), CLOSE_SECONDS, "the end of a subscription")
+
+
+class _OtherChain(ChainError):
+    """The node's head is far behind what it was."""
