@@ -25,7 +25,7 @@ from subnet.errors import CheckpointError
 KINDS = ("transposed", "nearest", "shuffle")
 CHANNELS = 12
 FACTOR = 4
-WIDTHS = (64, 48, 24)  # channels at a quarter, a half and the whole of the side
+WIDTHS = (64, 40, 20)  # channels at a quarter, a half and the whole of the side
 WEIGHTS = Path(__file__).parent / "weights" / "autoencoder.safetensors"
 
 

@@ -34,15 +34,15 @@ class Recipe:
 
     minutes: float = 25.0
     seed: int = 0
-    batch: int = 16
-    crop: int = 128
+    batch: int = 8
+    crop: int = 96
     rate: float = 2e-3
     warmup: int = 50
     average: float = 0.99
     gradient: float = 0.5
     energy: float = 0.04
     noise: float = 0.05
-    every: int = 150
+    every: int = 200
 
 
 def laplacian(x_BCHW: Tensor) -> Tensor:

@@ -1,0 +1,92 @@
+"""Makers of synthetic media: small ones that ship with the package, and a catalog of large ones.
+
+`TABLE` is the list of names; nothing heavy is imported, read or built before `load` is called.
+"""
+
+from __future__ import annotations
+
+from generators.catalog import CATALOG
+from generators.rows import GeneratorRow, Range, Task
+from subnet.protocols import Generator, Source
+from subnet.registry import find, resolve, table
+from subnet.types import Modality
+
+RECONSTRUCTION = "generators.embedded:reconstruction"
+NOISE = {"noise": Range(0.0, 0.15)}
+
+EMBEDDED = (
+    GeneratorRow(
+        name="ae-transposed",
+        modality=Modality.IMAGE,
+        task=Task.RECONSTRUCT,
+        target=RECONSTRUCTION,
+        embedded=True,
+        family="transposed",
+        ranges=NOISE,
+        options={"decoder": "transposed"},
+        note="a real picture through our autoencoder; enlarges by transposed convolution",
+    ),
+    GeneratorRow(
+        name="ae-nearest",
+        modality=Modality.IMAGE,
+        task=Task.RECONSTRUCT,
+        target=RECONSTRUCTION,
+        embedded=True,
+        family="nearest",
+        ranges=NOISE,
+        options={"decoder": "nearest"},
+        note="a real picture through our autoencoder; enlarges by nearest neighbour and convolution",
+    ),
+    GeneratorRow(
+        name="ae-shuffle",
+        modality=Modality.IMAGE,
+        task=Task.RECONSTRUCT,
+        target=RECONSTRUCTION,
+        embedded=True,
+        family="shuffle",
+        ranges=NOISE,
+        options={"decoder": "shuffle"},
+        note="a real picture through our autoencoder; enlarges by pixel shuffle",
+    ),
+    GeneratorRow(
+        name="video-jitter",
+        modality=Modality.VIDEO,
+        task=Task.RECONSTRUCT,
+        target="generators.video:jitter",
+        embedded=True,
+        family="video-jitter",
+        frames=Range(16, 16),
+        ranges={"jitter": Range(0.05, 0.3), "memory": Range(0.0, 0.9), "sway": Range(0.0, 0.5)},
+        note="a real clip through our autoencoder frame by frame, its latents trembling in time",
+    ),
+    GeneratorRow(
+        name="video-latent",
+        modality=Modality.VIDEO,
+        task=Task.RECONSTRUCT,
+        target="generators.video:latent",
+        embedded=True,
+        family="video-latent",
+        frames=Range(16, 16),
+        ranges={
+            "zoom": Range(-0.12, 0.12),
+            "across": Range(-0.08, 0.08),
+            "down": Range(-0.08, 0.08),
+            "turn": Range(-0.05, 0.05),
+            "noise": Range(0.0, 0.1),
+        },
+        note="a camera path that leads from the first frame of a real clip to its last, in latent space",
+    ),
+)
+
+TABLE: dict[str, GeneratorRow] = table((*EMBEDDED, *CATALOG.values()))
+
+
+def load(name: str, *, device: str = "cpu", reals: Source | None = None) -> Generator:
+    """The generator called `name`, ready on `device`. `reals` gives the real media that some of them start from.
+
+    Raises UnknownName with the nearest names, SettingsError where the generator needs `reals` and has none, and
+    CheckpointError for weights that are missing or do not fit.
+    """
+    row = find(TABLE, name, "generator")
+    generator: Generator = resolve(row.target)(row, device=device, reals=reals)
+    return generator
