@@ -12,7 +12,6 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlencode
@@ -25,31 +24,19 @@ from subnet.addresses import refusal
 from subnet.errors import SettingsError
 from subnet.protocols import Transport
 from subnet.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, digest_of, judge, signed_headers
-from subnet.types import Answer, Failure, Neuron, Query, Reply
+from subnet.types import Endpoint, Failure, Neuron, Query, Reply
 
+KEEP_ALIVE_SECONDS: Final = 15.0  # less than an axon keeps a connection
 _BIG_BODY: Final = 2**20  # aiohttp wants larger bodies as a stream
 _OUR_FAULT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-@dataclass(frozen=True, eq=False)
-class _Post:
-    """One request, signed and ready."""
+class _Unusable(Exception):
+    """What a miner sent back cannot become an answer: carries the failure, the status if there was one, the reason."""
 
-    url: URL
-    headers: dict[str, str]
-    body: bytes
-    envelope: Envelope
-
-
-@dataclass(frozen=True, eq=False)
-class _Received:
-    """What came back, unjudged. `failure` is set where there is nothing to judge."""
-
-    latency: float
-    failure: Failure | None = None
-    status: int | None = None
-    body: bytes = b""
-    reason: str = ""
+    def __init__(self, failure: Failure, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.failure, self.reason, self.status = failure, reason, status
 
 
 class Dendrite(Transport):
@@ -91,26 +78,89 @@ class Dendrite(Transport):
     async def ask(self, asks: Sequence[tuple[Neuron, Query]], deadline: float) -> list[Reply]:
         """One reply per ask, in order, all within `deadline` seconds.
 
-        Raises SettingsError when this machine is out of file descriptors: that is not the miners' fault.
+        A body that several asks share is hashed once. Raises
+        SettingsError when this machine is out of file descriptors: that is not the miners' fault.
         """
         ends = time.monotonic() + deadline
-        session = self._open()
         digests: dict[int, str] = {}
         groups = [asks[i : i + self._concurrency] for i in range(0, len(asks), self._concurrency)]
         replies: list[Reply] = []
         for index, group in enumerate(groups):
             left = max(0.0, ends - time.monotonic()) / (len(groups) - index)
-            posts = [self._prepare(neuron, query, digests) for neuron, query in group]
-            received = await _fan_out(session, posts, left)
-            replies += [_reply(post, came) for post, came in zip(posts, received, strict=True)]
+            replies += await self._fan_out(group, left, digests)
         return replies
+
+    async def _fan_out(
+        self, asks: Sequence[tuple[Neuron, Query]], seconds: float, digests: dict[int, str]
+    ) -> list[Reply]:
+        """Send everything at once; what is not back in time is a TIMEOUT."""
+        start = time.perf_counter()
+        tasks = [asyncio.create_task(self._ask_one(neuron, query, digests)) for neuron, query in asks]
+        try:
+            await asyncio.wait(tasks, timeout=seconds)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        late = Reply(Failure.TIMEOUT, time.perf_counter() - start, reason=f"no complete reply in {seconds:.1f} s")
+        return [late if task.cancelled() else task.result() for task in tasks]
+
+    async def _ask_one(self, neuron: Neuron, query: Query, digests: dict[int, str]) -> Reply:
+        """One exchange, tried again once on a new connection where the first broke before any reply.
+
+        A connection kept from an earlier ask may be closed by the miner just as it is used again; without the second
+        try that would be scored as the miner's failure. Each try has a nonce of its own.
+        """
+        endpoint = neuron.endpoint
+        why_not = refusal(endpoint, local=self._local)
+        if endpoint is None or why_not:
+            return Reply(Failure.NO_ENDPOINT, 0.0, reason=why_not)
+        digest = digests.get(id(query.body))
+        if digest is None:
+            digest = digests[id(query.body)] = digest_of(query.body)
+        start = time.perf_counter()
+        try:
+            try:
+                return await self._exchange(endpoint, neuron.hotkey, query, digest, start)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                if isinstance(error, aiohttp.ClientConnectorError):
+                    raise
+                return await self._exchange(endpoint, neuron.hotkey, query, digest, start)
+        except _Unusable as error:
+            return Reply(error.failure, time.perf_counter() - start, status=error.status, reason=error.reason)
+        except (aiohttp.ClientResponseError, HttpProcessingError) as error:
+            return Reply(Failure.MALFORMED, time.perf_counter() - start, reason=f"not HTTP: {type(error).__name__}")
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _OUR_FAULT:
+                raise SettingsError(f"no room for another connection ({error}): raise `ulimit -n`") from error
+            return Reply(Failure.UNREACHABLE, time.perf_counter() - start, reason=type(error).__name__)
+
+    async def _exchange(self, endpoint: Endpoint, hotkey: str, query: Query, digest: str, start: float) -> Reply:
+        """Sign, post, read, judge. The latency ends with the last byte of the reply."""
+        target = SYNAPSES[query.modality].path
+        if query.parameters:
+            target += "?" + urlencode(query.parameters)
+        self._nonce = max(self._nonce + 1, self._now_ns())
+        envelope = Envelope(self._nonce, digest, self._keypair.ss58_address, hotkey)
+        headers = signed_headers(self._keypair, envelope, "POST", target)
+        headers["Content-Type"] = query.content_type
+        url = URL(endpoint.url + target, encoded=True)
+        data = query.body if len(query.body) <= _BIG_BODY else io.BytesIO(query.body)
+        async with self._open().post(url, data=data, headers=headers, allow_redirects=False) as response:
+            status, body = response.status, await _read(response)
+        latency = time.perf_counter() - start
+        if status != 200:
+            raise _Unusable(_failure_of(status), _detail(status, body), status)
+        verdict = judge(body, envelope)
+        if verdict.body is None:
+            return Reply(verdict.answer, latency, status=status, reason=verdict.reason)
+        said = verdict.body
+        return Reply(verdict.answer, latency, said.detector, said.weights_hash or None, status, verdict.reason)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                # A new connection for every ask: one kept alive may be closed by the miner at the moment of the next
-                # ask, and that would be scored as the miner's failure.
-                connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
                 timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
@@ -121,105 +171,23 @@ class Dendrite(Transport):
             )
         return self._session
 
-    def _prepare(self, neuron: Neuron, query: Query, digests: dict[int, str]) -> _Post | str:
-        """The signed request, or why there is none. Each distinct body object is hashed once."""
-        why_not = refusal(neuron.endpoint, local=self._local)
-        if why_not or neuron.endpoint is None:
-            return why_not
-        target = SYNAPSES[query.modality].path
-        if query.parameters:
-            target += "?" + urlencode(query.parameters)
-        digest = digests.get(id(query.body))
-        if digest is None:
-            digest = digests[id(query.body)] = digest_of(query.body)
-        self._nonce = max(self._nonce + 1, self._now_ns())
-        envelope = Envelope(self._nonce, digest, self._keypair.ss58_address, neuron.hotkey)
-        headers = signed_headers(self._keypair, envelope, "POST", target)
-        headers["Content-Type"] = query.content_type
-        return _Post(URL(neuron.endpoint.url + target, encoded=True), headers, query.body, envelope)
 
-
-async def _fan_out(session: aiohttp.ClientSession, posts: Sequence[_Post | str], seconds: float) -> list[_Received]:
-    """Send everything at once; what is not back in time is a TIMEOUT. Judging comes later, off the clock."""
-    loop = asyncio.get_running_loop()
-    tasks = {
-        index: loop.create_task(_send(session, post)) for index, post in enumerate(posts) if isinstance(post, _Post)
-    }
-    start = time.perf_counter()
-    if tasks:
-        try:
-            await asyncio.wait(tasks.values(), timeout=seconds)
-        finally:
-            for task in tasks.values():
-                task.cancel()
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
-    spent = time.perf_counter() - start
-    return [_collect(post, tasks.get(index), spent) for index, post in enumerate(posts)]
-
-
-def _collect(post: _Post | str, task: asyncio.Task[_Received] | None, spent: float) -> _Received:
-    if task is None:
-        return _Received(0.0, Failure.NO_ENDPOINT, reason=str(post))
-    if task.cancelled():
-        return _Received(spent, Failure.TIMEOUT, reason=f"no complete reply in {spent:.1f} s")
-    return task.result()
-
-
-async def _send(session: aiohttp.ClientSession, post: _Post) -> _Received:
-    """One exchange. Times are from here to the last byte of the reply."""
-    start = time.perf_counter()
-    failure, reason = Failure.UNREACHABLE, ""
-    status = None
-    try:
-        data = post.body if len(post.body) <= _BIG_BODY else io.BytesIO(post.body)
-        async with session.post(post.url, data=data, headers=post.headers, allow_redirects=False) as response:
-            status = response.status
-            body = await _read(response)
-        if body is None:
-            failure, reason = Failure.TOO_LARGE, f"more than {MAX_REPLY_BYTES} bytes"
-        else:
-            encoding = response.headers.get("Content-Encoding", "identity")
-            latency = time.perf_counter() - start
-            if encoding.lower() != "identity":
-                return _Received(latency, Failure.MALFORMED, status, reason="the reply is compressed")
-            return _Received(latency, None, status, body)
-    except (aiohttp.ClientResponseError, HttpProcessingError) as error:
-        failure, reason = Failure.MALFORMED, f"not HTTP: {type(error).__name__}"
-    except (aiohttp.ClientError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in _OUR_FAULT:
-            raise SettingsError(
-                f"this machine has no room for another connection ({error}): raise `ulimit -n`"
-            ) from error
-        reason = type(error).__name__
-    return _Received(time.perf_counter() - start, failure, status, reason=reason)
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes | None:
-    """The reply's body, or None when it is larger than a reply may be; then the connection is dropped at once."""
-    if (response.content_length or 0) > MAX_REPLY_BYTES:
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The reply's body. Raises _Unusable for more bytes than a reply may have, or compressed ones, unread."""
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
         response.close()
-        return None
+        raise _Unusable(Failure.MALFORMED, "the reply is compressed", response.status)
     body = bytearray()
-    async for chunk in response.content.iter_any():
+    size = response.content_length or 0
+    while size <= MAX_REPLY_BYTES:
+        chunk = await response.content.readany()
+        if not chunk:
+            return bytes(body)
         body += chunk
-        if len(body) > MAX_REPLY_BYTES:
-            response.close()
-            return None
-    return bytes(body)
-
-
-def _reply(post: _Post | str, came: _Received) -> Reply:
-    """Pure: from what came back to a typed reply."""
-    if came.failure is not None or came.status is None or isinstance(post, str):
-        return Reply(came.failure or Failure.UNREACHABLE, came.latency, status=came.status, reason=came.reason)
-    if came.status != 200:
-        return Reply(_failure_of(came.status), came.latency, status=came.status, reason=_detail(came))
-    verdict = judge(came.body, post.envelope)
-    answer: Answer = verdict.answer
-    body = verdict.body
-    if body is None:
-        return Reply(answer, came.latency, status=came.status, reason=verdict.reason)
-    return Reply(answer, came.latency, body.detector, body.weights_hash or None, came.status, verdict.reason)
+        size = len(body)
+    response.close()
+    raise _Unusable(Failure.TOO_LARGE, f"more than {MAX_REPLY_BYTES} bytes", response.status)
 
 
 def _failure_of(status: int) -> Failure:
@@ -228,9 +196,9 @@ def _failure_of(status: int) -> Failure:
     return Failure.ERROR if 500 <= status < 600 else Failure.MALFORMED
 
 
-def _detail(came: _Received) -> str:
+def _detail(status: int, body: bytes) -> str:
     """What the miner says about its refusal: one printable line of at most 200 characters, for our logs."""
-    text = came.body[:1000].decode("utf-8", "replace")
+    text = body[:1000].decode("utf-8", "replace")
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):
@@ -238,4 +206,4 @@ def _detail(came: _Received) -> str:
     if isinstance(parsed, dict) and isinstance(parsed.get("detail"), str):
         text = parsed["detail"]
     line = "".join(c if c.isprintable() else " " for c in text[:200]).strip()
-    return f"HTTP {came.status}: {line}" if line else f"HTTP {came.status}"
+    return f"HTTP {status}: {line}" if line else f"HTTP {status}"

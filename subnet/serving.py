@@ -112,7 +112,7 @@ class Serving:
 
     async def stop(self) -> None:
         """Take no more connections, let the requests in hand end (at most `DRAIN_SECONDS`), and close."""
-        desk = getattr(self._app.state, "desk", None)
+        desk = getattr(getattr(self._app, "state", None), "desk", None)
         if desk is not None:
             desk.draining = True
         self._server.should_exit = True

@@ -182,7 +182,7 @@ def signed_by(receiver: str, signature: str, text: bytes, crypto_type: int = bit
 
 
 def judge(body: bytes, envelope: Envelope) -> Verdict:
-    """A reply as an `Answer`, checked in this order: form (MALFORMED), range (OUT_OF_RANGE), signature (BAD_SIGNATURE)."""
+    """A reply as an `Answer`. Checked in order: form (MALFORMED), range (OUT_OF_RANGE), signature (BAD_SIGNATURE)."""
     try:
         reply = read_reply(body)
     except ValueError as error:
