@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +24,11 @@ from subnet.chain.deadline import within
 from subnet.chain.link import MISFIT, Link
 from subnet.chain.metagraph import snapshot_of
 from subnet.chain.receipts import receipt_of_error, receipt_of_result
+from subnet.chain.standing import ERA_BLOCKS, UNREGISTERED, Stand, fate_of, too_early
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError
 from subnet.types import Endpoint, Receipt, Snapshot, Submission
 
-ERA_BLOCKS: Final = 32  # a transaction that is not in a block by then never will be
 MECHANISMS: Final = 4096  # storage index = mechanism * 4096 + netuid
 NETWORKS: Final = ("finney", "test", "local")
 BROKEN: Final = (bt.BittensorError, WebSocketException, OSError, TimeoutError)
@@ -61,7 +62,7 @@ class BittensorChain:
         self._wallet, self._version_key = wallet, version_key
         self._call_deadline, self._submit_deadline, self._watchdog = call_deadline, submit_deadline, watchdog
         self._link = Link(endpoint, lambda: bt.Client(endpoint), BROKEN, call_deadline)
-        self._unsettled: tuple[int, int] | None = None  # (block before sending, last block it may land in)
+        self._sent_at: int | None = None  # head when weights of unknown fate were sent
 
     @property
     def hotkey(self) -> str:
@@ -96,13 +97,9 @@ class BittensorChain:
             raise ChainError(f"there is no subnet {self.netuid} on {self.endpoint}")
         return snapshot_of(self.netuid, graph)
 
-    async def weights(self, uid: int) -> dict[int, int]:
-        rows = await self._link.read(lambda client: client.query(_item("Weights"), [self._index, uid]))
-        return {int(other): int(value) for other, value in rows or []}
-
-    async def weights_at(self, uid: int, block: int) -> dict[int, int]:
-        """As `weights`, but as they stood in an older block. Raises ChainError when the node has pruned it."""
-        rows = await self._link.read(lambda client: client.query(_item("Weights"), [self._index, uid], block=block))
+    async def weights(self, uid: int, *, at: int | None = None) -> dict[int, int]:
+        """Now, or as they stood in block `at`; ChainError when the node has no state of that block any more."""
+        rows = await self._query("Weights", [self._index, uid], at)
         return {int(other): int(value) for other, value in rows or []}
 
     async def block(self) -> int:
@@ -113,21 +110,19 @@ class BittensorChain:
     def _index(self) -> int:
         return self.mechid * MECHANISMS + self.netuid
 
-    async def _own(self) -> tuple[int, int | None, int]:
-        """(head, our uid or None, block of our last weights)."""
-        block = await self.block()
-        uid = await self._link.read(lambda client: client.query(_item("Uids"), [self.netuid, self.hotkey], block=block))
-        if uid is None:
-            return block, None, 0
-        updates = await self._link.read(lambda client: client.query(_item("LastUpdate"), [self._index], block=block))
-        return block, int(uid), int(updates[int(uid)]) if int(uid) < len(updates) else 0
-
-    async def _blocks_to_wait(self) -> int:
-        block, _, last = await self._own()
-        limit = int(
-            await self._link.read(lambda client: client.query(_item("WeightsSetRateLimit"), [self.netuid])) or 0
+    async def _stand(self) -> Stand:
+        """What matters for sending weights, all at one block."""
+        at = await self.block()
+        uid, updates, limit = await asyncio.gather(
+            self._query("Uids", [self.netuid, self.hotkey], at),
+            self._query("LastUpdate", [self._index], at),
+            self._query("WeightsSetRateLimit", [self.netuid], at),
         )
-        return max(0, limit - (block - last)) if last > 0 else 0
+        last = int(updates[uid]) if uid is not None and uid < len(updates) else 0
+        return Stand(block=at, uid=uid, last=last, limit=int(limit or 0))
+
+    async def _query(self, item: str, keys: list[Any], at: int | None = None) -> Any:
+        return await self._link.read(lambda client: client.query(("SubtensorModule", item), keys, block=at))
 
     # -- writing
 
@@ -137,58 +132,69 @@ class BittensorChain:
         Raises ValueError for weights that are all zero, negative or not finite; ChainError when nothing could be sent.
         """
         normalised = normalise_u16(weights)
-        held = await self._still_unsettled()
-        if held is not None:
-            return held
-        block, uid, last = await self._own()
-        if uid is None:
-            return Receipt(Submission.REJECTED, code="HotKeyNotRegisteredInSubNet", message="register the hotkey first")
-        wait = await self._blocks_to_wait()
-        if wait > 0:
-            return _too_early(wait)
-        intent = bt.SetWeights(
-            netuid=self.netuid, weights=normalised, mechid=self.mechid, version_key=self._version_key
+        stand = await self._stand()
+        if self._sent_at is not None:
+            fate = fate_of(self._sent_at, stand)
+            if fate.submission is Submission.AMBIGUOUS:
+                return fate
+        if stand.uid is None:
+            return UNREGISTERED
+        if stand.wait > 0:
+            return too_early(stand.wait)
+        self._sent_at = stand.block  # before sending, so that it holds even when we are cancelled
+        receipt = await self._submit(
+            bt.SetWeights(netuid=self.netuid, weights=normalised, mechid=self.mechid, version_key=self._version_key)
         )
-        receipt = await self._submit(intent)
         if receipt.submission is Submission.AMBIGUOUS:
-            self._unsettled = (max(block, last), block + ERA_BLOCKS)
-            return await self._settled(receipt)
+            return await self._settled(stand.block, receipt)
+        self._sent_at = None
         if receipt.submission is Submission.TOO_EARLY:
-            return _too_early(await self._blocks_to_wait())
+            return too_early((await self._stand()).wait)
         return receipt
 
+    async def _settled(self, sent_at: int, receipt: Receipt) -> Receipt:
+        """Read the chain again until the transaction shows, cannot land any more, or `call_deadline` is over."""
+        until = time.monotonic() + self._call_deadline
+        pause = 0.2
+        fate = Receipt(Submission.AMBIGUOUS, blocks=ERA_BLOCKS, message=receipt.message)
+        while fate.submission is Submission.AMBIGUOUS and time.monotonic() + pause < until:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 2.0)
+            with contextlib.suppress(ChainError):
+                fate = replace(fate_of(sent_at, await self._stand()), message=receipt.message)
+        if fate.submission is not Submission.AMBIGUOUS:
+            self._sent_at = None
+        return fate
+
     async def serve(self, endpoint: Endpoint) -> Receipt:
-        """Publish the axon, unless the chain has it already. Raises SettingsError when the host is not an IP address."""
+        """Publish the axon, unless the chain has it already. Raises SettingsError for a host that is no IP address."""
         try:
             address = ip_address(endpoint.host)
         except ValueError as error:
             raise SettingsError(f"axon.external_ip must be an IP address, not {endpoint.host!r}") from error
-        snapshot = await self.snapshot()
-        neuron = snapshot.neuron(self.hotkey)
+        neuron = (await self.snapshot()).neuron(self.hotkey)
         if neuron is None:
-            return Receipt(Submission.REJECTED, code="HotKeyNotRegisteredInSubNet", message="register the hotkey first")
+            return UNREGISTERED
         if neuron.endpoint == endpoint:
-            return Receipt(Submission.OK, block=snapshot.block, message="already published")
+            return Receipt(Submission.OK, message="already published")
         receipt = await self._submit(bt.ServeAxon(netuid=self.netuid, ip=str(address), port=endpoint.port))
         if receipt.submission is Submission.TOO_EARLY:
-            return await self._serve_later(receipt)
+            return replace(receipt, blocks=await self._blocks_until_serving())
         if receipt.submission is Submission.AMBIGUOUS:
-            neuron = (await self.snapshot()).neuron(self.hotkey)
-            if neuron is not None and neuron.endpoint == endpoint:
-                return Receipt(Submission.OK, message="published; seen on a second reading")
+            with contextlib.suppress(ChainError):
+                neuron = (await self.snapshot()).neuron(self.hotkey)
+                if neuron is not None and neuron.endpoint == endpoint:
+                    return Receipt(Submission.OK, message="published; seen on a second reading")
         return receipt
 
-    async def _serve_later(self, receipt: Receipt) -> Receipt:
-        block = await self.block()
-        axon = await self._link.read(
-            lambda client: client.query(_item("Axons"), [self.netuid, self.hotkey], block=block)
-        )
-        limit = int(await self._link.read(lambda client: client.query(_item("ServingRateLimit"), [self.netuid])) or 0)
-        wait = max(1, limit - (block - int(axon["block"]))) if axon else 1
-        return Receipt(Submission.TOO_EARLY, blocks=wait, code=receipt.code, message=receipt.message)
+    async def _blocks_until_serving(self) -> int:
+        at = await self.block()
+        axon = await self._query("Axons", [self.netuid, self.hotkey], at)
+        limit = int(await self._query("ServingRateLimit", [self.netuid], at) or 0)
+        return max(1, limit - (at - int(axon["block"]))) if axon else 1
 
     async def _submit(self, intent: Any) -> Receipt:
-        """Sign, send and wait until it is in a block; typed, whatever happens after the client is there."""
+        """Sign, send and wait until it is in a block; typed, whatever happens once there is a connection."""
         client = await self._link.client()
         try:
             sent = client.execute(intent, self._wallet, wait_for_finalization=False, period=ERA_BLOCKS)
@@ -199,33 +205,8 @@ class BittensorChain:
                 await self._link.discard()
             return receipt
         except MISFIT as error:
+            self._sent_at = None
             raise _misfit(error) from error
-
-    async def _settled(self, receipt: Receipt) -> Receipt:
-        """Read the chain again until the transaction shows or `call_deadline` is over."""
-        until = time.monotonic() + self._call_deadline
-        pause = 0.2
-        while True:
-            with contextlib.suppress(ChainError):
-                held = await self._still_unsettled()
-                if held is None:
-                    return Receipt(Submission.OK, message="landed; seen on a second reading")
-            if time.monotonic() + pause > until:
-                break
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 2.0)
-        return Receipt(Submission.AMBIGUOUS, blocks=ERA_BLOCKS, message=receipt.message)
-
-    async def _still_unsettled(self) -> Receipt | None:
-        """None when no transaction of ours can land any more, be it that it has landed or that its era is over."""
-        if self._unsettled is None:
-            return None
-        before, until = self._unsettled
-        block, _, last = await self._own()
-        if last > before or block > until:
-            self._unsettled = None
-            return None
-        return Receipt(Submission.AMBIGUOUS, blocks=until - block + 1, message="earlier weights may still land")
 
     def blocks(self) -> AsyncIterator[int]:
         return self._link.blocks(self._watchdog)
@@ -239,14 +220,6 @@ def _misfit(error: Exception) -> ChainError:
     return ChainError(
         f"bittensor {version} cannot build set_weights for this chain's runtime ({error!r}): install another version"
     )
-
-
-def _item(name: str) -> tuple[str, str]:
-    return "SubtensorModule", name
-
-
-def _too_early(blocks: int) -> Receipt:
-    return Receipt(Submission.TOO_EARLY, blocks=max(1, blocks), code="SettingWeightsTooFast", message="rate limit")
 
 
 def open_wallet(name: str, hotkey: str, path: str | None = None) -> Any:

@@ -28,7 +28,8 @@ class Link:
         self, name: str, dial: Callable[[], Any], broken: tuple[type[Exception], ...], deadline: float
     ) -> None:
         self.name = name
-        self.broken = broken
+        self.broken: tuple[type[Exception], ...] = broken + MISFIT
+        self._lost: tuple[type[Exception], ...] = (ChainError, *self.broken)
         self._dial, self._deadline = dial, deadline
         self._client: Any = None
         self._dialling = asyncio.Lock()
@@ -43,7 +44,7 @@ class Link:
                 except ChainTimeout:
                     await self._close(client)
                     raise
-                except (*self.broken, *MISFIT) as error:
+                except self.broken as error:
                     await self._close(client)
                     raise ChainError(f"cannot reach the chain at {self.name}: {error}") from error
                 self._client = client
@@ -65,7 +66,7 @@ class Link:
         except ChainTimeout:
             await self.discard()
             raise
-        except (*self.broken, *MISFIT) as error:
+        except self.broken as error:
             await self.discard()
             raise ChainError(f"the chain at {self.name} did not answer as expected: {error}") from error
 
@@ -76,7 +77,7 @@ class Link:
             await self._close(client)
 
     async def _close(self, client: Any) -> None:
-        with contextlib.suppress(ChainTimeout, *self.broken, *MISFIT):
+        with contextlib.suppress(*self._lost):
             await within(client.close(), CLOSE_SECONDS, "closing")
 
     async def blocks(self, watchdog: float) -> AsyncIterator[int]:
@@ -98,7 +99,7 @@ class Link:
                             yield number
                 except _OtherChain:
                     raise
-                except (ChainError, *self.broken, *MISFIT) as error:
+                except self._lost as error:
                     trouble = str(error)
             await self.discard()
             if time.monotonic() - seen + pause > watchdog:
@@ -119,7 +120,7 @@ class Link:
                 seen = time.monotonic()
                 yield int(header.number)
         finally:
-            with contextlib.suppress(ChainError, *self.broken, *MISFIT):
+            with contextlib.suppress(*self._lost):
                 await within(headers.aclose(), CLOSE_SECONDS, "the end of a subscription")
 
 

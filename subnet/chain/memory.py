@@ -116,13 +116,10 @@ class MemoryChain:
 
         return await self._receipt(call, blocks_until_weights)
 
-    async def weights(self, uid: int) -> dict[int, int]:
-        rows = self.subnet.state.rows
+    async def weights(self, uid: int, *, at: int | None = None) -> dict[int, int]:
+        """Now, or as they stood in block `at`. Raises ChainError for a block that is not there."""
+        rows = (self.subnet.state if at is None else self.subnet.at(at)).rows
         return dict(rows[uid].weights) if 0 <= uid < len(rows) else {}
-
-    async def weights_at(self, uid: int, block: int) -> dict[int, int]:
-        """As `weights`, but as they stood in an older block. Raises ChainError for a block that is not there."""
-        return dict(self.subnet.at(block).rows[uid].weights)
 
     async def serve(self, endpoint: Endpoint) -> Receipt:
         """Raises SettingsError when the host is not an IP address."""

@@ -9,9 +9,7 @@ from subnet.types import Receipt, Submission
 TOO_EARLY: Final = frozenset(
     {"SettingWeightsTooFast", "CommittingWeightsTooFast", "RateLimitExceeded", "ServingRateLimitExceeded"}
 )
-UNSURE: Final = frozenset(
-    {"Usurped", "Retracted", "FinalityTimeout", "Dropped"}
-)  # pool states that may still turn out well
+UNSURE: Final = frozenset({"Usurped", "Retracted", "FinalityTimeout", "Dropped"})  # in the pool, and may still land
 PREFLIGHT: Final = {  # what the SDK finds out before it signs, by its error code, in the chain's words
     "not_registered": "HotKeyNotRegisteredInSubNet",
     "not_authorized": "NeuronNoValidatorPermit",

@@ -138,7 +138,7 @@ class DevChain:
         return block
 
     def _ready(self, nonces: dict[str, int]) -> list[Extrinsic]:
-        """Transactions to include now, in nonce order; counts up `nonces`. Those with a gap before them keep waiting."""
+        """Transactions to include now, in nonce order; counts up `nonces`. Those after a gap keep waiting."""
         ready = []
         for extrinsic in sorted(self._pool.values(), key=lambda waiting: waiting.nonce):
             expected = nonces.get(extrinsic.signer, 0)

@@ -1,7 +1,7 @@
 """What happens by itself: commits are opened when their round is out, and every tempo blocks an epoch pays.
 
-An epoch runs when block >= LastEpochBlock + Tempo (the schedule is stateful since 2026). It computes Yuma consensus over
-the stakes and weights that count, then gives the validator permits anew.
+An epoch runs when block >= LastEpochBlock + Tempo (the schedule is stateful since 2026). It computes Yuma consensus
+over the stakes and weights that count, then gives the validator permits anew.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _bonds(state: SubnetState) -> Matrix:
 
 
 def _paid(row: Row, uid: int, result: Yuma, permit: bool, state: SubnetState, block: int) -> Row:
-    bonds = tuple((int(m), _u16(value)) for m, value in enumerate(result.bonds_VM[uid]) if _u16(value) > 0)
+    bonds = tuple((int(m), _u16(value)) for m, value in enumerate(result.bonds[uid]) if _u16(value) > 0)
     return replace(
         row,
         permit=permit,

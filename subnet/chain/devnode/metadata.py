@@ -1,7 +1,7 @@
 """The runtime's metadata (spec 461, SCALE, V15) and the codec that reads it.
 
 The file comes from the test fixtures of the bittensor 11.3.0 source distribution (Apache-2.0); see README.md here.
-One storage item that newer clients read, SubtensorModule.SubnetEpochConsensus (u16 -> one byte), is appended when absent.
+One storage item that newer clients read, SubtensorModule.SubnetEpochConsensus (u16 -> u8), is appended when absent.
 """
 
 from __future__ import annotations

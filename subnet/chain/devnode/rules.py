@@ -1,7 +1,7 @@
 """What the chain accepts: each call as a pure function from one state to the next, or a refusal by its true name.
 
 Names are those of the SubtensorModule errors of the runtime (spec 461) and the order of the checks is the runtime's,
-so that a program sees here the error that it would see on the public chain. Costs are not modelled: registration is free.
+so that a program sees here the error that it would see on the public chain. Costs are not modelled.
 """
 
 from __future__ import annotations

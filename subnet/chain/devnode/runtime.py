@@ -53,27 +53,31 @@ class RuntimeCalls:
             raise UnknownCall(name) from error
         type_id = int(output.split("::")[1]) if "::" in output else -1
         answer = self._calls.get(name)
-        value = answer(block, type_id, params) if answer else self.zero(type_id)
+        value = answer(block, type_id, params) if answer else self._zero_of(output)
         return bytes(self._metadata.runtime.encode(output, value))
+
+    def _zero_of(self, output: str) -> Any:
+        return self.zero(int(output.split("::")[1])) if "::" in output else 0
 
     def zero(self, type_id: int) -> Any:
         """The zero of a registry type: false, 0, "", empty, None, or a struct of zeros."""
         row = self._metadata.types[type_id]
         kind, body = next(iter(row["def"].items()))
         path = row.get("path", [])
-        if kind == "primitive":
-            return {"bool": False, "str": ""}.get(body, 0)
-        if kind == "compact":
-            return self.zero(body["type"])
-        if kind == "sequence":
-            return []
-        if kind == "array":
-            return self._zero_array(body)
-        if kind == "tuple":
-            return tuple(self.zero(part) for part in body)
-        if kind == "variant":
-            return None if path == ["Option"] else self._zero_variant(body)
-        return ZERO_ACCOUNT if path[-1:] == ["AccountId32"] else self._zero_struct(body.get("fields", []))
+        if path == ["Option"]:
+            return None
+        if path[-1:] == ["AccountId32"]:
+            return ZERO_ACCOUNT
+        zeros: Mapping[str, Callable[[Any], Any]] = {
+            "primitive": lambda name: {"bool": False, "str": ""}.get(name, 0),
+            "compact": lambda inner: self.zero(inner["type"]),
+            "sequence": lambda inner: [],
+            "array": self._zero_array,
+            "tuple": lambda parts: tuple(self.zero(part) for part in parts),
+            "variant": self._zero_variant,
+            "composite": lambda struct: self._zero_struct(struct.get("fields", [])),
+        }
+        return zeros[kind](body)
 
     def _zero_array(self, body: Mapping[str, Any]) -> Any:
         if self._metadata.types[body["type"]]["def"].get("primitive") == "u8":

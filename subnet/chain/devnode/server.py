@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -20,7 +20,8 @@ from subnet.chain.devnode.extrinsics import InvalidTransaction
 from subnet.chain.devnode.faults import Faults
 from subnet.chain.devnode.genesis import Genesis
 from subnet.chain.devnode.metadata import load
-from subnet.chain.devnode.rpc import INVALID_PARAMS, INVALID_TRANSACTION, Queries, RpcError, header
+from subnet.chain.devnode.rpc import INVALID_PARAMS, INVALID_TRANSACTION, Queries, RpcError
+from subnet.chain.devnode.watchers import Watch, Watchers
 
 MAX_FRAME = 2**26
 HEADS = ("chain_subscribeNewHeads", "chain_subscribeNewHead", "chain_subscribeAllHeads")
@@ -31,16 +32,6 @@ class _Drop(Exception):
     """Close the connection instead of answering."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Watch:
-    """Someone who follows one transaction, or (without `extrinsic`) the heads."""
-
-    socket: ServerConnection
-    id: str
-    extrinsic: str | None = None
-    finalized: bool = False
-
-
 class Node:
     """A development node. `block_ms` 0 means no clock: blocks come by `produce`, or at once when `instant`."""
 
@@ -49,10 +40,8 @@ class Node:
         self.port = 0
         self._block_ms, self._instant, self._host = block_ms, instant, host
         self._queries = Queries(chain)
+        self._watchers = Watchers(chain)
         self._ids = itertools.count(1)
-        self._watches: list[_Watch] = []
-        self._included: list[tuple[Block, _Watch]] = []  # waiting for finality
-        self._finalized = 0
         self._server: Server | None = None
         self._clock: asyncio.Task[None] | None = None
 
@@ -85,12 +74,12 @@ class Node:
             self._server.close(close_connections=True)
             await self._server.wait_closed()
         self._clock = self._server = None
-        self._watches, self._included = [], []
+        self._watchers.clear()
 
     async def produce(self, count: int = 1) -> Block:
         """Make blocks and tell who listens."""
         for _ in range(count):
-            await self._announce(self.chain.produce())
+            await self._watchers.announce(self.chain.produce())
         return self.chain.head
 
     async def _tick(self) -> None:
@@ -101,40 +90,6 @@ class Node:
             if not self.faults.halt:
                 await self.produce()
 
-    async def _announce(self, block: Block) -> None:
-        hashes = {extrinsic.hash for extrinsic in block.extrinsics}
-        for watch in list(self._watches):
-            if watch.extrinsic in hashes:
-                self._watches.remove(watch)
-                self._included.append((block, watch))
-                await self._notify(watch, "author_extrinsicUpdate", {"inBlock": block.hex})
-            elif watch.extrinsic is None and not watch.finalized:
-                await self._notify(watch, "chain_newHead", header(block))
-        await self._finalize()
-
-    async def _finalize(self) -> None:
-        final = self.chain.finalized.number
-        for block, watch in [pair for pair in self._included if pair[0].number <= final]:
-            await self._notify(watch, "author_extrinsicUpdate", {"finalized": block.hex})
-        self._included = [pair for pair in self._included if pair[0].number > final]
-        if final > self._finalized:
-            self._finalized = final
-            for watch in [watch for watch in self._watches if watch.finalized]:
-                await self._notify(watch, "chain_finalizedHead", header(self.chain.finalized))
-
-    async def _notify(self, watch: _Watch, method: str, result: Any) -> None:
-        frame = {"jsonrpc": "2.0", "method": method, "params": {"subscription": watch.id, "result": result}}
-        if self.faults.stall:
-            return
-        try:
-            await watch.socket.send(json.dumps(frame))
-        except ConnectionClosed:
-            self._forget(watch.socket)
-
-    def _forget(self, socket: ServerConnection) -> None:
-        self._watches = [watch for watch in self._watches if watch.socket is not socket]
-        self._included = [pair for pair in self._included if pair[1].socket is not socket]
-
     async def _serve(self, socket: ServerConnection) -> None:
         try:
             if self.faults.refuse:
@@ -144,7 +99,7 @@ class Node:
         except (ConnectionClosed, _Drop):
             pass
         finally:
-            self._forget(socket)
+            self._watchers.forget(socket)
 
     async def _frame(self, socket: ServerConnection, frame: str | bytes) -> None:
         try:
@@ -193,10 +148,9 @@ class Node:
         if method in ("author_submitExtrinsic", "author_submitAndWatchExtrinsic"):
             return self._submit(socket, params, watched=method == "author_submitAndWatchExtrinsic")
         if method in HEADS or method in FINALIZED:
-            return self._watch(_Watch(socket, f"h{next(self._ids)}", finalized=method in FINALIZED))
+            return self._watchers.add(Watch(socket, self._id("h"), finalized=method in FINALIZED))
         if method.startswith(("chain_unsubscribe", "author_unwatch")):
-            self._watches = [watch for watch in self._watches if watch.id != params[0]]
-            return True
+            return self._watchers.remove(params[0])
         if method == "dev_setFaults":
             return self._set_faults(params)
         return self._queries.answer(method, params)
@@ -214,9 +168,8 @@ class Node:
             raise RpcError(INVALID_PARAMS, str(error)) from error
         return True
 
-    def _watch(self, watch: _Watch) -> str:
-        self._watches.append(watch)
-        return watch.id
+    def _id(self, kind: str) -> str:
+        return f"{kind}{next(self._ids)}"
 
     def _submit(self, socket: ServerConnection, params: list[Any], *, watched: bool) -> str:
         try:
@@ -226,7 +179,7 @@ class Node:
         if self.faults.drop_on_submit:
             self.faults = replace(self.faults, drop_on_submit=self.faults.drop_on_submit - 1)
             raise _Drop
-        return self._watch(_Watch(socket, f"x{next(self._ids)}", extrinsic.hash)) if watched else extrinsic.hash
+        return self._watchers.add(Watch(socket, self._id("x"), extrinsic.hash)) if watched else extrinsic.hash
 
 
 def _of_dev(body: Any) -> bool:

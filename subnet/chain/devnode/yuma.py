@@ -17,20 +17,20 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Yuma:
-    """Per uid: all in 0..1; `incentive` and `dividends` sum to 1 (or are all zero); `bonds_VM` has columns of sum 1."""
+    """Per uid: all in 0..1; `incentive` and `dividends` sum to 1 (or are all zero); `bonds` has columns of sum 1."""
 
     consensus: Vector
     incentive: Vector
     dividends: Vector
     trust: Vector
     validator_trust: Vector
-    bonds_VM: Matrix
+    bonds: Matrix  # (n, n): validator, miner
 
 
 def yuma(stake: Vector, weights_VM: Matrix, bonds_VM: Matrix, *, kappa: float = 0.5, bonds_rate: float = 0.1) -> Yuma:
     """One epoch over n neurons.
 
-    `stake` (n,): zero for who may not vote. `weights_VM` (n, n): row v is what validator v gives; rows are normalised here.
+    `stake` (n,): zero for who may not vote. `weights_VM` (n, n): row v is what validator v gives; normalised here.
     Each column is clipped to its consensus: the largest weight that validators with at least `kappa` of the stake
     support. Incentive is the stake-weighted sum of clipped weights. Bonds move by `bonds_rate` towards the
     stake-weighted clipped weights; dividends pay validators for bonds in miners with incentive.
@@ -50,7 +50,7 @@ def yuma(stake: Vector, weights_VM: Matrix, bonds_VM: Matrix, *, kappa: float = 
         dividends=_normal(bonds_VM @ incentive),
         trust=np.divide(ranks, before, out=np.zeros_like(ranks), where=before > 0),
         validator_trust=clipped_VM.sum(axis=1),
-        bonds_VM=bonds_VM,
+        bonds=bonds_VM,
     )
 
 
@@ -69,7 +69,8 @@ def _normal(values: Vector) -> Vector:
 
 def _rows_normal(matrix: Matrix) -> Matrix:
     sums = matrix.sum(axis=1, keepdims=True)
-    return np.divide(matrix, sums, out=np.zeros_like(matrix), where=sums > 0)
+    normal: Matrix = np.divide(matrix, sums, out=np.zeros_like(matrix), where=sums > 0)
+    return normal
 
 
 def _columns_normal(matrix: Matrix) -> Matrix:
