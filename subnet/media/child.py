@@ -56,15 +56,16 @@ def main(arguments: Sequence[str]) -> None:
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(silence, descriptor)
-    _warm_up()
+    _try_out()
     _confine(memory)
+    _try_out()
     send(sink, READY)
     os.dup2(silence, 2)
     serve(source, sink, Limits(*limits))
 
 
-def _warm_up() -> None:
-    """Load what PyAV and Python load late, while files may still be opened: decode one frame."""
+def _try_out() -> None:
+    """Decode one frame: first to load what PyAV and Python load late, then to see that it works when confined."""
     for late in ("av.audio.codeccontext", "av.subtitles.codeccontext"):
         importlib.import_module(late)
     decode_video(encode_video(Media(np.zeros((1, 16, 16, 3), np.uint8), 1.0), 23))

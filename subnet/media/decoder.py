@@ -71,6 +71,12 @@ class VideoDecoder:
         """`decode` in a thread of its own, so that an event loop goes on meanwhile."""
         return await asyncio.to_thread(self.decode, data)
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the children that were started and not replaced since, for whoever watches processes."""
+        with self._lock:
+            return tuple(sorted(child.pid for child in self._alive))
+
     def _replaced(self, old: _Child | None) -> _Child:
         with self._lock:
             if old is not None:
