@@ -80,12 +80,13 @@ def _last_match(stanzas: list[_Stanza], member: str) -> _Stanza | None:
 
 
 def _matches(pattern: str, member: str) -> bool:
-    """Ledgers name paths of the source package; a binary package has the same file elsewhere: compare the last part.
+    """Ledgers name paths of the source package; a binary package has the same file in another folder.
 
-    `*` alone stands for everything; any other pattern must end in a file name or a narrow glob of one.
+    So `*` stands for everything, `folder/*` for all below any folder of that name, and else the file's name decides.
     """
-    last = PurePosixPath(pattern).name
-    return pattern == "*" or (last != "*" and fnmatch(PurePosixPath(member).name, last))
+    if pattern == "*" or pattern.endswith("/*"):
+        return fnmatch(f"/{member}", pattern if pattern == "*" else f"*/{pattern}")
+    return fnmatch(PurePosixPath(member).name, PurePosixPath(pattern).name)
 
 
 def _stanzas(text: str) -> Iterator[_Stanza]:
