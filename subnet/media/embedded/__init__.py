@@ -10,7 +10,6 @@ import csv
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from subnet.types import Modality, Split
@@ -20,7 +19,7 @@ COLUMNS = (
     "title", "author", "licence", "origin", "sha256",
 )  # fmt: skip
 CATEGORIES = ("person", "animal", "object", "landscape", "building", "texture", "aerial", "food", "vehicle")
-HERE = Path(str(files(__name__)))
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
