@@ -28,7 +28,7 @@ from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.media.codec import decode_image
 from subnet.media.decoder import VideoDecoder
-from subnet.nonces import NonceStore
+from subnet.nonces import SqliteNonceStore
 from subnet.protocols import Detector
 from subnet.registry import find
 from subnet.serving import serve
@@ -50,17 +50,14 @@ class Detectors:
     """Most items in one forward pass."""
 
 
-BASELINES = ("constant", "random")  # answer any modality, without torch
-
-
 def load_detectors(wanted: Detectors) -> dict[Modality, Detector]:
     """Both detectors. Raises SettingsError when one answers for the other modality."""
     names = {Modality.IMAGE: wanted.image, Modality.VIDEO: wanted.video}
     for modality, name in names.items():
-        if find(TABLE, name, "detector").modality is not modality and name not in BASELINES:
+        if find(TABLE, name, "detector").modality is not modality:
             fitting = ", ".join(row.name for row in TABLE.values() if row.modality is modality)
             raise SettingsError(f"--detector.{modality} {name}: it does not answer {modality}s; take one of {fitting}")
-    device = "cpu" if set(names.values()) <= set(BASELINES) else s.device(wanted.device)
+    device = s.device(wanted.device) if any(TABLE[name].weights for name in names.values()) else "cpu"
     return {modality: load(name, device=device) for modality, name in names.items()}
 
 
@@ -122,7 +119,7 @@ async def run(
     say: Callable[[Prediction], float] = lambda prediction: prediction.p_synthetic,
 ) -> None:
     """Serve until SIGINT or SIGTERM. `say` is the number sent for a prediction."""
-    keys = open_wallet(wallet.name, wallet.hotkey, wallet.path)
+    keys = open_wallet(wallet.name, wallet.hotkey, str(wallet.path.expanduser()))
     hotkey = keys.hotkey.ss58_address
     folder = state or s.home() / f"miner-{netuid}-{hotkey}"
     async with AsyncExitStack() as stack:
@@ -136,7 +133,7 @@ async def run(
                 f"hotkey {hotkey} is not registered on subnet {netuid}: run `btcli subnets register` first"
             )
         answer = await _answering(stack, detectors, max_batch)
-        nonces = NonceStore(_folder(folder) / "nonces.db")
+        nonces = SqliteNonceStore(_folder(folder) / "nonces.db")
         stack.callback(nonces.close)
         app = application(
             Axon(keys.hotkey, view.metagraph, nonces, answer, _served(detectors), policy(blacklist), say=say),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from subnet.errors import SettingsError
+from subnet.media.decoder import VideoDecoder
 from subnet.media.folder import EmbeddedSource, FolderSource
 from subnet.media.item import Cell
 from subnet.media.production import Make, Plan, equal_shares, read_plan
@@ -39,26 +40,27 @@ def origins_of(plan: Plan) -> Origins:
 
 
 def makers(plan: Plan, *, split: Split, device: str, folders: Mapping[str, Path] | None = None) -> dict[Cell, Make]:
-    """What makes each cell of the plan: a generator by its name, a folder by its name, or the embedded set.
+    """What makes each cell of the plan: a folder by its name, a generator by its name, or the embedded set.
 
-    Generators are loaded when first used. Raises UnknownName for an origin that is none of these.
+    Generators are loaded when first used. Raises UnknownName or SettingsError for an origin that is none of these.
     """
     reals = EmbeddedSource(split)
-    sources: dict[str, Source] = {EMBEDDED: reals}
-    for name, path in (folders or {}).items():
-        sources[name] = FolderSource(path, Label.REAL, name)
-    return {target.cell: _maker(target.cell, sources, reals, device) for target in plan.targets}
+    return {target.cell: _maker(target.cell, folders or {}, reals, device) for target in plan.targets}
 
 
-def _maker(cell: Cell, sources: Mapping[str, Source], reals: Source, device: str) -> Make:
-    if cell.label is Label.SYNTHETIC:
+def _maker(cell: Cell, folders: Mapping[str, Path], reals: Source, device: str) -> Make:
+    source: Source
+    if cell.origin in folders:
+        source = FolderSource(folders[cell.origin], cell.label, cell.origin, decode_video=VideoDecoder().decode)
+    elif cell.label is Label.SYNTHETIC:
         return _generating(cell.origin, reals, device)
-    if cell.origin not in sources:
+    elif cell.origin == EMBEDDED:
+        source = reals
+    else:
         raise SettingsError(
-            f"{cell}: no source is called {cell.origin!r}; there are {', '.join(sources)}; see --media.folder"
+            f"{cell}: no source is called {cell.origin!r}; name a folder with --folder.{cell.origin} PATH"
         )
-    source = sources[cell.origin]
-    return lambda rng: source.draw(cell.modality, Label.REAL, rng)
+    return lambda rng: source.draw(cell.modality, cell.label, rng)
 
 
 def _generating(name: str, reals: Source, device: str) -> Make:

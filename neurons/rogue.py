@@ -28,6 +28,6 @@ def rogue(
         What is said for every prediction.
     """
     log = configure(logging, "rogue")
-    detectors = honest.load_detectors(honest.Detectors(image="constant", video="constant"))
+    detectors = honest.load_detectors(honest.Detectors(image="constant", video="constant-video"))
     arguments = (netuid, detectors, 32, subtensor, wallet, axon, s.Blacklist(), log, None, True)
     asyncio.run(honest.run(*arguments, say=lambda _: number))

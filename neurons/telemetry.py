@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections import Counter as Counts
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
+from neurons.gallery import Gallery
 from neurons.log import Log
 from subnet.state import State
 from subnet.step import Round
@@ -16,9 +18,10 @@ from subnet.types import JSON, Failure
 class Telemetry:
     """Counts and tells. With `json` every round is one line on standard output."""
 
-    def __init__(self, json: bool, port: int | None, log: Log) -> None:
+    def __init__(self, json: bool, port: int | None, gallery: Path | None, log: Log) -> None:
         registry = CollectorRegistry()
         self._json, self._log = json, log
+        self._gallery = Gallery(gallery) if gallery else None
         self.failed_rounds = Counter("assay_failed_rounds", "Rounds that raised", registry=registry)
         self._rounds = Counter("assay_rounds", "Rounds played", ["modality", "label", "void"], registry=registry)
         self._answers = Counter("assay_answers", "Answers by kind", ["kind"], registry=registry)
@@ -41,6 +44,8 @@ class Telemetry:
         if played.void:
             self._log.warning("void round", number=plan.number, why=played.void)
         self._log.debug("round", number=plan.number, modality=plan.modality.value, label=plan.label.name, **kinds)
+        if self._gallery:
+            self._gallery.keep(played)
         if self._json:
             print(jsonlib.dumps(_line(played, block)), flush=True)
 

@@ -55,6 +55,7 @@ def validator(
     seed: int | None = None,
     rounds: int | None = None,
     metrics_port: int | None = None,
+    gallery: Path | None = None,
     local: Annotated[bool, Parameter(negative="")] = False,
     json: s.Json = False,
 ) -> None:
@@ -74,13 +75,28 @@ def validator(
         Stop after so many rounds, with final weights; by default never.
     metrics_port
         Serve Prometheus metrics on this port of 127.0.0.1.
+    gallery
+        Folder for thumbnails of the first challenges.
     local
         This is a local network: call loopback addresses, and wait for the producer rather than ask for something else.
     """
     log = configure(logging, "validator")
     sampling = Sampling(sample_size=neuron.sample_size, origins=origins_of(plan_of(plan)))
     asyncio.run(
-        _main(netuid, neuron, sampling, subtensor, wallet, pool, state, seed, rounds, metrics_port, local, json, log)
+        _main(
+            netuid,
+            neuron,
+            sampling,
+            subtensor,
+            wallet,
+            pool,
+            state,
+            seed,
+            rounds,
+            Telemetry(json, metrics_port, gallery, log),
+            local,
+            log,
+        )
     )
 
 
@@ -94,12 +110,11 @@ async def _main(
     folder: Path | None,
     seed: int | None,
     rounds: int | None,
-    metrics_port: int | None,
+    telemetry: Telemetry,
     local: bool,
-    json: bool,
     log: Log,
 ) -> None:
-    keys = open_wallet(wallet.name, wallet.hotkey, wallet.path)
+    keys = open_wallet(wallet.name, wallet.hotkey, str(wallet.path.expanduser()))
     hotkey = keys.hotkey.ss58_address
     folder = folder or s.home() / f"validator-{netuid}-{hotkey}"
     async with AsyncExitStack() as stack:
@@ -129,7 +144,7 @@ async def _main(
             dendrite,
             memory,
             executor,
-            Telemetry(json, metrics_port, log),
+            telemetry,
             log,
         )
         await playing.run(Weighing(chain, view, hotkey, neuron, memory, log), stop, rounds)

@@ -1,0 +1,5 @@
+"""`python -m neurons` is `assay`."""
+
+from neurons.cli import main
+
+main()

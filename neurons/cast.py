@@ -1,0 +1,61 @@
+"""Who plays in the local network: the table of miners, their keys, and the first state of its chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
+from subnet.chain.wallets import wallet_from_seed
+
+NETUID = 34
+VALIDATOR = "validator"
+
+
+@dataclass(frozen=True)
+class Player:
+    """One miner: the name it is shown by, its command, and what becomes of it."""
+
+    name: str
+    command: tuple[str, ...]
+    leaves: bool = False  # is killed half way
+    expect: str = "any"  # first, low, zero or any: where the verdict wants it
+
+
+def _serving(image: str, video: str) -> tuple[str, ...]:
+    return ("miner", "--local", "--detector.image", image, "--detector.video", video, "--detector.device", "cpu")
+
+
+PLAYERS = (
+    Player("npr", _serving("npr", "frames"), expect="first"),
+    Player("npr-weak", _serving("npr-weak", "frames")),
+    Player("random", _serving("random", "random-video"), expect="low"),
+    Player("constant", _serving("constant", "constant-video"), expect="low"),
+    Player("out-of-range", ("rogue",), expect="zero"),
+    Player("offline", _serving("npr", "frames"), leaves=True, expect="zero"),
+)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Hotkey addresses (ss58) by player, the validator's too; the wallets lie in a folder of the run."""
+
+    wallets: Path
+    hotkeys: dict[str, str]
+
+
+def make_keys(folder: Path, players: Sequence[Player], seed: int) -> Keys:
+    """Wallets for the validator and the players: the same for the same seed, so that their variants are too."""
+    names = [VALIDATOR, *(player.name for player in players)]
+    return Keys(folder, {name: wallet_from_seed(name, folder, str(seed)).hotkey.ss58_address for name in names})
+
+
+def genesis(keys: Keys, *, tempo: int, rate_limit: int, commit_reveal: bool) -> Genesis:
+    """The first state: the validator has the stake, so uid 0 and after the first epoch the only permit."""
+    neurons = tuple(
+        GenesisNeuron(hotkey, hotkey, stake=100_000.0 if name == VALIDATOR else 0.0)
+        for name, hotkey in keys.hotkeys.items()
+    )
+    rules = Rules(tempo=tempo, weights_rate_limit=rate_limit, commit_reveal=commit_reveal, allow_loopback=True)
+    return Genesis(NETUID, neurons, rules)

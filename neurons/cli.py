@@ -1,0 +1,69 @@
+"""`assay`: every command of the project. Commands are imported when they are called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.config import Env, Toml
+
+from subnet.errors import StateError, SubnetError
+
+COMMANDS = {
+    "localnet": ("neurons.localnet:localnet", "Play the whole game on this machine, offline."),
+    "miner": ("neurons.miner:miner", "Serve detectors to validators."),
+    "validator": ("neurons.validator:validator", "Challenge miners, score them, and set weights."),
+    "producer": ("neurons.producer:producer", "Keep the pool of ready media filled."),
+    "dataset": ("neurons.commands.dataset:dataset", "Write real media with synthetic twins to a folder."),
+    "detectors": ("neurons.commands.listing:detectors", "List the detectors."),
+    "generators": ("neurons.commands.listing:generators", "List the generators, and which can run here."),
+    "replay": ("neurons.commands.replay:replay", "Compute all scores again from a journal."),
+}
+
+EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER = 2, 3, 1
+
+
+def build() -> App:
+    """The command line. Flags win over variables, these over the file of --config, that over defaults."""
+    app = App(
+        name="assay",
+        help="A Bittensor subnet that tells real media from synthetic. Start with: assay localnet",
+        default_parameter=Parameter(name_transform=lambda name: name),
+        config=[Env("ASSAY_", command=False)],
+        version_flags=["--version"],
+    )
+    for name, (target, help_text) in COMMANDS.items():
+        app.command(target, name=name, help=help_text)
+    app.command("neurons.rogue:rogue", name="rogue", show=False)
+
+    @app.meta.default
+    def launch(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        config: Annotated[Path | None, Parameter(help="TOML file with flags: [miner.axon] port = 8091")] = None,
+    ) -> object:
+        if config is not None:
+            app.config = (Env("ASSAY_", command=False), Toml(config, must_exist=True))
+        return app(tokens, exit_on_error=False, print_error=True)
+
+    return app
+
+
+def main() -> None:
+    """Run a command; errors are told in one line. Exit status 2: a setting; 3: state on disk; 1: anything else."""
+    app = build()
+    try:
+        app.meta(exit_on_error=False, print_error=True)
+    except CycloptsError:
+        sys.exit(EXIT_SETTINGS)
+    except SubnetError as error:
+        print(f"assay: {error}", file=sys.stderr)
+        status = EXIT_STATE if isinstance(error, StateError) else EXIT_OTHER
+        sys.exit(EXIT_SETTINGS if isinstance(error, ValueError) else status)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Small commands of `assay`, a file each."""

@@ -1,0 +1,139 @@
+"""Data sets for training and evaluation: real media with synthetic twins, written once and read by detectors.
+
+Item i of a data set is a function of (split, modality, seed, i) alone. Splits share no photo and no clip, and their
+seeds are kept apart by the split's name, so that training and evaluation share neither a source nor a generator seed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from neurons.mix import EMBEDDED
+from subnet.errors import SettingsError
+from subnet.media import codec
+from subnet.media.folder import EmbeddedSource
+from subnet.protocols import Generator
+from subnet.sampling import derive
+from subnet.types import JSON, Label, Modality, Sample, Split
+
+INDEX = "index.jsonl"
+Progress = Callable[[int], None]  # items written so far
+
+
+@runtime_checkable
+class Reconstructor(Protocol):
+    """A generator that can make the synthetic twin of a given sample."""
+
+    def reconstruct(self, sample: Sample, rng: np.random.Generator) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which embedded data set is meant: `count` real items of a modality, each with `twins` synthetic ones.
+
+    `generators` are taken in turn; none named means all embedded ones of the modality.
+    """
+
+    split: Split
+    modality: Modality = Modality.IMAGE
+    count: int = 200
+    twins: int = 1
+    seed: int = 0
+    generators: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.twins < 1:
+            raise SettingsError(f"a data set needs at least one item and one twin, not {self.count} and {self.twins}")
+
+    @property
+    def folder(self) -> str:
+        """A name that is the same for the same data set only."""
+        names = "-".join(self.generators) or "all"
+        return f"{self.split}-{self.modality}-{self.count}x{self.twins}-{self.seed}-{derive(names):016x}"
+
+
+def embedded_generators(modality: Modality) -> tuple[str, ...]:
+    """Names of the generators that ship with the package."""
+    import generators
+
+    return tuple(row.name for row in generators.TABLE.values() if row.embedded and row.modality is modality)
+
+
+def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec | Path:
+    """ "embedded:test" as a spec, anything else as a folder. Raises SettingsError naming what is allowed."""
+    if text.startswith(EMBEDDED + ":"):
+        name = text.partition(":")[2]
+        if name not in list(Split):
+            raise SettingsError(f"--data {text}: the embedded set has {', '.join(Split)}")
+        return DataSpec(Split(name), modality, count, seed=seed)
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise SettingsError(f"--data {text}: neither a folder nor embedded:train, embedded:validation, embedded:test")
+    return path
+
+
+def materialise(spec: DataSpec, root: Path, *, device: str = "cpu", progress: Progress = lambda done: None) -> Path:
+    """The folder of this data set below `root`, made now unless it is there. A broken-off one is made anew."""
+    folder = root / spec.folder
+    if (folder / INDEX).is_file():
+        return folder
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    with (partial / INDEX).open("w") as index:
+        for done, row in enumerate(_rows(spec, partial, device), 1):
+            index.write(json.dumps(row) + "\n")
+            progress(done)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return folder
+
+
+def _rows(spec: DataSpec, folder: Path, device: str) -> Iterator[dict[str, JSON]]:
+    import generators
+
+    reals = EmbeddedSource(spec.split)
+    names = spec.generators or embedded_generators(spec.modality)
+    makers = [generators.load(name, device=device, reals=reals) for name in names]
+    for number in range(spec.count):
+        rng = np.random.default_rng(derive(spec.split, spec.modality, spec.seed, number))
+        real = reals.draw(spec.modality, Label.REAL, rng)
+        yield _write(folder, f"{number:06d}-real", real, EMBEDDED, pair=f"{spec.folder}/{number}")
+        for turn in range(spec.twins):
+            maker = makers[(number * spec.twins + turn) % len(makers)]
+            twin, pair = _fake(maker, real, rng), f"{spec.folder}/{number}"
+            is_twin = isinstance(maker, Reconstructor)
+            yield _write(folder, f"{number:06d}-{maker.name}", twin, maker.name, pair=pair if is_twin else "")
+
+
+def _fake(maker: Generator, real: Sample, rng: np.random.Generator) -> Sample:
+    """The twin of `real` where the generator can make one, and something new where it cannot."""
+    if isinstance(maker, Reconstructor):
+        return maker.reconstruct(real, rng)
+    from generators.prompts.offline import prompt
+
+    return maker.generate([prompt(rng)], rng)[0]
+
+
+def _write(folder: Path, name: str, sample: Sample, origin: str, pair: str) -> dict[str, JSON]:
+    video = sample.modality is Modality.VIDEO
+    file = folder / f"{name}.{'mp4' if video else 'png'}"
+    file.write_bytes(codec.encode_lossless_video(sample.media) if video else codec.encode_png(sample.media))
+    about = sample.provenance
+    return {
+        "file": file.name,
+        "label": int(sample.label),
+        "modality": sample.modality.value,
+        "origin": origin,
+        "pair": pair,
+        "seed": about.seed,
+        "licence": about.licence,
+        "item": about.item,
+    }

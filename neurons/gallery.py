@@ -1,0 +1,48 @@
+"""Thumbnails of challenges, so that people can look at what was asked. For the eyes of the validator's owner only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from subnet.media import codec
+from subnet.step import Round
+from subnet.types import Challenge, Modality
+from subnet.variant import variant
+
+SIDE = 160  # pixels
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Keeps the first `count` challenges as the first hotkey saw them, one JPEG each with the facts in its name."""
+
+    folder: Path
+    count: int = 60
+
+    def keep(self, played: Round) -> None:
+        """Write one thumbnail; a disk that refuses only costs the picture."""
+        if played.sample is None or not played.outcomes or played.plan.number >= self.count:
+            return
+        plan = played.plan
+        query = variant(Challenge("", played.sample, plan.seed, plan.level), played.outcomes[0].hotkey)
+        video = plan.modality is Modality.VIDEO
+        media = codec.decode_video(query.body) if video else codec.decode_image(query.body)
+        picture = Image.fromarray(np.asarray(media.frames[len(media.frames) // 2])).resize((SIDE, SIDE))
+        facts = [plan.number, plan.modality.value, plan.label.name.lower(), plan.origin, plan.level]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        picture.save(self.folder / f"{plan.number:06d}.jpg", quality=90, comment=json.dumps(facts).encode())
+
+
+def read(folder: Path) -> list[tuple[Image.Image, list[str]]]:
+    """Thumbnails in order, each with number, modality, label, origin and level."""
+    result = []
+    for path in sorted(folder.glob("*.jpg")):
+        with Image.open(path) as picture:
+            facts = [str(fact) for fact in json.loads(picture.info["comment"])]
+            result.append((picture.convert("RGB"), facts))
+    return result

@@ -1,0 +1,151 @@
+"""What a local network leaves behind: numbers as JSON, curves and a contact sheet as PNG, one line of verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from neurons import gallery
+from neurons.cast import Player
+from neurons.plots import contact_sheet, score_curves
+from neurons.scoreboard import Line, Scoreboard
+from subnet.chain.weights import normalise_u16
+from subnet.evidence import ROUND, WEIGHTS, OutcomeRecord, RoundRecord, WeightsRecord, replay
+from subnet.history import MCC_WINDOW, Window
+from subnet.journal import Journal
+from subnet.scoring import mcc, score
+from subnet.types import Label, Submission
+
+ZERO = 0.02  # of the best score: what counts as nothing
+
+
+def summarise(board: Scoreboard, folder: Path, seconds: float, first: float, seed: int) -> dict[str, Any]:
+    """All numbers of a run, from the validator's journal and the chain. Replays the journal on the way."""
+    journal = Journal(folder / "validator" / "journal.db")
+    try:
+        history = replay(journal.entries()).history
+        rounds = [RoundRecord.model_validate_json(entry.body) for entry in journal.entries(ROUND)]
+        attempts = [WeightsRecord.model_validate_json(entry.body) for entry in journal.entries(WEIGHTS)]
+    finally:
+        journal.close()
+    sent = next((a.weights for a in reversed(attempts) if a.submission is Submission.OK), {})
+    miners = [
+        _miner(player, board, rounds, sent, score(history, board.hotkeys[player.name])) for player in board.players
+    ]
+    miners.sort(key=lambda row: -row["score"])
+    counts = board.challenges()
+    played = [line for line in board.lines if not line["void"]]
+    as_expected, verdict = judge(miners, board.players, sent, board)
+    return {
+        "rounds": len(played),
+        "void_rounds": len(board.lines) - len(played),
+        "challenges": {key: dict(counter) for key, counter in counts.items()},
+        "challenges_digest": digest(rounds),
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "seconds_to_first_round": round(first, 1),
+        "rounds_per_second": round(len(board.lines) / max(1e-9, seconds - first), 2),
+        "weights_set": sum(a.submission is Submission.OK for a in attempts),
+        "miners": miners,
+        "as_expected": as_expected,
+        "verdict": verdict,
+    }
+
+
+def _miner(
+    player: Player, board: Scoreboard, rounds: Sequence[RoundRecord], sent: dict[int, float], standing: Any
+) -> dict[str, Any]:
+    hotkey = board.hotkeys[player.name]
+    neuron = board.neurons[hotkey]
+    asked = [(r.label, row) for r in rounds if not r.void for row in r.outcomes if row.hotkey == hotkey]
+    right = [_correct(row, label) for label, row in asked]
+    return {
+        "uid": neuron.uid,
+        "hotkey": hotkey,
+        "name": player.name,
+        "detector": next((row.detector for _, row in asked if row.detector), None),
+        "asked": len(asked),
+        "answered": standing.answered,
+        "failures": dict(Counter(row.failure.value for _, row in asked if row.failure)),
+        "accuracy": sum(right) / len(right) if right else 0.0,
+        "mcc": _mcc([(label, correct) for (label, _), correct in zip(asked, right, strict=True)]),
+        "windows": {
+            modality.value: {"accuracy": part.accuracy, "mcc": part.mcc, "reward": part.reward, "asked": part.asked}
+            for modality, part in standing.parts.items()
+        },
+        "score": standing.value,
+        "weight_sent": sent.get(neuron.uid, 0.0),
+        "weight_on_chain": board.share(hotkey),
+        "weight_u16": board.weights.get(neuron.uid, 0),
+        "incentive": neuron.incentive,
+        "median_latency": _median([row.latency for _, row in asked if row.failure is None]),
+    }
+
+
+def _correct(row: OutcomeRecord, label: Label) -> bool:
+    return row.p_synthetic is not None and (row.p_synthetic > 0.5) == (label is Label.SYNTHETIC)
+
+
+def _mcc(outcomes: Sequence[tuple[Label, bool]]) -> float:
+    """Over the last hundred of both modalities together, by the rule of the game."""
+    window = Window()
+    for label, correct in outcomes[-MCC_WINDOW:]:
+        window = window.push(label, correct)
+    return mcc(window)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return round(sorted(values)[len(values) // 2], 4) if values else None
+
+
+def digest(rounds: Sequence[RoundRecord]) -> str:
+    """sha256 over what was asked, the sha256 of every variant included: the same for two runs with the same seed."""
+    facts = [
+        [r.number, r.modality, int(r.label), r.origin, r.level, r.provenance, sorted(o.query for o in r.outcomes)]
+        for r in sorted(rounds, key=lambda r: r.number)
+    ]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def judge(
+    miners: Sequence[dict[str, Any]], players: Sequence[Player], sent: dict[int, float], board: Scoreboard
+) -> tuple[bool, str]:
+    """Whether everybody ended where honest scoring puts them, and one line that says so."""
+    expected = {player.name: player.expect for player in players}
+    best = max(row["score"] for row in miners)
+    wrong = []
+    if normalise_u16(sent) != dict(board.weights):
+        wrong.append("the weights on chain are not the ones that were sent")
+    if expected[miners[0]["name"]] != "first":
+        wrong.append(f"{miners[0]['name']} is first")
+    for row in miners:
+        if expected[row["name"]] == "low" and row["score"] > 0.75 * best:
+            wrong.append(f"{row['name']} has {row['score']:.3f}, the best {best:.3f}")
+        if expected[row["name"]] == "zero" and row["score"] > ZERO * best:
+            wrong.append(f"{row['name']} still has {row['score']:.3f}")
+    order = " > ".join(f"{row['name']} {row['score']:.3f}" for row in miners)
+    return not wrong, ("as expected: " if not wrong else f"NOT as expected ({'; '.join(wrong)}): ") + order
+
+
+def write_report(summary: dict[str, Any], board: Scoreboard, folder: Path) -> None:
+    """report.json, scores.png and challenges.png in `folder`."""
+    (folder / "report.json").write_text(json.dumps(summary, indent=2) + "\n")
+    score_curves(_curves(board.lines, board), folder / "scores.png")
+    pictures = gallery.read(folder / "gallery")
+    if pictures:
+        contact_sheet(pictures, folder / "challenges.png")
+
+
+def _curves(lines: Sequence[Line], board: Scoreboard) -> dict[str, list[tuple[int, float]]]:
+    return {
+        player.name: [
+            (line["round"], line["scores"][board.hotkeys[player.name]])
+            for line in lines
+            if board.hotkeys[player.name] in line["scores"]
+        ]
+        for player in board.players
+    }

@@ -1,0 +1,85 @@
+"""Starts the processes of a local network, keeps their logs, and ends all of them whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from subnet.errors import SubnetError
+
+GRACE = 8.0  # seconds from SIGTERM to SIGKILL
+
+
+class ProcessDied(SubnetError):
+    """A process of the local network ended before it should; the message has the end of its log."""
+
+
+class Crew:
+    """Processes by name. Each has a log file and a process group of its own, so that Ctrl-C reaches only us."""
+
+    def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self._logs, self._environment = logs, {**os.environ, **environment}
+        self.processes: dict[str, asyncio.subprocess.Process] = {}
+
+    async def start(self, name: str, module: str, arguments: Sequence[str]) -> asyncio.subprocess.Process:
+        """Run `python -m module arguments`; its standard output is a pipe, its standard error goes to NAME.log."""
+        with (self._logs / f"{name}.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                module,
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+                limit=2**24,
+            )
+        self.processes[name] = process
+        return process
+
+    def kill(self, name: str) -> None:
+        """End one process at once, as a power cut would."""
+        _signal(self.processes[name], signal.SIGKILL)
+
+    def check(self, *, may_be_dead: Sequence[str] = ()) -> None:
+        """Raises ProcessDied when one has ended that should not have."""
+        for name, process in self.processes.items():
+            if process.returncode is not None and name not in may_be_dead:
+                raise ProcessDied(f"{name} ended with status {process.returncode}:\n{self.tail(name)}")
+
+    def tail(self, name: str, lines: int = 12) -> str:
+        """The end of a process's log."""
+        text = (self._logs / f"{name}.log").read_text(errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    async def stop(self) -> None:
+        """SIGTERM to all, last started first, and SIGKILL to those that do not end in time."""
+        for process in reversed(self.processes.values()):
+            _signal(process, signal.SIGTERM)
+        waiting = [asyncio.create_task(_ended(process)) for process in self.processes.values()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=GRACE)
+        for process in self.processes.values():
+            _signal(process, signal.SIGKILL)
+        await asyncio.gather(*waiting)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    if process.stdout:
+        while await process.stdout.read(2**16):  # an unread pipe would keep `wait` from returning
+            pass
+    await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
