@@ -1,0 +1,119 @@
+"""Detectors by name. One row each; nothing is imported before `load` resolves a row's target.
+
+>>> from detectors import load
+>>> load("npr").predict([media])
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, DetectorRow, Preprocess
+from subnet.protocols import Detector
+from subnet.registry import find, resolve, table
+from subnet.types import Modality
+
+__all__ = ["TABLE", "load"]
+
+TABLE: dict[str, DetectorRow] = table(
+    (
+        DetectorRow("constant", Modality.IMAGE, "detectors.baselines:constant", "answers 1 to everything"),
+        DetectorRow("random", Modality.IMAGE, "detectors.baselines:random", "a number from the pixels' hash"),
+        DetectorRow("constant-video", Modality.VIDEO, "detectors.baselines:constant", "answers 1 to every video"),
+        DetectorRow("random-video", Modality.VIDEO, "detectors.baselines:random", "a number from the frames' hash"),
+        DetectorRow(
+            name="npr",
+            modality=Modality.IMAGE,
+            target="detectors.loading:network_detector",
+            summary="neighbouring-pixel residual, ResNet-50 cut after layer 2 (CVPR 2024)",
+            parameters=1_437_761,
+            tensors=146,
+            embedded_parameters=1_437_761,
+            weights="npr.safetensors",
+            preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "squash"),
+            layer="layer2.3",
+            grid="maps",
+            family="npr",
+            trainable=True,
+        ),
+        DetectorRow(
+            name="npr-weak",
+            modality=Modality.IMAGE,
+            target="detectors.loading:network_detector",
+            summary="the same network and run as npr, stopped early",
+            parameters=1_437_761,
+            tensors=146,
+            embedded_parameters=1_437_761,
+            weights="npr-weak.safetensors",
+            preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "squash"),
+            layer="layer2.3",
+            grid="maps",
+            family="npr",
+        ),
+        DetectorRow(
+            name="frames",
+            modality=Modality.VIDEO,
+            target="detectors.loading:network_detector",
+            summary="npr on eight frames of a clip, log-odds averaged",
+            parameters=1_437_761,
+            tensors=146,
+            embedded_parameters=1_437_761,
+            weights="frames.safetensors",
+            preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "squash"),
+            layer="layer2.3",
+            grid="maps",
+            family="frames",
+            trainable=True,
+        ),
+        DetectorRow(
+            name="ucf",
+            modality=Modality.IMAGE,
+            target="detectors.loading:network_detector",
+            summary="two Xception encoders, forgery apart from content; one of them at inference (ICCV 2023)",
+            parameters=46_840_000,
+            tensors=600,
+            weights="ucf.safetensors",
+            preprocess=Preprocess(HALF, HALF, 256, "squash"),
+            layer="block_sha",
+            grid="maps",
+            family="ucf",
+            trainable=True,
+        ),
+        DetectorRow(
+            name="tall",
+            modality=Modality.VIDEO,
+            target="detectors.loading:network_detector",
+            summary="four frames as one 2x2 picture for a Swin transformer (ICCV 2023)",
+            parameters=86_900_000,
+            tensors=356,
+            weights="tall.safetensors",
+            preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "squash"),
+            layer="norm",
+            grid="tokens",
+            family="tall",
+            trainable=True,
+        ),
+        DetectorRow(
+            name="camo",
+            modality=Modality.IMAGE,
+            target="detectors.camo:camo",
+            summary="content gates route faces and other content to experts; the general expert always runs",
+            weights="camo.safetensors",
+            layer="layer2.3",
+            grid="maps",
+            family="camo",
+            trainable=True,
+        ),
+    )
+)
+
+
+def load(name: str, *, device: str = "cpu", weights: Path | str | None = None) -> Detector:
+    """The detector called `name`, with the weights that ship here or those of `weights`.
+
+    `weights` is a file, `PUBLIC=FILE` with a name of `detectors.public.PUBLIC`, or a pinned hub address
+    (`detectors.checkpoints.locate`). Raises UnknownName, CheckpointError, or SettingsError for a missing device.
+    """
+    row = find(TABLE, name, "detector")
+    detector: Detector = resolve(row.target)(row, device=device, weights=weights)
+    return detector

@@ -1,0 +1,144 @@
+"""What a training step sees: as many reals as fakes, twins side by side, under the validator's own transforms.
+
+Everything about step n follows from (seed, n): a run that is killed and resumed sees the same batches as any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from detectors.data import Record, both_classes
+from subnet.augment import CHAINS, LEVELS, distort
+from subnet.types import Frames, Label, Media
+from subnet.variant import variant_frames
+
+GRID = 16  # crops start on multiples of this, so that JPEG blocks and pixel cells stay where serving sees them
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`frames` uint8 (2N, T, 3, H, W): N reals, then N fakes; fake i is the twin of real i where it has one.
+
+    `labels` (2N,) is 0 or 1; `methods` (2N,) is 0 for real and 1.. for the origin of a fake.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    methods: Tensor
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How items become training examples. `levels` are the odds of augmentation levels 0..3, early and late in the run.
+
+    `frames` is how many neighbouring frames the network sees (1 for an image network), out of `span` that are encoded
+    together; `crop` is in pixels; `distortion` is the chance of one further distortion chain of random strength.
+    """
+
+    pairs: int = 8
+    crop: int = 128
+    frames: int = 1
+    span: int = 1
+    early: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
+    late: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25)
+    distortion: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.pairs < 1 or not 1 <= self.frames <= self.span or not 16 <= self.crop <= 256 or self.crop % GRID:
+            raise ValueError(
+                f"pairs >= 1, 1 <= frames <= span and crop a multiple of {GRID} in 16..256 are needed: {self}"
+            )
+        if len(self.early) != len(LEVELS) or len(self.late) != len(LEVELS) or not 0 <= self.distortion <= 1:
+            raise ValueError(f"odds are needed for each of the levels {LEVELS}, and distortion is a chance: {self}")
+
+
+def stretch(media: Media, frames: int, rng: np.random.Generator) -> Media:
+    """`frames` neighbouring frames from a random place (all where there are fewer); an image stays an image."""
+    if media.fps is None or len(media.frames) <= frames:
+        return media
+    start = int(rng.integers(len(media.frames) - frames + 1))
+    return Media(media.frames[start : start + frames], media.fps)
+
+
+def seen(media: Media, level: int, distortion: float, rng: np.random.Generator) -> Media:
+    """The variant that a miner would be sent, after an optional distortion chain."""
+    if rng.random() < distortion:
+        name = str(rng.choice([name for name in CHAINS if name != "h264" or media.fps]))
+        media = Media(distort(media.frames, name, float(rng.random()) * 0.7, rng), media.fps)
+    return variant_frames(media, level, rng)
+
+
+def _cut(frames: Frames, crop: int, rng: np.random.Generator) -> Frames:
+    height, width = frames.shape[1:3]
+    top, left = (int(rng.integers((side - crop) // GRID + 1)) * GRID for side in (height, width))
+    return frames[:, top : top + crop, left : left + crop]
+
+
+class Batches(Dataset[Batch]):
+    """Item n is the batch of step n. `media` gives the pixels of a record (held in memory by the caller)."""
+
+    def __init__(
+        self, records: Sequence[Record], media: Callable[[Record], Media], plan: Plan, *, steps: int, seed: int
+    ) -> None:
+        both_classes(records, "the training set")
+        self.records, self.media, self.plan, self.steps, self.seed = records, media, plan, steps, seed
+        self.methods = methods(records)
+        self._reals = [record for record in records if record.label is Label.REAL]
+        self._twins = {record.pair: record for record in self._reals if record.pair}
+        pairs = {record.pair for record in records if record.label is Label.SYNTHETIC}
+        self._single = [record for record in self._reals if record.pair not in pairs]
+        fakes: dict[str, list[Record]] = {origin: [] for origin in self.methods}
+        for record in records:
+            if record.label is Label.SYNTHETIC:
+                fakes[record.origin].append(record)
+        self._fakes = list(fakes.values())
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        rng = np.random.default_rng([self.seed, step])
+        pairs = [self._pair(rng, step) for _ in range(self.plan.pairs)]
+        frames = [real for real, _, _ in pairs] + [fake for _, fake, _ in pairs]
+        count = len(pairs)
+        stacked = torch.from_numpy(np.stack(frames)).permute(0, 1, 4, 2, 3).contiguous()
+        labels = torch.tensor([0.0] * count + [1.0] * count)
+        return Batch(stacked, labels, torch.tensor([0] * count + [method for _, _, method in pairs]))
+
+    def _pair(self, rng: np.random.Generator, step: int) -> tuple[Frames, Frames, int]:
+        """A fake, origins equally often, and its twin, or any real where there is none: same level and random numbers."""
+        group = self._fakes[int(rng.integers(len(self._fakes)))]
+        fake = group[int(rng.integers(len(group)))]
+        real = self._real(fake, rng)
+        mix = step / max(1, self.steps)
+        odds = (1 - mix) * np.array(self.plan.early) + mix * np.array(self.plan.late)
+        level, seed = int(rng.choice(LEVELS, p=odds / odds.sum())), int(rng.integers(2**63))
+        shown = [self._shown(record, level, np.random.default_rng(seed)) for record in (real, fake)]
+        return shown[0], shown[1], self.methods[fake.origin]
+
+    def _real(self, fake: Record, rng: np.random.Generator) -> Record:
+        """The twin; where there is none, and once in five times if there are reals without a twin, any of those."""
+        twin = self._twins.get(fake.pair) if fake.pair else None
+        if twin is not None and not (self._single and rng.random() < 0.2):
+            return twin
+        others = self._single or self._reals
+        return others[int(rng.integers(len(others)))]
+
+    def _shown(self, record: Record, level: int, rng: np.random.Generator) -> Frames:
+        media = stretch(self.media(record), self.plan.span, rng)
+        media = stretch(seen(media, level, self.plan.distortion, rng.spawn(1)[0]), self.plan.frames, rng)
+        frames = _cut(media.frames, self.plan.crop, rng)
+        missing = self.plan.frames - len(frames)
+        return frames if missing <= 0 else np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
+
+
+def methods(records: Sequence[Record]) -> Mapping[str, int]:
+    """Numbers 1.. for the origins of the fakes, in alphabetical order; 0 is for reals."""
+    origins = sorted({record.origin for record in records if record.label is Label.SYNTHETIC})
+    return {origin: number for number, origin in enumerate(origins, start=1)}

@@ -1,0 +1,98 @@
+"""How each detector learns: network, loss, optimiser and examples, as one readable table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from detectors.batches import Batch, Plan
+from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from subnet.registry import find, table
+from subnet.types import Modality
+
+Losses = dict[str, Tensor]  # "loss" is what is minimised; the rest is for people
+Objective = Callable[[nn.Module, Tensor, Batch, torch.Generator], Losses]
+
+
+def binary(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> Losses:
+    """Binary cross-entropy on the first frame. x (2N, T, 3, H, W)."""
+    return {"loss": functional.binary_cross_entropy_with_logits(network(x[:, 0]), batch.labels)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`network` is a "module:factory" called with `size`; `views` tells how media is shown to it when judged."""
+
+    name: str
+    modality: Modality
+    network: str
+    views: str
+    objective: str
+    preprocess: Preprocess
+    plan: Plan
+    size: Mapping[str, int | float] = field(default_factory=dict)
+    steps: int = 1500
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    init: str = ""  # the detector whose embedded weights training starts from
+
+
+_NPR = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "centre")
+_UCF = Preprocess(HALF, HALF, 256, "centre")
+_TALL = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 112, "tiles")
+
+RECIPES: dict[str, Recipe] = table(
+    (
+        Recipe(
+            name="npr",
+            modality=Modality.IMAGE,
+            network="detectors.npr:NPR",
+            views="detectors.torch_detector:image_view",
+            objective="detectors.recipes:binary",
+            preprocess=_NPR,
+            plan=Plan(pairs=8, crop=128),
+        ),
+        Recipe(
+            name="frames",
+            modality=Modality.VIDEO,
+            network="detectors.npr:NPR",
+            views="detectors.frames:frame_views",
+            objective="detectors.recipes:binary",
+            preprocess=_NPR,
+            plan=Plan(pairs=8, crop=128, frames=1, span=4),
+            steps=400,
+            learning_rate=5e-4,
+            init="npr",
+        ),
+        Recipe(
+            name="ucf",
+            modality=Modality.IMAGE,
+            network="detectors.ucf:UCF",
+            views="detectors.torch_detector:image_view",
+            objective="detectors.ucf_losses:objective",
+            preprocess=_UCF,
+            plan=Plan(pairs=8, crop=128),
+            size={"width": 0.25},
+        ),
+        Recipe(
+            name="tall",
+            modality=Modality.VIDEO,
+            network="detectors.tall:TALL",
+            views="detectors.tall:clip_views",
+            objective="detectors.tall:objective",
+            preprocess=_TALL,
+            plan=Plan(pairs=4, crop=112, frames=4, span=8),
+            learning_rate=5e-4,
+            weight_decay=5e-2,
+        ),
+    )
+)
+
+
+def recipe(name: str) -> Recipe:
+    """Raises UnknownName with the nearest names."""
+    return find(RECIPES, name, "recipe")

@@ -1,0 +1,252 @@
+"""One training loop for every detector.
+
+What step n does depends on the settings, the seed and n alone (`batches`), and the state after step n is one file that
+is replaced atomically: a run killed at any moment and started again ends with the same weights as one left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from detectors.batches import Batch, Batches, Plan, methods
+from detectors.calibration import fit
+from detectors.checkpoints import load_strictly, write
+from detectors.data import Record, both_classes, load_media, read_folder
+from detectors.preprocess import normalise
+from detectors.recipes import Objective, Recipe, recipe
+from detectors.torch_detector import TorchDetector
+from detectors.training_state import State, restore, store
+from detectors.validation import Examples, auc, examples
+from subnet.errors import DataError
+from subnet.registry import resolve
+from subnet.types import Media
+
+MEAN_OF = 0.995  # decay of the moving average of the weights
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train, on what, and how long. None leaves a number to the recipe."""
+
+    detector: str
+    data: Path
+    out: Path
+    validation: Path | None = None
+    seed: int = 0
+    steps: int | None = None
+    learning_rate: float | None = None
+    plan: Plan | None = None
+    exclude: tuple[str, ...] = ()  # origins that are left out (leave one generator out)
+    items: tuple[str, ...] | None = None  # only these source items, by id
+    init: Path | None = None  # weights to start from
+    device: str = "cpu"
+    precision: str = "no"  # or "bf16"
+    workers: int = 0
+    evaluate_every: int = 100
+    save_every: int = 50
+    patience: int = 8  # evaluations without a better AUC before stopping
+    validation_items: int = 160
+    half: bool = True  # store fp16
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of a run, after each step; `auc` on validation where it was just measured."""
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    seconds_left: float
+    auc: float | None = None
+    best: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a run. `history` holds (step, validation AUC)."""
+
+    weights: Path
+    sha256: str
+    steps: int
+    best_step: int
+    auc: float
+    history: list[tuple[int, float]] = field(default_factory=list)
+
+
+def train(settings: Training, report: Callable[[Progress], None] | None = None) -> Outcome:
+    """Train and write `settings.out` (safetensors: the best weights by validation AUC, calibrated).
+
+    The run's state lies beside it as `NAME.state.safetensors` and is resumed when it is there and belongs to the same
+    settings. Raises DataError for data that cannot be used and SettingsError for settings that cannot run.
+    """
+    chosen = recipe(settings.detector)
+    plan = settings.plan or chosen.plan
+    steps = settings.steps or chosen.steps
+    records = select(read_folder(settings.data), chosen, settings)
+    judged = select(read_folder(settings.validation or settings.data.parent / "validation"), chosen, settings)
+    pixels = _cache(records)
+    batches = Batches(records, lambda record: pixels[record.path], plan, steps=steps, seed=settings.seed)
+    validation = examples(judged, settings.validation_items, seed=settings.seed)
+    run = _Run(settings, chosen, steps, len(batches.methods), validation)
+    run.through(batches, report or (lambda progress: None))
+    return run.finish(plan, records)
+
+
+def select(records: Sequence[Record], chosen: Recipe, settings: Training) -> list[Record]:
+    """Records of the recipe's modality, without excluded origins, and of the wanted items only. Raises DataError."""
+    kept = [record for record in records if record.modality is chosen.modality]
+    kept = [record for record in kept if record.origin not in settings.exclude]
+    if settings.items is not None:
+        wanted = set(settings.items)
+        kept = [record for record in kept if record.item in wanted]
+    both_classes(kept, f"{settings.data} for {chosen.name} ({chosen.modality})")
+    return kept
+
+
+def _cache(records: Sequence[Record]) -> dict[Path, Media]:
+    pixels = {record.path: load_media(record) for record in records}
+    smallest = min(min(media.frames.shape[1:3]) for media in pixels.values())
+    if smallest < 256:
+        raise DataError(f"data: training items must be at least 256 pixels on each side; the smallest has {smallest}")
+    return pixels
+
+
+def rate(step: int, steps: int) -> float:
+    """Factor on the learning rate: 20 steps (at most a tenth) of warm-up, then a cosine down to 2 %."""
+    warm = max(1, min(20, steps // 10))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+class _Run:
+    """The things with a lifetime: network, optimiser, moving average, state on disk."""
+
+    def __init__(self, settings: Training, chosen: Recipe, steps: int, origins: int, validation: Examples) -> None:
+        self.settings, self.recipe, self.steps, self.validation = settings, chosen, steps, validation
+        torch.manual_seed(settings.seed)
+        network: nn.Module = resolve(chosen.network)(**network_size(chosen, origins))
+        if settings.init is not None:
+            from detectors.public import load_into
+
+            load_into(network, settings.init, chosen.name)
+        learning_rate = settings.learning_rate or chosen.learning_rate
+        optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=chosen.weight_decay)
+        self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=settings.device == "cpu")
+        self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
+        self.objective: Objective = resolve(chosen.objective)
+        self.state_path = settings.out.with_suffix(".state.safetensors")
+        self.state = State.fresh(self._fingerprint(), self._bare().state_dict())
+        if self.state_path.is_file():
+            self.state = restore(self.state_path, self.state.fingerprint, self._bare(), self.optimiser)
+
+    def _bare(self) -> nn.Module:
+        bare: nn.Module = self.accelerator.unwrap_model(self.network)
+        return bare
+
+    def _fingerprint(self) -> str:
+        return json.dumps({**asdict(self.settings), "steps": self.steps}, sort_keys=True, default=str)
+
+    def through(self, batches: Batches, report: Callable[[Progress], None]) -> None:
+        """All steps that are left, or until validation has not improved for `patience` evaluations."""
+        first = self.state.step
+        loader = DataLoader(
+            batches,
+            batch_size=None,
+            sampler=range(first, self.steps),
+            num_workers=self.settings.workers,
+            prefetch_factor=4 if self.settings.workers else None,
+        )
+        started = time.monotonic()
+        for step, batch in zip(range(first, self.steps), loader, strict=True):
+            losses = self._step(step, batch)
+            measured = self._judge(step + 1)
+            left = (time.monotonic() - started) / (step + 1 - first) * (self.steps - step - 1)
+            report(Progress(step + 1, self.steps, losses, left, measured, self.state.best))
+            ended = self.state.waited >= self.settings.patience
+            if ended or (step + 1) % self.settings.save_every == 0 or step + 1 == self.steps:
+                store(self.state_path, self.state, self._bare(), self.optimiser)
+            if ended:
+                return
+
+    def _step(self, step: int, batch: Batch) -> dict[str, float]:
+        self.network.train()
+        torch.manual_seed(self.settings.seed * 1_000_003 + step)
+        rng = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
+        learning_rate = self.settings.learning_rate or self.recipe.learning_rate
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate * rate(step, self.steps)
+        device = self.accelerator.device
+        moved = Batch(batch.frames.to(device), batch.labels.to(device), batch.methods.to(device))
+        with self.accelerator.autocast():
+            losses = self.objective(self.network, normalise(moved.frames, self.recipe.preprocess), moved, rng)
+        self.optimiser.zero_grad()
+        self.accelerator.backward(losses["loss"])
+        self.accelerator.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.state.average(self._bare().state_dict(), min(MEAN_OF, (step + 1) / (step + 10)))
+        self.state.step = step + 1
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def _judge(self, step: int) -> float | None:
+        if step % self.settings.evaluate_every and step != self.steps:
+            return None
+        measured = auc(self._detector(self.state.mean), self.validation)
+        self.state.judged(step, measured)
+        return measured
+
+    def _detector(self, weights: dict[str, Tensor]) -> TorchDetector:
+        network: nn.Module = resolve(self.recipe.network)(**self._size())
+        load_strictly(network, weights, "the moving average")
+        chosen = self.recipe
+        views = resolve(chosen.views)
+        return TorchDetector(chosen.name, chosen.modality, network, preprocess=chosen.preprocess, views=views)
+
+    def _size(self) -> dict[str, Any]:
+        origins = getattr(self._bare(), "methods", 2) - 1
+        return network_size(self.recipe, origins)
+
+    def finish(self, plan: Plan, records: Sequence[Record]) -> Outcome:
+        """Fit the calibration of the best weights, and write them with the recipe that made them."""
+        state, settings = self.state, self.settings
+        logits = self._detector(state.best_weights).logits(self.validation.media).tolist()
+        notes = {
+            "detector": self.recipe.name,
+            "size": self._size(),
+            "recipe": {**asdict(replace(settings, plan=plan)), "steps": self.steps, "network": self.recipe.network},
+            "origins": sorted(methods(records)),
+            "history": state.history,
+        }
+        calibration = fit(logits, self.validation.labels)
+        told = json.loads(json.dumps(notes, default=_plain))
+        sha256 = write(
+            settings.out,
+            state.best_weights,
+            preprocess=self.recipe.preprocess,
+            calibration=calibration,
+            notes=told,
+            half=settings.half,
+        )
+        history = [(int(step), float(value)) for step, value in state.history]
+        return Outcome(settings.out, sha256, state.step, state.best_step, float(state.best or np.nan), history)
+
+
+def network_size(chosen: Recipe, origins: int) -> dict[str, Any]:
+    """Arguments of the recipe's network for data with this many origins of fakes."""
+    return {**chosen.size, **({"methods": origins + 1} if chosen.name == "ucf" else {})}
+
+
+def _plain(value: object) -> str:
+    return value.name if isinstance(value, Path) else str(value)

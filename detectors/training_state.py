@@ -1,0 +1,110 @@
+"""The state of a training run in one safetensors file: weights, their moving average, the best, the optimiser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from detectors.checkpoints import load_strictly, write_bytes
+from subnet.errors import SettingsError, StateError
+
+KEY = "assay-training"
+
+
+@dataclass
+class State:
+    """What must survive a crash. `mean` is the moving average of the weights; `waited` counts evaluations in vain."""
+
+    fingerprint: str
+    mean: dict[str, Tensor]
+    best_weights: dict[str, Tensor]
+    step: int = 0
+    best: float | None = None
+    best_step: int = 0
+    waited: int = 0
+    history: list[tuple[int, float]] = field(default_factory=list)
+
+    @classmethod
+    def fresh(cls, fingerprint: str, weights: Mapping[str, Tensor]) -> State:
+        """Step 0 of a run."""
+        return cls(fingerprint, _copy(weights), _copy(weights))
+
+    def average(self, weights: Mapping[str, Tensor], decay: float) -> None:
+        """mean <- decay * mean + (1 - decay) * weights; integers are copied."""
+        for key, value in weights.items():
+            held = self.mean[key]
+            if held.is_floating_point():
+                held.lerp_(value.detach().to(held), 1 - decay)
+            else:
+                held.copy_(value)
+
+    def judged(self, step: int, measured: float) -> None:
+        """Keep the moving average as the best weights when it is; ties go to the later step."""
+        self.history.append((step, measured))
+        if self.best is None or measured >= self.best:
+            self.best, self.best_step, self.waited, self.best_weights = measured, step, 0, _copy(self.mean)
+        else:
+            self.waited += 1
+
+
+def _copy(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().clone() for key, value in weights.items()}
+
+
+def store(path: Path, state: State, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Write everything, atomically."""
+    tensors = {f"weights/{key}": value for key, value in network.state_dict().items()}
+    tensors |= {f"mean/{key}": value for key, value in state.mean.items()}
+    tensors |= {f"best/{key}": value for key, value in state.best_weights.items()}
+    for number, values in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{number}/{name}": torch.as_tensor(value) for name, value in values.items()}
+    told = {
+        "fingerprint": state.fingerprint,
+        "step": state.step,
+        "best": state.best,
+        "best_step": state.best_step,
+        "waited": state.waited,
+        "history": state.history,
+    }
+    kept = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
+    write_bytes(path, save(kept, metadata={KEY: json.dumps(told)}))
+
+
+def restore(path: Path, fingerprint: str, network: nn.Module, optimiser: torch.optim.Optimizer) -> State:
+    """Fill network and optimiser from `path` and return the state. Raises SettingsError for other settings."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            told = json.loads((file.metadata() or {})[KEY])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise StateError(f"the training state {path} is damaged ({error}); delete it to start again") from error
+    if told["fingerprint"] != fingerprint:
+        raise SettingsError(f"out: {path} belongs to a run with other settings; delete it or choose another --out")
+    load_strictly(network, _under(tensors, "weights/"), str(path))
+    kept: dict[int, dict[str, Tensor]] = {}
+    for key, value in _under(tensors, "optimiser/").items():
+        number, _, name = key.partition("/")
+        kept.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({"state": kept, "param_groups": optimiser.state_dict()["param_groups"]})
+    history = [(int(step), float(value)) for step, value in told["history"]]
+    return State(
+        fingerprint,
+        _under(tensors, "mean/"),
+        _under(tensors, "best/"),
+        step=int(told["step"]),
+        best=told["best"],
+        best_step=int(told["best_step"]),
+        waited=int(told["waited"]),
+        history=history,
+    )
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

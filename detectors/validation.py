@@ -1,0 +1,54 @@
+"""A fixed set of validation variants, drawn once: the yardstick of a training run and the data for its calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from detectors.data import Record, load_media
+from detectors.torch_detector import TorchDetector
+from subnet.augment import LEVELS
+from subnet.types import Label, Media
+from subnet.variant import variant_frames
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Variants as a miner would see them, with labels 0 or 1, levels and origins, in one order."""
+
+    media: list[Media]
+    labels: list[int]
+    levels: list[int]
+    origins: list[str]
+
+
+def examples(records: Sequence[Record], limit: int, *, seed: int, levels: Sequence[int] = LEVELS) -> Examples:
+    """At most `limit` items, half of them real and origins of fakes equally often, at levels in turn."""
+    rng = np.random.default_rng([seed, 1])
+    reals = [record for record in records if record.label is Label.REAL]
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        if record.label is Label.SYNTHETIC:
+            groups.setdefault(record.origin, []).append(record)
+    reals = [reals[i] for i in rng.permutation(len(reals))]
+    queues = [[group[i] for i in rng.permutation(len(group))] for _, group in sorted(groups.items())]
+    fakes = [queue[i] for i in range(max(map(len, queues), default=0)) for queue in queues if i < len(queue)]
+    count = max(1, limit // 2)
+    result = Examples([], [], [], [])
+    for chosen in (reals[:count], fakes[:count]):
+        for number, record in enumerate(chosen):
+            level = levels[number % len(levels)]
+            variant = variant_frames(load_media(record), level, np.random.default_rng([seed, 2, number]))
+            result.media.append(variant)
+            result.labels.append(int(record.label))
+            result.levels.append(level)
+            result.origins.append(record.origin)
+    return result
+
+
+def auc(detector: TorchDetector, judged: Examples) -> float:
+    """Area under the ROC curve of the detector's log-odds, 0..1."""
+    return float(roc_auc_score(judged.labels, detector.logits(judged.media).tolist()))

@@ -1,0 +1,157 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from detectors.batches import Batches, Plan
+from detectors.checkpoints import read
+from detectors.data import load_media, read_folder
+from detectors.training import Progress, Training, rate, train
+from subnet.errors import DataError, SettingsError, StateError
+from subnet.types import Label
+from tests.unit.detectors.folders import write_images
+
+PLAN = Plan(pairs=2, crop=32)
+
+
+def settings(root: Path, out: str, **changes: object) -> Training:
+    given: dict[str, object] = {"steps": 6, "plan": PLAN, "evaluate_every": 3, "save_every": 1, "validation_items": 4}
+    return Training("npr", root / "train", root / out, **{**given, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training and a validation folder."""
+    root = tmp_path_factory.mktemp("data")
+    write_images(root / "train", 4, "train")
+    write_images(root / "validation", 3, "validation")
+    return root
+
+
+@pytest.fixture(scope="module")
+def whole(root: Path) -> Path:
+    """The weights of a run that nobody disturbed."""
+    return train(settings(root, "whole.safetensors")).weights
+
+
+def test_a_run_tells_how_it_goes_and_leaves_weights(root: Path) -> None:
+    """Every step is reported with its loss and the time left; the file says how it came about."""
+    seen: list[Progress] = []
+    outcome = train(settings(root, "told.safetensors"), seen.append)
+    checkpoint = read(outcome.weights, sha256=outcome.sha256)
+    assert [progress.step for progress in seen] == [1, 2, 3, 4, 5, 6]
+    assert [progress.auc is not None for progress in seen] == [False, False, True] * 2
+    assert seen[-1].seconds_left == 0.0
+    assert checkpoint.calibration is not None
+    assert checkpoint.notes["origins"] == ["blurred"]
+    assert checkpoint.notes["recipe"]["seed"] == 0
+
+
+def test_killed_and_resumed_is_the_same(root: Path, whole: Path) -> None:
+    """A run killed with SIGKILL in the middle and started again ends with bit-equal weights."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom tests.unit.detectors.test_training import settings\n"
+        "from detectors.training import train\n"
+        "train(settings(Path(sys.argv[1]), 'killed.safetensors'), lambda p: print(p.step, flush=True))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(root)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip() == "3":
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait(timeout=30)
+    process.stdout.close()
+    assert (root / "killed.state.safetensors").is_file()
+    assert not (root / "killed.safetensors").exists()
+    steps: list[int] = []
+    outcome = train(settings(root, "killed.safetensors"), lambda progress: steps.append(progress.step))
+    assert steps[0] > 1
+    expected, found = read(whole).state, read(outcome.weights).state
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_another_seed_is_another_run(root: Path, whole: Path) -> None:
+    """The seed matters, and a state of other settings is not continued by mistake."""
+    outcome = train(settings(root, "other.safetensors", seed=1))
+    expected, found = read(whole).state, read(outcome.weights).state
+    assert not torch.equal(expected["fc1.weight"], found["fc1.weight"])
+    with pytest.raises(SettingsError, match="other settings"):
+        train(settings(root, "other.safetensors", seed=2))
+
+
+def test_a_damaged_state_is_named(root: Path) -> None:
+    """A state file that is not ours is a StateError that says what to do, not a fresh start."""
+    (root / "damaged.state.safetensors").write_bytes(b"nothing")
+    with pytest.raises(StateError, match="damaged"):
+        train(settings(root, "damaged.safetensors"))
+
+
+def test_early_stop(root: Path) -> None:
+    """Without progress on validation the run ends before its last step."""
+    outcome = train(settings(root, "early.safetensors", steps=12, evaluate_every=1, patience=1, learning_rate=1e-9))
+    assert outcome.steps <= 12
+    assert len(outcome.history) == outcome.steps
+
+
+def test_no_data_no_run(root: Path) -> None:
+    """Excluding the only generator, or a modality that is not there, is a DataError naming the class."""
+    with pytest.raises(DataError, match="no synthetic items"):
+        train(settings(root, "none.safetensors", exclude=("blurred",)))
+
+
+def test_batches_are_balanced_and_paired(root: Path) -> None:
+    """Half of a batch is real, and twin i is nearer to real i than to the others: same place, same augmentation."""
+    records = read_folder(root / "train")
+    plan = Plan(pairs=4, crop=64, early=(0, 1, 0, 0), late=(0, 1, 0, 0))
+    batches = Batches(records, load_media, plan, steps=9, seed=3)
+    batch, again = batches[5], batches[5]
+    assert torch.equal(batch.frames, again.frames)
+    assert batch.labels.tolist() == [0.0] * 4 + [1.0] * 4
+    assert batch.methods.tolist() == [0] * 4 + [1] * 4
+    reals, fakes = batch.frames[:4].float(), batch.frames[4:].float()
+    distance = (reals[:, None] - fakes[None]).abs().mean(dim=(2, 3, 4, 5))
+    assert all(distance[i].argmin() == i or distance[i, i] == distance[i].min() for i in range(4))
+
+
+def test_training_draws_from_every_origin_alike(root: Path) -> None:
+    """Origins of fakes come up equally often, whatever their number of items."""
+    records = read_folder(root / "train")
+    fakes = [record for record in records if record.label is Label.SYNTHETIC]
+    from dataclasses import replace
+
+    records += [replace(fakes[0], origin="rare")]
+    batches = Batches(records, load_media, PLAN, steps=60, seed=0)
+    drawn = np.array([batches[step].methods[2:].tolist() for step in range(60)]).ravel()
+    assert 40 <= int((drawn == 2).sum()) <= 80
+
+
+def test_the_rate_warms_up_and_cools_down() -> None:
+    """The factor on the learning rate rises to one and falls to two per cent."""
+    values = [rate(step, 400) for step in range(400)]
+    assert values[0] == pytest.approx(0.05)
+    assert max(values) == pytest.approx(1.0)
+    assert values[-1] == pytest.approx(0.02, abs=0.01)
+
+
+def test_plans_that_cannot_be() -> None:
+    """A crop off the grid, no pairs, or odds for three levels are ValueErrors."""
+    for wrong in ({"crop": 100}, {"pairs": 0}, {"early": (1, 1, 1)}, {"frames": 4, "span": 2}, {"distortion": 2.0}):
+        with pytest.raises(ValueError, match="needed"):
+            Plan(**wrong)  # type: ignore[arg-type]
+
+
+def test_time_left_is_told_in_seconds(root: Path) -> None:
+    """The estimate is of the order of what the rest really takes."""
+    marks: list[tuple[float, float]] = []
+    train(settings(root, "eta.safetensors"), lambda progress: marks.append((time.monotonic(), progress.seconds_left)))
+    assert marks[2][1] < 60.0
