@@ -29,6 +29,13 @@ async def within(work: Awaitable[T], seconds: float, what: str) -> T:
     return task.result()
 
 
+async def stop(task: asyncio.Future[Any], seconds: float) -> None:
+    """Cancel a task and wait for its end, but not longer than `seconds`."""
+    task.cancel()
+    await asyncio.wait({task}, timeout=seconds)
+    _abandon(task)
+
+
 def _abandon(task: asyncio.Future[Any]) -> None:
     task.cancel()
     _abandoned.add(task)

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-from subnet.chain.deadline import within
+from subnet.chain.deadline import stop, within
 from subnet.errors import ChainError, ChainTimeout
 
 T = TypeVar("T")
@@ -109,19 +109,27 @@ class Link:
 
     async def _subscribed(self, seen: float, watchdog: float) -> AsyncGenerator[int, None]:
         """One subscription until it breaks, ends, or is silent until `watchdog` seconds after `seen`."""
-        client = await self.client()
-        headers = client.blocks()
+        arrivals: asyncio.Queue[int | Exception] = asyncio.Queue()
+        pump = asyncio.create_task(self._pump(await self.client(), arrivals))
         try:
             while True:
                 left = max(0.05, seen + watchdog - time.monotonic())
-                header = await within(anext(headers, None), left, "the next block")
-                if header is None:
-                    return
+                arrival = await within(arrivals.get(), left, "the next block")
+                if isinstance(arrival, Exception):
+                    raise arrival
                 seen = time.monotonic()
-                yield int(header.number)
+                yield arrival
         finally:
-            with contextlib.suppress(*self._lost):
-                await within(headers.aclose(), CLOSE_SECONDS, "the end of a subscription")
+            await stop(pump, CLOSE_SECONDS)
+
+    async def _pump(self, client: Any, arrivals: asyncio.Queue[int | Exception]) -> None:
+        try:
+            async for header in client.blocks():
+                arrivals.put_nowait(int(header.number))
+        except self._lost as error:
+            arrivals.put_nowait(error)
+        else:
+            arrivals.put_nowait(ChainError("the subscription ended"))
 
 
 class _OtherChain(ChainError):
