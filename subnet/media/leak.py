@@ -1,0 +1,189 @@
+"""The leak meter: can a trivial classifier tell real from synthetic without looking at the picture?
+
+It runs on raw files of a data set as on the encoded challenges of a validator. Container traits (`traits.py`) are
+judged: anything above chance is a shortcut. Encoded size, sharpness and mean colour are properties of the pictures
+themselves and are reported apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subnet.errors import DataError, MediaError
+from subnet.media import codec
+from subnet.media.perceptual import mean_colour, sharpness
+from subnet.media.traits import GROUPS, traits
+from subnet.types import Label, Media
+
+LIMIT = 0.55  # a container above this is a leak when its interval lies above, too
+APPEARANCE_LIMIT = 0.65  # size or sharpness above this deserve a warning
+FEWEST = 10  # of each label
+Floats = NDArray[np.float64]
+Decode = Callable[[bytes], Media]
+
+
+@dataclass(frozen=True)
+class File:
+    """One item as others see it: bytes, name (only its last part counts), time of change in seconds, and the truth.
+
+    Items with the same non-empty `group` (twins of one photo, crops of one source) never help to judge each other.
+    """
+
+    data: bytes
+    name: str
+    changed: float
+    label: Label
+    group: str = ""
+
+
+class Verdict(StrEnum):
+    """LEAK when the interval of some container probe lies above LIMIT, UNSURE when only its centre does."""
+
+    CLEAN = "clean"
+    UNSURE = "unsure"
+    LEAK = "leak"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Area under the ROC curve of one probe, with a 95 % bootstrap interval over the items; chance is 0.5."""
+
+    name: str
+    auc: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """`container` has one probe per group of traits, and "all" of them together; the rest is reported apart."""
+
+    real: int
+    synthetic: int
+    container: tuple[Probe, ...]
+    size: Probe
+    sharpness: Probe
+    colour: Probe
+    undecodable: int
+    verdict: Verdict
+    warnings: tuple[str, ...]
+
+
+def measure(files: Sequence[File], *, seed: int = 0, decode_video: Decode = codec.decode_video) -> LeakReport:
+    """Probe `files`. Raises DataError when there are fewer than FEWEST of either label."""
+    labels = np.array([int(file.label) for file in files])
+    counts = np.bincount(labels, minlength=2)
+    if counts.min() < FEWEST:
+        raise DataError(
+            f"the leak meter needs {FEWEST} items of each label, got {counts[0]} real, {counts[1]} synthetic"
+        )
+    rng = np.random.default_rng(seed)
+    groups = np.array([hash_group(file.group, index) for index, file in enumerate(files)])
+    found = [traits(file.data, file.name, file.changed) for file in files]
+    container = []
+    for group in (*GROUPS, "all"):
+        kept = [{k: v for k, v in t.items() if group == "all" or k.startswith(group + ".")} for t in found]
+        container.append(_interval(group, _out_of_fold(_matrix(kept), labels, groups, seed), labels, rng))
+    seen = [_appearance(file.data, decode_video) for file in files]
+    usable = np.array([row is not None for row in seen])
+    looks = np.array([row for row in seen if row is not None]).reshape(-1, 4)
+    size = _one_sided("size", np.array([float(len(file.data)) for file in files]), labels, rng)
+    sharp = _one_sided("sharpness", looks[:, 0], labels[usable], rng)
+    scores = _out_of_fold(looks[:, 1:], labels[usable], groups[usable], seed)
+    colour = _interval("colour", scores, labels[usable], rng)
+    verdict, warnings = _judge(container, size, sharp)
+    return LeakReport(
+        int(counts[0]), int(counts[1]), tuple(container), size, sharp, colour, int((~usable).sum()), verdict, warnings
+    )
+
+
+def hash_group(group: str, index: int) -> str:
+    """The name of a group, a lone item being one of its own."""
+    return group or f"\0{index}"
+
+
+def _judge(container: Sequence[Probe], size: Probe, sharp: Probe) -> tuple[Verdict, tuple[str, ...]]:
+    warnings = [
+        f"{p.name} tells the label: AUC {p.auc:.2f} ({p.low:.2f}-{p.high:.2f})" for p in container if p.low > LIMIT
+    ]
+    verdict = Verdict.LEAK if warnings else Verdict.CLEAN
+    if verdict is Verdict.CLEAN and any(p.auc > LIMIT for p in container):
+        verdict = Verdict.UNSURE
+    advice = "detectors may learn it instead of traces"
+    plain = (p for p in (size, sharp) if p.auc > APPEARANCE_LIMIT)
+    warnings += [f"{p.name} alone reaches AUC {p.auc:.2f}: {advice}" for p in plain]
+    return verdict, tuple(warnings)
+
+
+def _appearance(data: bytes, decode_video: Decode) -> tuple[float, float, float, float] | None:
+    """Sharpness and mean colour; None for what cannot be decoded."""
+    try:
+        media = decode_video(data) if data[4:8] == b"ftyp" else codec.decode_image(data)
+    except MediaError:
+        return None
+    return sharpness(media), *mean_colour(media)
+
+
+def _matrix(rows: Sequence[dict[str, float]]) -> Floats:
+    """Rows of named numbers as a matrix with a column per name; what a row lacks is 0."""
+    columns = {name: index for index, name in enumerate(sorted({name for row in rows for name in row}))}
+    matrix = np.zeros((len(rows), max(1, len(columns))))
+    for index, row in enumerate(rows):
+        for name, value in row.items():
+            matrix[index, columns[name]] = value
+    return matrix
+
+
+def _out_of_fold(matrix: Floats, labels: NDArray[np.int64], groups: NDArray[np.str_], seed: int) -> Floats:
+    """Each item's score by twenty boosted trees that saw neither it nor others of its group; 0.5 without any signal.
+
+    Columns that never change are left out: five folds, stratified by label.
+    """
+    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    matrix = matrix[:, matrix.std(axis=0) > 0]
+    scores = np.full(len(labels), 0.5)
+    if matrix.shape[1] == 0:
+        return scores
+    folds = StratifiedGroupKFold(n_splits=5, shuffle=True, random_state=seed)
+    for train, held_out in folds.split(matrix, labels, groups):
+        if len(set(labels[train])) < 2:
+            continue
+        trees = GradientBoostingClassifier(
+            n_estimators=20, max_depth=2, min_samples_leaf=5, subsample=0.8, max_features=0.3, random_state=seed
+        )
+        trees.fit(matrix[train], labels[train])
+        scores[held_out] = trees.predict_proba(matrix[held_out])[:, 1]
+    return scores
+
+
+def auc(scores: Floats, labels: NDArray[np.int64]) -> float:
+    """Probability that a synthetic item scores above a real one, ties counting half (Mann-Whitney U)."""
+    positive, negative = scores[labels == 1], np.sort(scores[labels == 0])
+    if not len(positive) or not len(negative):
+        return 0.5
+    below = np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")
+    return float(below.sum() / 2 / len(positive) / len(negative))
+
+
+def _interval(
+    name: str, scores: Floats, labels: NDArray[np.int64], rng: np.random.Generator, times: int = 500
+) -> Probe:
+    real, fake = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
+    drawn = []
+    for _ in range(times):
+        picked = np.concatenate([rng.choice(real, len(real)), rng.choice(fake, len(fake))])
+        drawn.append(auc(scores[picked], labels[picked]))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Probe(name, auc(scores, labels), float(low), float(high))
+
+
+def _one_sided(name: str, values: Floats, labels: NDArray[np.int64], rng: np.random.Generator) -> Probe:
+    """One number as the score, turned so that its AUC is at least 0.5."""
+    return _interval(name, values if auc(values, labels) >= 0.5 else -values, labels, rng)
