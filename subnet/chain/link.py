@@ -34,13 +34,13 @@ class Link:
         self._client: Any = None
         self._dialling = asyncio.Lock()
 
-    async def client(self) -> Any:
+    async def client(self, deadline: float | None = None) -> Any:
         """The connected client. Raises ChainError when the node cannot be reached within the deadline."""
         async with self._dialling:
             if self._client is None:
                 client = self._dial()
                 try:
-                    await within(client.connect(), self._deadline, f"connecting to {self.name}")
+                    await within(client.connect(), deadline or self._deadline, f"connecting to {self.name}")
                 except ChainTimeout:
                     await self._close(client)
                     raise
@@ -51,18 +51,22 @@ class Link:
             return self._client
 
     async def read(self, call: Callable[[Any], Awaitable[T]]) -> T:
-        """The result of a call that only reads; tried a second time on a new connection when the first one broke."""
-        try:
-            return await self._attempt(call)
-        except ChainTimeout:
-            raise
-        except ChainError:
-            return await self._attempt(call)
+        """The result of a call that only reads.
 
-    async def _attempt(self, call: Callable[[Any], Awaitable[T]]) -> T:
-        client = await self.client()
+        A connection may have died without the SDK noticing, so the call gets half of the time, and what is left of it
+        on a new connection when the first one failed or kept silent.
+        """
+        began = time.monotonic()
         try:
-            return await within(call(client), self._deadline, f"a call to {self.name}")
+            return await self._attempt(call, self._deadline / 2)
+        except ChainError:
+            left = began + self._deadline - time.monotonic()
+            return await self._attempt(call, max(0.05, left))
+
+    async def _attempt(self, call: Callable[[Any], Awaitable[T]], deadline: float) -> T:
+        client = await self.client(deadline)
+        try:
+            return await within(call(client), deadline, f"a call to {self.name}")
         except ChainTimeout:
             await self.discard()
             raise
@@ -83,12 +87,13 @@ class Link:
     async def blocks(self, watchdog: float) -> AsyncIterator[int]:
         """Numbers of new blocks, rising; some are skipped after a reconnection.
 
+        After a quarter of `watchdog` in silence it subscribes anew, as the SDK does not notice every dead connection.
         Raises ChainTimeout when none comes for `watchdog` seconds, ChainError when the node turns to another chain.
         """
         last, seen, pause = -1, time.monotonic(), 0.1
         while True:
             trouble = "the subscription ended"
-            async with contextlib.aclosing(self._subscribed(seen, watchdog)) as numbers:
+            async with contextlib.aclosing(self._subscribed(watchdog / 4)) as numbers:
                 try:
                     async for number in numbers:
                         seen, pause = time.monotonic(), 0.1
@@ -107,17 +112,15 @@ class Link:
             await asyncio.sleep(pause)
             pause = min(2 * pause, 1.0)
 
-    async def _subscribed(self, seen: float, watchdog: float) -> AsyncGenerator[int, None]:
-        """One subscription until it breaks, ends, or is silent until `watchdog` seconds after `seen`."""
+    async def _subscribed(self, patience: float) -> AsyncGenerator[int, None]:
+        """One subscription until it breaks, ends, or is silent for `patience` seconds."""
         arrivals: asyncio.Queue[int | Exception] = asyncio.Queue()
-        pump = asyncio.create_task(self._pump(await self.client(), arrivals))
+        pump = asyncio.create_task(self._pump(await self.client(patience), arrivals))
         try:
             while True:
-                left = max(0.05, seen + watchdog - time.monotonic())
-                arrival = await within(arrivals.get(), left, "the next block")
+                arrival = await within(arrivals.get(), patience, "the next block")
                 if isinstance(arrival, Exception):
                     raise arrival
-                seen = time.monotonic()
                 yield arrival
         finally:
             await stop(pump, CLOSE_SECONDS)

@@ -96,8 +96,10 @@ class Node:
                 return
             async for frame in socket:
                 await self._frame(socket, frame)
-        except (ConnectionClosed, _Drop):
+        except ConnectionClosed:
             pass
+        except _Drop:
+            socket.transport.abort()
         finally:
             self._watchers.forget(socket)
 
