@@ -45,7 +45,7 @@ class Credentials:
 
 def read_credentials(raw: RawHeaders, receiver: str, now_ns: int) -> Credentials | Refused:
     """Credentials from raw ASGI headers (lowercase names), or why not (401; 400 for broken framing)."""
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+    headers = [(name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in raw]
     names = Counter(name for name, _ in headers)
     twice = next((name for name in _SINGLE if names[name] > 1), None)
     if twice is not None:

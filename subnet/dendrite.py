@@ -78,8 +78,8 @@ class Dendrite(Transport):
     async def ask(self, asks: Sequence[tuple[Neuron, Query]], deadline: float) -> list[Reply]:
         """One reply per ask, in order, all within `deadline` seconds.
 
-        A body that several asks share is hashed once. Raises
-        SettingsError when this machine is out of file descriptors: that is not the miners' fault.
+        A body that several asks share is hashed once. Raises SettingsError when this machine is out of file
+        descriptors: that is not the miners' fault.
         """
         ends = time.monotonic() + deadline
         digests: dict[int, str] = {}
@@ -106,7 +106,7 @@ class Dendrite(Transport):
         return [late if task.cancelled() else task.result() for task in tasks]
 
     async def _ask_one(self, neuron: Neuron, query: Query, digests: dict[int, str]) -> Reply:
-        """One exchange, tried again once on a new connection where the first broke before any reply.
+        """One exchange, tried again once on a new connection where the first broke.
 
         A connection kept from an earlier ask may be closed by the miner just as it is used again; without the second
         try that would be scored as the miner's failure. Each try has a nonce of its own.
@@ -167,7 +167,6 @@ class Dendrite(Transport):
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
                 headers={"Accept-Encoding": "identity"},
                 trust_env=False,
-                max_headers=64,
             )
         return self._session
 

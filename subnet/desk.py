@@ -8,6 +8,7 @@ nonce (401), then the detector. The answer is signed by the miner.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -97,13 +98,16 @@ class Desk:
 
     async def handle(self, request: Request, synapse: Synapse) -> Response:
         """One request from its headers to its reply."""
-        start = self.axon.monotonic()
+        start, status = self.axon.monotonic(), 500
         try:
             response = await self._answer(request, synapse)
             self.seconds.labels(synapse.name).observe(self.axon.monotonic() - start)
+            status = 200
         except _Refusal as refusal:
             response = _refusal_response(refusal)
-        self.requests.labels(synapse.name, response.status_code).inc()
+            status = response.status_code
+        finally:
+            self.requests.labels(synapse.name, status).inc()
         return response
 
     async def _answer(self, request: Request, synapse: Synapse) -> Response:
@@ -190,7 +194,7 @@ def _refusal_response(refusal: _Refusal) -> Response:
     if refused.status == 401:
         headers["WWW-Authenticate"] = "btauth/1"
     if refused.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(refused.retry_after + 0.5)))
+        headers["Retry-After"] = str(max(1, math.ceil(refused.retry_after)))
     if refusal.close:
         headers["Connection"] = "close"
     return JSONResponse({"detail": refused.reason}, refused.status, headers)

@@ -58,10 +58,9 @@ class SqliteNonceStore:
         self._next_prune = 0
         self._db: sqlite3.Connection | None = None
         self._inode = -1
-        self._floor = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._begun = self._floor = 0
         with self._lock:
-            self._open()
+            self._open()  # StateError when the file cannot be had
 
     def check_and_store(self, hotkey_ss58: str, nonce_ns: int) -> bool:
         """True, and remembered for good, if this pair is new; False if it was seen or lies below the floor.
@@ -106,17 +105,23 @@ class SqliteNonceStore:
     def _open(self) -> None:
         """Open the file, or set it aside and begin anew. One worker at a time does this."""
         self._close()
+        try:
+            self._open_alone()
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise StateError(f"cannot open {self.path}: {error}") from error
+        boot = self._now_ns() - self._monotonic_ns()
+        self._floor = max(self._begun, boot)
+
+    def _open_alone(self) -> None:
         with _exclusive(self.path):
             try:
-                self._db, begun = self._connect()
+                self._db, self._begun = self._connect()
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
-                    raise StateError(f"cannot open {self.path}: {error}") from error
+                    raise
                 _set_aside(self.path)
-                self._db, begun = self._connect()
+                self._db, self._begun = self._connect()
             self._inode = _inode(self.path)
-        boot = self._now_ns() - self._monotonic_ns()
-        self._floor = max(begun, boot)
 
     def _connect(self) -> tuple[sqlite3.Connection, int]:
         """A checked connection and the floor that stands in the file."""
@@ -178,6 +183,7 @@ def _set_aside(path: Path) -> None:
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
     """Hold the lock file beside `path`; the lock ends with the process, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(path.name + ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

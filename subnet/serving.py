@@ -12,7 +12,7 @@ import errno
 import socket
 from asyncio.events import TimerHandle
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import ClassVar, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -23,21 +23,26 @@ from subnet.synapse import SYNAPSES
 
 MAX_HEAD: Final = 16 * 1024  # bytes of request line and headers; about 800 are used
 MAX_MESSAGE: Final = 2 * max(s.max_body for s in SYNAPSES.values())  # bytes on the wire, chunk framing included
-HEAD_SECONDS: Final = 10.0
-MESSAGE_SECONDS: Final = 20.0  # more than an axon's own deadline for bodies, which answers 408
 DRAIN_SECONDS: Final = 10
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection whose requests have a largest head, a largest size, and a time by which they must be complete."""
+    """One connection whose requests have a largest head, a largest size, and a time by which they must be complete.
+
+    `message_seconds` is more than an axon's own deadline for bodies, which answers 408 where this one hangs up.
+    """
+
+    head_seconds: ClassVar[float] = 10.0
+    message_seconds: ClassVar[float] = 20.0
 
     _in_head = True
-    _received = 0
+    _received = 0  # bytes of this message
+    _head = 0  # bytes of its headers, trailers included
     _timer: TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._arm(HEAD_SECONDS)
+        self._arm(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -45,7 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._timer is None:
-            self._arm(HEAD_SECONDS)
+            self._arm(self.head_seconds)
         self._received += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -55,14 +60,26 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._received > MAX_MESSAGE:
             self.transport.abort()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head += len(name) + len(value) + 4
+        if self._head > MAX_HEAD:
+            raise ValueError("request head too large")  # the parser stops here and asks for a 400
+        super().on_header(name, value)
+
+    def send_400_response(self, msg: str) -> None:
+        if self._head > MAX_HEAD:
+            self._reject(431, b"request head too large")
+        else:
+            super().send_400_response(msg)
+
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._arm(MESSAGE_SECONDS)
+        self._arm(self.message_seconds)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._in_head, self._received = True, 0
+        self._in_head, self._received, self._head = True, 0, 0
         self._disarm()
 
     def _arm(self, seconds: float) -> None:
@@ -140,12 +157,19 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def serve(app: FastAPI, host: str, port: int, *, limit_connections: int = 2048, **options: Any) -> Serving:
+async def serve(
+    app: FastAPI,
+    host: str,
+    port: int,
+    *,
+    limit_connections: int = 2048,
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+) -> Serving:
     """Start `app` in this event loop and return once it listens. Port 0 picks a free one. Raises SettingsError."""
     sock = listen(host, port)
     config = uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -155,7 +179,6 @@ async def serve(app: FastAPI, host: str, port: int, *, limit_connections: int = 
         timeout_keep_alive=30,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         limit_concurrency=limit_connections,
-        **options,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]), name=f"axon:{port}")
