@@ -112,7 +112,7 @@ class Batches(Dataset[Batch]):
         return Batch(stacked, labels, torch.tensor([0] * count + [method for _, _, method in pairs]))
 
     def _pair(self, rng: np.random.Generator, step: int) -> tuple[Frames, Frames, int]:
-        """A fake, origins equally often, and its twin, or any real where there is none: same level and random numbers."""
+        """A fake, origins equally often, and its twin, or any real where there is none: same level, same chance."""
         group = self._fakes[int(rng.integers(len(self._fakes)))]
         fake = group[int(rng.integers(len(group)))]
         real = self._real(fake, rng)

@@ -1,7 +1,7 @@
 """Data sets on disk: a folder with an index, or a folder with `real/` and `fake/`.
 
 With `index.jsonl` every line is one item (file, label, modality, origin, pair, seed, licence, item). Without it the
-label is the first of `real` and `fake` on the way to the file, and the origin is the folder below that, or else its name.
+label is the first of `real` and `fake` on the way to the file, and the origin the folder below that, or else its name.
 """
 
 from __future__ import annotations

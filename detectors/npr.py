@@ -1,7 +1,7 @@
 """NPR: neighbouring-pixel residuals and a short ResNet-50.
 
 Tan et al., "Rethinking the Up-Sampling Operations in CNN-based Generative Network for Generalizable Deepfake
-Detection", CVPR 2024. Up-sampling leaves the pixels of each 2x2 cell related; the residual to the first of them shows it.
+Detection", CVPR 2024. Up-sampling leaves the pixels of each 2x2 cell related; the residual to the first shows it.
 1,437,761 parameters in 146 tensors; the key names are those of the authors' checkpoints.
 """
 

@@ -1,7 +1,8 @@
 """One training loop for every detector.
 
 What step n does depends on the settings, the seed and n alone (`batches`), and the state after step n is one file that
-is replaced atomically: a run killed at any moment and started again ends with the same weights as one left alone.
+is replaced atomically: a run killed at any moment and started again ends, on the same machine and number of threads,
+with the same weights as one left alone.
 """
 
 from __future__ import annotations

@@ -1,0 +1,133 @@
+"""Detectors on a data set, shown exactly what a validator would send: cut, augment, encode, decode, predict.
+
+What is shown of an item follows from (seed, item, view) alone: the same for every detector, on every machine. Media are
+made in threads while the network works.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from detectors.data import Record, load_media
+from detectors.evaluation.metrics import Floats
+from subnet.augment import LEVELS, distort
+from subnet.errors import DataError
+from subnet.media.codec import TARGET_SIZE
+from subnet.media.folder import FRAMES, cut
+from subnet.protocols import Detector
+from subnet.sampling import derive
+from subnet.types import Media, Modality
+from subnet.variant import variant_frames
+
+FEWEST_FRAMES = 4
+Progress = Callable[[int], None]  # variants judged so far
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to show an item: at a level, after a distortion chain of `strength` 0..1 where one is named."""
+
+    level: int = 0
+    chain: str = ""
+    strength: float = 0.0
+
+
+def views_of(levels: Sequence[int]) -> tuple[View, ...]:
+    """A view per level. Raises DataError for a level that is not there, or for none."""
+    wrong = [level for level in levels if level not in LEVELS]
+    if wrong or not levels:
+        raise DataError(f"levels: {wrong or 'none'} given; choose from {', '.join(map(str, LEVELS))}")
+    return tuple(View(level) for level in dict.fromkeys(levels))
+
+
+def key_of(record: Record, root: Path) -> str:
+    """A name of the item that moves with the data set."""
+    path = record.path
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+
+
+def challenge_media(record: Record, key: str, seed: int) -> Media:
+    """The item as a validator's pool holds it: 256 x 256, of a clip at most 16 frames. Raises DataError."""
+    media = load_media(record)
+    if media.modality is Modality.VIDEO and len(media.frames) < FEWEST_FRAMES:
+        raise DataError(f"data: {record.path} has {len(media.frames)} frames; a clip needs at least {FEWEST_FRAMES}")
+    if media.frames.shape[1:3] == TARGET_SIZE and len(media.frames) <= FRAMES:
+        return media
+    return cut(media, np.random.default_rng(derive(seed, key)), min(FRAMES, len(media.frames)))
+
+
+def show(media: Media, key: str, view: View, seed: int) -> Media:
+    """What a miner would see of `media` in this view."""
+    rng = np.random.default_rng(derive(seed, key, view.level, view.chain, round(view.strength, 6)))
+    if view.chain:
+        media = Media(distort(media.frames, view.chain, view.strength, rng), media.fps)
+    return variant_frames(media, view.level, rng)
+
+
+def shown(record: Record, views: Sequence[View], root: Path, seed: int) -> list[Media]:
+    """One item in all views."""
+    key = key_of(record, root)
+    media = challenge_media(record, key, seed)
+    return [show(media, key, view, seed) for view in views]
+
+
+def score(
+    detectors: Sequence[Detector],
+    records: Sequence[Record],
+    views: Sequence[View],
+    root: Path,
+    *,
+    seed: int = 0,
+    batch: int = 32,
+    workers: int = 2,
+    progress: Progress = lambda done: None,
+) -> Floats:
+    """P(synthetic) of every detector for every view of every record: (D, records, views).
+
+    Raises DataError for an item that cannot be read.
+    """
+    answers = np.empty((len(detectors), len(records) * len(views)))
+    waiting: list[Media] = []
+    done = 0
+
+    def flush() -> None:
+        nonlocal done
+        for row, detector in zip(answers, detectors, strict=True):
+            row[done : done + len(waiting)] = [prediction.p_synthetic for prediction in detector.predict(waiting)]
+        done += len(waiting)
+        waiting.clear()
+        progress(done)
+
+    for media in _ahead(records, views, root, seed, workers):
+        waiting.extend(media)
+        if len(waiting) >= batch:
+            flush()
+    if waiting:
+        flush()
+    return answers.reshape(len(detectors), len(records), len(views))
+
+
+def _ahead(
+    records: Sequence[Record], views: Sequence[View], root: Path, seed: int, workers: int
+) -> Iterator[list[Media]]:
+    """Shown media in order, a few items ahead of who asks."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="show") as pool:
+        work = iter(records)
+        pending: deque[Future[list[Media]]] = deque()
+        try:
+            while True:
+                for record in islice(work, 4 * workers - len(pending)):
+                    pending.append(pool.submit(shown, record, views, root, seed))
+                if not pending:
+                    return
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,78 @@
+"""Which items of a data set are judged, and what belongs together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from detectors.data import Record, both_classes
+from detectors.evaluation.intervals import joined
+from detectors.evaluation.metrics import Ints
+from subnet.errors import DataError
+from subnet.media import embedded
+from subnet.types import Label, Modality
+
+
+def select(records: Sequence[Record], modality: Modality, limit: int | None, seed: int, what: str) -> list[Record]:
+    """At most `limit` items of a modality: half of them real, origins of fakes equally often, twins together.
+
+    Without a limit all items, in their order. Raises DataError when a class is missing.
+    """
+    kept = [record for record in records if record.modality is modality]
+    if not kept:
+        raise DataError(f"data: {what} holds no {modality}s; give a data set with them, or another detector")
+    both_classes(kept, what)
+    if limit is None or limit >= len(kept):
+        return kept
+    if limit < 2:
+        raise DataError(f"limit: at least 2 items are needed, one of each class, not {limit}")
+    rng = np.random.default_rng([seed, 3])
+    groups: dict[str, list[Record]] = defaultdict(list)
+    reals = [kept[i] for i in rng.permutation(len(kept)) if kept[i].label is Label.REAL]
+    for index in rng.permutation(len(kept)):
+        if kept[index].label is Label.SYNTHETIC:
+            groups[kept[index].origin].append(kept[index])
+    queues = [group for _, group in sorted(groups.items())]
+    longest = max(map(len, queues))
+    fakes = [queue[i] for i in range(longest) for queue in queues if i < len(queue)][: max(1, limit // 2)]
+    wanted = {record.pair for record in fakes if record.pair}
+    reals.sort(key=lambda record: record.pair not in wanted)
+    chosen = {id(record) for record in [*fakes, *reals[: limit - len(fakes)]]}
+    return [record for record in kept if id(record) in chosen]
+
+
+def clusters(records: Sequence[Record]) -> Ints:
+    """Numbers (N,): equal for items of one pair, one item, or one photograph or clip of the embedded set."""
+    photos = {item.id: item.source for item in embedded.items()}
+    links = []
+    for record in records:
+        keys: list[tuple[str, str]] = []
+        if record.item in photos:
+            keys.append(("photo", photos[record.item]))
+        elif record.item:
+            keys.append(("item", record.item))
+        if record.pair:
+            keys.append(("pair", record.pair))
+        links.append(keys or [("file", str(record.path))])
+    return joined(links)
+
+
+def sources(records: Sequence[Record]) -> list[str]:
+    """Where the content of each item comes from: the origin of a real item, for the embedded set with its subject.
+
+    A twin has the source of its real item; "" for a synthetic item without one.
+    """
+    subjects = {item.id: item.category for item in embedded.items()}
+    named = {
+        record.pair or str(record.path): _source(record, subjects) for record in records if record.label is Label.REAL
+    }
+    return [
+        _source(record, subjects) if record.label is Label.REAL else named.get(record.pair, "") if record.pair else ""
+        for record in records
+    ]
+
+
+def _source(record: Record, subjects: dict[str, str]) -> str:
+    return f"{record.origin}: {subjects[record.item]}" if record.item in subjects else record.origin

@@ -1,0 +1,148 @@
+"""Answers become findings: the numbers of a report, overall and by level, generator, source and size. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.data import Record
+from detectors.evaluation.intervals import RESAMPLES, Interval, measure
+from detectors.evaluation.metrics import METRICS, Floats, Ints, auc, mcc, tpr_at, type_1_error, type_2_error
+from detectors.evaluation.selection import clusters, sources
+from subnet.history import Window
+from subnet.scoring import modality_reward
+from subnet.types import Label
+
+WINDOWS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """One detector's answers, one entry for each item at each level: all arrays (N,).
+
+    `size` is the shorter side of the item on disk in pixels, 0 where it is not known.
+    """
+
+    p: Floats
+    y: Ints
+    level: Ints
+    cluster: Ints
+    origin: NDArray[np.str_]
+    source: NDArray[np.str_]
+    size: Ints
+
+    def where(self, kept: NDArray[np.bool_]) -> Answers:
+        """Only the entries that are True in `kept`."""
+        fields = (self.p, self.y, self.level, self.cluster, self.origin, self.source, self.size)
+        return Answers(*(values[kept] for values in fields))  # type: ignore[arg-type]
+
+
+def answers(records: Sequence[Record], levels: Sequence[int], p: Floats, sizes: Sequence[int] = ()) -> Answers:
+    """`p` (records, levels) with what is known of the items."""
+    times = len(levels)
+    return Answers(
+        p.reshape(-1),
+        np.repeat([int(record.label) for record in records], times),
+        np.tile(np.array(levels), len(records)),
+        np.repeat(clusters(records), times),
+        np.repeat([record.origin for record in records], times),
+        np.repeat(sources(records), times),
+        np.repeat(np.array(sizes or [0] * len(records)), times),
+    )
+
+
+Findings = dict[str, Any]
+
+
+def summarise(given: Answers, *, times: int = RESAMPLES, seed: int = 0) -> Findings:
+    """All metrics, overall and by level, generator, source and size, ready for JSON."""
+    overall = _measured(given, times, seed)
+    rewarded = {**overall.pop("reward"), "windows": reward_windows(given, seed)}
+    by_level = {str(level): _measured(given.where(given.level == level), times, seed) for level in _kinds(given.level)}
+    return {
+        **overall,
+        "reward": rewarded,
+        "by_level": by_level,
+        "by_generator": by_generator(given, times, seed),
+        "by_source": by_source(given, times, seed),
+        "by_size": by_size(given, times, seed),
+    }
+
+
+def _kinds(values: NDArray[Any]) -> list[Any]:
+    return sorted(set(values.tolist()))
+
+
+def _json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    return {name: found.to_json() for name, found in intervals.items()}
+
+
+def _measured(given: Answers, times: int, seed: int) -> Findings:
+    return _json(measure(given.p, given.y, given.cluster, METRICS, times=times, seed=seed))
+
+
+def by_generator(given: Answers, times: int, seed: int) -> Findings:
+    """For each origin of fakes: share found, and AUC against all reals."""
+    result = {}
+    for name in _kinds(given.origin[given.y == Label.SYNTHETIC]):
+        fakes = given.where((given.y == Label.SYNTHETIC) & (given.origin == name))
+        both = given.where((given.y == Label.REAL) | (given.origin == name))
+        metrics = {"auc": auc, "mcc": mcc, "tpr_at_5_fpr": tpr_at(0.05)}
+        found = measure(fakes.p, fakes.y, fakes.cluster, {"recall": _recall}, times=times, seed=seed)
+        found |= measure(both.p, both.y, both.cluster, metrics, times=times, seed=seed)
+        result[name] = {"answers": len(fakes.p), **_json(found)}
+    return result
+
+
+def by_source(given: Answers, times: int, seed: int) -> Findings:
+    """For each source of reals: share called synthetic; and where twins were judged too, AUC against them."""
+    result = {}
+    for name in _kinds(given.source[given.y == Label.REAL]):
+        part = given.where(given.source == name)
+        metrics = {"type_1_error": type_1_error}
+        if (part.y == Label.SYNTHETIC).any():
+            metrics |= {"type_2_error": type_2_error, "auc": auc}
+        found = measure(part.p, part.y, part.cluster, metrics, times=times, seed=seed)
+        counts = {"real": int((part.y == Label.REAL).sum()), "synthetic": int((part.y == Label.SYNTHETIC).sum())}
+        result[name] = {**counts, **_json(found)}
+    return result
+
+
+SIZES = (("below 128", 0, 128), ("128 to 255", 128, 256), ("256 to 511", 256, 512), ("from 512", 512, 1 << 30))
+
+
+def by_size(given: Answers, times: int, seed: int) -> Findings:
+    """By the shorter side in pixels before anything was done to the item; empty where all items fall together."""
+    result = {}
+    for name, low, high in SIZES:
+        part = given.where((given.size >= low) & (given.size < high))
+        if len(part.p) and len(set(part.y.tolist())) == 2:
+            result[name] = {"answers": len(part.p), **_measured(part, times, seed)}
+    return result if len(result) > 1 else {}
+
+
+def _recall(p: Floats, y: Ints, w_RN: Floats) -> Floats:
+    return 1 - type_2_error(p, y, w_RN)
+
+
+def reward_windows(given: Answers, seed: int) -> dict[str, float]:
+    """What a miner would see: the rewards of WINDOWS rolling windows of 100 answers, both labels equally likely.
+
+    Played with the validator's own windows; `low` and `high` hold nine in ten of them.
+    """
+    rng = np.random.default_rng([seed, 4])
+    wrong = (given.p > 0.5) != (given.y == 1)
+    by_label = [wrong[given.y == int(label)] for label in Label]
+    rewards = []
+    for _ in range(WINDOWS):
+        window = Window()
+        for coin, place in zip(rng.integers(2, size=100), rng.random(100), strict=True):
+            pool = by_label[int(coin)]
+            window = window.push(Label(int(coin)), not pool[int(place * len(pool))])
+        rewards.append(modality_reward(window))
+    low, high = np.quantile(rewards, [0.05, 0.95])
+    return {"mean": round(float(np.mean(rewards)), 6), "low": round(float(low), 6), "high": round(float(high), 6)}

@@ -1,0 +1,42 @@
+"""Public layouts of UCF and of the ImageNet Xception that its encoders start from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from detectors.checkpoints import load_strictly
+from detectors.ucf import UCF
+from detectors.xception import Xception
+from subnet.errors import CheckpointError
+
+
+def adapt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A flat UCF state dict; width and the number of methods are read off its tensors. Raises CheckpointError."""
+    stem, methods = state.get("encoder_f.conv1.weight"), state.get("head_spe.mlp.2.weight")
+    if stem is None or methods is None or stem.ndim != 4 or methods.ndim != 2:
+        raise CheckpointError("weights: not a UCF checkpoint: encoder_f.conv1.weight or head_spe.mlp.2.weight is missing")
+    return state, {"width": stem.shape[0] / 32, "methods": methods.shape[0]}
+
+
+def is_backbone(state: dict[str, Tensor]) -> bool:
+    """Whether this is an Xception trained on ImageNet (timm's `legacy_xception`, or the older file)."""
+    return "conv1.weight" in state and "block12.skip.weight" in state
+
+
+def start(network: nn.Module, state: dict[str, Tensor]) -> None:
+    """Start both encoders of the published size from an ImageNet Xception, whose classifier is left behind."""
+    if not isinstance(network, UCF):
+        raise CheckpointError(f"weights: an Xception starts UCF, not {type(network).__name__}")
+    body = {key: value for key, value in state.items() if not key.startswith(("fc.", "last_linear.", "classifier."))}
+    body = {key: value[..., None, None] if ".pointwise." in f".{key}" and value.ndim == 2 else value for key, value in body.items()}
+    for encoder in (network.encoder_f, network.encoder_c):
+        own = {key: value for key, value in encoder.state_dict().items() if key.startswith(("adjust_channel", "last_linear"))}
+        counters = {key: value for key, value in encoder.state_dict().items() if key.endswith("num_batches_tracked")}
+        load_strictly(encoder, {**counters, **body, **own}, "the ImageNet Xception")
+
+
+def backbone(network: UCF) -> Xception:
+    """The encoder that judges."""
+    return network.encoder_f

@@ -1,0 +1,105 @@
+"""Xception (Chollet 2017) as a feature extractor, in any width.
+
+At width 1 the keys and numbers are those of timm's `legacy_xception` without its classifier; `adjust_channel` and
+`last_linear` are what UCF's checkpoints add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+class SeparableConv(nn.Module):
+    """A 3x3 convolution for each channel alone, then 1x1 across channels."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False)
+        self.pointwise = nn.Conv2d(inputs, outputs, 1, bias=False)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        y: Tensor = self.pointwise(self.conv1(x_BCHW))
+        return y
+
+
+class Block(nn.Module):
+    """`repeats` separable convolutions with a short cut around them; a pool of 3 by `stride` at the end where it is 2.
+
+    `late` keeps the number of channels until the last convolution (the exit flow); `plain` starts without a ReLU.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, repeats: int, stride: int = 1, *, plain: bool = False, late: bool = False
+    ) -> None:
+        super().__init__()
+        widths = [inputs] * (repeats if late else 1) + [outputs] * (1 if late else repeats)
+        layers: list[nn.Module] = []
+        for before, after in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.ReLU(), SeparableConv(before, after), nn.BatchNorm2d(after)]
+        if plain:
+            layers = layers[1:]
+        if stride != 1:
+            layers.append(nn.MaxPool2d(3, stride, padding=1))
+        self.rep = nn.Sequential(*layers)
+        self.skip: nn.Conv2d | None = None
+        if stride != 1 or inputs != outputs:
+            self.skip = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+            self.skipbn = nn.BatchNorm2d(outputs)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        shortcut = x_BCHW if self.skip is None else self.skipbn(self.skip(x_BCHW))
+        y: Tensor = self.rep(x_BCHW) + shortcut
+        return y
+
+
+def channels(published: int, width: float) -> int:
+    """A published number of channels scaled by `width`, in steps of 4, at least 4."""
+    return published if width == 1 else max(4, round(published * width / 4) * 4)
+
+
+class Xception(nn.Module):
+    """RGB (B, 3, H, W) -> (B, C, H/32, W/32) with C = 512 x width. `last_linear` is only there for its keys."""
+
+    def __init__(self, width: float = 1.0, classes: int = 2) -> None:
+        super().__init__()
+        c32, c64, c128, c256, c728, c1024, c1536, c2048, c512 = scaled(
+            (32, 64, 128, 256, 728, 1024, 1536, 2048, 512), width
+        )
+        self.conv1 = nn.Conv2d(3, c32, 3, stride=2, bias=False)
+        self.bn1 = nn.BatchNorm2d(c32)
+        self.conv2 = nn.Conv2d(c32, c64, 3, bias=False)
+        self.bn2 = nn.BatchNorm2d(c64)
+        self.block1 = Block(c64, c128, 2, 2, plain=True)
+        self.block2 = Block(c128, c256, 2, 2)
+        self.block3 = Block(c256, c728, 2, 2)
+        for number in range(4, 12):
+            setattr(self, f"block{number}", Block(c728, c728, 3))
+        self.block12 = Block(c728, c1024, 2, 2, late=True)
+        self.conv3 = SeparableConv(c1024, c1536)
+        self.bn3 = nn.BatchNorm2d(c1536)
+        self.conv4 = SeparableConv(c1536, c2048)
+        self.bn4 = nn.BatchNorm2d(c2048)
+        self.last_linear = nn.Linear(c2048, classes)
+        self.adjust_channel = nn.Sequential(nn.Conv2d(c2048, c512, 1), nn.BatchNorm2d(c512), nn.ReLU())
+
+    def features(self, x_BCHW: Tensor) -> Tensor:
+        """The last feature map before any classifier: (B, 2048 x width, H/32, W/32)."""
+        y = torch.relu(self.bn1(self.conv1(x_BCHW)))
+        y = torch.relu(self.bn2(self.conv2(y)))
+        for number in range(1, 13):
+            y = getattr(self, f"block{number}")(y)
+        y = torch.relu(self.bn3(self.conv3(y)))
+        last: Tensor = self.bn4(self.conv4(y))
+        return last
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        y: Tensor = self.adjust_channel(self.features(x_BCHW))
+        return y
+
+
+def scaled(published: Iterable[int], width: float) -> list[int]:
+    """Several numbers of channels at once."""
+    return [channels(number, width) for number in published]
