@@ -17,6 +17,7 @@ COMMANDS = {
     "validator": ("neurons.validator:validator", "Challenge miners, score them, and set weights."),
     "producer": ("neurons.producer:producer", "Keep the pool of ready media filled."),
     "dataset": ("neurons.commands.dataset:dataset", "Write real media with synthetic twins to a folder."),
+    "evaluate": ("neurons.commands.evaluate:evaluate", "Measure a detector, or compare two."),
     "detectors": ("neurons.commands.listing:detectors", "List the detectors."),
     "generators": ("neurons.commands.listing:generators", "List the generators, and which can run here."),
     "replay": ("neurons.commands.replay:replay", "Compute all scores again from a journal."),
@@ -33,6 +34,7 @@ def build() -> App:
         default_parameter=Parameter(name_transform=lambda name: name),
         config=[Env("ASSAY_", command=False)],
         version_flags=["--version"],
+        help_format="plaintext",  # markdown would cost a third of the time that --help takes
     )
     for name, (target, help_text) in COMMANDS.items():
         app.command(target, name=name, help=help_text)

@@ -1,0 +1,115 @@
+"""The shape of the project: which way imports point, what may be imported where, how long pages are."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("neurons", "subnet", "detectors", "generators")
+ALLOWED = {
+    "neurons": {"neurons", "detectors", "generators", "subnet"},
+    "detectors": {"detectors", "subnet"},
+    "generators": {"generators", "subnet"},
+    "subnet": {"subnet"},
+}
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+CORE = ("types", "protocols", "errors", "registry", "sampling", "augment", "operators", "scoring", "history")
+EDGES = ("subnet.chain", "subnet.axon", "subnet.dendrite", "subnet.serving", "subnet.nonces", "subnet.synapse")
+MAX_LINES = 250
+LONGER = {"subnet/types.py": "every noun of the game on one page"}
+MAX_FUNCTION = 60
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every module that a file imports anywhere, with the line."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}:{node.lineno}: imports are absolute"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node.lineno
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_point_one_way(path: Path) -> None:
+    """neurons -> {detectors, generators} -> subnet, never sideways or back."""
+    package = path.relative_to(ROOT).parts[0]
+    for module, line in imports(path):
+        top = module.split(".")[0]
+        assert top not in PACKAGES or top in ALLOWED[package], f"{name_of(path)}:{line} imports {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_heavy_libraries_stay_in_their_rooms(path: Path) -> None:
+    """torch under detectors and generators, diffusers under generators; the SDK client in one file."""
+    where = name_of(path)
+    for module, line in imports(path):
+        top = module.split(".")[0]
+        at = f"{where}:{line} imports {module}"
+        if top in {"torch", "timm"}:
+            assert where.startswith(("detectors/", "generators/")) or where == "neurons/settings.py", at
+        if top == "diffusers":
+            assert where.startswith("generators/"), at
+        if top == "bittensor" and not module.startswith("bittensor.http_auth"):
+            assert where.startswith("subnet/chain/"), at
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_imports_no_edge(name: str) -> None:
+    """chain and wire import the core, never the reverse."""
+    for module, line in imports(ROOT / "subnet" / f"{name}.py"):
+        assert not module.startswith(EDGES), f"subnet/{name}.py:{line} imports {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_pages_are_short(path: Path) -> None:
+    """Modules under 250 lines, functions under 60."""
+    text = path.read_text()
+    lines = text.count("\n")
+    assert lines <= MAX_LINES or name_of(path) in LONGER, f"{name_of(path)} has {lines} lines"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= MAX_FUNCTION, f"{name_of(path)}:{node.lineno} {node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    """Each module opens with a docstring."""
+    assert ast.get_docstring(ast.parse(path.read_text())), f"{name_of(path)} has no docstring"
+
+
+def test_one_broad_except() -> None:
+    """Only the validator's loop catches everything."""
+    found = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            broad = isinstance(node, ast.ExceptHandler) and (
+                node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception")
+            )
+            if broad:
+                found.append(name_of(path))
+    assert found == ["neurons/validator.py"]
+
+
+def test_importing_the_core_is_light() -> None:
+    """Importing every module of the core, the programs' table included, loads neither torch nor the SDK."""
+    heavy = "{'torch', 'diffusers', 'transformers', 'bittensor'}"
+    code = f"import sys, neurons.cli, detectors, subnet.step, subnet.journal; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,181 @@
+"""The journal and the state that follows from it: nothing acknowledged is lost, nothing changed goes unnoticed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from subnet.errors import JournalBroken, StateError
+from subnet.evidence import ROUND, RoundRecord, record, replay
+from subnet.history import History
+from subnet.journal import Journal
+from subnet.sampling import Plan
+from subnet.scoring import settle
+from subnet.state import PATIENCE, Memory, State
+from subnet.step import Round
+from subnet.types import Answer, Failure, Label, Media, Modality, Outcome, Prediction, Provenance, Reply, Sample
+
+ANSWERS = st.one_of(st.floats(0, 1).map(Prediction), st.sampled_from(Failure))
+ROUNDS = st.lists(
+    st.tuples(st.sampled_from(Modality), st.sampled_from(Label), st.dictionaries(st.sampled_from("abc"), ANSWERS)),
+    max_size=12,
+)
+
+
+class Fact(BaseModel):
+    number: int
+
+
+def played(history: History, number: int, modality: Modality, label: Label, answers: dict[str, Answer]) -> Round:
+    outcomes = tuple(Outcome(h, "c", modality, label, answer, 0.25, number) for h, answer in answers.items())
+    plan = Plan(number, modality, label, "origin", 1, 99, tuple(answers))
+    fps = 25.0 if modality is Modality.VIDEO else None
+    sample = Sample(Media(np.zeros((1, 2, 2, 3), np.uint8), fps), label, Provenance("s", "i", parameters={"a": [1]}))
+    replies = tuple(Reply(answer, 0.25) for answer in answers.values())
+    from subnet.scoring import is_void
+
+    void = "nobody was heard" if is_void(outcomes) else ""
+    return Round(plan, number, settle(history, outcomes), sample, outcomes, replies, ("0" * 64,) * len(outcomes), void)
+
+
+@given(ROUNDS)
+def test_replay_gives_every_score_again_to_the_last_bit(
+    tmp_path_factory: pytest.TempPathFactory, rounds: list[tuple[Modality, Label, dict[str, Answer]]]
+) -> None:
+    """Playing the recorded outcomes through the rules ends in the very history that the validator had."""
+    journal = Journal(tmp_path_factory.mktemp("j") / "journal.db")
+    memory = Memory(journal)
+    for number, (modality, label, answers) in enumerate(rounds):
+        one = played(memory.state.history, number, modality, label, answers)
+        assert memory.write(ROUND, record(one), State(number + 1, one.history)) is None
+    assert replay(journal.entries()).history == memory.state.history
+    assert Memory(journal).state == memory.state
+    journal.close()
+
+
+def test_a_changed_score_is_found(tmp_path: Path) -> None:
+    """A record whose score does not follow from the rules breaks the replay, even with a hash chain made to fit."""
+    journal = Journal(tmp_path / "journal.db")
+    one = played(History(), 0, Modality.IMAGE, Label.REAL, {"a": Prediction(0.1), "b": Failure.TIMEOUT})
+    body = record(one).model_dump_json().replace(f'"score":{one.history["a"].score}', '"score":0.9')
+    journal.append(ROUND, body)
+    with pytest.raises(JournalBroken, match=r"score 0\.9"):
+        replay(journal.entries())
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE entries SET body = '{}' WHERE seq = 2", "DELETE FROM entries WHERE seq = 2"]
+)
+def test_a_changed_or_missing_entry_breaks_the_chain(tmp_path: Path, change: str) -> None:
+    """Whoever edits the file is found out at the entry that was touched."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path)
+    for number in range(4):
+        journal.append("fact", Fact(number=number).model_dump_json())
+    journal.close()
+    with sqlite3.connect(path) as db:
+        db.execute(change)
+    db.close()
+    journal = Journal(path)
+    with pytest.raises(JournalBroken, match="entry 2"):
+        list(journal.entries())
+    journal.close()
+
+
+def test_a_second_process_is_refused_with_the_first_ones_pid(tmp_path: Path) -> None:
+    """One validator per state folder; the message names who holds it."""
+    journal = Journal(tmp_path / "journal.db")
+    code = "import sys; from pathlib import Path; from subnet.journal import Journal; Journal(Path(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "journal.db")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"in use by the process {os.getpid()}" in done.stderr
+    journal.close()
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    """Garbage is an error with the path, not an empty journal."""
+    (tmp_path / "journal.db").write_bytes(b"not a database at all, not even close" * 100)
+    with pytest.raises(StateError, match=r"journal\.db"):
+        Journal(tmp_path / "journal.db")
+
+
+def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
+    """A downgrade does not write into what it does not understand."""
+    Journal(tmp_path / "journal.db").close()
+    with sqlite3.connect(tmp_path / "journal.db") as db:
+        db.execute("PRAGMA user_version=99")
+    db.close()
+    with pytest.raises(StateError, match="newer"):
+        Journal(tmp_path / "journal.db")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from subnet.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+while True:
+    entry = journal.append("fact", '{"n": %d}' % journal.length, b"state %d" % (journal.length + 1))
+    print(entry.seq, flush=True)
+"""
+
+
+def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """After kill -9 at ten moments, every acknowledged entry is there, whole, with the state that belongs to the last."""
+    path = tmp_path / "journal.db"
+    for moment in range(10):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+        assert process.stdout
+        acknowledged = [int(process.stdout.readline()) for _ in range(3 + 7 * moment)]
+        process.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in process.stdout.read().split("\n")[:-1] if line.strip()]
+        process.wait()
+        process.stdout.close()
+        journal = Journal(path)
+        entries = list(journal.entries())
+        assert len(entries) == journal.length >= acknowledged[-1]
+        assert journal.state() == b"state %d" % journal.length
+        journal.close()
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    """Facts that the disk refuses are kept and written once it gives room; after too many, weights are blocked."""
+    journal = Journal(tmp_path / "journal.db")
+    journal._db.execute("PRAGMA max_page_count=1")  # SQLite's own way to refuse growth: SQLITE_FULL
+    memory = Memory(journal)
+    big = "x" * 5000
+    for number in range(PATIENCE):
+        assert isinstance(memory.write("fact", Named(number=number, name=big), State(number + 1)), StateError)
+    assert memory.blocked
+    assert memory.state.next_round == PATIENCE
+    journal._db.execute("PRAGMA max_page_count=1000000")
+    assert memory.write("fact", Named(number=PATIENCE, name=big), State(PATIENCE + 1)) is None
+    assert not memory.blocked
+    assert journal.length == PATIENCE + 1
+    assert State.parse(journal.state() or b"").next_round == PATIENCE + 1
+    journal.close()
+
+
+class Named(Fact):
+    name: str
+
+
+def test_records_read_back_as_written() -> None:
+    """A round survives its JSON, the failure kinds and the provenance included."""
+    one = record(
+        played(History(), 3, Modality.VIDEO, Label.SYNTHETIC, {"a": Prediction(1 / 3), "b": Failure.OUT_OF_RANGE})
+    )
+    assert RoundRecord.model_validate_json(one.model_dump_json()) == one
