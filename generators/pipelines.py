@@ -172,7 +172,7 @@ def _bare_adapter(part: Part, row: GeneratorRow, dtype: torch.dtype, hub: Mappin
     config = row.options.get("motion_config")
     adapter = diffusers.MotionAdapter(**(config if isinstance(config, dict) else {}))
     adapter.load_state_dict(load_file(_file(part, hub)))
-    return adapter.to(dtype=dtype)
+    return adapter if dtype is torch.float32 else adapter.to(dtype=dtype)
 
 
 def _file(part: Part, hub: Mapping[str, Any]) -> Path:
