@@ -6,7 +6,8 @@ would forget what it accepted last, and the next one would accept it again.
 
 Commits go to the write-ahead log without waiting for the disk (synchronous=OFF), so kill -9 loses nothing, but a power
 cut may. Hence the floor: a nonce made before this machine booted, or before this file began, is refused whatever the
-table says. A damaged file is set aside as `.bad` and a new one begun, with its floor at that moment.
+table says. A damaged file is set aside as `.bad` and a new one begun; the floor of that one lies `skew` seconds ahead,
+because requests that were just accepted may be dated so far ahead.
 
 Rows are dropped by the monotonic clock, `retention` seconds after they came, so a jump of the wall clock frees nothing.
 """
@@ -48,11 +49,14 @@ class SqliteNonceStore:
         path: Path,
         retention: float = 3600.0,
         *,
+        skew: float = 2.0,
         now_ns: Callable[[], int] = time.time_ns,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.path = path
         self.retention = retention
+        self._skew_ns = int(skew * 1e9)
+        self._margin_ns = 0  # of a file that is begun: none at the first start, when nothing can have been accepted
         self._now_ns, self._monotonic_ns = now_ns, monotonic_ns
         self._lock = threading.Lock()
         self._next_prune = 0
@@ -120,7 +124,9 @@ class SqliteNonceStore:
                 if not _is_damage(error):
                     raise
                 _set_aside(self.path)
+                self._margin_ns = self._skew_ns
                 self._db, self._begun = self._connect()
+            self._margin_ns = self._skew_ns
             self._inode = _inode(self.path)
 
     def _connect(self) -> tuple[sqlite3.Connection, int]:
@@ -135,7 +141,7 @@ class SqliteNonceStore:
             row = db.execute("SELECT max(nonce) FROM floor").fetchone()
             floor = row[0]
             if floor is None:
-                floor = self._now_ns()
+                floor = self._now_ns() + self._margin_ns
                 db.execute("INSERT INTO floor VALUES (?)", (floor,))
             if not isinstance(floor, int):
                 raise _damage(f"{self.path} holds no usable floor")
