@@ -42,12 +42,10 @@ def clip(weights: Mapping[int, float], limit: float) -> dict[int, float]:
     if count * limit <= 1:
         return dict.fromkeys(weights, 1.0)
     ordered = sorted(weights.values(), reverse=True)
-    rest = total
-    for cut in range(1, count + 1):  # the `cut` largest share one value c with c = limit * (cut * c + rest)
-        rest -= ordered[cut - 1]
+    for cut in range(1, count + 1):  # the `cut` largest share one value c with c = limit * (cut * c + the rest)
         if cut * limit >= 1:
             break
-        cutoff = limit * rest / (1 - cut * limit)
+        cutoff = limit * math.fsum(ordered[cut:]) / (1 - cut * limit)
         if cut == count or ordered[cut] <= cutoff:
             return {uid: min(weight, cutoff) for uid, weight in weights.items()}
     return {uid: 1.0 if weight > 0 else 0.0 for uid, weight in weights.items()}  # too few above zero for the limit

@@ -13,10 +13,8 @@ from __future__ import annotations
 import bittensor_core
 
 from subnet.chain.devnode.epoch import Opened
-from subnet.chain.devnode.metadata import SS58_FORMAT, read_compact
+from subnet.chain.devnode.metadata import SS58_FORMAT, compact, read_compact
 from subnet.chain.devnode.state import Commit
-
-SUFFIX = b"AES_GCM_"  # ends a client's ciphertext; the round follows as u64
 
 
 class Beacon:
@@ -35,9 +33,7 @@ class Beacon:
         signature = self._signatures.get(commit.reveal_round)
         if signature is None:
             return None
-        sealed = commit.data
-        if SUFFIX not in sealed[-16:]:
-            sealed = sealed + SUFFIX + commit.reveal_round.to_bytes(8, "little")
+        sealed = compact(len(commit.data)) + commit.data + commit.reveal_round.to_bytes(8, "little")
         try:
             hotkey, opened = parse(bytes(bittensor_core.decrypt_with_signature(sealed, signature)))
         except (ValueError, IndexError, RuntimeError):
