@@ -60,7 +60,8 @@ def read_frames(data: bytes, limits: Limits) -> Iterator[tuple[float, Frames]]:
         raise MediaUnreadable("this is not an MP4 file")
     some = False
     try:
-        with av.open(io.BytesIO(data), "r", format="mov", container_options=_OPTIONS) as container:
+        source = io.BytesIO(data)
+        with av.open(source, format="mov", container_options=_OPTIONS, metadata_errors="replace") as container:
             stream = _video_stream(container)
             fps = _rate(stream.average_rate or stream.guessed_rate)
             for frame in _frames(container, stream, limits):

@@ -39,7 +39,7 @@ class VideoDecoder:
     """
 
     def __init__(
-        self, limits: Limits = DEFAULT_LIMITS, *, timeout: float = 5.0, children: int = 1, memory: int = 1280 * 2**20
+        self, limits: Limits = DEFAULT_LIMITS, *, timeout: float = 5.0, children: int = 1, memory: int = 2**30
     ) -> None:
         if not (timeout > 0 and children > 0):
             raise ValueError(f"timeout and children must be above 0, not {timeout} and {children}")

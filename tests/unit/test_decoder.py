@@ -122,6 +122,11 @@ def test_sound_is_no_hindrance(decoder: VideoDecoder) -> None:
     assert decoder.decode(with_sound(picture=True)).frames.shape == (6, 48, 64, 3)
 
 
+def test_titles_in_odd_encodings_are_no_hindrance(decoder: VideoDecoder) -> None:
+    """Metadata that is not UTF-8, as old tools wrote it, does not stop the picture."""
+    assert len(decoder.decode(GOOD.replace(b"VideoHandler", b"Vid\xe9oHandler")).frames) == 6
+
+
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "libvpx-vp9"])
 def test_common_codecs_are_taken(decoder: VideoDecoder, codec: str) -> None:
     """H.264, H.265, MPEG-4 and VP9 in MP4 decode."""
