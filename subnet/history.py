@@ -1,14 +1,16 @@
 """What is remembered of each hotkey: rolling windows as bits, counts, and the score.
 
-Values only. A `Window` holds its outcomes as two integers, one bit each, newest in the lowest place, so that the
-confusion counts of the last n are four masked popcounts: incremental, exact, and small enough to write every round.
-A `History` is never changed; `subnet.scoring.settle` returns a new one.
+Values only, as named tuples, since a round makes one of each per miner. A `Window` holds its outcomes as two integers,
+one bit each, newest in the lowest place, so that the confusion counts of the last hundred are three popcounts:
+incremental, exact, and small enough to write every round. A `History` is never changed; `subnet.scoring.settle` returns
+a new one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import TypeAdapter
@@ -30,8 +32,7 @@ class Confusion(NamedTuple):
     tn: int
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """The last 100 outcomes of one hotkey in one modality.
 
     `labels` has a 1 where the truth was synthetic, `wrong` a 1 where the answer was wrong or missing.
@@ -44,19 +45,16 @@ class Window:
 
     def push(self, label: Label, correct: bool) -> Window:
         """This window with one more outcome, without the oldest when full."""
-        return Window(
-            (self.labels << 1 | label) & _MASK,
-            (self.wrong << 1 | (not correct)) & _MASK,
-            min(self.length + 1, MCC_WINDOW),
-            self.asked + 1,
-        )
+        labels, wrong, length, asked = self
+        length = length + 1 if length < MCC_WINDOW else MCC_WINDOW
+        return Window((labels << 1 | label) & _MASK, (wrong << 1 | (not correct)) & _MASK, length, asked + 1)
 
     def confusion(self) -> Confusion:
         """Counts over all outcomes held. A failure counts as the opposite of the truth."""
-        positive, wrong = self.labels.bit_count(), self.wrong.bit_count()
-        fn = (self.labels & self.wrong).bit_count()
-        fp = wrong - fn
-        return Confusion(positive - fn, fp, fn, self.length - positive - fp)
+        labels, wrong, length, _ = self
+        positive, fn = labels.bit_count(), (labels & wrong).bit_count()
+        fp = wrong.bit_count() - fn
+        return Confusion(positive - fn, fp, fn, length - positive - fp)
 
     def accuracy(self) -> float:
         """Share of right answers among the last 10, 0 when never asked."""
@@ -64,15 +62,14 @@ class Window:
         return (held - (self.wrong & ((1 << held) - 1)).bit_count()) / held if held else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Everything remembered of one hotkey."""
 
     image: Window = Window()
     video: Window = Window()
     score: float = 0.0  # exponential moving average of rewards, 0..1
     answered: int = 0  # ever, with a valid prediction
-    failures: Mapping[Failure, int] = field(default_factory=dict)  # ever, by kind
+    failures: Mapping[Failure, int] = MappingProxyType({})  # ever, by kind
 
     def window(self, modality: Modality) -> Window:
         return self.image if modality is Modality.IMAGE else self.video

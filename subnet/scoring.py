@@ -11,13 +11,13 @@ silence on hard items never pays. Nobody's score depends on anybody else's answe
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from subnet.history import History, Standing, Window
 from subnet.types import Failure, Modality, ModalityScore, Neuron, Outcome, Prediction, Score
 
 ALPHA = 0.05
-SHARES: Mapping[Modality, float] = {Modality.IMAGE: 0.95, Modality.VIDEO: 0.05}
+IMAGE_SHARE, VIDEO_SHARE = 0.95, 0.05
 
 # Kinds of failure that our own network, clock or firewall may have caused. When nobody got any further than these,
 # the round says nothing about miners.
@@ -39,8 +39,7 @@ def modality_reward(window: Window) -> float:
 def reward(standing: Standing) -> float:
     """Both modalities' rewards by their shares, over the modalities this hotkey was ever asked; no penalty yet."""
     earned = total = 0.0
-    for modality, share in SHARES.items():
-        window = standing.window(modality)
+    for share, window in ((IMAGE_SHARE, standing.image), (VIDEO_SHARE, standing.video)):
         if window.asked:
             earned += share * modality_reward(window)
             total += share
@@ -49,19 +48,17 @@ def reward(standing: Standing) -> float:
 
 def advance(standing: Standing, outcome: Outcome) -> Standing:
     """This hotkey's standing after one outcome."""
-    answered = isinstance(outcome.answer, Prediction)
-    image, video = standing.image, standing.video
+    image, video, score, answered, failures = standing
     if outcome.modality is Modality.IMAGE:
         image = image.push(outcome.label, outcome.correct)
     else:
         video = video.push(outcome.label, outcome.correct)
-    failures = standing.failures
-    if isinstance(outcome.answer, Failure):
-        failures = {**failures, outcome.answer: failures.get(outcome.answer, 0) + 1}
-    after = Standing(image, video, standing.score, standing.answered + answered, failures)
-    penalty = 1.0 if answered else 0.0
-    score = (1 - ALPHA) * standing.score + ALPHA * reward(after) * penalty
-    return Standing(image, video, score, after.answered, failures)
+    if isinstance(outcome.answer, Prediction):
+        after = Standing(image, video, score, answered + 1, failures)
+        earned = reward(after)
+        return after._replace(score=(1 - ALPHA) * score + ALPHA * earned)
+    failures = {**failures, outcome.answer: failures.get(outcome.answer, 0) + 1}
+    return Standing(image, video, (1 - ALPHA) * score, answered, failures)  # penalty 0
 
 
 def is_void(outcomes: Sequence[Outcome]) -> bool:
