@@ -10,8 +10,9 @@ import numpy as np
 from detectors.data import Record, both_classes
 from detectors.evaluation.intervals import joined
 from detectors.evaluation.metrics import Ints
-from subnet.errors import DataError
+from subnet.errors import DataError, MediaUnreadable
 from subnet.media import embedded
+from subnet.media.header import read_header
 from subnet.types import Label, Modality
 
 
@@ -76,3 +77,18 @@ def sources(records: Sequence[Record]) -> list[str]:
 
 def _source(record: Record, subjects: dict[str, str]) -> str:
     return f"{record.origin}: {subjects[record.item]}" if record.item in subjects else record.origin
+
+
+def sizes(records: Sequence[Record]) -> list[int]:
+    """The shorter side of each image as stored, in pixels; 0 for clips and for files whose header does not say."""
+    return [_size(record) for record in records]
+
+
+def _size(record: Record) -> int:
+    if record.modality is Modality.VIDEO:
+        return 0
+    try:
+        header = read_header(record.path.read_bytes())
+    except (OSError, MediaUnreadable) as error:
+        raise DataError(f"data: {record.path} cannot be read: {error}") from error
+    return min(header.width, header.height)
