@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ class Recipe:
     objective: str
     preprocess: Preprocess
     plan: Plan
-    size: Mapping[str, int | float] = field(default_factory=dict)
+    size: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 1500
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
@@ -86,6 +87,7 @@ RECIPES: dict[str, Recipe] = table(
             objective="detectors.tall:objective",
             preprocess=_TALL,
             plan=Plan(pairs=4, crop=112, frames=4, span=8),
+            size={"width": 32, "depths": (2, 2, 2, 2), "heads": (1, 2, 4, 8)},
             learning_rate=5e-4,
             weight_decay=5e-2,
         ),

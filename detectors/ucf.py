@@ -1,7 +1,7 @@
 """UCF: what is common to forgeries, apart from what is specific to a method and from content.
 
-Yan et al., "UCF: Uncovering Common Features for Generalizable Deepfake Detection", ICCV 2023. Two Xception encoders; the
-forgery code splits into a common and a specific half; a decoder with adaptive instance normalisation (Huang & Belongie
+Yan et al., "UCF: Uncovering Common Features for Generalizable Deepfake Detection", ICCV 2023. Two Xception encoders;
+the forgery code splits into a common and a specific half; a decoder with adaptive instance normalisation (Huang & Belongie
 2017) rebuilds pictures from content and forgery codes. Judging needs one encoder and the common head only.
 """
 
@@ -76,9 +76,7 @@ class Decoder(nn.Module):
         for convolutions in (self.dconv_up3, self.dconv_up2, self.dconv_up1):
             grown = functional.interpolate(adain(content, style), scale_factor=2.0, mode="bilinear", align_corners=True)
             content = convolutions(functional.dropout(grown, 0.3, self.training))
-            style = convolutions(
-                functional.interpolate(style, scale_factor=2.0, mode="bilinear", align_corners=True)
-            )
+            style = convolutions(functional.interpolate(style, scale_factor=2.0, mode="bilinear", align_corners=True))
         picture = functional.interpolate(self.conv_last(content), scale_factor=4.0, mode="bilinear", align_corners=True)
         return torch.tanh(picture)
 

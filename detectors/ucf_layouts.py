@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from detectors.checkpoints import load_strictly
 from detectors.ucf import UCF
-from detectors.xception import Xception
 from subnet.errors import CheckpointError
 
 
@@ -16,7 +15,9 @@ def adapt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """A flat UCF state dict; width and the number of methods are read off its tensors. Raises CheckpointError."""
     stem, methods = state.get("encoder_f.conv1.weight"), state.get("head_spe.mlp.2.weight")
     if stem is None or methods is None or stem.ndim != 4 or methods.ndim != 2:
-        raise CheckpointError("weights: not a UCF checkpoint: encoder_f.conv1.weight or head_spe.mlp.2.weight is missing")
+        raise CheckpointError(
+            "weights: not a UCF checkpoint: encoder_f.conv1.weight or head_spe.mlp.2.weight is missing"
+        )
     return state, {"width": stem.shape[0] / 32, "methods": methods.shape[0]}
 
 
@@ -30,13 +31,10 @@ def start(network: nn.Module, state: dict[str, Tensor]) -> None:
     if not isinstance(network, UCF):
         raise CheckpointError(f"weights: an Xception starts UCF, not {type(network).__name__}")
     body = {key: value for key, value in state.items() if not key.startswith(("fc.", "last_linear.", "classifier."))}
-    body = {key: value[..., None, None] if ".pointwise." in f".{key}" and value.ndim == 2 else value for key, value in body.items()}
+    flat = {key for key, value in body.items() if "pointwise" in key and value.ndim == 2}
+    body |= {key: body[key][..., None, None] for key in flat}
     for encoder in (network.encoder_f, network.encoder_c):
-        own = {key: value for key, value in encoder.state_dict().items() if key.startswith(("adjust_channel", "last_linear"))}
-        counters = {key: value for key, value in encoder.state_dict().items() if key.endswith("num_batches_tracked")}
+        state_now = encoder.state_dict()
+        own = {key: value for key, value in state_now.items() if key.startswith(("adjust_channel", "last_linear"))}
+        counters = {key: value for key, value in state_now.items() if key.endswith("num_batches_tracked")}
         load_strictly(encoder, {**counters, **body, **own}, "the ImageNet Xception")
-
-
-def backbone(network: UCF) -> Xception:
-    """The encoder that judges."""
-    return network.encoder_f

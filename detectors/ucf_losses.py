@@ -46,8 +46,8 @@ def reconstruction(codes: Codes, pictures: Tensor) -> Tensor:
 def contrastive(codes: Codes, methods: Tensor, rng: torch.Generator) -> Tensor:
     """Triplets with margin 3 on pooled codes: common and specific, with reals and with fakes as anchors.
 
-    The positive of a common code is another of its class; that of a specific code one of the same method; the negative is
-    the item of the other class at the same place.
+    The positive of a common code is another of its class; that of a specific code one of the same method; the negative
+    is the item of the other class at the same place.
     """
     half = len(methods) // 2
     total = codes.common.new_zeros(())

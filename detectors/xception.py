@@ -7,6 +7,7 @@ At width 1 the keys and numbers are those of timm's `legacy_xception` without it
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ class Block(nn.Module):
         super().__init__()
         widths = [inputs] * (repeats if late else 1) + [outputs] * (1 if late else repeats)
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in pairwise(widths):
             layers += [nn.ReLU(), SeparableConv(before, after), nn.BatchNorm2d(after)]
         if plain:
             layers = layers[1:]

@@ -1,0 +1,134 @@
+"""TALL: four neighbouring frames as one 2x2 picture, judged by a Swin transformer.
+
+Xu et al., "TALL: Thumbnail Layout for Deepfake Video Detection", ICCV 2023. Swin-B with windows of 14 and a learnable
+vector for each frame's quarter: 86.9 M parameters, 356 tensors. A video is all of its clips, each of which is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from detectors.batches import Batch
+from detectors.preprocess import prepare, tiles
+from detectors.rows import Preprocess
+from detectors.swin import PatchEmbed, Stage
+from subnet.types import Media
+
+CLIP = 4  # frames in one picture
+SIDE = 224  # of the picture
+PATCH = 4
+TENSORS = 356
+SMOOTHING = 0.1
+HOLE = 16  # side of the square that is cut out while training, pixels
+
+
+def mosaic(x_BTCHW: Tensor) -> Tensor:
+    """Four frames in reading order as one picture: (B, 4, C, h, w) -> (B, C, 2h, 2w)."""
+    top = torch.cat([x_BTCHW[:, 0], x_BTCHW[:, 1]], dim=-1)
+    bottom = torch.cat([x_BTCHW[:, 2], x_BTCHW[:, 3]], dim=-1)
+    return torch.cat([top, bottom], dim=-2)
+
+
+class TALL(nn.Module):
+    """Normalised clips (B, 4, 3, h, w) -> log-odds of synthetic (B,). The defaults are the published size."""
+
+    def __init__(
+        self,
+        width: int = 128,
+        depths: Sequence[int] = (2, 2, 18, 2),
+        heads: Sequence[int] = (4, 8, 16, 32),
+        window: int = 14,
+        drop_path: float = 0.1,
+    ) -> None:
+        super().__init__()
+        side = SIDE // PATCH
+        drops = np.linspace(0, drop_path, sum(depths)).tolist()
+        self.patch_embed = PatchEmbed(width, PATCH)
+        self.frame_pos_embed = nn.Parameter(torch.zeros(1, CLIP, width))
+        self.layers = nn.ModuleList()
+        for number, (depth, count) in enumerate(zip(depths, heads, strict=True)):
+            first = sum(depths[:number])
+            last = number == len(depths) - 1
+            own = drops[first : first + depth]
+            self.layers.append(Stage(width << number, count, side >> number, window, own, last=last))
+        final = width << (len(depths) - 1)
+        self.norm = nn.LayerNorm(final)
+        self.head = nn.Linear(final, 2)
+        nn.init.trunc_normal_(self.frame_pos_embed, std=0.02)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def embed(self, x_BTCHW: Tensor) -> Tensor:
+        """Tokens (B, 56 * 56, C) of the mosaic, each with the vector of the frame that it lies in."""
+        picture = mosaic(x_BTCHW)
+        if picture.shape[-2:] != (SIDE, SIDE):
+            picture = functional.interpolate(picture, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+        tokens = self.patch_embed(picture)
+        side = SIDE // PATCH
+        frame = self.frame_pos_embed.view(2, 2, -1).repeat_interleave(side // 2, 0).repeat_interleave(side // 2, 1)
+        placed: Tensor = tokens + frame.view(1, side * side, -1)
+        return placed
+
+    def classes(self, x_BTCHW: Tensor) -> Tensor:
+        """Logits of real and synthetic: (B, 2)."""
+        y = self.embed(x_BTCHW)
+        for stage in self.layers:
+            y = stage(y)
+        logits: Tensor = self.head(self.norm(y).mean(dim=1))
+        return logits
+
+    def forward(self, x_BTCHW: Tensor) -> Tensor:
+        logits = self.classes(x_BTCHW)
+        return logits[:, 1] - logits[:, 0]
+
+
+def clip_starts(count: int) -> list[int]:
+    """Where clips of four begin so that every frame is in one; the last may overlap its neighbour."""
+    if count <= CLIP:
+        return [0]
+    return [*range(0, count - CLIP, CLIP), count - CLIP]
+
+
+def clip_views(media: Media, preprocess: Preprocess, device: torch.device) -> Tensor:
+    """All clips of a video as (V, 4, 3, h, w). A video shorter than four frames repeats its last one.
+
+    With the rule "tiles" frames are not shrunk: the four corner squares of each clip are clips of their own.
+    """
+    frames = prepare(media.frames, preprocess, device)
+    missing = CLIP - len(frames)
+    if missing > 0:
+        frames = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)])
+    clips = torch.stack([frames[start : start + CLIP] for start in clip_starts(len(frames))])
+    if preprocess.rule == "tiles":
+        return torch.cat([tiles(clip, preprocess.size) for clip in clips])
+    return clips
+
+
+def hole(x_BTCHW: Tensor, rng: torch.Generator) -> Tensor:
+    """A grey 16x16 square at one place in all four frames of each clip (DeVries & Taylor 2017), for training only."""
+    height, width = x_BTCHW.shape[-2:]
+    cut = x_BTCHW.clone()
+    for clip in cut:
+        top = int(torch.randint(height - HOLE + 1, (), generator=rng))
+        left = int(torch.randint(width - HOLE + 1, (), generator=rng))
+        clip[..., top : top + HOLE, left : left + HOLE] = 0.0
+    return cut
+
+
+def objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+    """Cross-entropy with smoothed labels on the two logits, after the cut-out. x (2N, 4, 3, h, w)."""
+    half = len(x) // 2
+    state = rng.get_state()
+    real = hole(x[:half], rng)
+    rng.set_state(state)  # twins lose the same square
+    log_odds = network(torch.cat([real, hole(x[half:], rng)]))
+    smoothed = batch.labels * (1 - SMOOTHING) + SMOOTHING / 2
+    return {"loss": functional.binary_cross_entropy_with_logits(log_odds, smoothed)}

@@ -1,0 +1,158 @@
+"""Weights on disk, ours and other projects'."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from detectors import TABLE, load
+from detectors.calibration import Calibration
+from detectors.checkpoints import load_strictly, locate, read, sha256_of, write
+from detectors.npr import NPR
+from detectors.public import PUBLIC, open_checkpoint
+from detectors.rows import ONE, ZERO, Preprocess
+from detectors.torch_detector import TorchDetector
+from detectors.ucf import UCF
+from subnet.errors import CheckpointError, UnknownName
+from subnet.types import Modality
+
+
+def state_of(network: torch.nn.Module) -> dict[str, Tensor]:
+    return dict(network.state_dict())
+
+
+def loaded(name: str, spec: Path | str) -> TorchDetector:
+    detector = load(name, weights=spec)
+    assert isinstance(detector, TorchDetector)
+    return detector
+
+
+@pytest.mark.parametrize("layout", ["flat", "model", "state_dict", "module."])
+def test_npr_layouts_round_trip(tmp_path: Path, layout: str) -> None:
+    """Flat, wrapped, and saved from a data-parallel model: the same tensors arrive, under weights_only."""
+    state = state_of(NPR())
+    saved: object = state if layout == "flat" else {layout: state}
+    if layout == "module.":
+        saved = {f"module.{key}": value for key, value in state.items()}
+    torch.save(saved, tmp_path / "any.pth")
+    network = loaded("npr", tmp_path / "any.pth").network
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in state.items())
+
+
+def test_ucf_methods_are_read_from_the_file(tmp_path: Path) -> None:
+    """A checkpoint trained on another number of forgery methods than five loads as it is."""
+    torch.save(state_of(UCF(width=0.125, methods=7)), tmp_path / "ucf_best.pth")
+    network = loaded("ucf", tmp_path / "ucf_best.pth").network
+    assert isinstance(network, UCF)
+    assert network.methods == 7
+
+
+def test_preprocessing_belongs_to_the_checkpoint(tmp_path: Path) -> None:
+    """Two public files of one network want different input; the file's name or the row that is named decides."""
+    torch.save(state_of(NPR()), tmp_path / "npr.pth")
+    torch.save(state_of(NPR()), tmp_path / "renamed.pth")
+    assert loaded("npr", tmp_path / "npr.pth").preprocess == PUBLIC["npr-bitmind"].preprocess
+    assert loaded("npr", tmp_path / "renamed.pth").preprocess == TABLE["npr"].preprocess
+    named = loaded("npr", f"npr-bitmind={tmp_path / 'renamed.pth'}").preprocess
+    assert (named.mean, named.std, named.rule) == (ZERO, ONE, "centre")
+
+
+def test_ours_carry_everything(tmp_path: Path) -> None:
+    """Preprocessing, calibration and notes travel in the file; the hash is the file's; fp16 changes no answer much."""
+    network = NPR()
+    preprocess, calibration = Preprocess(size=128, rule="squash"), Calibration(2.0, -1.0, 0.3, 0.7)
+    for half in (False, True):
+        path = tmp_path / f"half-{half}.safetensors"
+        sha256 = write(path, network.state_dict(), preprocess=preprocess, calibration=calibration, half=half)
+        detector = loaded("npr", path)
+        assert detector.weights_hash == sha256 == sha256_of(path)
+        assert (detector.preprocess, detector.calibration) == (preprocess, calibration)
+        x = torch.randn(2, 3, 64, 64)
+        with torch.inference_mode():
+            torch.testing.assert_close(detector.network(x), network.eval()(x), atol=2e-2 if half else 0, rtol=0)
+    assert (tmp_path / "half-True.safetensors").stat().st_size < 3.1e6
+
+
+def test_every_key_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    """Missing, unknown and misshapen keys are told apart, with their names and shapes."""
+    state = state_of(NPR())
+    del state["bn1.weight"]
+    state["fc1.weight"] = torch.zeros(1, 1024)
+    state["fc2.weight"] = torch.zeros(1)
+    with pytest.raises(CheckpointError) as told:
+        load_strictly(NPR(), state, "this file")
+    assert "missing: bn1.weight" in str(told.value)
+    assert "not known: fc2.weight" in str(told.value)
+    assert "fc1.weight is (1, 1024), not (1, 512)" in str(told.value)
+
+
+def test_weights_of_another_detector(tmp_path: Path) -> None:
+    """Giving one detector another's weights is an error that says so, for public files and for ours."""
+    torch.save(state_of(NPR()), tmp_path / "npr.pth")
+    with pytest.raises(CheckpointError, match="not a UCF checkpoint"):
+        load("ucf", weights=tmp_path / "npr.pth")
+    with pytest.raises(CheckpointError, match="not a TALL checkpoint"):
+        load("tall", weights=tmp_path / "npr.pth")
+    write(tmp_path / "ours.safetensors", state_of(NPR()), preprocess=Preprocess(), notes={"detector": "npr"})
+    with pytest.raises(CheckpointError, match="holds weights of npr, not of ucf"):
+        load("ucf", weights=tmp_path / "ours.safetensors")
+    with pytest.raises(CheckpointError, match="holds ucf weights, not npr"):
+        load("npr", weights=f"ucf-deepfakebench={tmp_path / 'npr.pth'}")
+
+
+class Surprise:
+    """An object that an unpickler would have to build."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (print, ("unpickled",))
+
+
+def test_files_that_hold_more_than_tensors_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing in a file is ever executed; text, numbers and damage are told apart from weights."""
+    torch.save({"model": Surprise()}, tmp_path / "code.pth")
+    with pytest.raises(CheckpointError, match="more than tensors"):
+        read(tmp_path / "code.pth")
+    assert "unpickled" not in capsys.readouterr().out
+    torch.save({"conv1.weight": torch.zeros(1), "epoch": 3}, tmp_path / "mixed.pth")
+    with pytest.raises(CheckpointError, match="not tensors: epoch"):
+        read(tmp_path / "mixed.pth")
+    torch.save(state_of(NPR()), tmp_path / "cut.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="damaged"):
+        read(tmp_path / "cut.pth")
+    (tmp_path / "cut.safetensors").write_bytes(b"\x08\x00")
+    with pytest.raises(CheckpointError, match="damaged"):
+        read(tmp_path / "cut.safetensors")
+
+
+def test_pins_are_kept(tmp_path: Path) -> None:
+    """Other bytes than pinned, a missing file and an unpinned hub address are refused."""
+    write(tmp_path / "a.safetensors", state_of(NPR()), preprocess=Preprocess())
+    with pytest.raises(CheckpointError, match="is pinned"):
+        open_checkpoint(tmp_path / "a.safetensors", "npr", Preprocess(), sha256="0" * 64)
+    with pytest.raises(CheckpointError, match="is not a file"):
+        load("npr", weights=tmp_path / "nowhere.pth")
+    for unpinned in ("hub:bitmind/npr/npr.pth", "hub:bitmind/npr/npr.pth@main#" + "0" * 64):
+        with pytest.raises(CheckpointError, match="40 hex commit"):
+            locate(unpinned)
+    with pytest.raises(UnknownName, match="did you mean npr-bitmind"):
+        load("npr", weights="npr-bitmint=/tmp/x.pth")
+
+
+def test_baselines_have_no_weights() -> None:
+    """Weights for a detector without any are a mistake that is pointed out."""
+    with pytest.raises(CheckpointError, match="has no weights"):
+        load("constant", weights="x.pth")
+
+
+def test_the_table_tells_the_published_sizes() -> None:
+    """What is listed without loading anything agrees with the networks."""
+    for name, network in (("npr", NPR), ("ucf", UCF)):
+        with torch.device("meta"):
+            built = network()
+        assert TABLE[name].parameters == sum(parameter.numel() for parameter in built.parameters())
+        assert TABLE[name].tensors == len(built.state_dict())
+    assert TABLE["tall"].modality is Modality.VIDEO
