@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from subnet.errors import CheckpointError
 
 KINDS = ("transposed", "nearest", "shuffle")
-CHANNELS = 12
+CHANNELS = 8
 FACTOR = 4
 WIDTHS = (64, 40, 20)  # channels at a quarter, a half and the whole of the side
 WEIGHTS = Path(__file__).parent / "weights" / "autoencoder.safetensors"

@@ -2,7 +2,8 @@
 
 The loss is L1 on pixels and on their differences, which keeps edges, plus the difference of the logarithm of local
 Laplacian energy, which keeps texture: an L1 loss alone gives blurred pictures that a plain sharpness score betrays.
-One decoder is trained per step, in turn; the encoder is trained by all. Weights are averaged over steps (EMA).
+Training starts at the principal components of patches (`generators.principal`). One decoder is trained per step, in
+turn; the encoder is trained by all. Weights are averaged over steps (EMA).
 The run can be killed and started again: it goes on from `OUT/state.pt`.
 """
 
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generators import photos
+from generators import photos, principal
 from generators.autoencoder import KINDS, WEIGHTS, Autoencoder, save, to_pixels, to_tensor
 from subnet.types import Split
 
@@ -36,12 +37,12 @@ class Recipe:
     seed: int = 0
     batch: int = 8
     crop: int = 96
-    rate: float = 2e-3
+    rate: float = 1e-3
     warmup: int = 50
     average: float = 0.99
     gradient: float = 0.5
-    energy: float = 0.04
-    noise: float = 0.05
+    energy: float = 0.2
+    noise: float = 0.1
     every: int = 200
 
 
@@ -88,10 +89,12 @@ def validate(model: Autoencoder, held_out: np.ndarray[Any, Any]) -> dict[str, tu
 class Trainer:
     """A run: the networks, the optimiser, and how far it has come. `state` and `restore` make it resumable."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, start: Tensor) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        self.model = Autoencoder().to(memory_format=torch.channels_last)
+        self.model = Autoencoder()
+        principal.begin(self.model, start)
+        self.model = self.model.to(memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=recipe.rate, betas=(0.9, 0.98))
         self.step = 0
@@ -112,7 +115,8 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         z_BCHW = self.model.encode(real)
-        z_BCHW = z_BCHW + self.recipe.noise * torch.randn_like(z_BCHW)
+        sigma_B111 = self.recipe.noise * torch.rand(len(real), 1, 1, 1)
+        z_BCHW = z_BCHW + sigma_B111 * torch.randn_like(z_BCHW)
         pull = 1e-4 * (z_BCHW**2).mean()
         value = loss(self.model.decode(z_BCHW, KINDS[self.step % len(KINDS)]), real, self.recipe)
         self.optimiser.zero_grad(set_to_none=True)
@@ -156,7 +160,8 @@ def train(recipe: Recipe, out: Path) -> Autoencoder:
     out.mkdir(parents=True, exist_ok=True)
     pictures = photos.read(Split.TRAIN)
     held_out = np.stack([photos.centre(photo) for photo in photos.read(Split.VALIDATION)[:24]])
-    trainer = Trainer(recipe)
+    start = to_tensor(photos.batch(pictures, 128, recipe.crop, np.random.default_rng(recipe.seed)))
+    trainer = Trainer(recipe, start)
     if (out / "state.pt").exists():
         trainer.restore(torch.load(out / "state.pt", weights_only=True))
         log.info("going on from step %d, %.1f minutes done", trainer.step, trainer.elapsed / 60)
