@@ -192,8 +192,8 @@ class Pool:
         return sorted(self._scan(cell).values())
 
     def levels(self) -> dict[Cell, int]:
-        """How many items lie in each cell now."""
-        return {cell: len(self._scan(cell)) for cell in self.cells()}
+        """How many items lie in each cell now: names are counted, nothing is parsed or opened."""
+        return {cell: sum(name.endswith(SUFFIX) for name in self._names(cell)) for cell in self.cells()}
 
     def used(self, *, fresh: bool = False) -> int:
         """Bytes in the pool, all of its files counted; a count older than `refresh` seconds is made again."""
@@ -204,16 +204,18 @@ class Pool:
                 self._used = (time.monotonic(), total)
             return total
 
+    def _names(self, cell: Cell) -> list[str]:
+        try:
+            return os.listdir(self.root / cell.folder)
+        except FileNotFoundError:
+            return []
+
     def _scan(self, cell: Cell) -> dict[str, PoolItem]:
         """Read the folder of `cell`; names known from before are not parsed again."""
         folder = self.root / cell.folder
         with self._lock:
             known = self._shelves[cell][1] if cell in self._shelves else {}
-        try:
-            names = os.listdir(folder)
-        except FileNotFoundError:
-            names = []
-        found = {name: known.get(name) or parse_name(name, cell, folder) for name in names}
+        found = {name: known.get(name) or parse_name(name, cell, folder) for name in self._names(cell)}
         items = {name: item for name, item in found.items() if item is not None}
         with self._lock:
             self._shelves[cell] = (time.monotonic(), items, sorted(items.values()))
