@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,62 +28,16 @@ from detectors.data import Record, both_classes, load_media, read_folder
 from detectors.preprocess import normalise
 from detectors.recipes import Objective, Recipe, recipe
 from detectors.torch_detector import TorchDetector
+from detectors.training_settings import Outcome, Progress, Training
 from detectors.training_state import State, restore, store
 from detectors.validation import Examples, auc, examples
 from subnet.errors import DataError
 from subnet.registry import resolve
 from subnet.types import Media
 
+__all__ = ["Outcome", "Progress", "Training", "train"]
+
 MEAN_OF = 0.995  # decay of the moving average of the weights
-
-
-@dataclass(frozen=True)
-class Training:
-    """What to train, on what, and how long. None leaves a number to the recipe."""
-
-    detector: str
-    data: Path
-    out: Path
-    validation: Path | None = None
-    seed: int = 0
-    steps: int | None = None
-    learning_rate: float | None = None
-    plan: Plan | None = None
-    exclude: tuple[str, ...] = ()  # origins that are left out (leave one generator out)
-    items: tuple[str, ...] | None = None  # only these source items, by id
-    init: Path | None = None  # weights to start from
-    device: str = "cpu"
-    precision: str = "no"  # or "bf16"
-    workers: int = 0
-    evaluate_every: int = 100
-    save_every: int = 50
-    patience: int = 8  # evaluations without a better AUC before stopping
-    validation_items: int = 160
-    half: bool = True  # store fp16
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One line of a run, after each step; `auc` on validation where it was just measured."""
-
-    step: int
-    steps: int
-    losses: dict[str, float]
-    seconds_left: float
-    auc: float | None = None
-    best: float | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The end of a run. `history` holds (step, validation AUC)."""
-
-    weights: Path
-    sha256: str
-    steps: int
-    best_step: int
-    auc: float
-    history: list[tuple[int, float]] = field(default_factory=list)
 
 
 def train(settings: Training, report: Callable[[Progress], None] | None = None) -> Outcome:
@@ -143,6 +97,7 @@ class _Run:
             from detectors.public import load_into
 
             load_into(network, settings.init, chosen.name)
+        network = network.to(memory_format=torch.channels_last)
         learning_rate = settings.learning_rate or chosen.learning_rate
         optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=chosen.weight_decay)
         self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=settings.device == "cpu")

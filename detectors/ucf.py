@@ -1,8 +1,8 @@
 """UCF: what is common to forgeries, apart from what is specific to a method and from content.
 
 Yan et al., "UCF: Uncovering Common Features for Generalizable Deepfake Detection", ICCV 2023. Two Xception encoders;
-the forgery code splits into a common and a specific half; a decoder with adaptive instance normalisation (Huang & Belongie
-2017) rebuilds pictures from content and forgery codes. Judging needs one encoder and the common head only.
+the forgery code splits into a common and a specific half; a decoder with adaptive instance normalisation (Huang &
+Belongie 2017) rebuilds pictures from content and forgery codes. Judging needs one encoder and the common head only.
 """
 
 from __future__ import annotations

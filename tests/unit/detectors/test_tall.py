@@ -85,7 +85,7 @@ def test_views_of_a_video() -> None:
     tiled = clip_views(Media(frames, 8.0), preprocess, cpu)
     assert tiled.shape == (8, 4, 3, 112, 112)
     pixel = (torch.tensor(frames[2, 0, 0]) / 255 - torch.tensor(preprocess.mean)) / torch.tensor(preprocess.std)
-    torch.testing.assert_close(tiled[1, 0, :, 0, 0], pixel)
+    torch.testing.assert_close(tiled[4, 0, :, 0, 0], pixel)
     short = clip_views(Media(frames[:2], 8.0), Preprocess(size=112, rule="squash"), cpu)
     assert short.shape == (1, 4, 3, 112, 112)
     assert torch.equal(short[0, 1], short[0, 3])

@@ -1,0 +1,140 @@
+"""`accelerated(detector)`: the same detector with its network run another way.
+
+Out of memory becomes `MemoryError`, which the miner's batcher answers with smaller batches.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from detectors.serving.export import ExportError, OnnxNetwork, exported
+from detectors.serving.options import CANDIDATES, Serving, default
+from detectors.torch_detector import TorchDetector
+from subnet.protocols import Detector
+from subnet.types import Media, Modality
+
+DRIFT = 1e-3  # most that a probability may move
+
+
+class Fast(nn.Module):
+    """A network behind the options of `Serving`: layout, autocast, and memory errors by their Python name."""
+
+    def __init__(self, network: nn.Module, serving: Serving, fallback: nn.Module | None = None) -> None:
+        super().__init__()
+        self.network, self.serving, self.fallback = network, serving, fallback
+        self._shape = network.shape if isinstance(network, OnnxNetwork) else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        network = self.network
+        if self._shape is not None and tuple(x.shape[1:]) != self._shape and self.fallback is not None:
+            network = self.fallback
+        if self.serving.channels_last and x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        try:
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.serving.bf16):
+                result: Tensor = network(x)
+        except torch.OutOfMemoryError as error:
+            raise MemoryError(f"{len(x)} views do not fit on {x.device}") from error
+        except RuntimeError as error:
+            if "alloc" in str(error).lower() and "memory" in str(error).lower():
+                raise MemoryError(f"{len(x)} views do not fit into memory") from error
+            raise
+        return result.float()
+
+
+def accelerated(detector: Detector, serving: Serving | None = None, *, cache: Path | None = None) -> Detector:
+    """`detector` served as `serving` says, by default as is fastest for its device; others come back as they are.
+
+    With onnxruntime the export (some seconds) is kept in the folder `cache` under the weights' hash. A network that
+    cannot be exported faithfully is served by torch in channels_last instead; `serving_of` tells.
+    """
+    if not isinstance(detector, TorchDetector):
+        return detector
+    serving = serving or default(detector.device.type)
+    network = original(detector)
+    if serving.backend == "onnx":
+        try:
+            made = Fast(_onnx(detector, network, serving, cache), serving, network)
+        except ExportError:
+            return accelerated(detector, Serving(channels_last=True, batch=serving.batch))
+        return _with(detector, made, serving)
+    served = copy.deepcopy(network)
+    if serving.channels_last:
+        served = served.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if serving.backend == "compile":
+        served.compile(dynamic=True)
+    return _with(detector, Fast(served, serving), serving)
+
+
+def original(detector: TorchDetector) -> nn.Module:
+    """The plain torch network of a detector, accelerated or not: what has layers and gradients."""
+    network = detector.network
+    if not isinstance(network, Fast):
+        return network
+    return network.fallback if network.fallback is not None else network.network
+
+
+def serving_of(detector: Detector) -> Serving | None:
+    """How a detector's network is run; None for one without a network."""
+    if not isinstance(detector, TorchDetector):
+        return None
+    return detector.network.serving if isinstance(detector.network, Fast) else Serving()
+
+
+def _with(detector: TorchDetector, network: Fast, serving: Serving) -> TorchDetector:
+    result = copy.copy(detector)
+    result.network, result.batch = network.eval(), serving.batch
+    return result
+
+
+def _onnx(detector: TorchDetector, network: nn.Module, serving: Serving, cache: Path | None) -> OnnxNetwork:
+    if detector.device.type != "cpu":
+        raise ExportError("onnxruntime serves on the CPU only")
+    file = None
+    if cache is not None and detector.weights_hash:
+        file = cache / f"{detector.name}-{detector.weights_hash[:16]}-{torch.__version__}.onnx"
+    return exported(network, example_views(detector), threads=serving.threads, cache=file)
+
+
+def example_views(detector: TorchDetector) -> Tensor:
+    """The network's input for a black item of the usual size."""
+    video = detector.modality is Modality.VIDEO
+    frames = np.zeros((16 if video else 1, 256, 256, 3), dtype=np.uint8)
+    return detector.views(Media(frames, 8.0 if video else None))
+
+
+def drift(detector: Detector, other: Detector, media: Sequence[Media]) -> float:
+    """The largest difference of two detectors' probabilities over `media`."""
+    pairs = zip(detector.predict(media), other.predict(media), strict=True)
+    return max((abs(a.p_synthetic - b.p_synthetic) for a, b in pairs), default=0.0)
+
+
+def seconds(detector: Detector, batches: Sequence[Sequence[Media]], rounds: int = 2) -> float:
+    """The least wall time of `rounds` passes over `batches`, after one to warm up."""
+    best = float("inf")
+    for number in range(rounds + 1):
+        started = time.perf_counter()
+        for batch in batches:
+            detector.predict(batch)
+        if number:
+            best = min(best, time.perf_counter() - started)
+    return best
+
+
+def fastest(detector: Detector, media: Sequence[Media], *, cache: Path | None = None) -> Detector:
+    """Of the CANDIDATES for its device the one that is fastest on `media`, among those that move no score by DRIFT."""
+    if not isinstance(detector, TorchDetector):
+        return detector
+    best, least = detector, seconds(detector, [media])
+    for serving in CANDIDATES[detector.device.type]:
+        other = accelerated(detector, serving, cache=cache)
+        if drift(detector, other, media) <= DRIFT and (taken := seconds(other, [media])) < least:
+            best, least = other, taken  # type: ignore[assignment]
+    return best

@@ -1,0 +1,116 @@
+"""A network as an ONNX file, and back as something that runs in onnxruntime.
+
+Every export is compared with the network it came from, on noise, before it is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from detectors.checkpoints import write_bytes
+from subnet.errors import SubnetError
+
+PARITY = 1e-4  # most that log-odds may differ
+INPUT, OUTPUT = "views", "log_odds"
+
+
+class ExportError(SubnetError):
+    """A network that cannot be exported, or whose export does not answer the same."""
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's progress and the deprecations inside it are not for our users."""
+    logger = logging.getLogger("onnxscript")
+    before = logger.level
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(before)
+
+
+def to_onnx(network: nn.Module, example: Tensor) -> bytes:
+    """An ONNX model with inputs like `example` (V, ...), any number of views, and one log-odds per view.
+
+    Raises ExportError for a network that the exporter cannot follow.
+    """
+    from torch.onnx.errors import OnnxExporterError
+
+    pair = torch.cat([example[:1], example[:1]]).cpu()
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                network.cpu().eval(),
+                (pair,),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+                dynamo=True,
+                verbose=False,
+            )
+    except (OnnxExporterError, torch.export.UserError, RuntimeError) as error:
+        raise ExportError(f"{type(network).__name__} cannot be exported to ONNX: {error}") from error
+    if program is None:
+        raise ExportError(f"{type(network).__name__}: the exporter gave nothing back")
+    serialised: bytes = program.model_proto.SerializeToString()
+    return serialised
+
+
+class OnnxNetwork(nn.Module):
+    """Views (V, ...) -> log-odds (V,) in onnxruntime on the CPU, for views of one shape."""
+
+    def __init__(self, model: bytes, threads: int = 0) -> None:
+        super().__init__()
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ExportError(f"onnxruntime does not take the model: {error}") from error
+        self.shape = tuple(side for side in self.session.get_inputs()[0].shape[1:])
+
+    def forward(self, x: Tensor) -> Tensor:
+        (log_odds,) = self.session.run(None, {INPUT: np.ascontiguousarray(x.numpy(), dtype=np.float32)})
+        return torch.from_numpy(log_odds)
+
+
+@torch.inference_mode()
+def parity(network: nn.Module, exported: nn.Module, example: Tensor, seed: int = 0) -> float:
+    """The largest difference of log-odds on three views of noise like `example`'s."""
+    noise = torch.randn((3, *example.shape[1:]), generator=torch.Generator().manual_seed(seed))
+    return float((network(noise).reshape(-1) - exported(noise).reshape(-1)).abs().max())
+
+
+def exported(network: nn.Module, example: Tensor, *, threads: int = 0, cache: Path | None = None) -> OnnxNetwork:
+    """`network` in onnxruntime; read from the file `cache` where that is there, else written to it.
+
+    Raises ExportError when it cannot be exported, or answers differ by more than PARITY.
+    """
+    if cache is not None and cache.is_file():
+        found = OnnxNetwork(cache.read_bytes(), threads)
+        if found.shape == tuple(example.shape[1:]) and parity(network, found, example) <= PARITY:
+            return found
+    model = to_onnx(network, example)
+    result = OnnxNetwork(model, threads)
+    difference = parity(network, result, example)
+    if not difference <= PARITY:
+        raise ExportError(f"{type(network).__name__}: the export differs by {difference:.2g}, more than {PARITY}")
+    if cache is not None:
+        write_bytes(cache, model)
+    return result
