@@ -14,6 +14,7 @@ from subnet.chain.devnode.rules import Refused, burned_register, commit_weights,
 from subnet.chain.devnode.state import AxonRow, SubnetState
 
 SR25519, ED25519 = 1, 0
+DISABLED = {"mode": "Disabled"}
 
 
 class InvalidTransaction(Exception):
@@ -48,6 +49,8 @@ def decode(metadata: Metadata, raw: bytes, *, current: int, hash_of: Callable[[i
         raise InvalidTransaction(f"Transaction could not be decoded: {error}") from error
     if "signature" not in body or not body.get("address"):
         raise InvalidTransaction("Transaction has no signature")
+    if body.get("mode", DISABLED) != DISABLED:  # CheckMetadataHash (RFC-0078): the hash would be signed too
+        raise InvalidTransaction("Transaction signs a metadata hash, which this chain does not check")
     era, birth_hash = _era(body["era"], current, hash_of)
     payload = runtime.signature_payload(
         data,
@@ -73,13 +76,16 @@ def decode(metadata: Metadata, raw: bytes, *, current: int, hash_of: Callable[[i
 
 
 def _era(era: Any, current: int, hash_of: Callable[[int], bytes | None]) -> tuple[Any, bytes | None]:
-    """The era as the codec wants it and the hash of the block it is bound to (RFC of FRAME: mortal eras)."""
+    """The era as the codec wants it and the hash of the block it is bound to (mortal eras).
+
+    An era that is over shows as a bad signature, since it names another block now.
+    """
     if era == "00":
         return "00", hash_of(0)
     period, phase = era
     birth = (max(current, phase) - phase) // period * period + phase
     birth_hash = hash_of(birth)
-    if birth_hash is None or current >= birth + period:
+    if birth_hash is None:
         raise InvalidTransaction("Transaction has an ancient birth block")
     return {"period": period, "current": birth}, birth_hash
 
@@ -139,6 +145,7 @@ CALLS: Mapping[str, Callable[[SubnetState, str, int, Params], SubnetState]] = {
     "commit_timelocked_mechanism_weights": _commit_weights,
     "serve_axon": _serve_axon,
     "burned_register": _burned_register,
+    "register_limit": _burned_register,
 }
 
 

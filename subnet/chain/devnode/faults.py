@@ -22,8 +22,19 @@ class Faults:
     reject: Mapping[str, str] = field(default_factory=dict)  # call name -> error name it always fails with
 
     def changed(self, changes: Mapping[str, Any]) -> Faults:
-        """With some knobs set anew. Raises ValueError for an unknown knob."""
-        known = {f.name for f in fields(self)}
-        if unknown := sorted(changes.keys() - known):
-            raise ValueError(f"no fault is called {unknown[0]!r}; there are: {', '.join(sorted(known))}")
+        """With some knobs set anew. Raises ValueError for an unknown knob or a wrong type."""
+        known = {f.name: str(f.type) for f in fields(self)}
+        for name, value in changes.items():
+            if name not in known:
+                raise ValueError(f"no fault is called {name!r}; there are: {', '.join(sorted(known))}")
+            if not _fits(known[name], value):
+                raise ValueError(f"the fault {name} takes a {known[name]}, not {value!r}")
         return replace(self, **changes)
+
+
+def _fits(kind: str, value: Any) -> bool:
+    if kind == "bool":
+        return isinstance(value, bool)
+    if kind == "int":
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, Mapping)

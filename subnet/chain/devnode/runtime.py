@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 ZERO_ACCOUNT = bittensor_core.ss58_encode(bytes(32), SS58_FORMAT)
 
 
+HYPERPARAMETERS: Mapping[str, str] = {
+    **dict.fromkeys(("tempo", "kappa", "min_allowed_weights", "max_weights_limit", "immunity_period"), "U16"),
+    **dict.fromkeys(("weights_version", "weights_rate_limit", "serving_rate_limit", "activity_cutoff"), "U64"),
+    **dict.fromkeys(("registration_allowed", "commit_reveal_weights_enabled"), "Bool"),
+    "max_validators": "U16",
+    "commit_reveal_period": "U64",
+}
+
+
 class UnknownCall(Exception):
     """The runtime has no such API."""
 
@@ -29,6 +38,7 @@ class RuntimeCalls:
         self._calls: Mapping[str, Callable[[Block, int, bytes], Any]] = {
             "TransactionPaymentApi_query_info": self._fee,
             "SubnetInfoRuntimeApi_get_next_epoch_start_block": self._next_epoch,
+            "SubnetInfoRuntimeApi_get_subnet_hyperparams_v3": self._hyperparameters,
             "SubnetInfoRuntimeApi_get_metagraph": self._metagraph,
             "SubnetInfoRuntimeApi_get_selective_metagraph": self._metagraph,
             "SubnetInfoRuntimeApi_get_mechagraph": self._mechagraph,
@@ -64,8 +74,8 @@ class RuntimeCalls:
         row = self._metadata.types[type_id]
         kind, body = next(iter(row["def"].items()))
         path = row.get("path", [])
-        if path == ["Option"]:
-            return None
+        if path in (["Option"], ["BTreeMap"]):
+            return None if path == ["Option"] else {}
         if path[-1:] == ["AccountId32"]:
             return ZERO_ACCOUNT
         zeros: Mapping[str, Callable[[Any], Any]] = {
@@ -104,6 +114,12 @@ class RuntimeCalls:
         known = _u16(params) == block.state.netuid
         optional = "variant" in self._metadata.types[type_id]["def"] if type_id >= 0 else False
         return block.state.next_epoch() if known else (None if optional else 0)
+
+    def _hyperparameters(self, block: Block, type_id: int, params: bytes) -> Any:
+        if _u16(params) != block.state.netuid:
+            return None
+        values = _scalars(block)
+        return [{"name": list(name.encode()), "value": {kind: values[name]}} for name, kind in HYPERPARAMETERS.items()]
 
     def _neurons(self, block: Block, type_id: int, params: bytes) -> Any:
         if _u16(params) != block.state.netuid:

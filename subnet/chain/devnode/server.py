@@ -140,8 +140,11 @@ class Node:
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
             return {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "Invalid request"}}
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": request.get("id")}
+        params = request.get("params") or []
         try:
-            return answer | {"result": self._result(socket, request["method"], request.get("params") or [])}
+            if not isinstance(params, list):
+                raise RpcError(INVALID_PARAMS, "Invalid params: this node takes them by position")
+            return answer | {"result": self._result(socket, request["method"], params)}
         except RpcError as error:
             return answer | {"error": error.answer()}
 
@@ -152,7 +155,7 @@ class Node:
         if method in HEADS or method in FINALIZED:
             return self._watchers.add(Watch(socket, self._id("h"), finalized=method in FINALIZED))
         if method.startswith(("chain_unsubscribe", "author_unwatch")):
-            return self._watchers.remove(params[0])
+            return bool(params) and self._watchers.remove(str(params[0]))
         if method == "dev_setFaults":
             return self._set_faults(params)
         return self._queries.answer(method, params)
@@ -166,7 +169,7 @@ class Node:
     def _set_faults(self, params: list[Any]) -> bool:
         try:
             self.faults = self.faults.changed(params[0])
-        except (ValueError, IndexError, AttributeError) as error:
+        except (ValueError, IndexError, AttributeError, TypeError) as error:
             raise RpcError(INVALID_PARAMS, str(error)) from error
         return True
 
@@ -176,7 +179,7 @@ class Node:
     def _submit(self, socket: ServerConnection, params: list[Any], *, watched: bool) -> str:
         try:
             extrinsic = self.chain.submit(bytes.fromhex(params[0].removeprefix("0x")))
-        except (InvalidTransaction, ValueError, IndexError) as error:
+        except (InvalidTransaction, ValueError, IndexError, AttributeError) as error:
             raise RpcError(INVALID_TRANSACTION, "Invalid Transaction", str(error)) from error
         if self.faults.drop_on_submit:
             self.faults = replace(self.faults, drop_on_submit=self.faults.drop_on_submit - 1)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from subnet.chain.weights import U16, clip, normalise_u16
 
-weights = st.dictionaries(
-    st.integers(0, U16), st.floats(0, 1e6, allow_nan=False), min_size=1, max_size=64
-).filter(lambda w: max(w.values()) > 1e-290)
+weights = st.dictionaries(st.integers(0, U16), st.floats(0, 1e6, allow_nan=False), min_size=1, max_size=64).filter(
+    lambda w: max(w.values()) > 1e-290
+)
 
 
 @given(weights)
