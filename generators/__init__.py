@@ -12,7 +12,7 @@ from subnet.registry import find, resolve, table
 from subnet.types import Modality
 
 RECONSTRUCTION = "generators.embedded:reconstruction"
-NOISE = {"noise": Range(0.0, 0.15)}
+NOISE = {"noise": Range(0.0, 0.08)}
 
 EMBEDDED = (
     GeneratorRow(
@@ -56,7 +56,7 @@ EMBEDDED = (
         embedded=True,
         family="video-jitter",
         frames=Range(16, 16),
-        ranges={"jitter": Range(0.05, 0.3), "memory": Range(0.0, 0.9), "sway": Range(0.0, 0.5)},
+        ranges={"jitter": Range(0.02, 0.2), "memory": Range(0.0, 0.9), "sway": Range(0.0, 0.5)},
         note="a real clip through our autoencoder frame by frame, its latents trembling in time",
     ),
     GeneratorRow(
@@ -72,9 +72,10 @@ EMBEDDED = (
             "across": Range(-0.08, 0.08),
             "down": Range(-0.08, 0.08),
             "turn": Range(-0.05, 0.05),
-            "noise": Range(0.0, 0.1),
+            "noise": Range(0.0, 0.08),
+            "gap": Range(2, 10),
         },
-        note="a camera path that leads from the first frame of a real clip to its last, in latent space",
+        note="a camera path between two frames of a real clip, in latent space",
     ),
 )
 

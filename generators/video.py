@@ -59,12 +59,12 @@ class Jitter(Twin):
 
 
 class Latent(Twin):
-    """A camera path from the clip's first frame to its last, both moving, one fading into the other in latent space."""
+    """A camera path from the clip's first frame to one `gap` frames later, both moving, one fading into the other."""
 
     @torch.inference_mode()
     def draw_again(self, frames: Frames, seed: int, drawn: dict[str, JSON]) -> Frames:
         count = len(frames)
-        z_2CHW = self.latents(frames[[0, -1]])
+        z_2CHW = self.latents(frames[[0, min(int(number(drawn, "gap")), count - 1)]])
         times_T = torch.linspace(0, 1, count).to(z_2CHW)
         ease_T = times_T**2 * (3 - 2 * times_T)
         motion = [number(drawn, name) for name in ("zoom", "across", "down", "turn")]
