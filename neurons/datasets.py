@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from neurons.mix import EMBEDDED
+from neurons.mix import EMBEDDED, prompt_for
 from subnet.errors import SettingsError
 from subnet.media import codec
 from subnet.media.folder import EmbeddedSource
@@ -117,9 +117,9 @@ def _fake(maker: Generator, real: Sample, rng: np.random.Generator) -> Sample:
     """The twin of `real` where the generator can make one, and something new where it cannot."""
     if isinstance(maker, Reconstructor):
         return maker.reconstruct(real, rng)
-    from generators.prompts.offline import prompt
+    import generators
 
-    return maker.generate([prompt(rng)], rng)[0]
+    return maker.generate([prompt_for(generators.TABLE[maker.name], rng)], rng)[0]
 
 
 def _write(folder: Path, name: str, sample: Sample, origin: str, pair: str) -> dict[str, JSON]:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from generators.rows import GeneratorRow, Task
 from subnet.errors import SettingsError
 from subnet.media.decoder import VideoDecoder
 from subnet.media.folder import EmbeddedSource, FolderSource
 from subnet.media.item import Cell
 from subnet.media.production import Make, Plan, equal_shares, read_plan
 from subnet.protocols import Generator, Source
+from subnet.registry import find
 from subnet.sampling import Origins
 from subnet.types import Label, Modality, Sample, Split
 
@@ -65,15 +67,22 @@ def _maker(cell: Cell, folders: Mapping[str, Path], reals: Source, device: str) 
 
 def _generating(name: str, reals: Source, device: str) -> Make:
     import generators
-    from generators.prompts.offline import prompt
-    from subnet.registry import find
 
-    find(generators.TABLE, name, "generator")
+    row = find(generators.TABLE, name, "generator")
     loaded: list[Generator] = []
 
     def make(rng: np.random.Generator) -> Sample:
         if not loaded:
             loaded.append(generators.load(name, device=device, reals=reals))
-        return loaded[0].generate([prompt(rng)], rng)[0]
+        return loaded[0].generate([prompt_for(row, rng)], rng)[0]
 
     return make
+
+
+def prompt_for(row: GeneratorRow, rng: np.random.Generator) -> str:
+    """A prompt for one item of a generator; none for those that only draw again what they are shown."""
+    if row.task is Task.RECONSTRUCT:
+        return ""
+    from generators.prompts.offline import prompt
+
+    return prompt(rng)
