@@ -6,20 +6,23 @@ Several `MemoryChain`s, one per hotkey, share one `MemorySubnet`. Blocks come on
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from ipaddress import ip_address
 
-from subnet.chain.devnode.epoch import on_block
+from subnet.chain.devnode.epoch import Opened, on_block
 from subnet.chain.devnode.genesis import RAO, Genesis
 from subnet.chain.devnode.rules import (
+    COMMIT_VERSION,
     Refused,
     blocks_until_serving,
     blocks_until_weights,
     burned_register,
+    commit_weights,
     serve_axon,
     set_weights,
 )
-from subnet.chain.devnode.state import AxonRow, Row, SubnetState, initial
+from subnet.chain.devnode.state import AxonRow, Commit, Row, SubnetState, initial
 from subnet.chain.receipts import TOO_EARLY
 from subnet.chain.weights import U16, normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError
@@ -50,12 +53,12 @@ class MemorySubnet:
     async def advance(self, blocks: int = 1) -> None:
         """Make empty blocks; epochs run when due."""
         for _ in range(blocks):
-            await self._append(on_block(self.state, self.block + 1, lambda commit: None))
+            await self._append(on_block(self.state, self.block + 1, _open))
 
     async def apply(self, call: Callable[[SubnetState, int], SubnetState]) -> int:
         """Make a block with one call in it and return its number. Raises Refused; the block is made all the same."""
         number = self.block + 1
-        state = on_block(self.state, number, lambda commit: None)
+        state = on_block(self.state, number, _open)
         try:
             after = call(state, number)
         except Refused:
@@ -101,18 +104,19 @@ class MemoryChain:
         )
 
     async def set_weights(self, weights: Mapping[int, float]) -> Receipt:
-        """Raises ValueError for weights that are all zero, negative or not finite."""
+        """Raises ValueError for weights that are all zero, negative or not finite.
+
+        With commit-reveal they are committed, not sealed, and count from the epoch on in which they are due.
+        """
         rows = normalise_u16(weights, max_weight_limit=self.subnet.state.rules.max_weight_limit)
 
+        uids, values, key = list(rows), list(rows.values()), self._version_key
+
         def call(state: SubnetState, block: int) -> SubnetState:
-            return set_weights(
-                state,
-                self.hotkey,
-                block,
-                uids=list(rows),
-                values=list(rows.values()),
-                version_key=self._version_key,
-            )
+            if state.rules.commit_reveal:
+                data = json.dumps([uids, values, key]).encode()
+                return commit_weights(state, self.hotkey, block, data=data, reveal_round=0, version=COMMIT_VERSION)
+            return set_weights(state, self.hotkey, block, uids=uids, values=values, version_key=key)
 
         return await self._receipt(call, blocks_until_weights)
 
@@ -168,6 +172,11 @@ class MemoryChain:
 
     async def close(self) -> None:
         """Nothing to close."""
+
+
+def _open(commit: Commit) -> Opened:
+    uids, values, key = json.loads(commit.data)
+    return uids, values, key
 
 
 def _neuron(uid: int, row: Row) -> Neuron:

@@ -167,6 +167,20 @@ async def test_an_epoch_pays_by_yuma_consensus(worlds: Worlds) -> None:
         assert dividends[0] == dividends[1] > dividends[2] > 0
 
 
+async def test_commit_reveal_is_the_chains_own_affair(worlds: Worlds) -> None:
+    """With commit-reveal on the same call commits: OK, LastUpdate moves, the rate limit holds, nothing shows yet."""
+    async with worlds(genesis(commit_reveal=True)) as world:
+        chain = world.chain("//Val0")
+        assert (await chain.set_weights({2: 1.0})).submission is Submission.OK
+        snapshot = await chain.snapshot()
+        assert snapshot.hyperparameters.commit_reveal
+        assert snapshot.neurons[0].last_update == 1
+        assert await chain.weights(0) == {}
+        receipt = await chain.set_weights({3: 1.0})
+        assert receipt.submission is Submission.TOO_EARLY
+        assert receipt.blocks is not None
+
+
 async def test_permits_go_to_the_largest_stakes(worlds: Worlds) -> None:
     """Only the top stakes hold a permit, zero stake never does."""
     stakes = [5.0, 50.0, 20.0, 0.0]

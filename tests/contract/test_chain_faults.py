@@ -10,13 +10,17 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+import bittensor as bt
 import pytest
 from chain_worlds import NodeWorld, node_world
 
 from subnet.chain.bittensor import BittensorChain, open_wallet
+from subnet.chain.devnode.chain import DevChain
 from subnet.chain.devnode.faults import Faults
 from subnet.chain.devnode.genesis import Rules
 from subnet.chain.devnode.keys import keypair, seeded
+from subnet.chain.devnode.metadata import load
+from subnet.chain.devnode.server import Node
 from subnet.errors import ChainError, ChainTimeout, SettingsError
 from subnet.types import Submission
 
@@ -88,6 +92,16 @@ async def test_a_node_that_drops_everyone(world: NodeWorld) -> None:
     with pytest.raises(ChainError):
         await chain.snapshot()
     assert time.monotonic() - began < 5.0
+
+
+async def test_a_gateway_that_says_slow_down(world: NodeWorld) -> None:
+    """HTTP 429 at the handshake is a ChainError that says so, and clears up by itself."""
+    world.node.faults = Faults(status=429)
+    chain = world.chain("//Val0")
+    with pytest.raises(ChainError, match="429"):
+        await chain.snapshot()
+    world.node.faults = Faults()
+    assert (await chain.snapshot()).netuid == 1
 
 
 async def test_garbage_frames(world: NodeWorld) -> None:
@@ -242,6 +256,22 @@ async def test_the_probe_accepts_a_chain_that_fits(world: NodeWorld) -> None:
     assert world.node.chain.head.number == 0
 
 
+@pytest.mark.skipif(bt.__version__.startswith("11.1"), reason="this SDK does not read the storage item")
+async def test_the_probe_refuses_a_chain_that_does_not_fit() -> None:
+    """Where the runtime lacks storage that this SDK reads, probe() and set_weights() say so; nothing is sent."""
+    node = Node(
+        DevChain(seeded(validators=1, miners=1, netuid=9), load(epoch_consensus=False), time.time), instant=True
+    )
+    await node.start()
+    chain = BittensorChain(node.endpoint, 9, keypair("//Val0"))
+    for attempt in (chain.probe(), chain.set_weights({1: 1.0})):
+        with pytest.raises(ChainError, match=r"bittensor .* cannot build set_weights .* install another version"):
+            await attempt
+    assert node.chain.head.number == 0
+    await chain.close()
+    await node.stop()
+
+
 async def test_cancelling_a_call_leaves_the_chain_usable(world: NodeWorld) -> None:
     """Ctrl-C within a read: the next read works."""
     chain = world.chain("//Val0")
@@ -312,8 +342,6 @@ def test_a_wallet_that_is_not_there(tmp_path: os.PathLike[str]) -> None:
 
 def test_a_wallet_is_opened(tmp_path: os.PathLike[str]) -> None:
     """A hotkey file written by the SDK gives its address."""
-    import bittensor as bt
-
     made = bt.Wallet("cold", "hot", path=str(tmp_path))
     made.create_new_coldkey(use_password=False, overwrite=True, suppress=True)
     made.create_new_hotkey(use_password=False, overwrite=True, suppress=True)

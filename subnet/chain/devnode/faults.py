@@ -12,6 +12,7 @@ class Faults:
     """All off by default. Counters go down as they are used."""
 
     refuse: bool = False  # close every new connection at once
+    status: int = 0  # answer every handshake with this HTTP status; 429 comes with Retry-After
     drop_after: int = 0  # close the connection after this many more requests
     drop_on_submit: int = 0  # take this many submissions, but close the connection instead of answering
     stall: bool = False  # read requests and never answer

@@ -10,10 +10,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from subnet.chain.devnode.chain import Block, DevChain
 from subnet.chain.devnode.extrinsics import InvalidTransaction
@@ -59,7 +61,14 @@ class Node:
 
     async def start(self, port: int = 0) -> None:
         """Listen. Raises OSError when the port is taken. After `stop`, start again: the chain is kept."""
-        self._server = await serve(self._serve, self._host, port or self.port, max_size=MAX_FRAME, compression=None)
+        self._server = await serve(
+            self._serve,
+            self._host,
+            port or self.port,
+            process_request=self._greet,
+            max_size=MAX_FRAME,
+            compression=None,
+        )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
         if self._block_ms:
             self._clock = asyncio.create_task(self._tick())
@@ -89,6 +98,16 @@ class Node:
             await asyncio.sleep(due - time.monotonic())
             if not self.faults.halt:
                 await self.produce()
+
+    def _greet(self, socket: ServerConnection, request: Request) -> Response | None:
+        """The handshake: refused with an HTTP status when that fault is on."""
+        if not self.faults.status:
+            return None
+        status = HTTPStatus(self.faults.status)
+        response = socket.respond(status, status.phrase + "\n")
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            response.headers["Retry-After"] = "30"
+        return response
 
     async def _serve(self, socket: ServerConnection) -> None:
         try:

@@ -162,7 +162,7 @@ class Storage:
 
     def __init__(self, metadata: Metadata) -> None:
         self._runtime = metadata.runtime
-        self._items = {bytes(self._runtime.storage_prefix(*item)): item for item in ITEMS}
+        self._items = {bytes(self._runtime.storage_prefix(*item)): item for item in ITEMS if metadata.has(*item)}
         self._events = bytes(self._runtime.storage_key("System", "Events", []))
 
     def read(self, block: Block, key: bytes) -> bytes | None:
