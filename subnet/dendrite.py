@@ -97,7 +97,7 @@ class Dendrite(Transport):
         start = time.perf_counter()
         tasks = [asyncio.create_task(self._ask_one(neuron, query, digests)) for neuron, query in asks]
         try:
-            await asyncio.wait(tasks, timeout=seconds)
+            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             for task in tasks:
                 task.cancel()
