@@ -30,9 +30,7 @@ def trembling(z_TCHW: Tensor, memory: float, seed: int) -> Tensor:
 def moved(z_TCHW: Tensor, theta_T23: Tensor) -> Tensor:
     """Each latent frame seen through its affine map (`torch.nn.functional.affine_grid`), borders mirrored."""
     grid = torch.nn.functional.affine_grid(theta_T23, list(z_TCHW.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(
-        z_TCHW, grid, mode="bicubic", padding_mode="reflection", align_corners=False
-    )
+    return torch.nn.functional.grid_sample(z_TCHW, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
 
 
 def path(times_T: Tensor, zoom: float, across: float, down: float, turn: float) -> Tensor:
