@@ -141,7 +141,8 @@ def prune(pool: Pool, now: float, *, keep_bytes: int | None = None, older_than: 
 def export(pool: Pool, out: Path, *, limit: int | None = None) -> Exported:
     """Copy the stored media into a data set folder with `index.jsonl`, at most `limit` items of each cell.
 
-    Files are `real/` or `fake/`, origin, number. Raises FileExistsError when `out` is there and not empty.
+    Files are `real/` or `fake/`, origin, hash: a running number would tell labels apart.
+    Raises FileExistsError when `out` is there and not empty.
     """
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"the folder {out} is not empty: give a new one")
@@ -163,7 +164,7 @@ def _record(out: Path, item: PoolItem, header: Mapping[str, object], media: byte
     """Write one file and return its line of the index."""
     suffix = ".png" if item.cell.modality is Modality.IMAGE else ".mp4"
     kind = "real" if item.cell.label is Label.REAL else "fake"
-    file = Path(kind) / item.cell.folder.name / f"{item.stream}-{item.sequence:08d}{suffix}"
+    file = Path(kind) / item.cell.folder.name / f"{item.content}{suffix}"
     (out / file).parent.mkdir(parents=True, exist_ok=True)
     (out / file).write_bytes(media)
     os.utime(out / file, (EPOCH, EPOCH))
