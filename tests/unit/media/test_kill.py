@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from subnet.media import upkeep
@@ -17,7 +19,7 @@ from subnet.types import Label, Modality
 KILLS = 20
 CELLS = [Cell(Modality.IMAGE, Label.REAL, "photos"), Cell(Modality.IMAGE, Label.SYNTHETIC, "noise")]
 PROGRAM = """
-import pathlib, sys, threading
+import os, pathlib, sys
 import numpy as np
 from subnet.media.item import Cell
 from subnet.media.pool import Pool
@@ -32,22 +34,41 @@ def maker(cell):
 
 cells = [Cell(Modality.IMAGE, Label.REAL, "photos"), Cell(Modality.IMAGE, Label.SYNTHETIC, "noise")]
 plan = Plan(tuple(Target(cell, 10**6) for cell in cells), seed=3)
-producer = Producer(plan, {cell: maker(cell) for cell in cells}, Pool(pathlib.Path(sys.argv[1]), floor=0))
-print("ready", flush=True)
-if len(sys.argv) > 2:
-    for _ in range(int(sys.argv[2])):
+makers = {cell: maker(cell) for cell in cells}
+
+def produce(steps):
+    producer = Producer(plan, makers, Pool(pathlib.Path(sys.argv[1]), floor=0))
+    while steps is None or steps > 0:
         producer.step()
+        steps = None if steps is None else steps - 1
+
+if len(sys.argv) > 2:
+    produce(int(sys.argv[2]))
 else:
-    producer.run(threading.Event())
+    for line in sys.stdin:  # a line asks for another producer, a process of its own; it is killed from outside
+        child = os.fork()
+        if child == 0:
+            produce(None)
+        print(child, flush=True)
+        os.waitpid(child, 0)
+        print("gone", flush=True)
 """
 
 
-def run_and_kill(root: Path, after: float) -> None:
-    with subprocess.Popen([sys.executable, "-c", PROGRAM, str(root)], stdout=subprocess.PIPE) as process:
+def kill_producers(root: Path, delays: list[float], after_each: Callable[[], None]) -> None:
+    """Start one producer after the other on `root` and kill each with SIGKILL after its delay in seconds."""
+    command = [sys.executable, "-c", PROGRAM, str(root)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(after)
-        process.send_signal(signal.SIGKILL)
+        for delay in delays:
+            process.stdin.write("next\n")
+            process.stdin.flush()
+            producer = int(process.stdout.readline())
+            time.sleep(delay)
+            os.kill(producer, signal.SIGKILL)
+            assert process.stdout.readline() == "gone\n"
+            after_each()
 
 
 def numbered(pool: Pool) -> dict[str, str]:
@@ -60,9 +81,11 @@ def test_kill_9_leaves_no_invalid_item(tmp_path: Path) -> None:
     """
     moments = random.Random(20)
     pool = Pool(tmp_path / "killed", floor=0)
-    for _ in range(KILLS):
-        run_and_kill(pool.root, moments.uniform(0.0, 0.15))
+
+    def all_whole() -> None:
         assert upkeep.verify(pool).quarantined == ()
+
+    kill_producers(pool.root, [moments.uniform(0.0, 0.2) for _ in range(KILLS)], all_whole)
     assert upkeep.verify(pool, decode=True).quarantined == ()
     killed = numbered(pool)
     assert len(killed) >= KILLS
