@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -18,6 +19,27 @@ TIERS = (12, 24, 48, 80)  # GB of GPU memory that cards are sold with
 SLACK = 0.92  # a "24 GB" card has a little less to give
 
 
+class Needs(Protocol):
+    """What a row of any table of models says of its needs."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def repository(self) -> str: ...
+    @property
+    def revision(self) -> str: ...
+    @property
+    def vram_gb(self) -> float: ...
+    @property
+    def disk_gb(self) -> float: ...
+    @property
+    def gated(self) -> bool: ...
+    @property
+    def embedded(self) -> bool: ...
+    @property
+    def options(self) -> Mapping[str, JSON]: ...
+
+
 @dataclass(frozen=True)
 class Machine:
     """What a host has to offer. Sizes in GiB; `gpus` holds the total memory of each card."""
@@ -28,16 +50,18 @@ class Machine:
     token: bool  # a token of the Hugging Face hub is set
     cache: Path  # where models are kept
 
-    def holds(self, row: GeneratorRow) -> bool:
+    def holds(self, row: Needs) -> bool:
         """True when the row's repository is a folder, or its index was fetched before."""
         if Path(row.repository).is_dir():
             return True
         from huggingface_hub import try_to_load_from_cache
 
-        found = try_to_load_from_cache(
-            row.repository, "model_index.json", revision=row.revision or None, cache_dir=self.cache
+        return any(
+            isinstance(
+                try_to_load_from_cache(row.repository, index, revision=row.revision or None, cache_dir=self.cache), str
+            )
+            for index in ("model_index.json", "config.json")
         )
-        return isinstance(found, str)
 
 
 @dataclass(frozen=True)
@@ -61,7 +85,7 @@ class Listing:
 
 def probe(cache: Path | None = None, token: bool | None = None) -> Machine:
     """Look at this host: graphics cards through torch, memory, free disk, the hub's folder and token."""
-    import huggingface_hub
+    import huggingface_hub.constants
     import torch
 
     folder = cache or Path(huggingface_hub.constants.HF_HUB_CACHE)
@@ -76,19 +100,19 @@ def probe(cache: Path | None = None, token: bool | None = None) -> Machine:
     )
 
 
-def tier(row: GeneratorRow) -> str:
+def tier(row: Needs) -> str:
     """The smallest kind of card that runs the row: "cpu", "12", "24", "48", "80" or "more"."""
     if row.vram_gb == 0:
         return "cpu"
     return next((str(size) for size in TIERS if row.vram_gb <= size), "more")
 
 
-def obstacle(row: GeneratorRow, machine: Machine, device: str | None = None) -> str:
+def obstacle(row: Needs, machine: Machine, device: str | None = None) -> str:
     """Why `machine` cannot run `row`, with what would help; "" when it can. `device` as torch names it."""
     return _memory_obstacle(row, machine, device) or _download_obstacle(row, machine)
 
 
-def _memory_obstacle(row: GeneratorRow, machine: Machine, device: str | None) -> str:
+def _memory_obstacle(row: Needs, machine: Machine, device: str | None) -> str:
     if row.vram_gb == 0:
         return ""
     need, largest = f"needs a GPU with {row.vram_gb:g} GB", max(machine.gpus, default=0.0)
@@ -103,7 +127,7 @@ def _memory_obstacle(row: GeneratorRow, machine: Machine, device: str | None) ->
     return ""
 
 
-def _download_obstacle(row: GeneratorRow, machine: Machine) -> str:
+def _download_obstacle(row: Needs, machine: Machine) -> str:
     if row.embedded or not row.repository or machine.holds(row):
         return ""
     if row.gated and not machine.token:
@@ -115,10 +139,10 @@ def _download_obstacle(row: GeneratorRow, machine: Machine) -> str:
     return ""
 
 
-def require(row: GeneratorRow, machine: Machine, device: str) -> None:
+def require(row: Needs, machine: Machine, device: str) -> None:
     """Raise SettingsError naming the row and the fix when `obstacle` finds one."""
     if reason := obstacle(row, machine, device):
-        raise SettingsError(f"generator {row.name!r}: {reason}")
+        raise SettingsError(f"{row.name!r} cannot run here: {reason}")
 
 
 def listing(rows: Iterable[GeneratorRow], machine: Machine) -> list[Listing]:
