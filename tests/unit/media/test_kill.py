@@ -55,16 +55,22 @@ else:
 """
 
 
-def kill_producers(root: Path, delays: list[float], after_each: Callable[[], None]) -> None:
-    """Start one producer after the other on `root` and kill each with SIGKILL after its delay in seconds."""
-    command = [sys.executable, "-c", PROGRAM, str(root)]
+def kill_producers(pool: Pool, delays: list[float], after_each: Callable[[], None]) -> None:
+    """Start one producer after the other and kill each with SIGKILL, its delay (seconds) after it started; every
+    second one that long after its first item, so that a slow machine gets somewhere, too.
+    """
+    command = [sys.executable, "-c", PROGRAM, str(pool.root)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        for delay in delays:
+        for number, delay in enumerate(delays):
+            before = sum(pool.levels().values())
             process.stdin.write("next\n")
             process.stdin.flush()
             producer = int(process.stdout.readline())
+            ends = time.monotonic() + 20
+            while number % 2 and sum(pool.levels().values()) == before and time.monotonic() < ends:
+                time.sleep(0.002)
             time.sleep(delay)
             os.kill(producer, signal.SIGKILL)
             assert process.stdout.readline() == "gone\n"
@@ -85,10 +91,10 @@ def test_kill_9_leaves_no_invalid_item(tmp_path: Path) -> None:
     def all_whole() -> None:
         assert upkeep.verify(pool).quarantined == ()
 
-    kill_producers(pool.root, [moments.uniform(0.0, 0.2) for _ in range(KILLS)], all_whole)
+    kill_producers(pool, [moments.uniform(0.0, 0.1) for _ in range(KILLS)], all_whole)
     assert upkeep.verify(pool, decode=True).quarantined == ()
     killed = numbered(pool)
-    assert len(killed) >= KILLS
+    assert len(killed) >= KILLS // 2
     for cell in CELLS:
         assert [item.sequence for item in pool.items(cell)] == list(range(pool.levels()[cell]))
     whole = Pool(tmp_path / "whole", floor=0)
