@@ -208,7 +208,7 @@ def test_bad_captions_are_counted_and_passed_over() -> None:
     prompts = CaptionedPrompts(Noise(), captions)
     made = prompts.draw(2, Modality.VIDEO, rng())
     assert [text.split(".")[0] for text in made] == ["a boat on a lake", "two dogs in the snow"]
-    assert prompts.refused == {"empty": 1, "unsafe": 1}
+    assert prompts.refused == {"empty": 1, "unsafe": 1, "repeat": 1}
 
     same = CaptionedPrompts(Noise(), Scripted(*["a boat on a lake"] * 16))
     with pytest.raises(GenerationError, match="1 of 2 prompts from 16 pictures: 15 repeat"):
