@@ -17,6 +17,7 @@ COMMANDS = {
     "validator": ("neurons.validator:validator", "Challenge miners, score them, and set weights."),
     "producer": ("neurons.producer:producer", "Keep the pool of ready media filled."),
     "pool": ("neurons.commands.pool:pool", "Look at the pool of ready media, check it, trim it, export it."),
+    "generate": ("neurons.commands.generate:generate", "Make synthetic media with one generator."),
     "dataset": ("neurons.commands.dataset:dataset", "Write real media with synthetic twins to a folder."),
     "evaluate": ("neurons.commands.evaluate:evaluate", "Measure a detector, or compare two."),
     "detectors": ("neurons.commands.listing:detectors", "List the detectors."),
@@ -32,7 +33,7 @@ def build() -> App:
     app = App(
         name="assay",
         help="A Bittensor subnet that tells real media from synthetic. Start with: assay localnet",
-        default_parameter=Parameter(name_transform=str.lower),  # names as written; of choices, in small letters
+        default_parameter=Parameter(name_transform=str.lower, negative_iterable=()),  # choices are in small letters
         config=[Env("ASSAY_", command=False)],
         version_flags=["--version"],
         help_format="plaintext",  # markdown would cost a third of the time that --help takes
