@@ -40,13 +40,17 @@ class Fast(nn.Module):
         try:
             with torch.autocast(x.device.type, torch.bfloat16, enabled=self.serving.bf16):
                 result: Tensor = network(x)
-        except torch.OutOfMemoryError as error:
-            raise MemoryError(f"{len(x)} views do not fit on {x.device}") from error
         except RuntimeError as error:
-            if "alloc" in str(error).lower() and "memory" in str(error).lower():
-                raise MemoryError(f"{len(x)} views do not fit into memory") from error
+            if isinstance(error, torch.OutOfMemoryError) or _out_of_memory(str(error)):
+                raise MemoryError(f"{len(x)} views do not fit into the memory of {x.device}") from error
             raise
         return result.float()
+
+
+def _out_of_memory(text: str) -> bool:
+    """Whether an allocator's complaint, of torch on the CPU or of onnxruntime, is about memory."""
+    text = text.lower()
+    return "allocat" in text and "memory" in text
 
 
 def accelerated(detector: Detector, serving: Serving | None = None, *, cache: Path | None = None) -> Detector:
@@ -67,7 +71,7 @@ def accelerated(detector: Detector, serving: Serving | None = None, *, cache: Pa
         return _with(detector, made, serving)
     served = copy.deepcopy(network)
     if serving.channels_last:
-        served = served.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        served = served.to(memory_format=torch.channels_last)
     if serving.backend == "compile":
         served.compile(dynamic=True)
     return _with(detector, Fast(served, serving), serving)
@@ -132,9 +136,10 @@ def fastest(detector: Detector, media: Sequence[Media], *, cache: Path | None = 
     """Of the CANDIDATES for its device the one that is fastest on `media`, among those that move no score by DRIFT."""
     if not isinstance(detector, TorchDetector):
         return detector
-    best, least = detector, seconds(detector, [media])
+    best: Detector = detector
+    least = seconds(detector, [media])
     for serving in CANDIDATES[detector.device.type]:
         other = accelerated(detector, serving, cache=cache)
         if drift(detector, other, media) <= DRIFT and (taken := seconds(other, [media])) < least:
-            best, least = other, taken  # type: ignore[assignment]
+            best, least = other, taken
     return best

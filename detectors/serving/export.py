@@ -60,7 +60,7 @@ def to_onnx(network: nn.Module, example: Tensor) -> bytes:
                 dynamo=True,
                 verbose=False,
             )
-    except (OnnxExporterError, torch.export.UserError, RuntimeError) as error:
+    except (OnnxExporterError, RuntimeError) as error:
         raise ExportError(f"{type(network).__name__} cannot be exported to ONNX: {error}") from error
     if program is None:
         raise ExportError(f"{type(network).__name__}: the exporter gave nothing back")
@@ -74,6 +74,8 @@ class OnnxNetwork(nn.Module):
     def __init__(self, model: bytes, threads: int = 0) -> None:
         super().__init__()
         import onnxruntime
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
+        from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -81,12 +83,17 @@ class OnnxNetwork(nn.Module):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
+        except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoKernel) as error:
             raise ExportError(f"onnxruntime does not take the model: {error}") from error
         self.shape = tuple(side for side in self.session.get_inputs()[0].shape[1:])
 
     def forward(self, x: Tensor) -> Tensor:
-        (log_odds,) = self.session.run(None, {INPUT: np.ascontiguousarray(x.numpy(), dtype=np.float32)})
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
+
+        try:
+            (log_odds,) = self.session.run(None, {INPUT: np.ascontiguousarray(x.numpy(), dtype=np.float32)})
+        except (Fail, RuntimeException) as error:
+            raise RuntimeError(f"onnxruntime: {error}") from error
         return torch.from_numpy(log_odds)
 
 

@@ -64,7 +64,9 @@ def evaluate(
     from detectors.evaluation.opening import open_detector
 
     place = s.device(device)
-    opened = [open_detector(name, device=place) for name in names]
+    from detectors.serving.accelerate import accelerated
+
+    opened = [accelerated(open_detector(name, device=place), cache=s.home() / "serving") for name in names]
     if len({each.modality for each in opened}) > 1:
         raise SettingsError(f"--compare: {' and '.join(names)} do not judge the same modality")
     task = _task(data, levels, limit, seed, opened[0].modality, place)
