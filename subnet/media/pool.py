@@ -72,11 +72,9 @@ class Pool:
         refresh: float = 2.0,
         on_bad: Callable[[Path, str], None] = lambda path, reason: None,
     ) -> None:
-        self.root = root
-        self.ledger = ledger or Ledger()
+        self.root, self.ledger = root, ledger or Ledger()
         self.budget, self.floor, self.refresh = budget, floor, refresh
-        self._on_bad = on_bad
-        self._lock = threading.Lock()
+        self._on_bad, self._lock = on_bad, threading.Lock()
         self._shelves: dict[Cell, tuple[float, dict[str, PoolItem], list[PoolItem]]] = {}
         self._used: tuple[float, int] = (-1e9, 0)
         root.mkdir(parents=True, exist_ok=True)
@@ -86,8 +84,8 @@ class Pool:
 
         Putting the same item again changes nothing. Raises ValueError for a name or number that cannot be stored.
         """
-        made_by = sample.provenance.model or sample.provenance.source
-        cell = Cell(sample.modality, sample.label, origin or made_by)
+        origin = origin or sample.provenance.model or sample.provenance.source
+        cell = Cell(sample.modality, sample.label, origin)
         name, data = pack(sample, cell, stream, sequence)
         folder = self.root / cell.folder
         item = PoolItem(sequence, stream, name.removesuffix(SUFFIX).rpartition("-")[2], cell, folder / name)
@@ -131,8 +129,7 @@ class Pool:
         """
         for item in self._eligible(cell, hotkeys):
             sample = self.read(item)
-            at = time.time() if now is None else now
-            if sample is not None and self.ledger.claim(item.content, hotkeys, at):
+            if sample is not None and self.ledger.claim(item.content, hotkeys, time.time() if now is None else now):
                 return Drawn(item, sample)
         return None
 
