@@ -1,0 +1,73 @@
+"""`assay doctor`: is everything here that a miner or validator needs, and what would mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+import sys
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+
+from neurons import health, health_chain
+from neurons import settings as s
+from neurons.health import Finding, Verdict
+from subnet.errors import SettingsError
+
+SIGNS = {Verdict.OK: "[green]ok  [/]", Verdict.WARN: "[yellow]warn[/]", Verdict.FAIL: "[red]fail[/]"}
+
+
+def doctor(
+    *,
+    netuid: int | None = None,
+    subtensor: s.Subtensor = s.Subtensor(),
+    wallet: s.Wallet = s.Wallet(),
+    axon: s.Axon = s.Axon(),
+    deadline: float = 10.0,
+    clock_url: str = health_chain.CLOCK_URL,
+    json: s.Json = False,
+) -> None:
+    """Look at everything that a miner or validator needs; exit status 1 when something fails. Changes nothing.
+
+    Parameters
+    ----------
+    netuid
+        Number of the subnet: with it, wallet, chain and registration must be right, too.
+    deadline
+        Seconds that the chain has to answer.
+    clock_url
+        Web server that this machine's clock is compared with.
+    """
+    if not deadline > 0:
+        raise SettingsError(f"--deadline must be above 0, not {deadline:g}")
+    console, found = Console(), []
+    for finding in _checks(netuid, subtensor, wallet, axon, deadline, clock_url):
+        found.append(finding)
+        if not json:
+            fix = f"\n     [dim]{'':14}{escape(finding.fix)}[/]" if finding.fix else ""
+            line = f"{SIGNS[finding.verdict]} {finding.check:14}{escape(finding.found)}{fix}"
+            console.print(line, highlight=False, soft_wrap=True)
+    failed = sum(finding.verdict is Verdict.FAIL for finding in found)
+    if json:
+        print(jsonlib.dumps({"ok": not failed, "checks": [finding.facts() for finding in found]}))
+    sys.exit(1 if failed else 0)
+
+
+def _checks(
+    netuid: int | None, subtensor: s.Subtensor, wallet: s.Wallet, axon: s.Axon, deadline: float, clock_url: str
+) -> Iterator[Finding]:
+    """One finding after another, the quick ones first."""
+    yield from health.python()
+    yield from health.packages()
+    yield from health.machine()
+    yield from health.disk(s.home())
+    yield from health_chain.port(axon)
+    opened, finding = health_chain.keys(wallet, needed=netuid is not None)
+    yield finding
+    yield from health_chain.clock(clock_url)
+    yield from asyncio.run(health_chain.chain(subtensor, netuid, opened, deadline))
+    yield from health.video()
+    yield from health.embedded_set()
+    yield from health.weights()
+    yield from health.graphics()

@@ -1,0 +1,198 @@
+"""What `assay doctor` looks at on this machine: each check gives findings, and none of them changes anything."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from subnet.media import embedded
+
+DISTRIBUTION = "assay-subnet"
+LEAST_PYTHON = (3, 11)
+GIGABYTE = 10**9
+LEAST_DISK, ENOUGH_DISK = 2, 20  # GB free: to run at all, to fill a pool
+LEAST_MEMORY = 3.5  # GB: a "4 GB" machine has a little less
+LEAST_FILES = 1024  # open files
+
+
+class Verdict(StrEnum):
+    """`fail` keeps something from working, `warn` may or will matter later."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: what was looked at, how it is, and what would mend it."""
+
+    check: str
+    verdict: Verdict
+    found: str
+    fix: str = ""
+
+    def facts(self) -> dict[str, str]:
+        return {**asdict(self), "verdict": self.verdict.value}
+
+
+def python() -> Iterator[Finding]:
+    """The interpreter."""
+    here = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    old = sys.version_info[:2] < LEAST_PYTHON
+    fix = f"install Python {LEAST_PYTHON[0]}.{LEAST_PYTHON[1]} or newer" if old else ""
+    yield Finding("python", Verdict.FAIL if old else Verdict.OK, here, fix)
+
+
+def packages(distribution: str = DISTRIBUTION) -> Iterator[Finding]:
+    """Every dependency that `distribution` names is installed in a version it allows."""
+    from packaging.requirements import Requirement
+
+    try:
+        required = [Requirement(line) for line in metadata.requires(distribution) or ()]
+    except metadata.PackageNotFoundError:
+        yield Finding("packages", Verdict.FAIL, f"{distribution} is not installed", "run: make setup")
+        return
+    wanted = [r for r in required if r.marker is None or r.marker.evaluate({"extra": ""})]
+    wrong = []
+    for requirement in wanted:
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            wrong.append(f"{requirement.name} {version} is not {requirement.specifier}")
+    key = ", ".join(f"{name} {metadata.version(name)}" for name in ("bittensor", "torch", "diffusers") if _has(name))
+    if wrong:
+        yield Finding("packages", Verdict.FAIL, "; ".join(wrong), "run: make setup")
+    else:
+        yield Finding("packages", Verdict.OK, f"{len(wanted)} as required; {key}")
+
+
+def _has(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def disk(folder: Path) -> Iterator[Finding]:
+    """Room, and the right to write, where Assay keeps its state."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free / GIGABYTE
+    found = f"{free:.0f} GB free under {folder}"
+    if not os.access(existing, os.W_OK):
+        yield Finding("disk", Verdict.FAIL, f"{existing} cannot be written", "choose another folder with ASSAY_HOME")
+    elif free < LEAST_DISK:
+        yield Finding("disk", Verdict.FAIL, found, f"free at least {LEAST_DISK} GB, or move ASSAY_HOME")
+    elif free < ENOUGH_DISK:
+        yield Finding("disk", Verdict.WARN, found, "give the pool less with --pool.gigabytes, or move ASSAY_HOME")
+    else:
+        yield Finding("disk", Verdict.OK, found)
+
+
+def machine() -> Iterator[Finding]:
+    """Cores, memory, and how many files may be open."""
+    cores, memory = os.cpu_count() or 1, psutil.virtual_memory().total / GIGABYTE
+    found = f"{cores} cores, {memory:.1f} GB memory"
+    low = memory < LEAST_MEMORY
+    yield Finding("machine", Verdict.WARN if low else Verdict.OK, found, "4 GB are needed" if low else "")
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files != resource.RLIM_INFINITY and files < LEAST_FILES:
+        yield Finding("open files", Verdict.WARN, f"at most {files}", "run: ulimit -n 4096")
+
+
+def video() -> Iterator[Finding]:
+    """PyAV can write and read H.264."""
+    import av
+    from av.codec.codec import UnknownCodecError
+
+    try:
+        av.Codec("libx264", "w")
+        av.Codec("h264", "r")
+    except UnknownCodecError as error:
+        yield Finding("video", Verdict.FAIL, f"PyAV lacks H.264 ({error})", "install PyAV's own wheel: pip install av")
+    else:
+        yield Finding("video", Verdict.OK, f"PyAV {metadata.version('av')} with H.264")
+
+
+def graphics() -> Iterator[Finding]:
+    """Graphics cards, and the token of the Hugging Face hub."""
+    from generators.capability import probe
+
+    found = probe()
+    if found.gpus:
+        cards = ", ".join(f"{size:.0f} GB" for size in found.gpus)
+        yield Finding("gpu", Verdict.OK, f"{len(found.gpus)} card(s): {cards}")
+    else:
+        yield Finding(
+            "gpu", Verdict.OK, "none: detectors and embedded generators run on the CPU; the catalog needs CUDA"
+        )
+    if found.token:
+        yield Finding("hub token", Verdict.OK, "set")
+    else:
+        fix = "only gated models and sets need one: export HF_TOKEN, see https://huggingface.co/settings/tokens"
+        yield Finding("hub token", Verdict.WARN, "not set", fix)
+
+
+def embedded_set() -> Iterator[Finding]:
+    """Every file of the embedded photos and clips is the one that was indexed."""
+    count, bad = len(embedded.items()), embedded.verify()
+    if bad:
+        few = ", ".join(bad[:5]) + (" ..." if len(bad) > 5 else "")
+        yield Finding(
+            "embedded set", Verdict.FAIL, f"{len(bad)} of {count} files are damaged: {few}", "install Assay again"
+        )
+    else:
+        yield Finding("embedded set", Verdict.OK, f"{count} files as indexed")
+
+
+def weights() -> Iterator[Finding]:
+    """The weights that ship: there, whole, and those that were pinned."""
+    from detectors import TABLE
+    from detectors.checkpoints import HERE, sha256_of
+
+    names = {row.weights: row for row in TABLE.values() if row.weights}
+    missing = [row.name for file, row in names.items() if not (HERE / file).is_file()]
+    there = {file: row for file, row in names.items() if (HERE / file).is_file()}
+    wrong = [row.name for file, row in there.items() if row.sha256 and sha256_of(HERE / file) != row.sha256]
+    if wrong:
+        yield Finding("detectors", Verdict.FAIL, f"weights of {', '.join(wrong)} are damaged", "install Assay again")
+    elif missing:
+        fix = f"train them: assay train {missing[0]} --data embedded:train"
+        yield Finding("detectors", Verdict.WARN, f"no weights for {', '.join(missing)}", fix)
+    else:
+        yield Finding("detectors", Verdict.OK, f"weights of {', '.join(row.name for row in there.values())}")
+    yield _generator_weights()
+
+
+def _generator_weights() -> Finding:
+    from safetensors import SafetensorError, safe_open
+
+    import generators
+
+    folder = Path(generators.__file__).parent / "weights"
+    files = sorted(folder.rglob("*.safetensors"))
+    damaged = []
+    for file in files:
+        try:
+            with safe_open(file, framework="np") as opened:
+                opened.keys()
+        except (SafetensorError, OSError):
+            damaged.append(file.name)
+    if damaged or not files:
+        found = f"{', '.join(damaged)} damaged" if damaged else "no weights"
+        return Finding("generators", Verdict.FAIL, found, "install Assay again")
+    return Finding("generators", Verdict.OK, f"{len(files)} files of weights, whole")
