@@ -3,10 +3,11 @@
     python benchmarks/fanout.py [--miners 256] [--bytes 76000] [--repeats 7] [--json]
 
 `dendrite` is the product: `Dendrite.ask` against an axon with every check on, the SQLite nonce store included, and a
-handler that answers at once. `bare` is the limit on this machine in the same minute: the same bodies posted by aiohttp,
-unsigned, to a uvicorn application that reads them and answers 200 bytes of JSON; `bare, kept` keeps its connections
-open between repeats, which the dendrite does not (see `subnet/dendrite.py`). `sign + verify` is what the cryptography
-alone costs on both sides, on one core. The repeats of the rows take turns; the figures are medians.
+handler that answers at once; connections are kept between repeats, as between rounds. `bare` is the limit on this
+machine in the same minute: the same bodies posted by aiohttp over kept connections, unsigned, to a uvicorn application
+that reads them and answers 200 bytes of JSON. `bare, new` opens new connections for each repeat. `sign + verify` is
+what the cryptography alone costs on both sides, one after the other on one core. The repeats of the rows take turns.
+`cpu` is processor time of client and server together: unlike the wall clock it does not count other programs.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import uvloop
 from bittensor import http_auth
 from bittensor.sp_core import Keypair
@@ -76,12 +79,12 @@ async def serve_until_closed(kind: str) -> None:
 
 @contextlib.contextmanager
 def server(kind: str) -> Any:
-    """The port of a server process."""
+    """The port of a server process, and the process."""
     command = [sys.executable, __file__, "--serve", kind]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), psutil.Process(process.pid)
     finally:
         assert process.stdin is not None
         process.stdin.close()
@@ -113,7 +116,7 @@ async def bare_round(session: aiohttp.ClientSession, port: int, bodies: list[byt
     return time.perf_counter() - start
 
 
-def crypto_round(bodies: list[bytes]) -> float:
+async def crypto_round(bodies: list[bytes]) -> float:
     """Seconds for the signing, verifying and hashing of both sides, one after another."""
     start = time.perf_counter()
     for body in bodies:
@@ -128,10 +131,23 @@ def crypto_round(bodies: list[bytes]) -> float:
     return time.perf_counter() - start
 
 
-async def measure(miners: int, size: int, repeats: int) -> dict[str, list[float]]:
-    """Seconds by row, one figure per repeat; the first round of each row warms up and is dropped."""
-    rows: dict[str, list[float]] = {"dendrite": [], "bare": [], "bare, kept": [], "sign + verify": []}
-    with server("axon") as axon_port, server("bare") as bare_port:
+@dataclass
+class Row:
+    """Wall seconds of each repeat, and processor seconds of both sides together."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    async def add(self, round_: Awaitable[float], server_process: psutil.Process) -> None:
+        before = time.process_time() + sum(server_process.cpu_times()[:2])
+        self.seconds.append(await round_)
+        self.cpu.append(time.process_time() + sum(server_process.cpu_times()[:2]) - before)
+
+
+async def measure(miners: int, size: int, repeats: int) -> dict[str, Row]:
+    """One figure per row and repeat; the first round of each row warms up and is dropped."""
+    rows = {name: Row() for name in ("dendrite", "bare", "bare, new", "sign + verify")}
+    with server("axon") as (axon_port, axon_process), server("bare") as (bare_port, bare_process):
         fresh = aiohttp.TCPConnector(limit=0, force_close=True)
         async with (
             Dendrite(VALIDATOR, local=True, concurrency=miners) as dendrite,
@@ -140,11 +156,21 @@ async def measure(miners: int, size: int, repeats: int) -> dict[str, list[float]
         ):
             for _ in range(repeats + 1):
                 bodies = [os.urandom(size) for _ in range(miners)]
-                rows["dendrite"].append(await dendrite_round(dendrite, axon_port, bodies))
-                rows["bare"].append(await bare_round(closing, bare_port, bodies))
-                rows["bare, kept"].append(await bare_round(keeping, bare_port, bodies))
-                rows["sign + verify"].append(crypto_round(bodies))
-    return {name: figures[1:] for name, figures in rows.items()}
+                await rows["dendrite"].add(dendrite_round(dendrite, axon_port, bodies), axon_process)
+                await rows["bare"].add(bare_round(keeping, bare_port, bodies), bare_process)
+                await rows["bare, new"].add(bare_round(closing, bare_port, bodies), bare_process)
+                await rows["sign + verify"].add(crypto_round(bodies), bare_process)
+    return {name: Row(row.seconds[1:], row.cpu[1:]) for name, row in rows.items()}
+
+
+def report(rows: dict[str, Row]) -> None:
+    """A table for people."""
+    limit = statistics.median(rows["bare"].seconds)
+    print(f"{'':<14}{'median s':>10}{'fastest s':>11}{'x bare':>8}{'cpu s':>8}")
+    for name, row in rows.items():
+        median = statistics.median(row.seconds)
+        cpu = statistics.mean(row.cpu)
+        print(f"{name:<14}{median:>10.3f}{min(row.seconds):>11.3f}{median / limit:>8.2f}{cpu:>8.3f}")
 
 
 def main() -> None:
@@ -158,17 +184,18 @@ def main() -> None:
     if args.serve:
         uvloop.run(serve_until_closed(args.serve))
         return
+    before = os.getloadavg()[0]
     rows = uvloop.run(measure(args.miners, args.bytes, args.repeats))
-    medians = {name: statistics.median(figures) for name, figures in rows.items()}
+    print(
+        f"{args.miners} posts of {args.bytes} bytes, {args.repeats} repeats, {os.cpu_count()} cpus, load {before:.1f}"
+    )
+    report(rows)
     if args.json:
-        ratio = medians["dendrite"] / medians["bare"]
-        sizes = {"miners": args.miners, "bytes": args.bytes, "repeats": args.repeats, "cpus": os.cpu_count()}
-        print(json.dumps(sizes | {"seconds": medians, "ratio_to_bare": ratio, "load": os.getloadavg()[0]}))
-        return
-    print(f"{args.miners} posts of {args.bytes} bytes, {args.repeats} repeats, load {os.getloadavg()[0]:.1f}")
-    print(f"{'':<14}{'median s':>10}{'fastest s':>11}{'x bare':>8}")
-    for name, figures in rows.items():
-        print(f"{name:<14}{medians[name]:>10.3f}{min(figures):>11.3f}{medians[name] / medians['bare']:>8.2f}")
+        medians = {name: statistics.median(row.seconds) for name, row in rows.items()}
+        result = {"miners": args.miners, "bytes": args.bytes, "repeats": args.repeats, "cpus": os.cpu_count()}
+        result |= {"seconds": medians, "fastest": {name: min(row.seconds) for name, row in rows.items()}}
+        result |= {"cpu_seconds": {name: statistics.mean(row.cpu) for name, row in rows.items()}}
+        print(json.dumps(result | {"ratio_to_bare": medians["dendrite"] / medians["bare"], "load": before}))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ so it comes last, through `bittensor.http_auth.verify`.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -25,10 +24,10 @@ _REQUIRED: Final = {
     "signature": re.compile(r"0x[0-9a-fA-F]{128}"),
 }
 _OPTIONAL: Final = {"crypto": re.compile(r"sr25519|ed25519")}
-_SHAPES: Final = {**_REQUIRED, **_OPTIONAL}
-_LENGTH: Final = re.compile(r"[0-9]{1,15}")
 _PREFIX: Final = "x-bittensor-"
-_SINGLE: Final = ("content-length", "transfer-encoding", "content-type", "host")
+_SHAPES: Final = [(_PREFIX + short, shape, short in _REQUIRED) for short, shape in (_REQUIRED | _OPTIONAL).items()]
+_LENGTH: Final = re.compile(r"[0-9]{1,15}")
+_FRAMING: Final = (b"content-length", b"transfer-encoding", b"content-type", b"host")
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
@@ -39,37 +38,36 @@ class Credentials:
 
     hotkey: str
     nonce: int  # nanoseconds since 1970
-    headers: dict[str, str]  # the btauth headers, lowercase names
+    headers: dict[str, str]  # the btauth headers and the framing, lowercase names
     length: int | None  # Content-Length, bytes; None for a chunked body
 
 
 def read_credentials(raw: RawHeaders, receiver: str, now_ns: int) -> Credentials | Refused:
     """Credentials from raw ASGI headers (lowercase names), or why not (401; 400 for broken framing)."""
-    headers = [(name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in raw]
-    names = Counter(name for name, _ in headers)
-    twice = next((name for name in _SINGLE if names[name] > 1), None)
-    if twice is not None:
-        return Refused(400, f"header {twice} stands twice")
-    length = next((value for name, value in headers if name == "content-length"), None)
+    found: dict[str, str] = {}
+    for name, value in raw:
+        framing = name in _FRAMING
+        if framing or name.startswith(b"x-bittensor-"):
+            text = name.decode("latin-1")
+            if text in found:
+                return Refused(400 if framing else 401, f"{text[:40]} stands twice")
+            found[text] = value.decode("latin-1").strip(" \t")
+    length = found.get("content-length")
     if length is not None and _LENGTH.fullmatch(length) is None:
         return Refused(400, "content-length is not a number of bytes")
-    auth = {name: value for name, value in headers if name.startswith(_PREFIX)}
-    reason = _ill_formed(auth, names) or _unfit(auth, receiver, now_ns)
+    reason = _ill_formed(found) or _unfit(found, receiver, now_ns)
     if reason:
         return Refused(401, reason)
-    nonce = int(auth[_PREFIX + "nonce"])
-    return Credentials(auth[_PREFIX + "hotkey"], nonce, auth, None if length is None else int(length))
+    nonce = int(found[_PREFIX + "nonce"])
+    return Credentials(found[_PREFIX + "hotkey"], nonce, found, None if length is None else int(length))
 
 
-def _ill_formed(auth: dict[str, str], names: Counter[str]) -> str:
-    """Why the headers cannot be read in exactly one way, or ""."""
-    for name in auth:
-        if names[name] > 1:
-            return f"{name[:40]} stands twice"
-    for short, shape in _SHAPES.items():
-        value = auth.get(_PREFIX + short, "" if short in _REQUIRED else None)
-        if value is not None and shape.fullmatch(value) is None:
-            return f"{_PREFIX}{short} is missing or malformed"
+def _ill_formed(auth: dict[str, str]) -> str:
+    """Why the headers are not those of the protocol, or ""."""
+    for name, shape, required in _SHAPES:
+        value = auth.get(name)
+        if (required and value is None) or (value is not None and shape.fullmatch(value) is None):
+            return f"{name} is missing or malformed"
     return ""
 
 

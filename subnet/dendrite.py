@@ -128,7 +128,7 @@ class Dendrite(Transport):
                 return await self._exchange(endpoint, neuron.hotkey, query, digest, start)
         except _Unusable as error:
             return Reply(error.failure, time.perf_counter() - start, status=error.status, reason=error.reason)
-        except (aiohttp.ClientResponseError, HttpProcessingError) as error:
+        except (aiohttp.ClientResponseError, HttpProcessingError, ValueError) as error:
             return Reply(Failure.MALFORMED, time.perf_counter() - start, reason=f"not HTTP: {type(error).__name__}")
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, OSError) and error.errno in _OUR_FAULT:

@@ -18,11 +18,10 @@ from bittensor import http_auth
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from starlette.requests import ClientDisconnect
 
 from subnet.admission import Buckets, Metagraph, Policy, Refused, admission, too_fast
 from subnet.credentials import ALLOWED_SKEW, MAX_AGE, Credentials, read_credentials
-from subnet.errors import MediaError, StateError, SubnetError
+from subnet.errors import MediaError, SettingsError, StateError, SubnetError
 from subnet.synapse import Envelope, Signer, Synapse, digest_of, write_reply
 from subnet.types import Modality, Prediction
 
@@ -72,6 +71,12 @@ class Axon:
     now_ns: Callable[[], int] = time.time_ns
     monotonic: Callable[[], float] = time.monotonic
     say: Callable[[Prediction], float] = lambda prediction: prediction.p_synthetic
+
+    def __post_init__(self) -> None:
+        if not 0 < self.body_seconds <= 15:
+            raise SettingsError(
+                f"body_seconds must be in (0, 15], not {self.body_seconds}: the server hangs up after 20"
+            )
 
 
 class _Refusal(SubnetError):
@@ -149,7 +154,13 @@ class Desk:
         self.reading += 1
         try:
             async with asyncio.timeout(self.axon.body_seconds):
-                async for chunk in request.stream():
+                more = True
+                while more:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Refusal(Refused(400, "the body ended early"), close=True)
+                    chunk: bytes = message.get("body", b"")
+                    more = message.get("more_body", False)
                     size += len(chunk)
                     if size > limit:
                         raise _Refusal(Refused(413, f"more than {limit} bytes"), close=True)
@@ -157,8 +168,6 @@ class Desk:
         except TimeoutError:
             late = Refused(408, f"the body took more than {self.axon.body_seconds:g} s")
             raise _Refusal(late, close=True) from None
-        except ClientDisconnect:
-            raise _Refusal(Refused(400, "the body ended early"), close=True) from None
         finally:
             self.reading -= 1
         return b"".join(chunks)

@@ -70,7 +70,7 @@ async def hostile(behave: Behaviour | bytes, *, forever: bool = False) -> AsyncI
         task = asyncio.current_task()
         assert task is not None
         tasks.append(task)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 here.heads.append(head)
