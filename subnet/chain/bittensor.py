@@ -113,10 +113,11 @@ class BittensorChain:
     async def _stand(self) -> Stand:
         """What matters for sending weights, all at one block."""
         at = await self.block()
-        uid, updates, limit = await asyncio.gather(
-            self._query("Uids", [self.netuid, self.hotkey], at),
-            self._query("LastUpdate", [self._index], at),
-            self._query("WeightsSetRateLimit", [self.netuid], at),
+        items = {"Uids": [self.netuid, self.hotkey], "LastUpdate": [self._index], "WeightsSetRateLimit": [self.netuid]}
+        uid, updates, limit = await self._link.read(
+            lambda client: asyncio.gather(
+                *(client.query(("SubtensorModule", item), keys, block=at) for item, keys in items.items())
+            )
         )
         last = int(updates[uid]) if uid is not None and uid < len(updates) else 0
         return Stand(block=at, uid=uid, last=last, limit=int(limit or 0))

@@ -115,7 +115,7 @@ class Link:
     async def _subscribed(self, patience: float) -> AsyncGenerator[int, None]:
         """One subscription until it breaks, ends, or is silent for `patience` seconds."""
         arrivals: asyncio.Queue[int | Exception] = asyncio.Queue()
-        pump = asyncio.create_task(self._pump(await self.client(patience), arrivals))
+        pump = asyncio.create_task(self._pump(await self.client(), arrivals))
         try:
             while True:
                 arrival = await within(arrivals.get(), patience, "the next block")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,15 @@ from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.protocols import Chain
 
 
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for something that comes soon; AssertionError when it does not."""
+    for _ in range(round(seconds * 100)):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("what was waited for did not come")
+
+
 class World(Protocol):
     """A chain of either kind: views of it by key, and its time."""
 
@@ -23,6 +33,9 @@ class World(Protocol):
     async def weights_at(self, uid: int, block: int) -> dict[int, int]: ...
 
     async def advance(self, blocks: int) -> None: ...
+
+    async def followed(self) -> None:
+        """Wait until somebody waits for blocks."""
 
 
 @dataclass
@@ -37,6 +50,9 @@ class MemoryWorld:
 
     async def advance(self, blocks: int) -> None:
         await self.subnet.advance(blocks)
+
+    async def followed(self) -> None:
+        await asyncio.sleep(0.05)
 
 
 @dataclass
@@ -55,6 +71,9 @@ class NodeWorld:
 
     async def advance(self, blocks: int) -> None:
         await self.node.produce(blocks)
+
+    async def followed(self) -> None:
+        await until(lambda: self.node.followers > 0)
 
 
 @asynccontextmanager

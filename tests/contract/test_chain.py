@@ -213,7 +213,7 @@ async def test_blocks_come_in_order(worlds: Worlds) -> None:
     """New blocks are told once each, rising."""
     async with worlds(genesis()) as world, aclosing(world.chain("//Val0").blocks()) as blocks:  # type: ignore[type-var]
         first = asyncio.ensure_future(anext(blocks))
-        await asyncio.sleep(0.3)
+        await world.followed()
         await world.advance(3)
         assert [await first, await anext(blocks), await anext(blocks)] == [1, 2, 3]
 

@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 import bittensor as bt
 import pytest
-from chain_worlds import NodeWorld, node_world
+from chain_worlds import NodeWorld, node_world, until
 
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.chain.devnode.chain import DevChain
@@ -129,9 +129,9 @@ async def test_a_restarted_node(world: NodeWorld) -> None:
 
 async def test_blocks_survive_a_restart(world: NodeWorld) -> None:
     """A subscription goes on after the node was away, and numbers only rise."""
-    async with aclosing(world.chain("//Val0", watchdog=4.0).blocks()) as blocks:  # type: ignore[type-var]
+    async with aclosing(world.chain("//Val0", watchdog=8.0).blocks()) as blocks:  # type: ignore[type-var]
         first = asyncio.ensure_future(anext(blocks))
-        await asyncio.sleep(0.2)
+        await world.followed()
         await world.node.produce(1)
         assert await first == 1
         await world.node.stop()
@@ -157,10 +157,10 @@ async def test_a_halted_chain_trips_the_watchdog(world: NodeWorld) -> None:
 async def test_another_chain_on_the_same_address(world: NodeWorld) -> None:
     """A head far behind the last one is another chain, and an error rather than silence."""
     await world.node.produce(100)
-    chain = world.chain("//Val0", watchdog=4.0)
+    chain = world.chain("//Val0", watchdog=8.0)
     async with aclosing(chain.blocks()) as blocks:  # type: ignore[type-var]
         first = asyncio.ensure_future(anext(blocks))
-        await asyncio.sleep(0.2)
+        await world.followed()
         await world.node.produce(1)
         assert await first == 101
         port = world.node.port
@@ -198,7 +198,8 @@ async def test_a_late_block_settles_to_ok(world: NodeWorld) -> None:
     chain = world.chain("//Val0", submit_deadline=0.3)
     world.node.faults = Faults(halt=True)
     sending = asyncio.ensure_future(chain.set_weights(WEIGHTS))
-    await asyncio.sleep(0.8)
+    await until(lambda: world.node.chain.waiting)
+    await asyncio.sleep(0.5)
     assert not sending.done()
     await world.node.produce(1)
     assert (await sending).submission is Submission.OK
@@ -227,7 +228,7 @@ async def test_a_node_that_dies_with_the_transaction(world: NodeWorld) -> None:
     chain = world.chain("//Val0", submit_deadline=0.3, call_deadline=0.5)
     world.node.faults = Faults(halt=True)
     sending = asyncio.ensure_future(chain.set_weights(WEIGHTS))
-    await asyncio.sleep(0.15)
+    await until(lambda: world.node.chain.waiting)
     await world.node.stop()
     assert (await sending).submission is Submission.AMBIGUOUS
     await world.node.start()

@@ -12,6 +12,7 @@ import bittensor as bt
 import bittensor_core
 import pytest
 from bittensor import calls
+from chain_worlds import until
 from websockets.asyncio.client import ClientConnection, connect
 
 from subnet.chain.devnode.chain import KEPT
@@ -290,6 +291,19 @@ async def test_a_gap_in_the_nonces_waits() -> None:
         assert [extrinsic.nonce for extrinsic in node.chain.head.extrinsics] == [0, 1]
 
 
+async def test_what_waits_too_long_dies() -> None:
+    """A transaction that waits in the pool beyond its era is never included, and its nonce is free again."""
+    async with world() as (node, client), connect(node.endpoint) as socket:
+        late = await signed(client, 1)
+        assert "result" in await rpc(socket, "author_submitExtrinsic", late)
+        await node.produce(8)
+        assert not node.chain.waiting
+        for nonce in range(2):
+            assert "result" in await rpc(socket, "author_submitExtrinsic", await signed(client, nonce))
+        await node.produce()
+        assert node.chain.next_nonce(keypair("//Val0").ss58_address) == 2
+
+
 async def test_an_era_ends() -> None:
     """A mortal transaction is refused when its era is over: the block that it is bound to is another one now."""
     async with world() as (node, client), connect(node.endpoint) as socket:
@@ -331,7 +345,7 @@ async def test_finality_lags() -> None:
         assert await client.block() == 5
         headers = client.blocks(finalized=True)
         coming = asyncio.ensure_future(anext(headers))
-        await asyncio.sleep(0.2)
+        await until(lambda: node.followers > 0)
         await node.produce(1)
         assert (await coming).number == 3
         await headers.aclose()

@@ -116,7 +116,7 @@ class DevChain:
         nonces = dict(parent.nonces)
         included: list[Extrinsic] = []
         outcomes: list[str | None] = []
-        for extrinsic in self._ready(nonces):
+        for extrinsic in self._ready(nonces, number):
             try:
                 state = dispatch(state, extrinsic, number, self.faults.reject)
                 outcomes.append(None)
@@ -137,14 +137,15 @@ class DevChain:
         self._append(block)
         return block
 
-    def _ready(self, nonces: dict[str, int]) -> list[Extrinsic]:
+    def _ready(self, nonces: dict[str, int], block: int) -> list[Extrinsic]:
         """Transactions to include now, in nonce order; counts up `nonces`. Those after a gap keep waiting."""
         ready = []
         for extrinsic in sorted(self._pool.values(), key=lambda waiting: waiting.nonce):
             expected = nonces.get(extrinsic.signer, 0)
-            if extrinsic.nonce <= expected:
+            alive = extrinsic.dies is None or block < extrinsic.dies
+            if extrinsic.nonce <= expected or not alive:
                 del self._pool[extrinsic.hash]
-            if extrinsic.nonce == expected:
+            if extrinsic.nonce == expected and alive:
                 nonces[extrinsic.signer] = expected + 1
                 ready.append(extrinsic)
         return ready

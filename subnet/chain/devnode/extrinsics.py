@@ -14,6 +14,7 @@ from subnet.chain.devnode.rules import Refused, burned_register, commit_weights,
 from subnet.chain.devnode.state import AxonRow, SubnetState
 
 SR25519, ED25519 = 1, 0
+IMMORTAL = "00"
 DISABLED = {"mode": "Disabled"}
 
 
@@ -31,6 +32,7 @@ class Extrinsic:
     nonce: int
     call: str
     params: Mapping[str, Any] = field(repr=False)
+    dies: int | None = None  # the block from which on it is void; None for an immortal one
 
 
 def blake2(data: bytes) -> bytes:
@@ -72,6 +74,7 @@ def decode(metadata: Metadata, raw: bytes, *, current: int, hash_of: Callable[[i
         nonce=body["nonce"],
         call=call["call_function"],
         params=params,
+        dies=None if era == IMMORTAL else era["current"] + era["period"],
     )
 
 
@@ -80,8 +83,8 @@ def _era(era: Any, current: int, hash_of: Callable[[int], bytes | None]) -> tupl
 
     An era that is over shows as a bad signature, since it names another block now.
     """
-    if era == "00":
-        return "00", hash_of(0)
+    if era == IMMORTAL:
+        return IMMORTAL, hash_of(0)
     period, phase = era
     birth = (max(current, phase) - phase) // period * period + phase
     birth_hash = hash_of(birth)

@@ -52,6 +52,11 @@ class Node:
         return f"ws://{self._host}:{self.port}"
 
     @property
+    def followers(self) -> int:
+        """How many subscriptions are open."""
+        return len(self._watchers)
+
+    @property
     def faults(self) -> Faults:
         return self.chain.faults
 

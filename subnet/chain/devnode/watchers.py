@@ -32,6 +32,9 @@ class Watchers:
         self._included: list[tuple[Block, Watch]] = []  # waiting for finality
         self._finalized = 0
 
+    def __len__(self) -> int:
+        return len(self._watches)
+
     def add(self, watch: Watch) -> str:
         """Begin; returns the subscription's id."""
         self._watches.append(watch)
