@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json as jsonlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -14,12 +17,15 @@ from neurons import settings as s
 from neurons.bar import bar
 from neurons.datasets import DataSpec, materialise, parse_spec
 from subnet.errors import SettingsError
+from subnet.protocols import Detector
 from subnet.types import Modality
 
 if TYPE_CHECKING:
     from detectors.evaluation.evaluate import Evaluation, Task
 
 EMBEDDED_ITEMS = 200
+CHAIN_ITEMS = 100  # each is shown 29 times
+SHOWN = ("accuracy", "balanced_accuracy", "mcc", "auc", "ap", "brier", "ece", "reward")
 
 
 def evaluate(
@@ -61,26 +67,52 @@ def evaluate(
     names = compare or ((detector,) if detector else ())
     if not names or (compare and detector):
         raise SettingsError("detector: name one to evaluate, or two with --compare A B")
-    from detectors.evaluation.opening import open_detector
-
     place = s.device(device)
-    from detectors.serving.accelerate import accelerated
-
-    opened = [accelerated(open_detector(name, device=place), cache=s.home() / "serving") for name in names]
-    if len({each.modality for each in opened}) > 1:
-        raise SettingsError(f"--compare: {' and '.join(names)} do not judge the same modality")
+    opened = _open(names, place)
     task = _task(data, levels, limit, seed, opened[0].modality, place)
+    from detectors.evaluation.compare import compare as difference
     from detectors.evaluation.evaluate import evaluate as measure
     from detectors.evaluation.evaluate import items
+    from detectors.evaluation.report.write import write_report
 
     records = items(task, opened[0].modality)
     with bar("evaluate", len(records) * len(task.views)) as progress:
         found = measure(opened, task, records, progress=progress)
-    findings = found[0].findings
+    robust = _robustness(opened, task) if chains else None
+    differences = difference(*found) if compare else None
+    told = {**found[0].findings, **({"robustness": robust[0]} if robust else {})}
+    if out is not None:
+        for number, (name, each) in enumerate(zip(names, found, strict=True)):
+            folder = out / name.replace("/", "_") if compare else out
+            page = write_report(
+                each, folder, robust=robust[number] if robust else None, comparison=None if number else differences
+            )
+            print(f"report: {page}", file=sys.stderr)
     if json:
-        print(jsonlib.dumps(findings))
+        print(jsonlib.dumps({**differences, "findings": [each.findings for each in found]} if differences else told))
     else:
-        _tell(found[0])
+        _tell(found, differences)
+
+
+def _open(names: Sequence[str], device: str) -> list[Detector]:
+    """The detectors, served the fast way. Raises SettingsError when they judge different modalities."""
+    from detectors.evaluation.opening import open_detector
+    from detectors.serving.accelerate import accelerated
+
+    opened = [accelerated(open_detector(name, device=device), cache=s.home() / "serving") for name in names]
+    if len({each.modality for each in opened}) > 1:
+        raise SettingsError(f"--compare: {' and '.join(names)} do not judge the same modality")
+    return opened
+
+
+def _robustness(opened: Sequence[Detector], task: Task) -> list[dict[str, Any]]:
+    from detectors.evaluation.evaluate import items
+    from detectors.evaluation.robustness import chain_views, robustness
+
+    few = replace(task, limit=min(task.limit or CHAIN_ITEMS, CHAIN_ITEMS))
+    records = items(few, opened[0].modality)
+    with bar("distort", len(records) * len(chain_views(opened[0].modality))) as progress:
+        return robustness(opened, few, records, progress=progress)
 
 
 def _task(data: str, levels: str, limit: int | None, seed: int, modality: Modality, device: str) -> Task:
@@ -104,13 +136,22 @@ def data_folder(data: str, modality: Modality, limit: int | None, seed: int, dev
         return materialise(spec, s.home() / "data", device=device, progress=progress)
 
 
-def _tell(found: Evaluation) -> None:
-    findings = found.findings
-    title = f"{findings['detector']} on {findings['data']}: {findings['items']} items, {findings['answers']} answers"
-    table = Table("", "all", *(f"level {level}" for level in findings["by_level"]), box=None, title=title)
-    for name in ("accuracy", "balanced_accuracy", "mcc", "auc", "ap", "brier", "ece", "reward"):
-        cells = [findings[name], *(level[name] for level in findings["by_level"].values())]
-        table.add_row(
-            name.replace("_", " "), *(f"{c['value']:.3f}  [dim]{c['low']:.2f}-{c['high']:.2f}[/]" for c in cells)
+def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) -> None:
+    for each in found:
+        findings = each.findings
+        title = (
+            f"{findings['detector']} on {findings['data']}: {findings['items']} items, {findings['answers']} answers"
         )
-    Console().print(table)
+        table = Table("", "all", *(f"level {level}" for level in findings["by_level"]), box=None, title=title)
+        for name in SHOWN:
+            cells = [findings[name], *(level[name] for level in findings["by_level"].values())]
+            texts = [f"{c['value']:.3f}  [dim]{c['low']:.2f}-{c['high']:.2f}[/]" for c in cells]
+            table.add_row(name.replace("_", " "), *texts)
+        Console().print(table)
+    if differences:
+        table = Table("", "difference", "95 % interval", "sure", box=None, title="first minus second")
+        for name in SHOWN:
+            cell = differences["differences"][name]
+            texts = [f"{cell['value']:+.3f}", f"{cell['low']:+.3f} to {cell['high']:+.3f}"]
+            table.add_row(name.replace("_", " "), *texts, "yes" if cell["sure"] else "no")
+        Console().print(table)

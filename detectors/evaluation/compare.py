@@ -1,0 +1,49 @@
+"""Two detectors on the very same variants: paired differences, which are far surer than two separate intervals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detectors.evaluation.evaluate import Evaluation
+from detectors.evaluation.intervals import DIGITS, RESAMPLES, distributions, interval
+from detectors.evaluation.metrics import METRICS, Floats
+from detectors.evaluation.summary import Answers
+from subnet.errors import DataError
+
+
+def compare(first: Evaluation, second: Evaluation, *, times: int = RESAMPLES) -> dict[str, Any]:
+    """First minus second for every metric, overall and by level, each with a 95 % interval and `sure`.
+
+    `sure` is true when the interval does not hold 0. Both must have been measured in one `evaluate`.
+    Raises DataError when they were not asked the same.
+    """
+    one, other = first.answers, second.answers
+    if first.records != second.records or not np.array_equal(one.level, other.level):
+        raise DataError("compare: the two detectors were not asked the same; evaluate them together")
+    seed = first.task.seed
+    levels = {}
+    for level in sorted(set(one.level.tolist())):
+        kept = one.level == level
+        levels[str(level)] = differences(one.where(kept), other.where(kept).p, times=times, seed=seed)
+    return {
+        "first": first.findings["detector"],
+        "second": second.findings["detector"],
+        "differences": differences(one, other.p, times=times, seed=seed),
+        "by_level": levels,
+        "disagreements": int(((one.p > 0.5) != (other.p > 0.5)).sum()),
+    }
+
+
+def differences(given: Answers, other: Floats, *, times: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
+    """Metrics of `given` minus those of the answers `other`, resampled together."""
+    found: dict[str, Any] = {}
+    spreads = [distributions(p, given.y, given.cluster, METRICS, times=times, seed=seed) for p in (given.p, other)]
+    ones = np.ones((1, len(other)))
+    for name, metric in METRICS.items():
+        value = float((metric(given.p, given.y, ones) - metric(other, given.y, ones))[0])
+        between = interval(value, spreads[0][name] - spreads[1][name], "mcc")
+        sure = round(between.low, DIGITS) > 0 or round(between.high, DIGITS) < 0
+        found[name] = {**between.to_json(), "sure": sure}
+    return found

@@ -1,0 +1,130 @@
+"""The pictures of a report, as PNG bytes: narrow enough for a phone, without a screen."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import roc_curve
+
+from detectors.evaluation.metrics import BINS, bin_of
+from detectors.evaluation.summary import Answers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#999999")
+DPI = 120
+
+
+def _axes(width: float = 5.2, height: float = 4.2) -> tuple[Figure, Axes]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def roc(series: Mapping[str, Answers]) -> bytes:
+    """True positives over false positives, one line per name, chance dashed."""
+    figure, axes = _axes()
+    axes.plot([0, 1], [0, 1], "--", color="#bbbbbb", linewidth=1)
+    for colour, (name, given) in zip(COLOURS, series.items(), strict=False):
+        false, true, _ = roc_curve(given.y, given.p)
+        axes.plot(false, true, color=colour, linewidth=1.8, label=name, clip_on=False)
+    axes.set(xlabel="reals called synthetic", ylabel="synthetic items found", xlim=(0, 1), ylim=(0, 1.01))
+    axes.set_aspect("equal")
+    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    return _png(figure)
+
+
+def reliability(given: Answers) -> bytes:
+    """Share that is synthetic over P(synthetic) in ten bins; dots grow with the number of answers."""
+    figure, axes = _axes()
+    bins = bin_of(given.p)
+    axes.plot([0, 1], [0, 1], "--", color="#bbbbbb", linewidth=1)
+    used = [number for number in range(BINS) if (bins == number).any()]
+    said = [float(given.p[bins == number].mean()) for number in used]
+    true = [float(given.y[bins == number].mean()) for number in used]
+    counts = np.array([int((bins == number).sum()) for number in used])
+    axes.plot(said, true, color=COLOURS[0], linewidth=1.2, alpha=0.6, clip_on=False)
+    axes.scatter(said, true, s=20 + 260 * counts / counts.max(), color=COLOURS[0], alpha=0.75, zorder=3, clip_on=False)
+    axes.set(xlabel="P(synthetic) as answered", ylabel="share that is synthetic", xlim=(0, 1), ylim=(0, 1))
+    axes.set_aspect("equal")
+    return _png(figure)
+
+
+def histogram(given: Answers) -> bytes:
+    """How often each answer was given, reals and synthetic items apart."""
+    figure, axes = _axes(height=3.0)
+    edges = [number / 20 for number in range(21)]
+    for label, name, colour in ((0, "real", COLOURS[0]), (1, "synthetic", COLOURS[1])):
+        axes.hist(given.p[given.y == label], edges, color=colour, alpha=0.6, label=name)
+    axes.axvline(0.5, color="#555555", linewidth=1, linestyle=":")
+    axes.set(xlabel="P(synthetic) as answered", ylabel="answers", xlim=(0, 1))
+    axes.legend(frameon=False, fontsize=9)
+    return _png(figure)
+
+
+def levels(by_level: Mapping[str, Any]) -> bytes:
+    """AUC and balanced accuracy with intervals at each augmentation level."""
+    figure, axes = _axes(height=3.2)
+    places = np.arange(len(by_level))
+    for shift, (name, label) in zip(
+        (-0.06, 0.06), (("auc", "AUC"), ("balanced_accuracy", "balanced accuracy")), strict=True
+    ):
+        found = [level[name] for level in by_level.values()]
+        values = np.array([each["value"] for each in found])
+        lengths = np.array([[v["value"] - v["low"] for v in found], [v["high"] - v["value"] for v in found]])
+        colour = COLOURS[shift > 0]
+        axes.errorbar(places + shift, values, np.maximum(lengths, 0), fmt="o-", color=colour, capsize=3, label=label)
+    axes.axhline(0.5, color="#bbbbbb", linewidth=1, linestyle="--")
+    axes.set(xlabel="augmentation level", ylim=(min(0.4, axes.get_ylim()[0]), 1.02))
+    axes.set_xticks(places, list(by_level))
+    axes.legend(frameon=False, fontsize=9, loc="lower left")
+    return _png(figure)
+
+
+def curves(robust: Mapping[str, Any], metric: str = "auc") -> bytes:
+    """A small panel for each distortion chain: AUC with its interval over the chain's parameter."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = -(-len(robust) // 2)
+    figure = Figure(figsize=(5.6, 2.3 * rows), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid: Sequence[Axes] = list(figure.subplots(rows, 2, sharey=True, squeeze=False).flat)
+    for axes, colour, (name, curve) in zip(grid, COLOURS, robust.items(), strict=False):
+        points = curve["points"]
+        values = [point["value"] for point in points]
+        axes.fill_between(
+            values, [p[metric]["low"] for p in points], [p[metric]["high"] for p in points], color=colour, alpha=0.2
+        )
+        axes.plot(values, [p[metric]["value"] for p in points], "o-", color=colour, markersize=4)
+        axes.axhline(0.5, color="#bbbbbb", linewidth=1, linestyle="--")
+        axes.set_title(name, fontsize=10, loc="left")
+        axes.set_xlabel(
+            " ".join(filter(None, (curve["parameter"], f"({curve['unit']})" if curve["unit"] else ""))), fontsize=8
+        )
+        axes.set_xlim(values[0], values[-1])
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    for axes in grid[len(robust) :]:
+        axes.axis("off")
+    for axes in grid[::2]:
+        axes.set_ylabel(metric.upper(), fontsize=8)
+    return _png(figure)

@@ -1,0 +1,101 @@
+"""Writes the report folder: `report.json`, `index.html` with everything inside it, and the pictures beside it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from detectors.evaluation.evaluate import Evaluation
+from detectors.evaluation.report import plots
+from detectors.evaluation.report.mistakes import sheet
+from detectors.evaluation.summary import Answers
+
+HEADLINES = ("auc", "balanced_accuracy", "mcc", "reward")
+NAMES: Mapping[str, str] = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "mcc": "MCC",
+    "auc": "AUC",
+    "ap": "average precision",
+    "brier": "Brier score",
+    "ece": "calibration error (ECE)",
+    "type_1_error": "type I error: reals called synthetic",
+    "type_2_error": "type II error: synthetic called real",
+    "tpr_at_1_fpr": "found at 1 % false alarms",
+    "tpr_at_5_fpr": "found at 5 % false alarms",
+    "reward": "expected subnet reward",
+}
+
+
+def pictures(found: Evaluation, robust: Mapping[str, Any] | None) -> dict[str, bytes]:
+    """PNG by name: roc, reliability, answers, levels, and where there is something to show robustness, mistakes."""
+    given = found.answers
+    result = {
+        "roc": plots.roc(_by_level(given)),
+        "reliability": plots.reliability(given),
+        "answers": plots.histogram(given),
+    }
+    if len(found.findings["by_level"]) > 1:
+        result["levels"] = plots.levels(found.findings["by_level"])
+    if robust:
+        result["robustness"] = plots.curves(robust)
+    wrong = sheet(found)
+    if wrong is not None:
+        result["mistakes"] = wrong
+    return result
+
+
+def _by_level(given: Answers) -> dict[str, Answers]:
+    kinds = sorted(set(given.level.tolist()))
+    parts = {f"level {kind}": given.where(given.level == kind) for kind in kinds}
+    return parts if len(parts) == 1 else {"all levels": given, **parts}
+
+
+def page(
+    found: Evaluation,
+    images: Mapping[str, bytes],
+    robust: Mapping[str, Any] | None = None,
+    comparison: Mapping[str, Any] | None = None,
+) -> str:
+    """The report as one HTML document that needs nothing else."""
+    environment = Environment(
+        loader=PackageLoader("detectors.evaluation.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = lambda cell: f"{cell['value']:.3f}"
+    environment.filters["range"] = lambda cell: f"{cell['low']:.2f} to {cell['high']:.2f}"
+    inline = {name: base64.b64encode(data).decode() for name, data in images.items()}
+    return environment.get_template("page.html").render(
+        found=found.findings, images=inline, robust=robust, comparison=comparison, names=NAMES, headlines=HEADLINES
+    )
+
+
+def write_report(
+    found: Evaluation,
+    folder: Path,
+    *,
+    robust: Mapping[str, Any] | None = None,
+    comparison: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write everything below `folder`; returns the page. Files of an older report there are replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    images = pictures(found, robust)
+    for name, data in images.items():
+        (folder / f"{name}.png").write_bytes(data)
+    told = {
+        **found.findings,
+        **({"robustness": robust} if robust else {}),
+        **({"compare": comparison} if comparison else {}),
+    }
+    (folder / "report.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    index = folder / "index.html"
+    index.write_text(page(found, images, robust, comparison), encoding="utf-8")
+    return index
