@@ -18,6 +18,7 @@ COMMANDS = {
     "producer": ("neurons.producer:producer", "Keep the pool of ready media filled."),
     "pool": ("neurons.commands.pool:pool", "Look at the pool of ready media, check it, trim it, export it."),
     "generate": ("neurons.commands.generate:generate", "Make synthetic media with one generator."),
+    "train": ("neurons.commands.train:train", "Train a detector on what validators ask."),
     "dataset": ("neurons.commands.dataset:dataset", "Write real media with synthetic twins to a folder."),
     "evaluate": ("neurons.commands.evaluate:evaluate", "Measure a detector, or compare two."),
     "doctor": ("neurons.commands.doctor:doctor", "Check that everything needed is here, and say what would mend it."),

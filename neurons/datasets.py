@@ -7,6 +7,7 @@ seeds are kept apart by the split's name, so that training and evaluation share 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from neurons.mix import EMBEDDED, prompt_for
 from subnet.errors import SettingsError
 from subnet.media import codec
 from subnet.media.folder import EmbeddedSource
+from subnet.media.upkeep import EPOCH
 from subnet.protocols import Generator
 from subnet.sampling import derive
 from subnet.types import JSON, Label, Modality, Sample, Split
@@ -90,6 +92,7 @@ def materialise(spec: DataSpec, root: Path, *, device: str = "cpu", progress: Pr
     with (partial / INDEX).open("w") as index:
         for done, row in enumerate(_rows(spec, partial, device), 1):
             index.write(json.dumps(row) + "\n")
+            os.utime(partial / str(row["file"]), (EPOCH, EPOCH))
             progress(done)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -105,12 +108,14 @@ def _rows(spec: DataSpec, folder: Path, device: str) -> Iterator[dict[str, JSON]
     for number in range(spec.count):
         rng = np.random.default_rng(derive(spec.split, spec.modality, spec.seed, number))
         real = reals.draw(spec.modality, Label.REAL, rng)
-        yield _write(folder, f"{number:06d}-real", real, EMBEDDED, pair=f"{spec.folder}/{number}")
+        name = f"{derive(spec.folder, number, 'real'):016x}"  # that tells nothing
+        yield _write(folder, name, real, EMBEDDED, pair=f"{spec.folder}/{number}")
         for turn in range(spec.twins):
             maker = makers[(number * spec.twins + turn) % len(makers)]
             twin, pair = _fake(maker, real, rng), f"{spec.folder}/{number}"
             is_twin = isinstance(maker, Reconstructor)
-            yield _write(folder, f"{number:06d}-{maker.name}", twin, maker.name, pair=pair if is_twin else "")
+            name = f"{derive(spec.folder, number, turn):016x}"
+            yield _write(folder, name, twin, maker.name, pair=pair if is_twin else "")
 
 
 def _fake(maker: Generator, real: Sample, rng: np.random.Generator) -> Sample:

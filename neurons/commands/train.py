@@ -1,0 +1,235 @@
+"""`assay train`: train a detector on what validators ask, and go on after any interruption."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from neurons import settings as s
+from neurons.bar import bar
+from neurons.datasets import DataSpec, materialise, parse_spec
+from subnet.errors import SettingsError
+from subnet.registry import find
+from subnet.types import Modality, Split
+
+if TYPE_CHECKING:
+    from detectors.training_settings import Outcome, Training
+    from detectors.training_settings import Progress as Step
+
+ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded set, each with its twins
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def _positive(**flags: int | None) -> None:
+    for name, value in flags.items():
+        if value is not None and value < 1:
+            raise SettingsError(f"--{name} must be at least 1, not {value}")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Data:
+    """What to learn from, and what to judge by."""
+
+    data: str = "embedded:train"
+    """embedded:train, or a folder: with index.jsonl, with real/ and fake/, or with train/ and validation/ of these."""
+    validation: str | None = None
+    """embedded:validation, or a folder; by default the data's own validation/, or else a part held out."""
+    items: int | None = None
+    """Real items of the embedded set; by default 300 images or 40 clips."""
+    twins: int = 2
+    """Synthetic items for each real one of the embedded set."""
+    exclude: tuple[str, ...] = ()
+    """Generators whose items are left out, for measuring on generators never trained on."""
+    force: Flag = False
+    """Train on data whose files give the label away."""
+
+    def __post_init__(self) -> None:
+        _positive(items=self.items, twins=self.twins)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Course:
+    """How long to train, and how."""
+
+    steps: int | None = None
+    """Steps to train; by default the recipe's."""
+    patience: int = 8
+    """Evaluations without a better AUC before training stops."""
+    init: Path | None = None
+    """Weights to start from."""
+    precision: Literal["no", "bf16"] | None = None
+    """no or bf16; by default bf16 on a GPU."""
+    workers: int = 0
+    """Processes that prepare batches."""
+
+    def __post_init__(self) -> None:
+        _positive(steps=self.steps, patience=self.patience)
+
+
+DATA, COURSE = Data(), Course()
+
+
+def train(
+    detector: str,
+    *,
+    data: Data = DATA,
+    course: Course = COURSE,
+    out: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    resume: Flag = False,
+    json: s.Json = False,
+) -> None:
+    """Train DETECTOR on real media and synthetic twins, as validators show them; the best weights are kept.
+
+    Parameters
+    ----------
+    detector
+        npr, ucf, tall, camo or frames.
+    out
+        Folder for the weights and the state of the run; by default runs/train-DETECTOR.
+    seed
+        Same seed and data: same weights, on one machine.
+    device
+        auto, cpu, cuda or cuda:N.
+    resume
+        Go on with the run in --out, with the same flags.
+    """
+    folder = out or Path("runs") / f"train-{detector}"
+    modality = _modality(detector)
+    weights = _weights(folder, detector, resume)
+    place = s.device(device)
+    learn, judge = _folders(data, modality, folder, seed, place)
+    _check(learn, modality, data.force)
+    from detectors.training_settings import Training
+
+    settings = Training(
+        detector,
+        learn,
+        weights,
+        validation=judge,
+        seed=seed,
+        steps=course.steps,
+        exclude=data.exclude,
+        init=course.init or _start(detector),
+        device=place,
+        precision=course.precision or ("bf16" if place.startswith("cuda") else "no"),
+        patience=course.patience,
+        workers=course.workers,
+    )
+    _tell(_run(settings), json)
+
+
+def _modality(detector: str) -> Modality:
+    from detectors import TABLE
+
+    row = find(TABLE, detector, "detector")
+    if not row.trainable:
+        names = ", ".join(row.name for row in TABLE.values() if row.trainable)
+        raise SettingsError(f"{detector} is not trained by itself; there are {names}")
+    return row.modality
+
+
+def _weights(folder: Path, detector: str, resume: bool) -> Path:
+    """The file to write. Raises SettingsError where a run would be overwritten, or is not there to go on with."""
+    weights = folder / f"{detector}.safetensors"
+    state = weights.with_suffix(".state.safetensors")
+    if resume and not state.is_file():
+        raise SettingsError(f"--resume: {folder} holds no run of {detector} to go on with")
+    if not resume and (state.is_file() or weights.is_file()):
+        raise SettingsError(f"--out {folder}: holds a run of {detector}; go on with --resume, or name another folder")
+    return weights
+
+
+def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str) -> tuple[Path, Path]:
+    """The folders to train on and to judge by."""
+
+    def folder(text: str, count: int) -> Path:
+        spec = parse_spec(text, modality, count, seed)
+        if not isinstance(spec, DataSpec):
+            return spec
+        if spec.split is Split.TEST:
+            raise SettingsError(f"{text}: nothing is trained or tuned on the test set; take train or validation")
+        with bar(f"{spec.split} set", count * (1 + wanted.twins)) as progress:
+            whole = DataSpec(spec.split, modality, count, wanted.twins, seed)
+            return materialise(whole, s.home() / "data", device=device, progress=progress)
+
+    many = wanted.items or ITEMS[modality]
+    learn = folder(wanted.data, many)
+    held = wanted.validation or (f"embedded:{Split.VALIDATION}" if wanted.data.startswith("embedded:") else None)
+    if held is not None:
+        return learn, folder(held, max(20, many // 4))
+    if (learn / "train").is_dir() and (learn / "validation").is_dir():
+        return learn / "train", learn / "validation"
+    from neurons.splitting import split
+
+    return split(learn, out / "data", seed=seed)
+
+
+def _check(folder: Path, modality: Modality, force: bool) -> None:
+    from detectors.data import read_folder
+    from neurons.gate import gate
+
+    records = [record for record in read_folder(folder) if record.modality is modality]
+    for warning in gate(records, force=force):
+        print(f"assay: warning: {warning}", file=sys.stderr)
+
+
+def _start(detector: str) -> Path | None:
+    """The embedded weights that the recipe begins with, where they are."""
+    from detectors import TABLE
+    from detectors.checkpoints import HERE
+    from detectors.recipes import recipe
+
+    begin = recipe(detector).init
+    path = HERE / TABLE[begin].weights if begin else None
+    return path if path is not None and path.is_file() else None
+
+
+def _run(settings: Training) -> Outcome:
+    from detectors.training import train as learn
+
+    try:
+        with _watching(settings.detector) as report:
+            return learn(settings, report)
+    except KeyboardInterrupt:
+        print(f"assay: stopped; go on with --resume --out {settings.out.parent}", file=sys.stderr)
+        raise
+
+
+@contextmanager
+def _watching(name: str) -> Iterator[Callable[[Step], None]]:
+    """A bar with loss, best AUC so far and the time left, on standard error."""
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("loading", total=None)
+
+        def report(step: Step) -> None:
+            best = "" if step.best is None else f"  best AUC {step.best:.3f}"
+            minutes, seconds = divmod(round(step.seconds_left), 60)
+            text = f"loss {step.losses['loss']:.3f}{best}  {minutes}:{seconds:02d} left"
+            progress.update(task, completed=step.step, total=step.steps, description=text)
+            if step.auc is not None:
+                progress.console.print(f"step {step.step}: validation AUC {step.auc:.4f}", highlight=False)
+
+        yield report
+
+
+def _tell(outcome: Outcome, json: bool) -> None:
+    facts = {"weights": str(outcome.weights), "sha256": outcome.sha256, "auc": outcome.auc, "steps": outcome.steps}
+    if json:
+        print(jsonlib.dumps({**facts, "best_step": outcome.best_step, "history": outcome.history}))
+        return
+    print(f"{outcome.weights}  validation AUC {outcome.auc:.4f} at step {outcome.best_step} of {outcome.steps}")
+    print(f"measure it: assay evaluate {outcome.weights} --data embedded:test")

@@ -1,0 +1,47 @@
+"""The gate before training: data whose files give the label away are refused, since detectors would learn just that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from detectors.data import Record
+from subnet.errors import DataError
+from subnet.media.leak import FEWEST, File, Verdict, measure
+from subnet.types import Label
+
+MOST = 300  # files of each label that are looked at
+
+
+def gate(records: Sequence[Record], *, force: bool, seed: int = 0) -> list[str]:
+    """Warnings about `records`, which may be trained on. Raises DataError for a container leak unless `force`."""
+    rng = np.random.default_rng(seed)
+    files = [_file(record) for label in Label for record in _sample(records, label, rng)]
+    if min(sum(file.label is label for file in files) for label in Label) < FEWEST:
+        return [f"fewer than {FEWEST} items of a label: not checked for leaks"]
+    report = measure(files, seed=seed)
+    if report.verdict is Verdict.LEAK and not force:
+        raise DataError(
+            f"data: the files give the label away ({'; '.join(report.warnings)}): store both classes the same way, "
+            "in one format, with neutral names and times; assay pool export and assay dataset do. --force trains anyway"
+        )
+    return list(report.warnings)
+
+
+def _sample(records: Sequence[Record], label: Label, rng: np.random.Generator) -> list[Record]:
+    chosen = [record for record in records if record.label is label]
+    return [chosen[i] for i in rng.permutation(len(chosen))[:MOST]]
+
+
+def _file(record: Record) -> File:
+    try:
+        return File(
+            record.path.read_bytes(),
+            record.path.name,
+            record.path.stat().st_mtime,
+            record.label,
+            record.pair or record.item,
+        )
+    except OSError as error:
+        raise DataError(f"data: {record.path} cannot be read: {error.strerror}") from error
