@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from subnet.errors import GenerationError, SettingsError, SubnetError
 from subnet.media.item import Cell
 from subnet.media.pool import Fate, Pool
 from subnet.media.production import Make, Plan, flaw, item_rng
 from subnet.registry import resolve
-from subnet.types import JSON
+from subnet.types import JSON, Sample, Split
 
 _FAULTS = (SubnetError, OSError, RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, MemoryError)
 
@@ -92,6 +94,20 @@ def make_shard(shard: Shard, plan: Plan, make: Make, pool: Pool) -> Counter[str]
             continue
         events["no_room" if fate in (Fate.OVER_BUDGET, Fate.NO_SPACE) else str(fate)] += 1
     return events
+
+
+def generating(name: str, device: str = "cpu", split: str = "train") -> Make:
+    """A `Worker.target` for a row of the table of generators: offline prompts, real media from the embedded set."""
+    import generators
+    from generators.prompts.offline import prompt
+    from subnet.media.folder import EmbeddedSource
+
+    generator = generators.load(name, device=device, reals=EmbeddedSource(Split(split)))
+
+    def make(rng: np.random.Generator) -> Sample:
+        return generator.generate([prompt(rng, generator.modality)], rng)[0]
+
+    return make
 
 
 class Actor:

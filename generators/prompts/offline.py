@@ -144,7 +144,7 @@ def count() -> int:
     )
 
 
-def write(modality: Modality, rng: np.random.Generator) -> str:
+def prompt(rng: np.random.Generator, modality: Modality = Modality.IMAGE) -> str:
     """One prompt; for video with a sentence of motion."""
     scene = SCENES[_pick(tuple(SCENES), rng)]
     parts = {
@@ -157,8 +157,8 @@ def write(modality: Modality, rng: np.random.Generator) -> str:
     }
     phrase = _pick(PHRASES, rng)
     capital = {name.capitalize(): text[0].upper() + text[1:] for name, text in parts.items()}
-    prompt = phrase.format(**parts, **capital)
-    return with_motion(prompt, rng) if modality is Modality.VIDEO else prompt
+    text = phrase.format(**parts, **capital)
+    return with_motion(text, rng) if modality is Modality.VIDEO else text
 
 
 class OfflinePrompts:
@@ -173,9 +173,9 @@ class OfflinePrompts:
         for _ in range(20 * number + 100):
             if len(prompts) == number:
                 return prompts
-            prompt = write(modality, rng)
-            if self._seen.admit(prompt):
-                prompts.append(prompt)
+            text = prompt(rng, modality)
+            if self._seen.admit(text):
+                prompts.append(text)
         raise GenerationError(f"only {len(prompts)} of {number} prompts differ from those before")
 
 

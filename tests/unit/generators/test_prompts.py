@@ -44,15 +44,15 @@ def test_the_grammar_has_millions_of_prompts_and_few_repeats() -> None:
 
 def test_every_turn_of_phrase_is_used() -> None:
     """A few hundred draws begin in all the ways the grammar has."""
-    starts = Counter(offline.write(Modality.IMAGE, rng(seed)).split()[0] for seed in range(300))
+    starts = Counter(offline.prompt(rng(seed), Modality.IMAGE).split()[0] for seed in range(300))
     assert {"Documentary", "Snapshot"} <= set(starts)
     assert len(starts) > 20
 
 
 def test_the_same_randomness_writes_the_same_prompts() -> None:
     """Prompts are a function of the generator handed in."""
-    assert [offline.write(Modality.VIDEO, rng(5)) for _ in range(2)] == [offline.write(Modality.VIDEO, rng(5))] * 2
-    assert offline.write(Modality.IMAGE, rng(1)) != offline.write(Modality.IMAGE, rng(2))
+    assert [offline.prompt(rng(5), Modality.VIDEO) for _ in range(2)] == [offline.prompt(rng(5), Modality.VIDEO)] * 2
+    assert offline.prompt(rng(1), Modality.IMAGE) != offline.prompt(rng(2), Modality.IMAGE)
 
 
 def test_a_video_prompt_speaks_of_motion_once() -> None:
