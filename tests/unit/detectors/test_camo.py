@@ -1,0 +1,210 @@
+"""CAMO: gates, routes and the combination of experts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+
+from detectors import TABLE
+from detectors.calibration import Calibration
+from detectors.camo import CONFIGURATION, Blend, Camo, camo, configuration
+from detectors.camo_training import fit_blends, train_camo
+from detectors.checkpoints import Checkpoint, read, write
+from detectors.gates import GATES, KINDS, Content, Region, face, features, fit
+from detectors.npr import NPR
+from detectors.rows import Preprocess
+from detectors.training_settings import Training
+from detectors.validation import Examples
+from subnet.errors import CheckpointError, SettingsError, UnknownName
+from subnet.media import codec, embedded
+from subnet.types import Media, Modality, Split
+from tests.unit.detectors.folders import photos, write_images
+
+EXPERTS = ("general", "creatures", "scenes")
+
+
+def flat(shares: dict[str, float]) -> dict[str, float]:
+    return {name: shares.get(name, 0.0) for name in KINDS}
+
+
+def content(**biases: float) -> Content:
+    """A classifier that looks at nothing: its answer is its bias."""
+    count = len(features(np.zeros((256, 256, 3), dtype=np.uint8)))
+    bias = np.array([biases.get(name, 0.0) for name in KINDS], dtype=np.float32)
+    ones = np.ones(count, dtype=np.float32)
+    return Content(np.zeros((len(KINDS), count), dtype=np.float32), bias, ones * 0, ones)
+
+
+def save(path: Path, gate: Content, blends: dict[str, list[float]] | None = None) -> Path:
+    """A mixture of untrained experts."""
+    state = {}
+    for number, name in enumerate(EXPERTS):
+        torch.manual_seed(number)
+        state |= {f"{name}.{key}": value for key, value in NPR().state_dict().items()}
+    state |= {f"gate.{key}": torch.from_numpy(getattr(gate, key)) for key in ("weight", "bias", "mean", "scale")}
+    notes = {
+        "detector": "camo",
+        "blends": blends or {"creatures": [0.5, 0.5, 0.1], "scenes": [0.0, 2.0, -0.1]},
+        "calibrations": {name: Calibration(2.0, 0.5).to_json() for name in EXPERTS},
+    }
+    write(path, state, preprocess=Preprocess(), notes=notes)
+    return path
+
+
+def loaded(path: Path, **given: Path) -> Camo:
+    return camo(TABLE["camo"], weights=path, **given)  # type: ignore[arg-type]
+
+
+def picture(seed: int = 0) -> Media:
+    return Media(np.random.default_rng(seed).integers(0, 256, (1, 256, 256, 3), dtype=np.uint8))
+
+
+def test_the_face_gate_finds_a_face() -> None:
+    """A portrait opens the gate at the face, on the grid of 16 pixels; noise and a plain wall do not."""
+    portrait = codec.normalise(Media(data.astronaut()[None]), None).frames[0]
+    region = face(portrait, {})
+    assert region is not None
+    assert region.top < 60 < region.bottom
+    assert region.left < 112 < region.right
+    assert all(edge % 16 == 0 for edge in (region.top, region.bottom, region.left, region.right))
+    assert face(picture().frames[0], {}) is None
+    assert face(np.full((256, 256, 3), 200, dtype=np.uint8), {}) is None
+    assert face(portrait[:20, :20], {}) is None
+
+
+def test_content_gates_open_on_likely_content() -> None:
+    """A content gate opens, with the whole picture, at half of the shares; `none` is always open."""
+    frame = picture().frames[0]
+    assert GATES["scene"].find(frame, flat({"scene": 0.3, "texture": 0.25})) == Region(0, 256, 0, 256)
+    assert GATES["scene"].find(frame, flat({"scene": 0.3})) is None
+    assert GATES["animal"].find(frame, flat({"animal": 0.9})) is not None
+    assert GATES["person"].find(frame, flat({"animal": 0.9})) is None
+    assert GATES["none"].find(frame, flat({})) is not None
+
+
+def test_shares_sum_to_one_and_are_learnt() -> None:
+    """On the photographs it learnt from the classifier is right far more often than by chance (one in five)."""
+    items = embedded.items(Modality.IMAGE, Split.TRAIN)[::3]
+    frames = [codec.normalise(codec.decode_image(embedded.path(item).read_bytes()), None).frames[0] for item in items]
+    learnt = fit(frames, [item.category for item in items])
+    shares = [learnt.shares(frame) for frame in frames]
+    assert all(sum(share.values()) == pytest.approx(1.0) for share in shares)
+    from detectors.gates import KIND_OF
+
+    right = [
+        max(share, key=lambda name: share[name]) == KIND_OF[item.category]
+        for share, item in zip(shares, items, strict=True)
+    ]
+    assert np.mean(right) > 0.6
+
+
+@pytest.mark.parametrize("size", [(1, 1), (40, 300), (257, 255), (1024, 64)])
+def test_features_of_any_size(size: tuple[int, int]) -> None:
+    """Pictures of any size give the same number of finite features."""
+    values = features(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
+    assert values.shape == features(picture().frames[0]).shape
+    assert np.isfinite(values).all()
+
+
+def test_the_general_expert_always_runs(tmp_path: Path) -> None:
+    """It comes first on every route, whatever else opens; with no other gate open its own calibrated answer stands."""
+    path = save(tmp_path / "camo.safetensors", content(object=9.0))
+    mixture = loaded(path)
+    routes = mixture.routes(picture())
+    assert [route.expert for route in routes] == ["general"]
+    assert mixture.predict([picture()]) == mixture.general.predict([picture()])
+    busy = loaded(save(tmp_path / "busy.safetensors", content(scene=9.0)))
+    assert [(route.expert, route.gate) for route in busy.routes(picture())] == [
+        ("general", "none"),
+        ("scenes", "scene"),
+    ]
+
+
+def test_combination_is_the_fitted_blend(tmp_path: Path) -> None:
+    """With one further gate open the answer is its blend of both log-odds; the general one counts as fitted."""
+    mixture = loaded(save(tmp_path / "camo.safetensors", content(animal=9.0)))
+    general, other = mixture.routes(picture())
+    assert other.expert == "creatures"
+    expected = 1 / (1 + np.exp(-(0.5 * general.logit + 0.5 * other.logit + 0.1)))
+    assert mixture.predict([picture()])[0].p_synthetic == pytest.approx(expected)
+
+
+def test_the_maximum_is_an_option(tmp_path: Path) -> None:
+    """With rule = "max" the answer is the highest calibrated probability among the experts that ran."""
+    table = tmp_path / "camo.toml"
+    table.write_text(CONFIGURATION.read_text().replace('rule = "combine"', 'rule = "max"'))
+    mixture = loaded(save(tmp_path / "camo.safetensors", content(scene=9.0)), table=table)
+    asked = mixture.routes(picture())
+    highest = max(mixture.experts[route.expert].calibration.probability(route.logit) for route in asked)
+    assert mixture.predict([picture()])[0].p_synthetic == pytest.approx(highest)
+
+
+def test_a_batch_equals_one_by_one(tmp_path: Path) -> None:
+    """Routing and combination of an item do not depend on its neighbours, and sizes may differ."""
+    mixture = loaded(save(tmp_path / "camo.safetensors", content(scene=9.0)))
+    batch = [picture(1), Media(np.zeros((1, 90, 300, 3), dtype=np.uint8)), picture(2)]
+    together = [prediction.p_synthetic for prediction in mixture.predict(batch)]
+    assert together == pytest.approx([mixture.predict([media])[0].p_synthetic for media in batch], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "told"),
+    [
+        ("rule = ", SettingsError, "not a table"),
+        ("rule = 'combine'", SettingsError, "KeyError 'experts'"),
+        ("rule = 'mean'\n[[experts]]\nname='general'\ngates=['none']\ncategories=[]", SettingsError, "combine or max"),
+        ("[[experts]]\nname='faces'\ngates=['face']\ncategories=[]", SettingsError, 'must be called "general"'),
+        ("[[experts]]\nname='general'\ngates=['fase']\ncategories=[]", UnknownName, "did you mean face"),
+    ],
+)
+def test_a_wrong_table_is_told(tmp_path: Path, text: str, error: type[Exception], told: str) -> None:
+    """Every mistake in camo.toml is named."""
+    (tmp_path / "camo.toml").write_text(text)
+    with pytest.raises(error, match=told):
+        configuration(tmp_path / "camo.toml")
+
+
+def test_files_that_do_not_fit_the_table(tmp_path: Path) -> None:
+    """A file without one of the experts, or without the gates' classifier, is refused with its name."""
+    path = save(tmp_path / "camo.safetensors", content(), blends={"creatures": [1, 0, 0]})
+    with pytest.raises(CheckpointError, match="'scenes' is missing"):
+        loaded(path)
+    write(tmp_path / "npr.safetensors", NPR().state_dict(), preprocess=Preprocess())
+    with pytest.raises(CheckpointError, match=r"npr\.safetensors does not fit"):
+        loaded(tmp_path / "npr.safetensors")
+
+
+def test_blends_never_believe_the_wrong_way_round(tmp_path: Path) -> None:
+    """An expert whose answers say nothing gets no say, and neither weight is ever negative."""
+    draft = read(save(tmp_path / "camo.safetensors", content(scene=9.0)))
+    media = [picture(seed) for seed in range(20)]
+    judged = Examples(media, [seed % 2 for seed in range(20)], [0] * 20, [""] * 20)
+    blends = fit_blends(configuration(), Checkpoint("x", draft.state, "", draft.preprocess, None, draft.notes), judged)
+    assert blends["creatures"] == Blend(0.5, 0.0, 0.5)
+    assert blends["scenes"].general >= 0
+    assert blends["scenes"].expert >= 0
+
+
+@pytest.mark.slow
+def test_training_writes_a_mixture(tmp_path: Path) -> None:
+    """Two experts with different training items, a classifier and blends come out as one file that loads."""
+    names = {item.id: item.category for item in embedded.items(Modality.IMAGE)}
+    assert {names[item] for item, _ in photos(40)} & {"animal", "person"}
+    write_images(tmp_path / "train", 40, "train")
+    write_images(tmp_path / "validation", 20, "validation")
+    write(tmp_path / "npr.safetensors", NPR().state_dict(), preprocess=Preprocess())
+    from detectors.batches import Plan
+
+    settings = Training(
+        "camo", tmp_path / "train", tmp_path / "camo.safetensors", init=tmp_path / "npr.safetensors",
+        steps=2, plan=Plan(pairs=2, crop=32), validation_items=8,
+    )  # fmt: skip
+    outcome = train_camo(settings)
+    mixture = loaded(outcome.weights)
+    assert set(mixture.experts) == set(EXPERTS)
+    first, second = (mixture.experts[name].network.state_dict()["fc1.weight"] for name in EXPERTS[1:])
+    assert not torch.equal(first, second)
