@@ -16,9 +16,15 @@ from subnet.media import codec, embedded
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
 
 FRAMES = 16
+CLIP_LIMITS = codec.Limits(frames=32, pixels=32 * 1920 * 1088)  # of a clip the first frames are enough: up to 1080p
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 Decode = Callable[[bytes], Media]
+
+
+def decode_clip(data: bytes) -> Media:
+    """The first frames of a clip, as many as CLIP_LIMITS has, in this process: for files that are trusted."""
+    return codec.decode_video(data, CLIP_LIMITS)
 
 
 def cut(media: Media, rng: np.random.Generator, frames: int = FRAMES) -> Media:
@@ -45,7 +51,7 @@ def find_media(root: Path, modality: Modality) -> list[Path]:
 class FolderSource:
     """Images and clips of one label below a folder. `bad` holds the files that could not be used, with the reason.
 
-    `decode_video` is for files that are not trusted: give `VideoDecoder().decode`. `on_bad` is told once per file.
+    For files that are not trusted give `decode_video=VideoDecoder(CLIP_LIMITS).decode`. `on_bad` is told once per file.
     """
 
     def __init__(
@@ -55,7 +61,7 @@ class FolderSource:
         name: str | None = None,
         *,
         licence: str = "unknown",
-        decode_video: Decode = codec.decode_video,
+        decode_video: Decode = decode_clip,
         on_bad: Callable[[Path, str], None] = lambda path, reason: None,
     ) -> None:
         """Raises SettingsError when `root` is not a folder."""

@@ -9,7 +9,7 @@ import pytest
 
 from subnet.errors import MediaUnreadable, SettingsError, SourceEmpty
 from subnet.media import codec, embedded
-from subnet.media.folder import EmbeddedSource, FolderSource, cut
+from subnet.media.folder import CLIP_LIMITS, FRAMES, EmbeddedSource, FolderSource, cut, decode_clip
 from subnet.types import Label, Media, Modality, Split
 
 
@@ -83,6 +83,13 @@ def test_a_missing_folder_is_the_users_mistake(tmp_path: Path) -> None:
     """It is named at once, before any draw."""
     with pytest.raises(SettingsError, match="nowhere"):
         FolderSource(tmp_path / "nowhere", Label.REAL)
+
+
+def test_only_the_first_frames_of_a_long_clip_are_decoded() -> None:
+    """Neither length nor 1080p makes a clip too large: decoding stops at the limit, and the limit has room for it."""
+    frames = np.random.default_rng(0).integers(0, 256, (60, 64, 80, 3), dtype=np.uint8)
+    assert len(decode_clip(codec.encode_video(Media(frames, 30.0), 40)).frames) == CLIP_LIMITS.frames >= FRAMES
+    assert CLIP_LIMITS.frames * 1920 * 1080 <= CLIP_LIMITS.pixels
 
 
 def test_cut_takes_successive_frames() -> None:
