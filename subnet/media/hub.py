@@ -40,8 +40,8 @@ class HubSource:
     """Samples from one data set. Sizes are bytes, `refresh` seconds.
 
     `budget` bounds what is kept below `root`, `floor` is left free on the disk; shards over `whole_up_to` are read in
-    part. `per_shard` items are drawn from one shard. `on_problem` is told of every shard and item that
-    could not be used, and of the hub's refusals. Untrusted bytes go to `decode_video`: `VideoDecoder(CLIP_LIMITS).decode`.
+    part. `per_shard` items are drawn from one shard. `on_problem` is told of every shard and item that could not be
+    used, and of the hub's refusals. `decode_video` sees untrusted bytes: give `VideoDecoder(CLIP_LIMITS).decode`.
     """
 
     def __init__(
