@@ -12,7 +12,7 @@ import errno
 import socket
 from asyncio.events import TimerHandle
 from collections.abc import Iterator
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,6 +24,34 @@ from subnet.synapse import SYNAPSES
 MAX_HEAD: Final = 16 * 1024  # bytes of request line and headers; about 800 are used
 MAX_MESSAGE: Final = 2 * max(s.max_body for s in SYNAPSES.values())  # bytes on the wire, chunk framing included
 DRAIN_SECONDS: Final = 10
+
+
+class _Gathered:
+    """A transport that sends what is written in one turn of the loop with one system call.
+
+    uvicorn writes head and body of a reply one after the other; as two segments they wake the other side twice.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._transport.write(b"".join(self._held))
+            self._held.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -42,6 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = _Gathered(transport, self.loop)  # type: ignore[assignment]
         self._arm(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -232,3 +232,13 @@ def test_importing_and_building_listens_nowhere(tmp_path: Path) -> None:
 
     axon = Axon(MINER, lambda: None, Forgetful(), answer, {Modality.IMAGE: Served("npr")})
     assert application(axon) is not application(axon)
+
+
+async def test_a_reply_is_one_segment(rig: Rig) -> None:
+    """Head and body of a reply go out together, so that the other side wakes once."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.serving.port)
+    writer.write(head(signed(), length=len(BODY)) + BODY)
+    segment = await reader.read(65536)
+    assert segment.startswith(b"HTTP/1.1 200")
+    assert segment.endswith(b'"}')
+    writer.close()
