@@ -30,6 +30,7 @@ TABLE: dict[str, DetectorRow] = table(
             tensors=146,
             embedded_parameters=1_437_761,
             weights="npr.safetensors",
+            sha256="fad7df1335a8962357f24f2d3ad6d02d2ec589a322d19f6729ef3d97bac6d9d9",
             preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "squash"),
             layer="layer2.3",
             grid="maps",

@@ -1,0 +1,80 @@
+"""Is a heat map faithful? Remove what it marks, and see whether the answer moves more than when anything is removed.
+
+The deletion game of Petsiuk et al. 2018 (RISE, section 4), on cells of a grid, against random cells of the same number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from detectors.explain.maps import GRID, Explainable, HeatMap, cells, to_pictures, to_views
+from detectors.serving.accelerate import original
+from subnet.types import Label, Media
+
+SHARES = (0.05, 0.1, 0.2, 0.3)
+Cells = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """How far log-odds moved away from the answer when a share of the cells was removed, for the strongest view.
+
+    `random` is the mean over several random choices. `gain` above 0 means that the map marks what counts.
+    """
+
+    shares: tuple[float, ...]
+    salient: tuple[float, ...]
+    random: tuple[float, ...]
+
+    @property
+    def gain(self) -> float:
+        """Mean of salient minus random, in log-odds."""
+        return float(np.mean(np.subtract(self.salient, self.random)))
+
+    @property
+    def faithful(self) -> bool:
+        """The map did better than chance."""
+        return self.gain > 0
+
+
+def deletion(
+    subject: Explainable,
+    media: Media,
+    found: HeatMap,
+    rng: np.random.Generator,
+    *,
+    shares: Sequence[float] = SHARES,
+    draws: int = 8,
+) -> Deletion:
+    """Play the game on the strongest view. Removed cells take the mean colour of the picture."""
+    detector, number = subject.detector, found.strongest
+    views = detector.views(media)[number : number + 1]
+    picture = to_pictures(views)
+    order = np.argsort(-cells(found.heat[number]).reshape(-1), kind="stable")
+    counts = [max(1, round(share * order.size)) for share in shares]
+    chosen = [order[:count] for count in counts]
+    chosen += [rng.permutation(order.size)[:count] for count in counts for _ in range(draws)]
+    sign = 1.0 if found.evidence_for is Label.SYNTHETIC else -1.0
+    network = original(detector)
+    with torch.inference_mode():
+        spoilt = torch.cat([picture, *(without(picture, which) for which in chosen)])
+        log_odds = torch.cat([network(to_views(part, views)) for part in spoilt.split(8)]).float().cpu().numpy()
+    moved = sign * (log_odds[0] - log_odds[1:])
+    random = moved[len(counts) :].reshape(len(counts), draws).mean(axis=1)
+    return Deletion(tuple(shares), tuple(map(float, moved[: len(counts)])), tuple(map(float, random)))
+
+
+def without(picture_13HW: Tensor, which: Cells, grid: int = GRID) -> Tensor:
+    """The picture with the cells numbered `which` (row by row) painted in its mean colour."""
+    height, width = picture_13HW.shape[-2] // grid, picture_13HW.shape[-1] // grid
+    painted, colour = picture_13HW.clone(), picture_13HW.mean(dim=(2, 3), keepdim=True)
+    for cell in which.tolist():
+        top, left = cell // grid * height, cell % grid * width
+        painted[..., top : top + height, left : left + width] = colour
+    return painted

@@ -1,0 +1,133 @@
+"""Heat maps: where in a picture the evidence for a network's answer lies.
+
+Grad-CAM (Selvaraju et al. 2017) through the grad-cam package, on the layer that the detector's row names. Everything
+here happens on what the network sees, the views; four frames that are judged together are one picture of 2x2.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from detectors import TABLE
+from detectors.camo import Camo
+from detectors.serving.accelerate import original
+from detectors.tall import mosaic
+from detectors.torch_detector import TorchDetector
+from subnet.errors import SettingsError
+from subnet.protocols import Detector
+from subnet.types import Frames, Label, Media
+
+GRID = 16  # cells along each side of the map in JSON, and of what the deletion test removes
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """`heat` float32 (V, H, W) in 0..1 for every view, `pictures` uint8 (V, H, W, 3) what the network saw.
+
+    `log_odds` (V,) is raw; `evidence_for` says which answer the heat speaks for: the one that was given.
+    """
+
+    heat: NDArray[np.float32]
+    pictures: Frames
+    log_odds: NDArray[np.float32]
+    evidence_for: Label
+
+    @property
+    def strongest(self) -> int:
+        """The view that speaks loudest for the answer."""
+        return int(np.argmax(self.log_odds if self.evidence_for is Label.SYNTHETIC else -self.log_odds))
+
+
+@dataclass(frozen=True)
+class Explainable:
+    """A torch network with all that explaining it needs: its detector, the layer to look at, and that layer's shape."""
+
+    detector: TorchDetector
+    layer: str
+    grid: str
+
+
+def explainable(detector: Detector) -> Explainable:
+    """Raises SettingsError for a detector without a network (`constant`, `random`), naming some that have one."""
+    row = TABLE.get(detector.name)
+    inner = detector.general if isinstance(detector, Camo) else detector
+    if row is None or not row.layer or not isinstance(inner, TorchDetector):
+        names = ", ".join(other.name for other in TABLE.values() if other.layer and other.modality is detector.modality)
+        raise SettingsError(f"--explain: {detector.name} has no network to look into; take one of {names}")
+    return Explainable(inner, row.layer, row.grid)
+
+
+def to_pictures(views: Tensor) -> Tensor:
+    """Views as pictures (V, 3, H, W): clips of four frames become 2x2."""
+    return mosaic(views) if views.ndim == 5 else views
+
+
+def to_views(pictures: Tensor, like: Tensor) -> Tensor:
+    """The inverse of `to_pictures`, in the form of `like`."""
+    if like.ndim == 4:
+        return pictures
+    height, width = like.shape[-2:]
+    corners = [(top, left) for top in (0, height) for left in (0, width)]
+    return torch.stack([pictures[..., top : top + height, left : left + width] for top, left in corners], dim=1)
+
+
+class _Shown(nn.Module):
+    """A network that takes pictures in place of views."""
+
+    def __init__(self, network: nn.Module, like: Tensor) -> None:
+        super().__init__()
+        self.network, self.like = network, like
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        result: Tensor = self.network(to_views(pictures, self.like))
+        return result
+
+
+def _from_tokens(x_BNC: Tensor) -> Tensor:
+    """(B, side * side, C) -> (B, C, side, side)."""
+    side = round(x_BNC.shape[1] ** 0.5)
+    return x_BNC.reshape(len(x_BNC), side, side, -1).permute(0, 3, 1, 2)
+
+
+def heat_map(subject: Explainable, media: Media, evidence_for: Label | None = None) -> HeatMap:
+    """Grad-CAM of every view of `media`, for the answer that is given unless `evidence_for` says another."""
+    from pytorch_grad_cam import GradCAM
+
+    detector = subject.detector
+    network = copy.deepcopy(original(detector)).eval()
+    views = detector.views(media)
+    shown, pictures = _Shown(network, views), to_pictures(views)
+    with torch.no_grad():
+        log_odds = shown(pictures).float().cpu().numpy()
+    if evidence_for is None:
+        probability = detector.calibration.probability(float(log_odds.mean()))
+        evidence_for = Label.SYNTHETIC if probability > 0.5 else Label.REAL
+    sign = 1.0 if evidence_for is Label.SYNTHETIC else -1.0
+    layer = network.get_submodule(subject.layer)
+    transform = _from_tokens if subject.grid == "tokens" else None
+    heats = []
+    with torch.enable_grad(), GradCAM(shown, [layer], reshape_transform=transform) as cam:
+        for picture in pictures.split(1):
+            heats.append(cam(picture, [lambda output: sign * output])[0])
+    return HeatMap(np.stack(heats).astype(np.float32), pixels(detector, pictures), log_odds, evidence_for)
+
+
+def pixels(detector: TorchDetector, pictures: Tensor) -> Frames:
+    """Normalised pictures (V, 3, H, W) back to uint8 (V, H, W, 3)."""
+    mean, std = (np.array(getattr(detector.preprocess, name), dtype=np.float32) for name in ("mean", "std"))
+    values = pictures.detach().float().cpu().permute(0, 2, 3, 1).numpy() * std + mean
+    return np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
+
+
+def cells(heat: NDArray[np.float32], grid: int = GRID) -> NDArray[np.float32]:
+    """The mean of a map (H, W) over grid x grid cells of equal size, the border cut off where it does not divide."""
+    height, width = (side // grid * grid for side in heat.shape)
+    blocks = heat[:height, :width].reshape(grid, height // grid, grid, width // grid)
+    means: NDArray[np.float32] = blocks.mean(axis=(1, 3))
+    return means

@@ -1,0 +1,85 @@
+"""An explanation as one PNG: what the network saw, where the evidence lies, and for a clip the answer over time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.calibration import Calibration, Verdict
+from detectors.explain.maps import HeatMap
+from detectors.explain.timeline import Moment
+from subnet.types import Frames, Label
+
+INK = {Verdict.REAL: "#0072B2", Verdict.UNCERTAIN: "#667085", Verdict.SYNTHETIC: "#B5179E"}
+
+
+def overlay(picture: Frames, heat: NDArray[np.float32]) -> Frames:
+    """The map laid over a greyed picture (H, W, 3): the warmer, the more evidence."""
+    from matplotlib import colormaps
+
+    colour = colormaps["inferno"](heat)[..., :3] * 255
+    grey = picture.mean(axis=-1, keepdims=True)
+    share = 0.25 + 0.6 * heat[..., None]
+    return np.clip((1 - share) * grey + share * colour, 0, 255).astype(np.uint8)
+
+
+def draw(
+    name: str,
+    p_synthetic: float,
+    calibration: Calibration,
+    found: HeatMap | None,
+    moments: Sequence[Moment] = (),
+    most: int = 4,
+) -> bytes:
+    """PNG bytes. Of a clip the views that speak loudest are shown, at most `most`, in their order."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.gridspec import GridSpec
+
+    columns = _chosen(found, most) if found is not None else []
+    width = max(2, len(columns)) if len(columns) != 1 else 2
+    figure = Figure(figsize=(2.6 * width, (5.6 if len(columns) > 1 else 3.2) + (1.9 if moments else 0)), dpi=120)
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained")
+    heights = [2.6] * (2 if len(columns) > 1 else 1) + ([1.8] if moments else [])
+    grid = GridSpec(len(heights), width, figure, height_ratios=heights)
+    if found is not None:
+        _pictures(figure, grid, found, columns)
+    if moments:
+        _over_time(figure.add_subplot(grid[-1, :]), moments, calibration)
+    verdict = calibration.verdict(p_synthetic)
+    figure.suptitle(f"{name[-48:]}\n{verdict}, P(synthetic) = {p_synthetic:.3f}", fontsize=11, color=INK[verdict])
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _chosen(found: HeatMap, most: int) -> list[int]:
+    loud = found.log_odds if found.evidence_for is Label.SYNTHETIC else -found.log_odds
+    return sorted(np.argsort(-loud, kind="stable")[:most].tolist())
+
+
+def _pictures(figure, grid, found: HeatMap, columns: Sequence[int]) -> None:  # type: ignore[no-untyped-def]
+    """One view side by side with its map; several in two rows."""
+    for place, view in enumerate(columns):
+        single = len(columns) == 1
+        plain = figure.add_subplot(grid[0, 0] if single else grid[0, place])
+        mapped = figure.add_subplot(grid[0, 1] if single else grid[1, place])
+        plain.imshow(found.pictures[view])
+        mapped.imshow(overlay(found.pictures[view], found.heat[view]))
+        title = "what the network saw" if single else f"view {view + 1}: {found.log_odds[view]:+.2f}"
+        plain.set_title(title, fontsize=8)
+        if place == 0:
+            mapped.set_title(f"evidence for {found.evidence_for.name.lower()}", fontsize=8)
+        plain.axis("off")
+        mapped.axis("off")
+
+
+def _over_time(axes, moments: Sequence[Moment], calibration: Calibration) -> None:  # type: ignore[no-untyped-def]
+    axes.axhspan(calibration.low, calibration.high, color="#eceff3")
+    axes.plot([m.seconds for m in moments], [m.p_synthetic for m in moments], "o-", color="#0072B2", markersize=4)
+    axes.set(xlabel="seconds", ylabel="P(synthetic)", ylim=(-0.03, 1.03))
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,52 @@
+"""A detector's answer over the time of a clip: which seconds look synthetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from detectors.frames import spaced
+from detectors.tall import CLIP, clip_starts
+from detectors.torch_detector import TorchDetector
+from subnet.protocols import Detector
+from subnet.types import Media
+
+
+@dataclass(frozen=True)
+class Moment:
+    """P(synthetic) around one frame; `seconds` from the start of the clip."""
+
+    frame: int
+    seconds: float
+    p_synthetic: float
+
+
+def timeline(detector: Detector, media: Media) -> tuple[Moment, ...]:
+    """One moment for each frame that was judged; for detectors of clips, frames share the mean of clips that hold them.
+
+    Empty for an image, and for a detector without a network.
+    """
+    if not isinstance(detector, TorchDetector) or media.fps is None:
+        return ()
+    views, (logits,) = detector.views(media), detector.view_logits([media])
+    by_frame = _by_clips(logits, len(media.frames)) if views.ndim == 5 else _by_frames(logits, len(media.frames))
+    probability = detector.calibration.probability
+    return tuple(
+        Moment(frame, round(frame / media.fps, 3), probability(value)) for frame, value in sorted(by_frame.items())
+    )
+
+
+def _by_frames(logits: Tensor, count: int) -> dict[int, float]:
+    return dict(zip(spaced(count, len(logits)), logits.tolist(), strict=True))
+
+
+def _by_clips(logits: Tensor, count: int) -> dict[int, float]:
+    starts = clip_starts(count)
+    clips = logits.reshape(len(starts), -1).mean(dim=1).tolist()
+    held: dict[int, list[float]] = {}
+    for start, value in zip(starts, clips, strict=True):
+        for frame in range(start, min(start + CLIP, count)):
+            held.setdefault(frame, []).append(value)
+    return {frame: float(np.mean(values)) for frame, values in held.items()}
