@@ -4,10 +4,11 @@
 
 `dendrite` is the product: `Dendrite.ask` against an axon with every check on, the SQLite nonce store included, and a
 handler that answers at once; connections are kept between repeats, as between rounds. `bare` is the limit on this
-machine in the same minute: the same bodies posted by aiohttp over kept connections, unsigned, to a uvicorn application
-on the same server that reads them and answers 200 bytes of JSON. `bare, new` opens new connections for each repeat. `sign + verify` is
-what the cryptography alone costs on both sides, one after the other on one core. The repeats of the rows take turns.
-`cpu` is processor time of client and server together: unlike the wall clock it does not count other programs.
+machine in the same minute: the same bodies posted by aiohttp over kept connections, unsigned, to an application on
+the same server that reads them and answers 200 bytes of JSON. `bare, new` opens new connections for each repeat.
+`sign + verify` is what the cryptography alone costs on both sides, one after the other on one core. The repeats of the
+rows take turns. `cpu` is processor time of client and server together: unlike the wall clock it does not count other
+programs.
 """
 
 from __future__ import annotations
