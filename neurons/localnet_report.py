@@ -17,7 +17,7 @@ from subnet.chain.weights import normalise_u16
 from subnet.evidence import ROUND, WEIGHTS, OutcomeRecord, RoundRecord, WeightsRecord, replay
 from subnet.history import MCC_WINDOW, Window
 from subnet.journal import Journal
-from subnet.scoring import mcc, score
+from subnet.scoring import ALPHA, mcc, score
 from subnet.types import Label, Submission
 
 ZERO = 0.02  # of the best score: what counts as nothing
@@ -122,10 +122,11 @@ def judge(
         wrong.append("the weights on chain are not the ones that were sent")
     if expected[miners[0]["name"]] != "first":
         wrong.append(f"{miners[0]['name']} is first")
+    faded = (1 - ALPHA) ** (board.rounds // 2) < ZERO  # long enough for who left half way
     for row in miners:
         if expected[row["name"]] == "low" and row["score"] > 0.75 * best:
             wrong.append(f"{row['name']} has {row['score']:.3f}, the best {best:.3f}")
-        if expected[row["name"]] == "zero" and row["score"] > ZERO * best:
+        if expected[row["name"]] == "zero" and row["score"] > ZERO * best and (faded or row["answered"] == 0):
             wrong.append(f"{row['name']} still has {row['score']:.3f}")
     order = " > ".join(f"{row['name']} {row['score']:.3f}" for row in miners)
     return not wrong, ("as expected: " if not wrong else f"NOT as expected ({'; '.join(wrong)}): ") + order

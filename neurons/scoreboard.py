@@ -50,9 +50,9 @@ class Scoreboard:
                 f"{last['modality']}, {label}, level {last['level']}, from {last['origin']}", style=_colour(label)
             )
             head.append(f"   {last['void']}", style="yellow")
-        table = Table(box=None, padding=(0, 2), header_style="dim")
+        table = Table(box=None, padding=(0, 1), header_style="dim")
         for name in ("uid", "miner", "answer", "score", "", "weight", "incentive"):
-            table.add_column(name, justify="left" if name in {"miner", "answer", ""} else "right")
+            table.add_column(name, justify="left" if name in {"miner", "answer", ""} else "right", no_wrap=bool(name))
         for player in self.players:
             table.add_row(*self._row(player, last))
         return Group(head, table)
@@ -66,7 +66,7 @@ class Scoreboard:
             Text(player.name, style="strike dim" if player.name in self.gone else ""),
             _answer(last["answers"].get(hotkey), str(last["label"])) if last else "",
             f"{score:.3f}",
-            "█" * round(20 * score),
+            "█" * round(10 * score),
             f"{self.share(hotkey):.4f}",
             f"{neuron.incentive:.4f}" if neuron else "",
         ]

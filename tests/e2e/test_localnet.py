@@ -1,0 +1,116 @@
+"""The whole game in real processes: two runs with one seed, in the second of which a miner is killed half way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from subnet.chain.weights import normalise_u16
+from subnet.evidence import ROUND, RoundRecord, replay
+from subnet.journal import Journal
+
+ROUNDS = 14
+FIELDS = {
+    *("uid", "hotkey", "detector", "asked", "answered", "failures", "accuracy", "mcc", "score"),
+    *("weight_sent", "weight_on_chain", "incentive"),
+}
+
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("localnet")]
+
+
+def play(out: Path, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "neurons", "localnet", "--rounds", str(ROUNDS), "--seed", "7", "--json"]
+    done = subprocess.run(
+        [*command, "--out", str(out), *arguments], capture_output=True, text=True, check=False, env=dict(os.environ)
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return summary
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("localnet")
+    return folder, play(folder / "one"), play(folder / "two", "--kill", "random")
+
+
+def by_name(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in summary["miners"]}
+
+
+def test_the_summary_has_what_was_promised(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+    """Rounds, challenges by modality and label, and a full row for each of at least six miners."""
+    _, summary, _ = runs
+    assert summary["rounds"] == ROUNDS
+    assert summary["void_rounds"] == 0
+    assert sum(summary["challenges"]["modality"].values()) == ROUNDS
+    assert sum(summary["challenges"]["label"].values()) == ROUNDS
+    assert len(summary["miners"]) >= 6
+    assert all(row.keys() >= FIELDS and row["asked"] == ROUNDS for row in summary["miners"])
+
+
+def test_same_seed_same_challenges(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+    """Every plan, provenance and byte that was sent is the same in both runs."""
+    _, one, two = runs
+    assert one["challenges"] == two["challenges"]
+    assert one["challenges_digest"] == two["challenges_digest"]
+
+
+def test_killing_a_miner_changes_nobody_elses_score(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+    """With the same seed, all other scores are equal to the last bit."""
+    _, one, two = runs
+    dead = by_name(two)["random"]
+    assert dead["failures"].get("unreachable", 0) + dead["failures"].get("timeout", 0) >= ROUNDS // 2 - 2
+    for name, row in by_name(one).items():
+        if name not in {"random", "offline"}:  # both die, and a process may die one answer earlier or later
+            assert row["failures"] == by_name(two)[name]["failures"]
+            assert row["score"] == by_name(two)[name]["score"]
+
+
+def test_dishonest_and_absent_miners(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+    """Out of range is a failure every time and earns nothing; who leaves fails from then on."""
+    _, summary, _ = runs
+    rows = by_name(summary)
+    assert rows["out-of-range"]["failures"] == {"out_of_range": ROUNDS}
+    assert rows["out-of-range"]["score"] == rows["out-of-range"]["weight_on_chain"] == 0
+    assert sum(rows["offline"]["failures"].values()) >= ROUNDS // 2 - 2
+
+
+def test_weights_on_chain_are_the_scores(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+    """What stands on chain is the normalised scores, to u16 precision."""
+    _, summary, _ = runs
+    total = sum(row["score"] for row in summary["miners"])
+    expected = normalise_u16({row["uid"]: row["score"] / total for row in summary["miners"] if row["score"] > 0})
+    assert {row["uid"]: row["weight_u16"] for row in summary["miners"] if row["weight_u16"]} == expected
+    for row in summary["miners"]:
+        assert abs(row["weight_on_chain"] - row["score"] / total) < 1e-4
+        assert abs(row["incentive"] - row["weight_on_chain"]) < 1e-3
+
+
+def test_anyone_can_compute_the_scores_again(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+    """The journal replays to the reported scores, and never names a label to a miner: bodies are known by hash alone."""
+    folder, summary, _ = runs
+    journal = Journal(folder / "one" / "validator" / "journal.db")
+    history = replay(journal.entries()).history
+    rounds = [RoundRecord.model_validate_json(entry.body) for entry in journal.entries(ROUND)]
+    journal.close()
+    assert {row["hotkey"]: row["score"] for row in summary["miners"]} == {
+        hotkey: standing.score for hotkey, standing in history.standings.items()
+    }
+    for played in rounds:
+        assert len({row.query for row in played.outcomes}) >= len(played.outcomes) - 1  # own variants
+
+
+def test_the_report_can_be_looked_at(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+    """Numbers, curves and the contact sheet are on disk, and no process is left behind."""
+    folder, _, _ = runs
+    for name in ("report.json", "scores.png", "challenges.png"):
+        assert (folder / "one" / name).stat().st_size > 1000
+    left = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True, check=False)
+    assert left.stdout == ""
