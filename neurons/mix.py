@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from generators.rows import GeneratorRow, Task
+from neurons.settings import home
 from subnet.errors import SettingsError
 from subnet.media.decoder import VideoDecoder
-from subnet.media.folder import EmbeddedSource, FolderSource
+from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
 from subnet.media.item import Cell
 from subnet.media.production import Make, Plan, equal_shares, read_plan
+from subnet.media.sources import SOURCES, any_repository
 from subnet.protocols import Generator, Source
 from subnet.registry import find
 from subnet.sampling import Origins
-from subnet.types import Label, Modality, Sample, Split
+from subnet.types import Label, Media, Modality, Sample, Split
 
 EMBEDDED = "embedded"
 
@@ -42,9 +45,10 @@ def origins_of(plan: Plan) -> Origins:
 
 
 def makers(plan: Plan, *, split: Split, device: str, folders: Mapping[str, Path] | None = None) -> dict[Cell, Make]:
-    """What makes each cell of the plan: a folder by its name, a generator by its name, or the embedded set.
+    """What makes each cell of the plan, by the origin's name.
 
-    Generators are loaded when first used. Raises UnknownName or SettingsError for an origin that is none of these.
+    A folder of `folders`, the embedded set, a generator (loaded when first used), a row of `subnet.media.sources`, or
+    any data set of the hub as "owner/name". Raises UnknownName or SettingsError for an origin that is none of these.
     """
     reals = EmbeddedSource(split)
     return {target.cell: _maker(target.cell, folders or {}, reals, device) for target in plan.targets}
@@ -53,16 +57,33 @@ def makers(plan: Plan, *, split: Split, device: str, folders: Mapping[str, Path]
 def _maker(cell: Cell, folders: Mapping[str, Path], reals: Source, device: str) -> Make:
     source: Source
     if cell.origin in folders:
-        source = FolderSource(folders[cell.origin], cell.label, cell.origin, decode_video=VideoDecoder().decode)
+        source = FolderSource(folders[cell.origin], cell.label, cell.origin, decode_video=_untrusted())
+    elif cell.origin == EMBEDDED and cell.label is Label.REAL:
+        source = reals
+    elif cell.origin in SOURCES or "/" in cell.origin:
+        source = _hub(cell)
     elif cell.label is Label.SYNTHETIC:
         return _generating(cell.origin, reals, device)
-    elif cell.origin == EMBEDDED:
-        source = reals
     else:
+        known = ", ".join([EMBEDDED, *SOURCES])
         raise SettingsError(
-            f"{cell}: no source is called {cell.origin!r}; name a folder with --folder.{cell.origin} PATH"
+            f"{cell}: no source is called {cell.origin!r}; there are {known}, any owner/name of the hub, "
+            f"and folders given with --folder.{cell.origin} PATH"
         )
     return lambda rng: source.draw(cell.modality, cell.label, rng)
+
+
+def _hub(cell: Cell) -> Source:
+    from subnet.media.hub import open_source
+
+    row = SOURCES.get(cell.origin) or any_repository(cell.origin, cell.modality, cell.label)
+    if (row.modality, row.label) != (cell.modality, cell.label):
+        raise SettingsError(f"{cell}: {row.name} has {row.label.name.lower()} {row.modality}s")
+    return open_source(row, home() / "hub", decode_video=_untrusted(), token=os.environ.get("HF_TOKEN"))
+
+
+def _untrusted() -> Callable[[bytes], Media]:
+    return VideoDecoder(CLIP_LIMITS).decode
 
 
 def _generating(name: str, reals: Source, device: str) -> Make:

@@ -9,6 +9,7 @@
     │   ├── MediaUnreadable      not decodable, or outside the allowed formats and sizes
     │   └── MediaTooLarge        more pixels, frames or bytes than allowed
     ├── SourceEmpty              a source has nothing of the kind that was asked for
+    │   └── HubUnavailable       the hub gave nothing (in `subnet.media.hub_answers`): says when to try again
     ├── GenerationError          a generator gave nothing usable
     ├── CheckpointError          weights do not fit: names the file and the keys (also a ValueError)
     ├── DataError                a data set cannot be trained or evaluated on (also a ValueError)

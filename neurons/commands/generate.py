@@ -18,7 +18,7 @@ from neurons.sheet import draw_sheet
 from subnet.errors import GenerationError, SettingsError
 from subnet.media import codec
 from subnet.media.decoder import VideoDecoder
-from subnet.media.folder import EmbeddedSource, FolderSource
+from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
 from subnet.protocols import Generator, Source
 from subnet.sampling import derive
 from subnet.types import Label, Modality, Sample, Split
@@ -124,7 +124,7 @@ def _reals(photos: Path | None) -> Source:
         return EmbeddedSource(Split.TEST)
     if not photos.is_dir():
         raise SettingsError(f"--photos {photos}: not a folder")
-    return FolderSource(photos, Label.REAL, photos.name, decode_video=VideoDecoder().decode)
+    return FolderSource(photos, Label.REAL, photos.name, decode_video=VideoDecoder(CLIP_LIMITS).decode)
 
 
 def _facts(sample: Sample) -> dict[str, object]:
