@@ -106,4 +106,4 @@ def prompt_for(row: GeneratorRow, rng: np.random.Generator) -> str:
         return ""
     from generators.prompts.offline import prompt
 
-    return prompt(rng)
+    return prompt(rng, row.modality)

@@ -114,9 +114,9 @@ def _make(loaded: Generator, prompts: Sequence[str], out: Path, seed: int, numbe
 
 
 def _made_up(modality: Modality, rng: np.random.Generator) -> str:
-    from generators.prompts.offline import write
+    from generators.prompts.offline import prompt
 
-    return write(modality, rng)
+    return prompt(rng, modality)
 
 
 def _reals(photos: Path | None) -> Source:
