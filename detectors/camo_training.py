@@ -17,6 +17,7 @@ from detectors.checkpoints import Checkpoint, read, write
 from detectors.data import Record, load_media, read_folder
 from detectors.gates import KIND_OF
 from detectors.gates import fit as fit_content
+from detectors.recipes import recipe
 from detectors.rows import Preprocess
 from detectors.training import train
 from detectors.training_settings import Outcome, Progress, Training
@@ -53,9 +54,13 @@ def train_camo(
 
 
 def _own(settings: Training, expert: Expert) -> Training:
+    """The run that trains one expert: npr, on the photographs of its categories."""
     out = settings.out.with_name(f"{settings.out.stem}-{expert.name}.safetensors")
     items = tuple(item.id for item in embedded.items(Modality.IMAGE) if item.category in expert.categories)
-    return replace(settings, detector="npr", out=out, items=items)
+    own = recipe("camo")
+    steps, learning_rate = settings.steps or own.steps, settings.learning_rate or own.learning_rate
+    plan = settings.plan or own.plan
+    return replace(settings, detector="npr", out=out, items=items, steps=steps, learning_rate=learning_rate, plan=plan)
 
 
 def _pictures(root: Path) -> tuple[list[NDArray[np.uint8]], list[str]]:

@@ -40,6 +40,7 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     init: str = ""  # the detector whose embedded weights training starts from
+    trainer: str = ""  # "module:function" that trains it in place of the loop, out of networks that the loop trains
 
 
 _NPR = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "centre")
@@ -90,6 +91,19 @@ RECIPES: dict[str, Recipe] = table(
             size={"width": 32, "depths": (2, 2, 2, 2), "heads": (1, 2, 4, 8)},
             learning_rate=5e-4,
             weight_decay=5e-2,
+        ),
+        Recipe(
+            name="camo",
+            modality=Modality.IMAGE,
+            network="detectors.npr:NPR",
+            views="detectors.torch_detector:image_view",
+            objective="detectors.recipes:binary",
+            preprocess=_NPR,
+            plan=Plan(pairs=8, crop=112),
+            steps=300,
+            learning_rate=4e-4,
+            init="npr",
+            trainer="detectors.camo_training:train_camo",
         ),
     )
 )

@@ -47,6 +47,9 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None) 
     settings. Raises DataError for data that cannot be used and SettingsError for settings that cannot run.
     """
     chosen = recipe(settings.detector)
+    if chosen.trainer:
+        trained: Outcome = resolve(chosen.trainer)(settings, report)
+        return trained
     plan = settings.plan or chosen.plan
     steps = settings.steps or chosen.steps
     records = select(read_folder(settings.data), chosen, settings)

@@ -1,0 +1,139 @@
+"""What every row of the detectors' table promises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from detectors import TABLE, load
+from detectors.checkpoints import HERE, sha256_of
+from detectors.recipes import RECIPES
+from detectors.rows import DetectorRow
+from detectors.torch_detector import TorchDetector
+from subnet.errors import CheckpointError, SettingsError, UnknownName
+from subnet.protocols import Detector
+from subnet.types import Media, Modality
+
+ROWS = list(TABLE.values())
+WEIGHTED = [row for row in ROWS if row.weights]
+MOST_BYTES = 60_000_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module", params=ROWS, ids=lambda row: row.name)
+def row(request: pytest.FixtureRequest) -> DetectorRow:
+    chosen: DetectorRow = request.param
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def detector(row: DetectorRow) -> Detector:
+    return load(row.name)
+
+
+def batch(row: DetectorRow, sides: Sequence[tuple[int, int]] = ((256, 256), (256, 256))) -> list[Media]:
+    """Smooth and noisy media of the row's modality."""
+    rng = np.random.default_rng(0)
+    count, fps = (5, 10.0) if row.modality is Modality.VIDEO else (1, None)
+    made = [rng.integers(0, 256, (count, *side, 3)) for side in sides]
+    made[0] = made[0] // 8 + 100
+    return [Media(frames.astype(np.uint8), fps) for frames in made]
+
+
+def numbers(detector: Detector, media: Sequence[Media]) -> list[float]:
+    return [prediction.p_synthetic for prediction in detector.predict(media)]
+
+
+def test_answers_in_order_and_again(row: DetectorRow, detector: Detector) -> None:
+    """One probability per item; the same items get the same ones, in their order, alone or together."""
+    media = batch(row)
+    together = numbers(detector, media)
+    assert len(together) == 2
+    assert numbers(detector, media[::-1]) == pytest.approx(together[::-1], abs=1e-4)
+    assert numbers(detector, media[:1]) == pytest.approx(together[:1], abs=1e-4)
+    assert detector.predict([]) == []
+
+
+def test_odd_sizes(row: DetectorRow, detector: Detector) -> None:
+    """One pixel, one row, and an odd large picture are answered, not crashed on."""
+    assert len(numbers(detector, batch(row, ((1, 1), (1, 90), (301, 517))))) == 3
+
+
+def test_a_single_frame_of_video(row: DetectorRow, detector: Detector) -> None:
+    """A clip shorter than four frames is judged all the same."""
+    if row.modality is Modality.VIDEO:
+        clip = Media(batch(row)[0].frames[:1], 10.0)
+        assert len(numbers(detector, [clip])) == 1
+
+
+def test_it_says_who_it_is(row: DetectorRow, detector: Detector) -> None:
+    """Name, modality and the hash of the weights are those of the row."""
+    assert (detector.name, detector.modality, detector.weights_hash) == (row.name, row.modality, row.sha256)
+
+
+def test_a_missing_device_is_told(row: DetectorRow) -> None:
+    """Asking for a device that is not there is a settings error, except for the baselines, which need none."""
+    if row.weights:
+        with pytest.raises(SettingsError, match="cuda:99"):
+            load(row.name, device="cuda:99")
+
+
+@pytest.mark.parametrize("row", WEIGHTED, ids=lambda row: row.name)
+def test_weights_are_pinned_and_described(row: DetectorRow) -> None:
+    """The file has the hash in the table, and a model card beside it."""
+    assert sha256_of(HERE / row.weights) == row.sha256
+    card = (HERE / row.weights).with_suffix(".md").read_text()
+    for chapter in ("Data", "Recipe", "Results", "Limits"):
+        assert f"## {chapter}" in card
+
+
+@pytest.mark.parametrize("row", WEIGHTED, ids=lambda row: row.name)
+def test_sizes_are_told_truly(row: DetectorRow) -> None:
+    """The number of embedded parameters is that of the network that ships."""
+    detector = load(row.name)
+    networks = [
+        part for part in vars(detector).get("experts", {"": detector}).values() if isinstance(part, TorchDetector)
+    ]
+    assert sum(p.numel() for part in networks for p in part.network.parameters()) == row.embedded_parameters
+
+
+@pytest.mark.parametrize("row", [row for row in WEIGHTED if row.layer], ids=lambda row: row.name)
+def test_the_layer_for_heat_maps_is_there(row: DetectorRow) -> None:
+    """The layer that the table names exists and gives maps or tokens as it says."""
+    detector = load(row.name)
+    chosen = detector if isinstance(detector, TorchDetector) else vars(detector)["general"]
+    seen: list[torch.Tensor] = []
+    module = chosen.network.get_submodule(row.layer)
+    handle = module.register_forward_hook(lambda _module, _given, output: seen.append(output))
+    chosen.predict(batch(row)[:1])
+    handle.remove()
+    assert seen[0].ndim == {"maps": 4, "tokens": 3}[row.grid]
+
+
+def test_all_weights_together_are_small() -> None:
+    """What ships stays under 60 MB."""
+    assert sum(path.stat().st_size for path in HERE.glob("*.safetensors")) < MOST_BYTES
+
+
+def test_names_are_found_or_suggested() -> None:
+    """A typing mistake is answered with the nearest name."""
+    with pytest.raises(UnknownName, match="did you mean tall"):
+        load("tal")
+
+
+def test_what_can_be_trained_has_a_recipe() -> None:
+    """The families of the trainable rows are the rows of the recipes."""
+    assert {row.family for row in ROWS if row.trainable} == set(RECIPES)
+
+
+def test_wrong_weights_are_refused() -> None:
+    """Weights that are not there are a checkpoint error with the path."""
+    with pytest.raises(CheckpointError, match=r"nowhere\.pth"):
+        load("npr", weights="nowhere.pth")
