@@ -200,7 +200,8 @@ class Playing:
         played = await step(
             what, snapshot, state.history, self.drawing, self.transport, self.settings.timeout, self.executor
         )
-        self.memory.write(ROUND, record(played), State(what.number + 1, played.history))
+        if error := self.memory.write(ROUND, record(played), State(what.number + 1, played.history)):
+            self.log.error("the journal cannot be written", error=str(error), unwritten=self.memory.unwritten)
         self.drawing.retire()
         self.telemetry.played(played, self.view.block)
         await weighing.when_due()

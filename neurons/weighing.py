@@ -15,6 +15,8 @@ from subnet.scoring import weights
 from subnet.state import Memory
 from subnet.types import Receipt, Snapshot, Submission
 
+NO_SCORES, UNWRITTEN = "NO_SCORES", "UNWRITTEN"  # our own reasons, beside the chain's codes
+
 
 class Weighing:
     """Sets weights by the chain's rate limit and `--neuron.epoch_length`, and writes down every attempt."""
@@ -65,10 +67,9 @@ class Weighing:
             code=receipt.code,
             message=receipt.message,
         )
-        error = self._memory.write(WEIGHTS, body)
-        if error:
-            self._log.error("the journal refuses to be written", error=str(error), unwritten=self._memory.unwritten)
-        self._not_before = self._view.block + self._wait(receipt)
+        if error := self._memory.write(WEIGHTS, body):
+            self._log.error("the journal cannot be written", error=str(error), unwritten=self._memory.unwritten)
+        self._not_before = self._view.block + self._wait(receipt, snapshot)
         say = self._log.info if receipt.submission is Submission.OK else self._log.warning
         say(
             "weights",
@@ -81,19 +82,21 @@ class Weighing:
 
     async def _submit(self, snapshot: Snapshot) -> tuple[Receipt, dict[int, float]]:
         if self._memory.blocked:
-            return Receipt(Submission.REJECTED, code="JOURNAL", message="nothing can be written down: no weights"), {}
+            return Receipt(Submission.REJECTED, code=UNWRITTEN, message="nothing can be written down: no weights"), {}
         wanted = weights(self._memory.state.history, snapshot.neurons, self._settings.vpermit_tao_limit)
         if not wanted:
-            return Receipt(Submission.REJECTED, code="NO_SCORES", message="no miner has earned anything yet"), {}
+            return Receipt(Submission.REJECTED, code=NO_SCORES, message="no miner has earned anything yet"), {}
         try:
             return await self._chain.set_weights(wanted), wanted
         except ChainError as error:
             return Receipt(Submission.AMBIGUOUS, message=str(error)), wanted
 
-    def _wait(self, receipt: Receipt) -> int:
+    def _wait(self, receipt: Receipt, snapshot: Snapshot) -> int:
         """Blocks until the next try makes sense."""
-        if receipt.submission is Submission.TOO_EARLY:
-            return max(1, receipt.blocks or 1)
-        if receipt.submission is Submission.REJECTED:
-            return 5 if receipt.code == "NO_SCORES" else min(100, self._settings.epoch_length)
-        return 1
+        match receipt.submission:
+            case Submission.OK:
+                return max(snapshot.hyperparameters.weights_rate_limit, self._settings.epoch_length)
+            case Submission.REJECTED:
+                return 5 if receipt.code == NO_SCORES else min(100, self._settings.epoch_length)
+            case _:  # too early, or it may still land
+                return max(1, receipt.blocks or 1)

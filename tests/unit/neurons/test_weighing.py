@@ -1,0 +1,144 @@
+"""When weights are set, and that they never are when they should not: against the chain in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import structlog
+
+from neurons.chainview import ChainView
+from neurons.settings import Neuron
+from neurons.weighing import Weighing
+from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
+from subnet.chain.memory import MemoryChain, MemorySubnet
+from subnet.errors import ChainError
+from subnet.evidence import WEIGHTS, WeightsRecord
+from subnet.history import History, Standing
+from subnet.journal import Journal
+from subnet.state import Memory, State
+from subnet.types import Receipt, Submission
+
+LOG = structlog.get_logger()
+SCORES = History({"m1": Standing(score=0.75), "m2": Standing(score=0.25)})
+
+
+@dataclass
+class Rig:
+    subnet: MemorySubnet
+    view: ChainView
+    memory: Memory
+    journal: Journal
+
+    def weighing(self, chain: MemoryChain | None = None, **settings: object) -> Weighing:
+        wanted = Neuron(**{"epoch_length": 10, **settings})  # type: ignore[arg-type]
+        return Weighing(chain or self.chain, self.view, "v", wanted, self.memory, LOG)
+
+    @property
+    def chain(self) -> MemoryChain:
+        return MemoryChain(self.subnet, "v", version_key=1)
+
+    def attempts(self) -> list[WeightsRecord]:
+        return [WeightsRecord.model_validate_json(entry.body) for entry in self.journal.entries(WEIGHTS)]
+
+    async def settle(self, weighing: Weighing) -> None:
+        await self.view.refresh()
+        await weighing.when_due()
+        if weighing._task:
+            await weighing._task
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    neurons = (GenesisNeuron("v", "v", 5000.0), GenesisNeuron("m1", "m1"), GenesisNeuron("m2", "m2"))
+    subnet = MemorySubnet(Genesis(34, neurons, Rules(tempo=5, weights_rate_limit=10, version_key=1)))
+    await subnet.advance(12)
+    journal = Journal(tmp_path / "journal.db")
+    memory = Memory(journal)
+    memory.state = State(1, SCORES)
+    yield Rig(subnet, ChainView(MemoryChain(subnet, "v"), LOG), memory, journal)
+    journal.close()
+
+
+async def test_weights_are_the_normalised_scores_and_are_written_down(rig: Rig) -> None:
+    """What stands on chain is 3 : 1, and the journal says what was sent and what came of it."""
+    await rig.settle(rig.weighing())
+    await rig.subnet.advance(1)
+    assert await rig.chain.weights(0) == {1: 65535, 2: 21845}
+    assert [(a.submission, a.weights) for a in rig.attempts()] == [(Submission.OK, {1: 0.75, 2: 0.25})]
+
+
+async def test_weights_are_not_set_twice_within_the_rate_limit(rig: Rig) -> None:
+    """Neither by the same program nor by one that was started anew: the chain's record decides."""
+    first = rig.weighing()
+    await rig.settle(first)
+    await rig.subnet.advance(5)
+    await rig.settle(first)
+    await rig.settle(rig.weighing())
+    assert len(rig.attempts()) == 1
+    await rig.subnet.advance(6)
+    await rig.settle(rig.weighing())
+    assert len(rig.attempts()) == 2
+
+
+async def test_nobody_has_earned_anything(rig: Rig) -> None:
+    """No weights at all rather than even ones, and a reason in the journal."""
+    rig.memory.state = State(1, History())
+    await rig.settle(rig.weighing())
+    assert [a.code for a in rig.attempts()] == ["NO_SCORES"]
+    assert await rig.chain.weights(0) == {}
+
+
+async def test_what_cannot_be_written_down_sets_no_weights(rig: Rig) -> None:
+    """When too many facts wait for the disk, nobody could check weights: none are set."""
+    rig.memory._unwritten.extend([("fact", "{}", b"0\n{}")] * 50)
+    assert rig.memory.blocked
+    await rig.settle(rig.weighing())
+    assert [a.code for a in rig.attempts()] == ["UNWRITTEN"]
+    assert await rig.chain.weights(0) == {}
+
+
+class Broken(MemoryChain):
+    """A chain whose transactions end in silence."""
+
+    async def set_weights(self, weights: Mapping[int, float]) -> Receipt:
+        raise ChainError("the node is gone")
+
+
+async def test_a_dead_chain_is_told_and_tried_again(rig: Rig) -> None:
+    """The attempt is recorded as ambiguous, and the next one comes a block later."""
+    weighing = rig.weighing(Broken(rig.subnet, "v"))
+    await rig.settle(weighing)
+    await rig.settle(weighing)
+    assert len(rig.attempts()) == 1
+    await rig.subnet.advance(1)
+    await rig.settle(weighing)
+    assert [a.submission for a in rig.attempts()] == [Submission.AMBIGUOUS] * 2
+
+
+async def test_disabled_means_never(rig: Rig) -> None:
+    """--neuron.disable_set_weights scores without setting weights."""
+    weighing = rig.weighing(disable_set_weights=True)
+    await rig.settle(weighing)
+    await weighing.finish(asyncio.Event())
+    assert rig.attempts() == []
+
+
+async def test_the_final_weights_wait_for_the_rate_limit(rig: Rig) -> None:
+    """A run that ends too early for the chain waits, and its last scores are the ones that stand there."""
+    weighing = rig.weighing()
+    await rig.settle(weighing)
+    rig.memory.state = State(2, History({"m1": Standing(score=0.5), "m2": Standing(score=0.5)}))
+
+    async def time_passes() -> None:
+        for _ in range(14):
+            await asyncio.sleep(0.02)
+            await rig.subnet.advance(1)
+            await rig.view.refresh()
+
+    await asyncio.gather(weighing.finish(asyncio.Event(), patience=20), time_passes())
+    await rig.subnet.advance(1)
+    assert await rig.chain.weights(0) == {1: 65535, 2: 65535}
