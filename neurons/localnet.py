@@ -184,6 +184,7 @@ class Network:
                 if not (line := reading.result()):
                     break
                 self._take(jsonlib.loads(line), time.monotonic() - started)
+                self.crew.check("chain", "producer")
             if await process.wait() != 0:
                 raise ProcessDied(
                     f"the validator ended with status {process.returncode}:\n{self.crew.tail('validator')}"
@@ -212,7 +213,7 @@ class Network:
         await self._look(chain)
         target = self.board.block + TEMPO * (4 if self.commit_reveal else 1) + 2
         while self.board.block < target and not stop.is_set():
-            self.crew.check(may_be_dead=["validator", *self.board.gone])
+            self.crew.check("chain")
             await pause(stop, 0.25)
             await self._look(chain)
 

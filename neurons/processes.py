@@ -49,10 +49,10 @@ class Crew:
         """End one process at once, as a power cut would."""
         _signal(self.processes[name], signal.SIGKILL)
 
-    def check(self, *, may_be_dead: Sequence[str] = ()) -> None:
-        """Raises ProcessDied when one has ended that should not have."""
+    def check(self, *names: str) -> None:
+        """Raises ProcessDied when one of `names`, or without names any, has ended."""
         for name, process in self.processes.items():
-            if process.returncode is not None and name not in may_be_dead:
+            if process.returncode is not None and (not names or name in names):
                 raise ProcessDied(f"{name} ended with status {process.returncode}:\n{self.tail(name)}")
 
     def tail(self, name: str, lines: int = 12) -> str:
