@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from chain_worlds import Worlds, memory_world, node_world
+
+from tests.contract.chain_worlds import Worlds, memory_world, node_world
 
 
 @pytest.fixture(params=[memory_world, node_world], ids=["memory", "bittensor"])

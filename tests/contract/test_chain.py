@@ -6,13 +6,13 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-from chain_worlds import Worlds
 
 from subnet.chain.devnode.genesis import Genesis, Rules
 from subnet.chain.devnode.keys import keypair, neuron, seeded
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError
 from subnet.types import Endpoint, Receipt, Submission
+from tests.contract.chain_worlds import Worlds
 
 MINERS = (2, 3, 4)  # uids after two validators
 

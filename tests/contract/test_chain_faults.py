@@ -12,7 +12,6 @@ from contextlib import aclosing
 
 import bittensor as bt
 import pytest
-from chain_worlds import NodeWorld, node_world, until
 
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.chain.devnode.chain import DevChain
@@ -23,6 +22,7 @@ from subnet.chain.devnode.metadata import load
 from subnet.chain.devnode.server import Node
 from subnet.errors import ChainError, ChainTimeout, SettingsError
 from subnet.types import Submission
+from tests.contract.chain_worlds import NodeWorld, node_world, until
 
 WEIGHTS = {2: 1.0, 3: 0.5}
 U16 = {2: 65535, 3: 32768}

@@ -12,7 +12,6 @@ import bittensor as bt
 import bittensor_core
 import pytest
 from bittensor import calls
-from chain_worlds import until
 from websockets.asyncio.client import ClientConnection, connect
 
 from subnet.chain.devnode.chain import KEPT
@@ -21,6 +20,7 @@ from subnet.chain.devnode.genesis import Rules
 from subnet.chain.devnode.keys import keypair, seeded
 from subnet.chain.devnode.metadata import compact
 from subnet.chain.devnode.server import Node, devnode
+from tests.contract.chain_worlds import until
 
 ROUND_1000 = (  # drand quicknet's signature of round 1000, public since 2023
     "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39"

@@ -14,7 +14,10 @@ import pytest
 import pytest_asyncio
 from bittensor import http_auth
 from bittensor.sp_core import CRYPTO_ED25519, Keypair
-from wire_rig import (
+
+from subnet.admission import Policy
+from subnet.synapse import ImageSynapse
+from tests.unit.wire_rig import (
     BODY,
     MINER,
     STRANGER,
@@ -28,9 +31,6 @@ from wire_rig import (
     start,
     validator_row,
 )
-
-from subnet.admission import Policy
-from subnet.synapse import ImageSynapse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
-from wire_rig import BODY, MINER, VALIDATOR, WEIGHTS, Answered, Rig, exchange, head, post, signed, start
 
 from subnet.axon import Axon, Overloaded, Served, application
 from subnet.errors import MediaTooLarge, MediaUnreadable, SettingsError
 from subnet.serving import listen, serve
 from subnet.synapse import Envelope, digest_of, judge
 from subnet.types import Failure, Modality, Prediction
+from tests.unit.wire_rig import BODY, MINER, VALIDATOR, WEIGHTS, Answered, Rig, exchange, head, post, signed, start
 
 
 @pytest_asyncio.fixture

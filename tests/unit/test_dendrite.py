@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
-from wire_rig import BODY, MINER, STRANGER, VALIDATOR, WEIGHTS, Rig, start, validator_row
 
 from subnet.addresses import refusal
 from subnet.dendrite import Dendrite
 from subnet.errors import SettingsError
 from subnet.synapse import MAX_REPLY_BYTES, Envelope, digest_of, write_reply
 from subnet.types import Endpoint, Failure, Modality, Neuron, Prediction, Query, Reply
+from tests.unit.wire_rig import BODY, MINER, STRANGER, VALIDATOR, WEIGHTS, Rig, start, validator_row
 
 IMAGE = Query(Modality.IMAGE, BODY, "image/jpeg")
 VIDEO = Query(Modality.VIDEO, BODY, "video/mp4")

@@ -68,7 +68,7 @@ def test_rows_are_independent(case: tuple[Floats, Ints, Floats]) -> None:
 
 def test_calibration_error_of_a_known_case() -> None:
     """Two bins, each off by 0.2 with half the weight, are off by 0.2 together."""
-    p, y = np.array([0.8] * 5 + [0.2] * 5), np.array([1, 1, 1, 0, 0] + [1, 1, 0, 0, 0])
+    p, y = np.array([0.8] * 5 + [0.2] * 5), np.array([1, 1, 1, 0, 0, 1, 1, 0, 0, 0])
     assert METRICS["ece"](p, y, np.ones((1, 10)))[0] == pytest.approx(0.2)
 
 
