@@ -153,6 +153,8 @@ def pairs_of(name: str, split: Split, count: int, seed: int) -> tuple[list[tuple
 
 def main() -> None:
     """Measure every embedded generator, or those named, and draw the contact sheets."""
+    import torch
+
     import generators
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -160,9 +162,11 @@ def main() -> None:
     parser.add_argument("--split", type=Split, default=Split.VALIDATION, choices=list(Split))
     parser.add_argument("--count", type=int, default=100, help="images per generator; a fifth as many clips")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pictures", type=Path, help="folder for contact sheets")
     parser.add_argument("--json", action="store_true")
     flags = parser.parse_args()
+    torch.set_num_threads(flags.threads)
     reports = []
     for name in flags.names or [row.name for row in generators.EMBEDDED]:
         clips = generators.TABLE[name].modality is Modality.VIDEO

@@ -7,19 +7,23 @@ it blurred scenes; from a photograph at low strength it gives pictures that keep
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from generators.principal import components
 from generators.rows import GeneratorRow
-from subnet.errors import CheckpointError, SettingsError
+from subnet.errors import CheckpointError, GenerationError, SettingsError, SourceEmpty
 from subnet.protocols import Generator, Source
+from subnet.types import Label, Modality, Sample
 
 FOLDER = Path(__file__).parent / "weights" / "tiny-diffusion"
 LATENTS = 8
@@ -68,14 +72,14 @@ def set_encoder(model: Any, x_BCHW: Tensor) -> None:
 
 
 def unet() -> Any:
-    """A UNet2DConditionModel on 64x64 latents with attention at the lowest level only: 2.9 million parameters."""
+    """A UNet2DConditionModel on 64x64 latents with attention at the lowest level only: 2.3 million parameters."""
     import diffusers
 
     return diffusers.UNet2DConditionModel(
         sample_size=64,
         in_channels=LATENTS,
         out_channels=LATENTS,
-        block_out_channels=(32, 64, 128),
+        block_out_channels=(32, 48, 96),
         layers_per_block=1,
         down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
@@ -147,17 +151,67 @@ def scheduler() -> Any:
     )
 
 
+def digest() -> str:
+    """The first half of the sha256 of all weights, for provenance."""
+    found = hashlib.sha256()
+    for file in sorted(FOLDER.rglob("*.safetensors")):
+        found.update(file.read_bytes())
+    return found.hexdigest()[:32]
+
+
+class One:
+    """A source that has one sample and gives it every time."""
+
+    name = "one"
+
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+
+    def draw(self, modality: Modality, label: Label, rng: np.random.Generator) -> Sample:
+        """The sample. Raises SourceEmpty when something else is asked for."""
+        if (modality, label) != (self.sample.modality, self.sample.label):
+            raise SourceEmpty(f"there is one {self.sample.modality} here, and no {label.name.lower()} {modality}")
+        return self.sample
+
+
+class Redrawing:
+    """Photographs noised to a part and denoised by the model: the catalog's adapter, and twins of given photographs."""
+
+    def __init__(self, row: GeneratorRow, pipeline: Any, *, device: str, reals: Source | None) -> None:
+        self.row, self.device, self.reals, self._pipeline = row, device, reals, pipeline
+        self.name, self.modality = row.name, row.modality
+
+    def generate(self, prompts: Sequence[str], rng: np.random.Generator) -> list[Sample]:
+        """One changed photograph per prompt. Raises SettingsError without a source or with an empty prompt."""
+        if self.reals is None:
+            raise SettingsError(f"generator {self.name!r} changes real pictures: load it with reals=<a source>")
+        return self._from(self.reals).generate(prompts, rng)
+
+    def reconstruct(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """The synthetic twin of one photograph, at 256x256."""
+        if sample.modality is not self.modality:
+            raise GenerationError(f"generator {self.name!r} works on {self.modality}s, not on a {sample.modality}")
+        prompt = f"a photograph, {sample.provenance.parameters.get('category', 'nature')}"
+        return self._from(One(sample)).generate([prompt], rng)[0]
+
+    def _from(self, source: Source) -> Generator:
+        from generators import adapter
+
+        return adapter.DiffusionGenerator(self.row, self._pipeline, device=self.device, reals=source)
+
+
 def load(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None) -> Generator:
     """The factory of the table's rows `diffusion*`: the catalog's adapter over the weights in this package.
 
-    Raises SettingsError where the row starts from pictures and there is no source, CheckpointError without weights.
+    Raises CheckpointError without weights.
     """
     from generators import adapter, pipelines
     from generators.rows import Task
 
-    if row.task is Task.IMAGE_TO_IMAGE and reals is None:
-        raise SettingsError(f"generator {row.name!r} changes real pictures: load it with reals=<a source>")
     if not (FOLDER / "model_index.json").is_file():
         raise CheckpointError(f"the weights of {row.name} are missing: {FOLDER}; train them with train_diffusion")
-    pipeline = pipelines.open_pipeline(replace(row, repository=str(FOLDER)), device)
+    pipeline = pipelines.open_pipeline(replace(row, repository=str(FOLDER), revision=""), device)
+    row = replace(row, revision=digest())
+    if row.task is Task.IMAGE_TO_IMAGE:
+        return Redrawing(row, pipeline, device=device, reals=reals)
     return adapter.DiffusionGenerator(row, pipeline, device=device, reals=reals)

@@ -3,7 +3,8 @@
 Two parts that do not wait for each other, since the encoder is fixed from the start (principal components): the
 decoder learns to draw latents, and the UNet with its text encoder learns to take noise off them (v-prediction,
 arXiv 2202.00512; prompts dropped one time in eight for classifier-free guidance, arXiv 2207.12598). Either part can be
-killed and started again. What there is of both is saved as a pipeline in diffusers' format under `OUT/pipeline`.
+killed and started again. Times are drawn towards little noise: starting from photographs is what the model is for.
+What there is of both is saved as a pipeline in diffusers' format under `OUT/pipeline`.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def train_decoder(recipe: Recipe, out: Path) -> None:
             with torch.inference_mode():
                 fake = to_pixels(run.ema.decode(run.ema.encode(to_tensor(held_out)).latents).sample)
             likeness = np.mean([psnr(one, other) for one, other in zip(fake, held_out, strict=True)])
-            log.info("decoder step %d, %.1f min, loss %.4f, %.2f dB", run.step, run.elapsed / 60, value, likeness)
+            log.info("decoder step %d, %.1f min, loss %.4f, %.2f dB", run.step, run.elapsed / 60, value.detach(), likeness)
 
 
 class Denoiser(nn.Module):
@@ -178,7 +179,7 @@ class Denoising:
         with torch.no_grad():
             z_BCHW = self.vae.encode(real).latents * self.vae.config.scaling_factor
             noise = torch.randn(z_BCHW.shape, generator=source)
-            times_B = torch.randint(0, 1000, (len(real),), generator=source)
+            times_B = (1000 * torch.rand(len(real), generator=source) ** 2).long()  # mostly little noise
             noisy = self.scheduler.add_noise(z_BCHW, noise, times_B)
             target = self.scheduler.get_velocity(z_BCHW, noise, times_B)
         return nn.functional.mse_loss(network(noisy, times_B, tokens_BT), target)
@@ -202,7 +203,7 @@ def train_unet(recipe: Recipe, out: Path) -> None:
             run.save()
             with torch.inference_mode():
                 found = np.mean([float(task.loss(run.ema, unknown, [1, n], 0.0)) for n in range(4)])
-            log.info("unet step %d, %.1f min, loss %.4f, validation %.4f", run.step, run.elapsed / 60, value, found)
+            log.info("unet step %d, %.1f min, loss %.4f, validation %.4f", run.step, run.elapsed / 60, value.detach(), found)
 
 
 def assemble(out: Path) -> None:
@@ -238,9 +239,9 @@ def main() -> None:
     torch.set_num_threads(flags.threads)
     flags.out.mkdir(parents=True, exist_ok=True)
     if flags.part != "unet":
-        train_decoder(Recipe(flags.minutes, flags.seed, batch=8, crop=96, rate=2e-3, average=0.99), flags.out)
+        train_decoder(Recipe(flags.minutes, flags.seed, batch=8, crop=64, rate=2e-3, average=0.99), flags.out)
     if flags.part != "decoder":
-        train_unet(Recipe(flags.minutes, flags.seed, batch=16, crop=128, rate=1e-3, average=0.998), flags.out)
+        train_unet(Recipe(flags.minutes, flags.seed, batch=8, crop=96, rate=1e-3, average=0.995), flags.out)
     if (flags.out / "decoder.pt").exists() and (flags.out / "unet.pt").exists():
         assemble(flags.out)
 
