@@ -22,6 +22,7 @@ COMMANDS = {
     "dataset": ("neurons.commands.dataset:dataset", "Write real media with synthetic twins to a folder."),
     "evaluate": ("neurons.commands.evaluate:evaluate", "Measure a detector, or compare two."),
     "doctor": ("neurons.commands.doctor:doctor", "Check that everything needed is here, and say what would mend it."),
+    "detect": ("neurons.commands.detect:detect", "Judge files, and say why."),
     "detectors": ("neurons.commands.listing:detectors", "List the detectors."),
     "generators": ("neurons.commands.listing:generators", "List the generators, and which can run here."),
     "replay": ("neurons.commands.replay:replay", "Compute all scores again from a journal."),

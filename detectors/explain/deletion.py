@@ -64,7 +64,7 @@ def deletion(
     network = original(detector)
     with torch.inference_mode():
         spoilt = torch.cat([picture, *(without(picture, which) for which in chosen)])
-        log_odds = torch.cat([network(to_views(part, views)) for part in spoilt.split(8)]).float().cpu().numpy()
+        log_odds = torch.cat([network(to_views(part, views)) for part in torch.split(spoilt, 8)]).float().cpu().numpy()
     moved = sign * (log_odds[0] - log_odds[1:])
     random = moved[len(counts) :].reshape(len(counts), draws).mean(axis=1)
     return Deletion(tuple(shares), tuple(map(float, moved[: len(counts)])), tuple(map(float, random)))

@@ -111,10 +111,8 @@ def heat_map(subject: Explainable, media: Media, evidence_for: Label | None = No
     sign = 1.0 if evidence_for is Label.SYNTHETIC else -1.0
     layer = network.get_submodule(subject.layer)
     transform = _from_tokens if subject.grid == "tokens" else None
-    heats = []
     with torch.enable_grad(), GradCAM(shown, [layer], reshape_transform=transform) as cam:
-        for picture in pictures.split(1):
-            heats.append(cam(picture, [lambda output: sign * output])[0])
+        heats = [cam(pictures[i : i + 1], [lambda output: sign * output])[0] for i in range(len(pictures))]
     return HeatMap(np.stack(heats).astype(np.float32), pixels(detector, pictures), log_odds, evidence_for)
 
 
@@ -122,7 +120,8 @@ def pixels(detector: TorchDetector, pictures: Tensor) -> Frames:
     """Normalised pictures (V, 3, H, W) back to uint8 (V, H, W, 3)."""
     mean, std = (np.array(getattr(detector.preprocess, name), dtype=np.float32) for name in ("mean", "std"))
     values = pictures.detach().float().cpu().permute(0, 2, 3, 1).numpy() * std + mean
-    return np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
+    frames: Frames = np.clip(np.rint(values * 255), 0, 255).astype(np.uint8)
+    return frames
 
 
 def cells(heat: NDArray[np.float32], grid: int = GRID) -> NDArray[np.float32]:

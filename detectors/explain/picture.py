@@ -23,7 +23,8 @@ def overlay(picture: Frames, heat: NDArray[np.float32]) -> Frames:
     colour = colormaps["inferno"](heat)[..., :3] * 255
     grey = picture.mean(axis=-1, keepdims=True)
     share = 0.25 + 0.6 * heat[..., None]
-    return np.clip((1 - share) * grey + share * colour, 0, 255).astype(np.uint8)
+    blended: Frames = np.clip((1 - share) * grey + share * colour, 0, 255).astype(np.uint8)
+    return blended
 
 
 def draw(
