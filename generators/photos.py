@@ -1,4 +1,4 @@
-"""Photographs of the embedded set as arrays, and random crops of them, for training the embedded generators.
+"""Photographs of the embedded set as arrays, what is said of them, and random crops of them, for training the embedded generators.
 
 Crops are taken the way challenges are: a random square of a random scale, then a Lanczos resize. A training crop of
 `size` pixels is a random part of such a 256-pixel view.
@@ -29,6 +29,16 @@ def read(split: Split) -> list[Pixels]:
     if not photos:
         raise DataError(f"the embedded set has no photographs in split {split}")
     return photos
+
+
+def captions(split: Split) -> list[str]:
+    """What is said of each photograph: its category, and the words of its title that are not numbers."""
+
+    def words(title: str) -> str:
+        return " ".join([word for word in title.replace("_", " ").split() if word.isalpha() and len(word) > 2][:8])
+
+    items = embedded.items(Modality.IMAGE, split)
+    return [f"a photograph, {item.category}, {words(item.title)}".rstrip(" ,").lower() for item in items]
 
 
 def crop(photo: Pixels, size: int, rng: np.random.Generator) -> Pixels:

@@ -35,10 +35,10 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 
 
 def vae() -> Any:
-    """An AutoencoderTiny of factor 4: 256 pixels to 64 latents of 8 channels. Its encoder is linear."""
+    """An AutoencoderTiny of factor 4: 256 pixels to 64 latents of 8 channels. Its encoder is linear and fixed."""
     import diffusers
 
-    return diffusers.AutoencoderTiny(
+    model = diffusers.AutoencoderTiny(
         encoder_block_out_channels=(24, 24, 24),
         decoder_block_out_channels=(24, 24, 24),
         num_encoder_blocks=(0, 0, 0),
@@ -46,6 +46,8 @@ def vae() -> Any:
         latent_channels=LATENTS,
         scaling_factor=2.0,
     )
+    model.encoder.requires_grad_(False)
+    return model
 
 
 @torch.no_grad()

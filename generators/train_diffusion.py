@@ -27,8 +27,7 @@ from generators.autoencoder import to_pixels, to_tensor
 from generators.quality import psnr
 from generators.train_autoencoder import Recipe as Weighting
 from generators.train_autoencoder import loss as picture_loss
-from subnet.media import embedded
-from subnet.types import Modality, Split
+from subnet.types import Split
 
 log = logging.getLogger(__name__)
 Data = tuple[list[photos.Pixels], list[str]]  # photographs and what is said of each
@@ -47,15 +46,6 @@ class Recipe:
     average: float
 
 
-def captions(split: Split) -> list[str]:
-    """What is said of each photograph: its category, and the words of its title that are not numbers."""
-    texts = []
-    for item in embedded.items(Modality.IMAGE, split):
-        words = [word for word in item.title.replace("_", " ").split() if word.isalpha() and len(word) > 2]
-        texts.append(f"a photograph, {item.category}, {' '.join(words[:8])}".rstrip(" ,").lower())
-    return texts
-
-
 def encoder_start(pictures: list[photos.Pixels]) -> Tensor:
     """The crops whose principal components fix the encoder: always the same."""
     return to_tensor(photos.batch(pictures, 128, 96, np.random.default_rng(0)))
@@ -67,8 +57,8 @@ class Run:
     def __init__(self, network: Any, recipe: Recipe, file: Path) -> None:
         self.network, self.recipe, self.file = network, recipe, file
         self.ema = copy.deepcopy(network).requires_grad_(False)
-        self.trained = [value for value in network.parameters() if value.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.trained, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01)
+        trained = [value for value in network.parameters() if value.requires_grad]
+        self.optimiser = torch.optim.AdamW(trained, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01)
         self.step, self.elapsed = 0, 0.0
         if file.exists():
             state = torch.load(file, weights_only=True)
@@ -89,6 +79,10 @@ class Run:
     def over(self) -> bool:
         return self.elapsed >= 60 * self.recipe.minutes
 
+    @property
+    def progress(self) -> str:
+        return f"step {self.step}, {self.elapsed / 60:.1f} min"
+
     def learn(self, value: Tensor) -> None:
         """One step down the loss: warm-up over 50 steps, cosine over the wall clock, gradient norm at most 1."""
         done = min(1.0, self.elapsed / (60 * self.recipe.minutes))
@@ -97,7 +91,7 @@ class Run:
             group["lr"] = self.recipe.rate * min(1.0, (self.step + 1) / 50) * falling
         self.optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.trained, 1.0)
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
@@ -122,7 +116,6 @@ def train_decoder(recipe: Recipe, out: Path) -> None:
     torch.manual_seed(recipe.seed)
     vae = tiny_diffusion.vae()
     tiny_diffusion.set_encoder(vae, encoder_start(pictures))
-    vae.encoder.requires_grad_(False)
     run = Run(vae, recipe, out / "decoder.pt")
     while not run.over:
         start = time.monotonic()
@@ -136,7 +129,7 @@ def train_decoder(recipe: Recipe, out: Path) -> None:
             with torch.inference_mode():
                 fake = to_pixels(run.ema.decode(run.ema.encode(to_tensor(held_out)).latents).sample)
             likeness = np.mean([psnr(one, other) for one, other in zip(fake, held_out, strict=True)])
-            log.info("decoder step %d, %.1f min, loss %.4f, %.2f dB", run.step, run.elapsed / 60, value.detach(), likeness)
+            log.info("decoder %s, loss %.4f, %.2f dB", run.progress, value.detach(), likeness)
 
 
 class Denoiser(nn.Module):
@@ -187,7 +180,7 @@ class Denoising:
 
 def train_unet(recipe: Recipe, out: Path) -> None:
     """Train the denoiser until its minutes are used up; the loss on validation photographs goes to the log."""
-    known, unknown = ((photos.read(split), captions(split)) for split in (Split.TRAIN, Split.VALIDATION))
+    known, unknown = ((photos.read(split), photos.captions(split)) for split in (Split.TRAIN, Split.VALIDATION))
     torch.manual_seed(recipe.seed)
     vae = tiny_diffusion.vae()
     tiny_diffusion.set_encoder(vae, encoder_start(known[0]))
@@ -203,7 +196,7 @@ def train_unet(recipe: Recipe, out: Path) -> None:
             run.save()
             with torch.inference_mode():
                 found = np.mean([float(task.loss(run.ema, unknown, [1, n], 0.0)) for n in range(4)])
-            log.info("unet step %d, %.1f min, loss %.4f, validation %.4f", run.step, run.elapsed / 60, value.detach(), found)
+            log.info("unet %s, loss %.4f, validation %.4f", run.progress, value.detach(), found)
 
 
 def assemble(out: Path) -> None:
@@ -217,7 +210,7 @@ def assemble(out: Path) -> None:
         vae=vae.half(),
         unet=denoiser.unet.half(),
         text_encoder=denoiser.text.half(),
-        tokenizer=tiny_diffusion.tokenizer(captions(Split.TRAIN)),
+        tokenizer=tiny_diffusion.tokenizer(photos.captions(Split.TRAIN)),
         scheduler=tiny_diffusion.scheduler(),
         safety_checker=None,
         feature_extractor=None,
