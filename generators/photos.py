@@ -1,4 +1,4 @@
-"""Photographs of the embedded set as arrays, what is said of them, and random crops of them, for training the embedded generators.
+"""Photographs of the embedded set as arrays, what is said of them, and random crops of them to train on.
 
 Crops are taken the way challenges are: a random square of a random scale, then a Lanczos resize. A training crop of
 `size` pixels is a random part of such a 256-pixel view.
