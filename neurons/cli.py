@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -57,11 +58,14 @@ def build() -> App:
     return app
 
 
-def main() -> None:
-    """Run a command; errors are told in one line. Exit status 2: a setting; 3: state on disk; 1: anything else."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command of `words`, by default the process's own; errors are told in one line.
+
+    Exit status 2: a setting; 3: state on disk; 1: anything else.
+    """
     app = build()
     try:
-        app.meta(exit_on_error=False, print_error=True)
+        app.meta(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=True)
     except CycloptsError:
         sys.exit(EXIT_SETTINGS)
     except SubnetError as error:
