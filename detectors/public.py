@@ -120,7 +120,7 @@ def adapt(state: dict[str, Tensor], family: str) -> Adapted:
     """Keys as in our networks, and the arguments that build the network they fit. Raises CheckpointError."""
     if family in ("npr", "frames"):
         return state, {}
-    adapted: Adapted = resolve(f"detectors.{family}_layouts:adapt")(state)
+    adapted: Adapted = resolve(f"detectors.{family.partition('-')[0]}_layouts:adapt")(state)
     return adapted
 
 

@@ -40,6 +40,7 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     init: str = ""  # the detector whose embedded weights training starts from
+    start: str = ""  # "module:function" that prepares a network which starts from nothing
     trainer: str = ""  # "module:function" that trains it in place of the loop, out of networks that the loop trains
 
 
@@ -77,8 +78,22 @@ RECIPES: dict[str, Recipe] = table(
             views="detectors.torch_detector:image_view",
             objective="detectors.ucf_losses:objective",
             preprocess=_UCF,
-            plan=Plan(pairs=8, crop=128),
+            plan=Plan(pairs=6, crop=96),
             size={"width": 0.25},
+            start="detectors.ucf:start_with_residuals",
+            steps=400,
+            learning_rate=3e-4,
+        ),
+        Recipe(  # UCF's judging half as a plain classifier: what ucf starts from where ImageNet weights are not at hand
+            name="ucf-plain",
+            modality=Modality.IMAGE,
+            network="detectors.ucf:UCF",
+            views="detectors.torch_detector:image_view",
+            objective="detectors.recipes:binary",
+            preprocess=_UCF,
+            plan=Plan(pairs=8, crop=96, early=(0.7, 0.3, 0.0, 0.0)),
+            size={"width": 0.25},
+            start="detectors.ucf:start_with_residuals",
         ),
         Recipe(
             name="tall",

@@ -100,6 +100,8 @@ class _Run:
             from detectors.public import load_into
 
             load_into(network, settings.init, chosen.name)
+        elif chosen.start:
+            resolve(chosen.start)(network)
         network = network.to(memory_format=torch.channels_last)
         learning_rate = settings.learning_rate or chosen.learning_rate
         optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=chosen.weight_decay)
@@ -204,7 +206,7 @@ class _Run:
 
 def network_size(chosen: Recipe, origins: int) -> dict[str, Any]:
     """Arguments of the recipe's network for data with this many origins of fakes."""
-    return {**chosen.size, **({"methods": origins + 1} if chosen.name == "ucf" else {})}
+    return {**chosen.size, **({"methods": origins + 1} if chosen.network.endswith(":UCF") else {})}
 
 
 def _plain(value: object) -> str:

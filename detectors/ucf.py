@@ -127,3 +127,21 @@ class UCF(nn.Module):
         rebuilt = self.con_gan(real, content_real), self.con_gan(fake, content_fake)
         swapped = self.con_gan(fake, content_real), self.con_gan(real, content_fake)
         return Codes(common_logits, specific_logits, common_code, specific_code, rebuilt, swapped)
+
+
+def start_with_residuals(network: nn.Module) -> None:
+    """Let the forgery encoder's first filters see neither level nor slope of a picture.
+
+    For training without ImageNet weights, which the authors start from: traces of up-sampling lie in what is left.
+    """
+    if not isinstance(network, UCF):
+        raise TypeError(f"this starts UCF, not {type(network).__name__}")
+    with torch.no_grad():
+        kernels = network.encoder_f.conv1.weight
+        ramp = torch.tensor([-1.0, 0.0, 1.0])
+        planes = [torch.ones(3, 3) / 3, ramp.view(1, 3).expand(3, 3) / 6**0.5, ramp.view(3, 1).expand(3, 3) / 6**0.5]
+        bare = kernels.clone()
+        for plane in planes:
+            bare -= (bare * plane).sum(dim=(2, 3), keepdim=True) * plane
+        norm = kernels.flatten(1).norm(dim=1) / bare.flatten(1).norm(dim=1)
+        kernels.copy_(bare * norm.view(-1, 1, 1, 1))

@@ -129,8 +129,8 @@ def test_names_are_found_or_suggested() -> None:
 
 
 def test_what_can_be_trained_has_a_recipe() -> None:
-    """The families of the trainable rows are the rows of the recipes."""
-    assert {row.family for row in ROWS if row.trainable} == set(RECIPES)
+    """The families of the trainable rows are rows of the recipes."""
+    assert {row.family for row in ROWS if row.trainable} <= set(RECIPES)
 
 
 def test_wrong_weights_are_refused() -> None:

@@ -88,7 +88,7 @@ def test_content_gates_open_on_likely_content() -> None:
 
 def test_shares_sum_to_one_and_are_learnt() -> None:
     """On the photographs it learnt from the classifier is right far more often than by chance (one in five)."""
-    items = embedded.items(Modality.IMAGE, Split.TRAIN)[::3]
+    items = embedded.items(Modality.IMAGE, Split.TRAIN)[::4]
     frames = [codec.normalise(codec.decode_image(embedded.path(item).read_bytes()), None).frames[0] for item in items]
     learnt = fit(frames, [item.category for item in items])
     shares = [learnt.shares(frame) for frame in frames]
@@ -181,8 +181,8 @@ def test_files_that_do_not_fit_the_table(tmp_path: Path) -> None:
 def test_blends_never_believe_the_wrong_way_round(tmp_path: Path) -> None:
     """An expert whose answers say nothing gets no say, and neither weight is ever negative."""
     draft = read(save(tmp_path / "camo.safetensors", content(scene=9.0)))
-    media = [picture(seed) for seed in range(20)]
-    judged = Examples(media, [seed % 2 for seed in range(20)], [0] * 20, [""] * 20)
+    media = [picture(seed) for seed in range(16)]
+    judged = Examples(media, [seed % 2 for seed in range(16)], [0] * 16, [""] * 16)
     blends = fit_blends(configuration(), Checkpoint("x", draft.state, "", draft.preprocess, None, draft.notes), judged)
     assert blends["creatures"] == Blend(0.5, 0.0, 0.5)
     assert blends["scenes"].general >= 0

@@ -55,6 +55,7 @@ def test_a_run_tells_how_it_goes_and_leaves_weights(root: Path) -> None:
     assert checkpoint.notes["recipe"]["seed"] == 0
 
 
+@pytest.mark.timeout(600)
 def test_killed_and_resumed_is_the_same(root: Path, whole: Path) -> None:
     """A run killed with SIGKILL in the middle and started again ends with bit-equal weights."""
     code = (
