@@ -63,7 +63,7 @@ def from_json(value: Mapping[str, JSON]) -> Mask:
 def draw_mask(rng: np.random.Generator) -> Mask:
     """One mask, rectangle or circle with equal chance, wholly inside the picture but for the soft edge.
 
-    Sides are 1/4 to 1/2 of the picture; it covers between 3 % and 26 % of it.
+    Sides are 1/4 to 1/2 of the picture; of a square one it covers between 4 % and 26 %.
     """
     rectangle = bool(rng.random() < 0.5)
     half_height = float(rng.uniform(1 / 8, 1 / 4))

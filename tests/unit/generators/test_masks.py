@@ -14,7 +14,7 @@ from generators.masks import Mask, Shape, draw_mask, from_json, render
 seeds = st.integers(0, 2**32)
 
 
-@given(seeds, st.integers(32, 200), st.integers(32, 200))
+@given(seeds, st.integers(100, 200), st.integers(100, 200))
 def test_a_mask_covers_a_part_of_the_picture(seed: int, height: int, width: int) -> None:
     """Values are in 0..1, the centre is painted, the corners are not, and 2 % to 30 % is covered."""
     mask = draw_mask(np.random.default_rng(seed))
@@ -24,7 +24,7 @@ def test_a_mask_covers_a_part_of_the_picture(seed: int, height: int, width: int)
     assert values.min() == 0
     assert values.max() <= 1
     assert values[int(mask.row * height), int(mask.column * width)] == 1
-    assert 0.01 < values.mean() < 0.3
+    assert 0.02 < values.mean() < 0.3
 
 
 @given(seeds)
