@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env, Toml
 
-from subnet.errors import StateError, SubnetError
+from subnet.errors import SettingsError, StateError, SubnetError
 
 COMMANDS = {
     "localnet": ("neurons.localnet:localnet", "Play the whole game on this machine, offline."),
@@ -24,6 +25,7 @@ COMMANDS = {
     "evaluate": ("neurons.commands.evaluate:evaluate", "Measure a detector, or compare two."),
     "doctor": ("neurons.commands.doctor:doctor", "Check that everything needed is here, and say what would mend it."),
     "detect": ("neurons.commands.detect:detect", "Judge files, and say why."),
+    "audit": ("neurons.commands.audit:audit", "Does a data set give its labels away?"),
     "detectors": ("neurons.commands.listing:detectors", "List the detectors."),
     "generators": ("neurons.commands.listing:generators", "List the generators, and which can run here."),
     "replay": ("neurons.commands.replay:replay", "Compute all scores again from a journal."),
@@ -52,10 +54,20 @@ def build() -> App:
         config: Annotated[Path | None, Parameter(help="TOML file with flags: [miner.axon] port = 8091")] = None,
     ) -> object:
         if config is not None:
+            _check(config)
             app.config = (Env("ASSAY_", command=False), Toml(config, must_exist=True))
-        return app(tokens, exit_on_error=False, print_error=True)
+        return app(tokens, exit_on_error=False, print_error=False)
 
     return app
+
+
+def _check(config: Path) -> None:
+    """Raises SettingsError for a file that is not there or is not TOML."""
+    try:
+        tomllib.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(f"--config {config}: {reason}") from error
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -65,8 +77,9 @@ def main(words: Sequence[str] | None = None) -> None:
     """
     app = build()
     try:
-        app.meta(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=True)
-    except CycloptsError:
+        app.meta(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        print(f"assay: {error}", file=sys.stderr)
         sys.exit(EXIT_SETTINGS)
     except SubnetError as error:
         print(f"assay: {error}", file=sys.stderr)
