@@ -76,13 +76,14 @@ def test_the_core_imports_no_edge(name: str) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_pages_are_short(path: Path) -> None:
-    """Modules under 250 lines, functions under 60."""
+    """Modules under 250 lines, functions under 60 without their docstrings."""
     text = path.read_text()
     lines = text.count("\n")
     assert lines <= MAX_LINES or name_of(path) in LONGER, f"{name_of(path)} has {lines} lines"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            length = (node.end_lineno or 0) - node.lineno + 1
+            described = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
+            length = (node.end_lineno or 0) - (described or 0)
             assert length <= MAX_FUNCTION, f"{name_of(path)}:{node.lineno} {node.name} has {length} lines"
 
 

@@ -29,7 +29,7 @@ def detectors(*, json: Json = False) -> None:
         }
         for row in TABLE.values()
     ]
-    _show(rows, json, ("name", "modality", "parameters", "embedded_parameters", "licence", "summary"))
+    _show(rows, json, ("name", "modality", "parameters", "embedded_parameters", "summary"))
 
 
 def generators(*, json: Json = False) -> None:
@@ -45,7 +45,9 @@ def _show(rows: Sequence[Mapping[str, Any]], json: bool, columns: Sequence[str])
     if json:
         print(jsonlib.dumps(list(rows)))
         return
-    table = Table(*columns, box=None, header_style="dim")
+    table = Table(box=None, header_style="dim")
+    for column in columns:
+        table.add_column(column.replace("_", " "), no_wrap=column == "name")
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
     Console().print(table)
