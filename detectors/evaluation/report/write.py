@@ -31,6 +31,13 @@ NAMES: Mapping[str, str] = {
     "reward": "expected subnet reward",
 }
 
+SHORT: Mapping[str, str] = {  # heads of narrow columns
+    "balanced_accuracy": "bal. acc.",
+    "reward": "reward",
+    "type_1_error": "type I error",
+    "tpr_at_5_fpr": "found at 5 % FPR",
+}
+
 
 def pictures(found: Evaluation, robust: Mapping[str, Any] | None) -> dict[str, bytes]:
     """PNG by name: roc, reliability, answers, levels, and where there is something to show robustness, mistakes."""
@@ -74,7 +81,13 @@ def page(
     environment.filters["range"] = lambda cell: f"{cell['low']:.2f} to {cell['high']:.2f}"
     inline = {name: base64.b64encode(data).decode() for name, data in images.items()}
     return environment.get_template("page.html").render(
-        found=found.findings, images=inline, robust=robust, comparison=comparison, names=NAMES, headlines=HEADLINES
+        found=found.findings,
+        images=inline,
+        robust=robust,
+        comparison=comparison,
+        names=NAMES,
+        short=SHORT,
+        headlines=HEADLINES,
     )
 
 

@@ -1,0 +1,94 @@
+"""`assay audit`: does a data set give its labels away, and do its splits overlap?"""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from neurons import settings as s
+from neurons.bar import bar
+from neurons.commands.evaluate import data_folder
+from subnet.errors import DataError
+from subnet.types import Modality
+
+if TYPE_CHECKING:
+    from detectors.data import Record
+    from detectors.evaluation.audit import Audit
+
+
+def audit(
+    data: str,
+    *,
+    against: tuple[str, ...] = (),
+    modality: Modality = Modality.IMAGE,
+    seed: int = 0,
+    json: s.Json = False,
+) -> None:
+    """Try to tell real from synthetic by the files alone; look for near-duplicates across splits.
+
+    Exit status 2 when the container leaks the label or something lies in two sets.
+
+    Parameters
+    ----------
+    data
+        A folder with real/ and fake/ or an index, or embedded:train, embedded:validation, embedded:test.
+    against
+        Other data sets that must share nothing with this one.
+    modality
+        image or video.
+    """
+    from detectors.evaluation.audit import audit as examine
+    from detectors.evaluation.audit import splits
+
+    records, root = _records(data, modality, seed)
+    others = {name: _records(name, modality, seed)[0] for name in against}
+    total = sum(map(len, others.values())) + len(records) if others or len(splits(records, root)) > 1 else 0
+    with bar("fingerprints", total) as progress:
+        found = examine(records, others, root=root, seed=seed, progress=progress)
+    if json:
+        print(jsonlib.dumps(found.to_json()))
+    else:
+        _tell(data, found)
+    if not found.clean:
+        overlaps = sum(map(len, found.duplicates.values()))
+        raise DataError(
+            f"data: {data} is not fit for training: verdict {found.leak.verdict}, {overlaps} look-alikes across sets; "
+            "store both classes the same way (assay dataset, assay pool export) and split by source"
+        )
+
+
+def _records(data: str, modality: Modality, seed: int) -> tuple[list[Record], Path]:
+    from detectors.data import read_folder
+
+    root = data_folder(data, modality, None, seed, "cpu")
+    records = [record for record in read_folder(root) if record.modality is modality]
+    if not records:
+        raise DataError(f"data: {data} holds no {modality}s; give --modality or another data set")
+    return records, root
+
+
+def _tell(data: str, found: Audit) -> None:
+    leak, console = found.leak, Console()
+    table = Table(
+        "probe", "AUC", "95 % interval", "", box=None, title=f"{data}: {leak.real} real, {leak.synthetic} synthetic"
+    )
+    for probe in leak.container:
+        table.add_row(
+            f"container: {probe.name}", f"{probe.auc:.3f}", f"{probe.low:.2f} to {probe.high:.2f}", "chance is 0.5"
+        )
+    for probe in (leak.size, leak.sharpness, leak.colour):
+        table.add_row(
+            probe.name, f"{probe.auc:.3f}", f"{probe.low:.2f} to {probe.high:.2f}", "of the pictures themselves"
+        )
+    console.print(table)
+    for warning in leak.warnings:
+        console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+    for name, pairs in found.duplicates.items():
+        console.print(f"look-alikes {name}: {len(pairs)}", highlight=False)
+        for twin in pairs[:5]:
+            console.print(f"  {twin.first}  {twin.second}  ({twin.bits} bits, {twin.similarity:.3f})", highlight=False)
+    console.print(f"verdict: {leak.verdict}")
