@@ -25,7 +25,7 @@ class Sampling:
     `origins` weighs, for each modality and label, the sources or generators that a sample may come from.
     """
 
-    video_share: float = 0.05
+    video_share: float = 0.05  # kept in every hundred rounds, to a whole percent
     synthetic_share: float = 0.5
     level_weights: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25)
     sample_size: int = 50  # miners asked per round
@@ -68,7 +68,7 @@ def derive(*parts: object) -> int:
 def plan(seed: int, number: int, settings: Sampling, miners: Sequence[Neuron]) -> Plan:
     """What round `number` asks, and of whom: at most `sample_size` of `miners`, in random order."""
     rng = round_rng(seed, number)
-    modality = Modality.VIDEO if rng.random() < settings.video_share else Modality.IMAGE
+    modality = Modality.VIDEO if _is_video(seed, number, settings.video_share) else Modality.IMAGE
     label = Label.SYNTHETIC if rng.random() < settings.synthetic_share else Label.REAL
     level = int(rng.choice(4, p=_normalised(settings.level_weights)))
     origin = _origin(settings.origins, modality, label, rng)
@@ -76,6 +76,17 @@ def plan(seed: int, number: int, settings: Sampling, miners: Sequence[Neuron]) -
     hotkeys = sorted(n.hotkey for n in miners)
     chosen = rng.permutation(len(hotkeys))[: settings.sample_size]
     return Plan(number, modality, label, origin, level, challenge_seed, tuple(hotkeys[i] for i in chosen))
+
+
+def _is_video(seed: int, number: int, share: float) -> bool:
+    """Whether round `number` asks a video: as many of each hundred rounds as `share` says, at random places.
+
+    Drawing each round for itself would give a validator of few rounds far more or fewer videos than meant. Labels are
+    drawn that way all the same: who counts them must learn nothing.
+    """
+    block, place = divmod(number, 100)
+    places = np.random.default_rng([seed, block, 0x71DE0]).permutation(100)
+    return bool(places[place] < round(100 * share))
 
 
 def _origin(origins: Origins, modality: Modality, label: Label, rng: np.random.Generator) -> str:
