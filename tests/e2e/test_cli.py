@@ -1,0 +1,197 @@
+"""Mistakes at the command line, in processes of their own: a status, one clear line, and never a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from neurons.cli import COMMANDS
+from subnet.chain.devnode.genesis import Genesis, GenesisNeuron
+from subnet.chain.wallets import wallet_from_seed
+
+MINER = ("miner", "--netuid", "34", "--detector.image", "constant", "--detector.video", "constant-video")
+ABSENT = "ws://127.0.0.1:9"  # the discard port: nobody listens
+
+USAGE = [
+    (("localnett",), 'Did you mean "localnet"'),
+    (("localnet", "--rounds", "many"), "--rounds"),
+    (("localnet", "--rounds", "0"), "--rounds"),
+    (("localnet", "--kill", "nobody"), "there are npr"),
+    (("miner",), "--netuid"),
+    (("miner", "--netuid", "34", "--axon.prt", "1"), "--axon.port"),
+    (("miner", "--netuid", "34", "--axon.port", "70000"), "--axon.port"),
+    (("miner", "--netuid", "34", "--axon.ip", "here"), "--axon.ip"),
+    (("miner", "--netuid", "34", "--detector.image", "nprr"), "did you mean npr"),
+    (("miner", "--netuid", "34", "--detector.image", "frames"), "does not answer images"),
+    (("miner", "--config", "/does/not/exist.toml"), "--config"),
+    (("validator", "--netuid", "34", "--subtensor.chain_endpoint", "http://node"), "ws://"),
+    (("validator", "--netuid", "34", "--neuron.timeout", "0"), "--neuron.timeout"),
+    (("validator", "--netuid", "34", "--logging.level", "loud"), "--logging.level"),
+    (("producer", "--plan", "/does/not/exist.toml"), "cannot be read"),
+    (("producer", "--split", "tset"), 'Did you mean "test"'),
+    (("evaluate", "nprr"), "did you mean npr"),
+    (("evaluate", "npr", "--levels", "a,b"), "--levels"),
+    (("replay", "/does/not/exist.db"), "not a file"),
+]
+
+
+def assay(*words: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "neurons", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds, env=dict(os.environ))
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of the error; other lines of standard error are the program's log."""
+    assert "Traceback" not in done.stderr, done.stderr[-2000:]
+    lines = [line for line in done.stderr.splitlines() if line.startswith("assay: ")]
+    assert len(lines) == 1, done.stderr[-2000:]
+    return lines[0]
+
+
+@pytest.mark.parametrize(("words", "said"), USAGE, ids=[" ".join(words) for words, _ in USAGE])
+def test_wrong_flags_and_names(words: tuple[str, ...], said: str) -> None:
+    """Status 2, and one line that names the flag or the nearest name."""
+    done = assay(*words)
+    assert said in told(done)
+    assert done.returncode == 2
+    assert done.stdout == ""
+
+
+def test_every_command_has_help() -> None:
+    """Each command's help is there, and says more than its name."""
+    for name in COMMANDS:
+        done = assay(name, "--help")
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "Usage: assay" in done.stdout
+        assert len(done.stdout.splitlines()) > 5
+
+
+def test_a_plan_that_is_not_one(tmp_path: Path) -> None:
+    """A plan with a key missing, or one that is not TOML, is named with what is wrong."""
+    plan = tmp_path / "plan.toml"
+    plan.write_text("total = 5\n")
+    assert "weights" in told(assay("producer", "--plan", str(plan)))
+    plan.write_text("total = \n")
+    done = assay("validator", "--netuid", "34", "--plan", str(plan))
+    assert str(plan) in told(done)
+    assert done.returncode == 2
+
+
+def test_a_journal_that_is_not_one(tmp_path: Path) -> None:
+    """Damaged state ends with status 3 and names the file."""
+    journal = tmp_path / "journal.db"
+    journal.write_bytes(b"this is no database" * 100)
+    done = assay("replay", str(journal))
+    assert str(journal) in told(done)
+    assert done.returncode == 3
+
+
+def test_no_wallet(tmp_path: Path) -> None:
+    """A missing hotkey is named with its path and the command that makes one."""
+    done = assay(*MINER, "--wallet.path", str(tmp_path / "wallets"))
+    assert str(tmp_path / "wallets") in told(done)
+    assert "btcli wallet" in told(done)
+    assert done.returncode == 2
+
+
+def test_a_chain_that_is_dead(tmp_path: Path) -> None:
+    """The miner says that the chain does not answer, goes on trying, and ends without a traceback when asked to."""
+    wallet_from_seed("w", tmp_path, "cli")
+    words = [*MINER, "--wallet.path", str(tmp_path), "--wallet.name", "w", "--subtensor.chain_endpoint", ABSENT]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "neurons", *words], stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    assert process.stderr is not None
+    with process:
+        line = process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        rest = process.communicate(timeout=60)[1]
+    assert "the chain does not answer yet" in line
+    assert "127.0.0.1:9" in line
+    assert "Traceback" not in rest
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A development chain with the wallet "known" on subnet 34, and the folder of the wallets."""
+    folder = tmp_path_factory.mktemp("chain")
+    known = wallet_from_seed("known", folder, "cli").hotkey.ss58_address
+    wallet_from_seed("stranger", folder, "cli")
+    (folder / "genesis.json").write_text(Genesis(34, (GenesisNeuron(known, known),)).to_json())
+    words = [
+        "-m",
+        "subnet.chain.devnode",
+        "--genesis",
+        str(folder / "genesis.json"),
+        "--port",
+        "0",
+        "--block-ms",
+        "250",
+    ]
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
+        assert process.stdout is not None
+        ready, endpoint = process.stdout.readline().split()
+        assert ready == "READY"
+        yield endpoint, folder
+        process.terminate()
+
+
+def on(chain: tuple[str, Path], wallet: str) -> tuple[str, ...]:
+    endpoint, folder = chain
+    return ("--subtensor.chain_endpoint", endpoint, "--wallet.path", str(folder), "--wallet.name", wallet)
+
+
+def test_a_port_that_is_taken(chain: tuple[str, Path]) -> None:
+    """An occupied port is named with the flag that changes it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = str(taken.getsockname()[1])
+        done = assay(*MINER, *on(chain, "known"), "--axon.ip", "127.0.0.1", "--axon.port", number)
+    assert f"port {number} on 127.0.0.1 is occupied" in told(done)
+    assert "--axon.port" in told(done)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("program", [MINER, ("validator", "--netuid", "34")], ids=["miner", "validator"])
+def test_a_hotkey_that_is_not_registered(chain: tuple[str, Path], program: tuple[str, ...], tmp_path: Path) -> None:
+    """The command that registers is told."""
+    done = assay(*program, *on(chain, "stranger"), "--state", str(tmp_path))
+    assert "btcli subnets register" in told(done)
+    assert done.returncode == 2
+
+
+def test_a_subnet_that_is_not_there(chain: tuple[str, Path]) -> None:
+    """doctor tells a wrong --netuid from a dead chain, with status 1."""
+    done = assay(
+        "doctor", "--netuid", "35", "--clock_url", "http://127.0.0.1:9", "--axon.port", "0", *on(chain, "known")
+    )
+    assert "no subnet 35" in done.stdout
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C ends a command with status 130, without a traceback."""
+    words = ["dataset", str(tmp_path), "--count", "1000", "--device", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "neurons", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+    )
+    with process:
+        ends = time.monotonic() + 90
+        while not list(tmp_path.rglob("*.png")) and time.monotonic() < ends:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
