@@ -51,11 +51,14 @@ def make_keys(folder: Path, players: Sequence[Player], seed: int) -> Keys:
     return Keys(folder, {name: wallet_from_seed(name, folder, str(seed)).hotkey.ss58_address for name in names})
 
 
-def genesis(keys: Keys, *, tempo: int, rate_limit: int, commit_reveal: bool) -> Genesis:
-    """The first state: the validator has the stake, so uid 0 and after the first epoch the only permit."""
+def genesis(keys: Keys, *, tempo: int, rate_limit: int) -> Genesis:
+    """The first state: the validator has the stake, so uid 0 and after the first epoch the only permit.
+
+    Weights go in the open: sealed ones need a public randomness beacon, and this network is offline.
+    """
     neurons = tuple(
         GenesisNeuron(hotkey, hotkey, stake=100_000.0 if name == VALIDATOR else 0.0)
         for name, hotkey in keys.hotkeys.items()
     )
-    rules = Rules(tempo=tempo, weights_rate_limit=rate_limit, commit_reveal=commit_reveal, allow_loopback=True)
+    rules = Rules(tempo=tempo, weights_rate_limit=rate_limit, allow_loopback=True)
     return Genesis(NETUID, neurons, rules)

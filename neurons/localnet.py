@@ -16,9 +16,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
 from rich.console import Console
 from rich.live import Live
 
@@ -41,7 +39,6 @@ def localnet(
     seed: int = 7,
     out: Path | None = None,
     block_ms: int = 250,
-    commit_reveal: Annotated[bool, Parameter(negative="")] = False,
     kill: tuple[str, ...] = (),
     json: Json = False,
 ) -> None:
@@ -57,8 +54,6 @@ def localnet(
         Folder of the report; by default a new one below runs/.
     block_ms
         Milliseconds between blocks of the development chain.
-    commit_reveal
-        Set weights by timelocked commit and reveal.
     kill
         Also kill these miners half way, by name.
     """
@@ -70,18 +65,16 @@ def localnet(
     folder = out or Path("runs") / f"localnet-{datetime.now():%Y%m%d-%H%M%S}"
     if folder.exists() and any(folder.iterdir()):
         raise SettingsError(f"--out {folder}: the folder is not empty; name a new one")
-    network = Network(folder.resolve(), rounds, seed, block_ms, commit_reveal, frozenset(kill))
+    network = Network(folder.resolve(), rounds, seed, block_ms, frozenset(kill))
     sys.exit(asyncio.run(network.run(Console(stderr=json), json)))
 
 
 class Network:
     """One run. Paths of everything it leaves behind are below `folder`."""
 
-    def __init__(
-        self, folder: Path, rounds: int, seed: int, block_ms: int, commit_reveal: bool, kill: frozenset[str]
-    ) -> None:
+    def __init__(self, folder: Path, rounds: int, seed: int, block_ms: int, kill: frozenset[str]) -> None:
         self.folder, self.rounds, self.seed = folder, rounds, seed
-        self.block_ms, self.commit_reveal, self.kill = block_ms, commit_reveal, kill
+        self.block_ms, self.kill = block_ms, kill
         self.keys: Keys = make_keys(folder / "wallets", PLAYERS, seed)
         environment = {"ASSAY_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         environment |= {"BITTENSOR_RUNTIME_CACHE_DIR": str(folder / "home"), "HF_HUB_OFFLINE": "1"}
@@ -116,7 +109,7 @@ class Network:
 
     async def _start(self, stop: asyncio.Event) -> BittensorChain:
         """Everything but the validator, until all miners have published where they listen."""
-        first = genesis(self.keys, tempo=TEMPO, rate_limit=RATE_LIMIT, commit_reveal=self.commit_reveal)
+        first = genesis(self.keys, tempo=TEMPO, rate_limit=RATE_LIMIT)
         path = self.folder / "genesis.json"
         path.write_text(first.to_json())
         endpoint = await self._start_chain(path)
@@ -211,7 +204,7 @@ class Network:
 
     async def _await_epoch(self, chain: BittensorChain, stop: asyncio.Event) -> None:
         await self._look(chain)
-        target = self.board.block + TEMPO * (4 if self.commit_reveal else 1) + 2
+        target = self.board.block + TEMPO + 2
         while self.board.block < target and not stop.is_set():
             self.crew.check("chain")
             await pause(stop, 0.25)
