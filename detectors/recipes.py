@@ -104,6 +104,7 @@ RECIPES: dict[str, Recipe] = table(
             preprocess=_TALL,
             plan=Plan(pairs=4, crop=112, frames=4, span=8),
             size={"width": 32, "depths": (2, 2, 2, 2), "heads": (1, 2, 4, 8)},
+            start="detectors.tall:start_with_residuals",
             learning_rate=5e-4,
             weight_decay=5e-2,
         ),

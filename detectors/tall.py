@@ -132,3 +132,21 @@ def objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator)
     log_odds = network(torch.cat([real, hole(x[half:], rng)]))
     smoothed = batch.labels * (1 - SMOOTHING) + SMOOTHING / 2
     return {"loss": functional.binary_cross_entropy_with_logits(log_odds, smoothed)}
+
+
+def start_with_residuals(network: nn.Module) -> None:
+    """Let the first filters see neither level nor slope of a picture: its 4x4 kernels lose their planes.
+
+    For training without ImageNet weights, which the authors start from: traces of up-sampling lie in what is left.
+    """
+    if not isinstance(network, TALL):
+        raise TypeError(f"this starts TALL, not {type(network).__name__}")
+    with torch.no_grad():
+        kernels = network.patch_embed.proj.weight
+        ramp = torch.linspace(-1.5, 1.5, PATCH) / 5**0.5  # of unit norm
+        flat = torch.full((PATCH,), 0.5)
+        bare = kernels.clone()
+        for down, across in ((flat, flat), (flat, ramp), (ramp, flat)):
+            plane = torch.outer(down, across)
+            bare -= (bare * plane).sum(dim=(2, 3), keepdim=True) * plane
+        kernels.copy_(bare * (kernels.norm() / bare.norm()))
