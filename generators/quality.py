@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 from subnet.types import Frames, Label, Modality, Sample, Split
 
 Numbers = NDArray[np.float64]
-TILE = 160  # pixels of a picture on a contact sheet
+TILE = 128  # pixels of a picture on a contact sheet
 MARGIN = 8
 
 
