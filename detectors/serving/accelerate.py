@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from detectors.camo import GENERAL, Camo
 from detectors.serving.export import ExportError, OnnxNetwork, exported
 from detectors.serving.options import CANDIDATES, Serving, default
 from detectors.torch_detector import TorchDetector
@@ -59,6 +60,8 @@ def accelerated(detector: Detector, serving: Serving | None = None, *, cache: Pa
     With onnxruntime the export (some seconds) is kept in the folder `cache` under the weights' hash. A network that
     cannot be exported faithfully is served by torch in channels_last instead; `serving_of` tells.
     """
+    if isinstance(detector, Camo):
+        return _mixture(detector, serving, cache)
     if not isinstance(detector, TorchDetector):
         return detector
     serving = serving or default(detector.device.type)
@@ -77,6 +80,19 @@ def accelerated(detector: Detector, serving: Serving | None = None, *, cache: Pa
     return _with(detector, Fast(served, serving), serving)
 
 
+def _mixture(detector: Camo, serving: Serving | None, cache: Path | None) -> Camo:
+    """CAMO with its general expert accelerated, which sees every picture; the others see cuts of many shapes."""
+    general = copy.copy(detector.general)
+    general.weights_hash = detector.weights_hash
+    result = copy.copy(detector)
+    served = accelerated(general, serving, cache=cache)
+    if isinstance(served, TorchDetector):
+        served.weights_hash = detector.general.weights_hash
+        result.general = served
+        result.experts = {**detector.experts, GENERAL: served}
+    return result
+
+
 def original(detector: TorchDetector) -> nn.Module:
     """The plain torch network of a detector, accelerated or not: what has layers and gradients."""
     network = detector.network
@@ -87,6 +103,8 @@ def original(detector: TorchDetector) -> nn.Module:
 
 def serving_of(detector: Detector) -> Serving | None:
     """How a detector's network is run; None for one without a network."""
+    if isinstance(detector, Camo):
+        detector = detector.general
     if not isinstance(detector, TorchDetector):
         return None
     return detector.network.serving if isinstance(detector.network, Fast) else Serving()
@@ -135,7 +153,7 @@ def seconds(detector: Detector, batches: Sequence[Sequence[Media]], rounds: int 
 def fastest(detector: Detector, media: Sequence[Media], *, cache: Path | None = None) -> Detector:
     """Of the CANDIDATES for its device the one that is fastest on `media`, among those that move no score by DRIFT."""
     if not isinstance(detector, TorchDetector):
-        return detector
+        return accelerated(detector, cache=cache)
     best: Detector = detector
     least = seconds(detector, [media])
     for serving in CANDIDATES[detector.device.type]:

@@ -1,0 +1,198 @@
+"""The serving path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from detectors.frames import frame_views
+from detectors.npr import NPR
+from detectors.rows import Preprocess
+from detectors.serving.accelerate import DRIFT, Fast, accelerated, drift, fastest, original, serving_of
+from detectors.serving.benchmark import examples, throughput
+from detectors.serving.export import PARITY, ExportError, exported, parity, to_onnx
+from detectors.serving.options import EAGER, Serving
+from detectors.tall import TALL, clip_views
+from detectors.torch_detector import TorchDetector, Views, image_view
+from detectors.ucf import UCF
+from subnet.types import Media, Modality
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def lively(network: nn.Module) -> nn.Module:
+    """A network whose batch norms have statistics, as after training."""
+    torch.manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+def npr(size: int = 64) -> TorchDetector:
+    torch.manual_seed(0)
+    return TorchDetector("npr", Modality.IMAGE, lively(NPR()), preprocess=Preprocess(size=size), weights_hash="ab" * 32)
+
+
+def tall() -> nn.Module:
+    return TALL(width=16, depths=(1, 1, 1, 1), heads=(1, 2, 2, 2))
+
+
+class Tiny(nn.Module):
+    """As much network as an export needs, for tests of what surrounds it."""
+
+    def __init__(self, bias: float = 0.0) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Conv2d(3, 2, 3, stride=2)
+        self.bias = nn.Parameter(torch.tensor(bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x)).mean(dim=(1, 2, 3)) + self.bias
+
+
+def small() -> TorchDetector:
+    return TorchDetector("npr", Modality.IMAGE, Tiny(), preprocess=Preprocess(size=32), weights_hash="ab" * 32)
+
+
+Case = tuple[str, Callable[[], nn.Module], Views, Modality, int]
+NETWORKS: list[Case] = [
+    ("npr", NPR, image_view, Modality.IMAGE, 64),
+    ("frames", NPR, frame_views, Modality.VIDEO, 64),
+    ("ucf", lambda: UCF(0.125), image_view, Modality.IMAGE, 64),
+    ("tall", tall, clip_views, Modality.VIDEO, 112),
+]
+CASES = [pytest.param(*row, id=row[0], marks=[] if row[0] == "npr" else [pytest.mark.slow]) for row in NETWORKS]
+
+
+def media(modality: Modality, count: int = 3) -> list[Media]:
+    rng = np.random.default_rng(0)
+    length, fps = (1, None) if modality is Modality.IMAGE else (8, 8.0)
+    return [Media(rng.integers(0, 256, (length, 80, 96, 3), dtype=np.uint8), fps) for _ in range(count)]
+
+
+@pytest.mark.parametrize(("name", "build", "views", "modality", "size"), CASES)
+def test_export_answers_the_same(
+    name: str, build: Callable[[], nn.Module], views: Views, modality: Modality, size: int
+) -> None:
+    """Every network's ONNX export has log-odds within 1e-4 and scores within 1e-3, for batches of any length."""
+    torch.manual_seed(0)
+    detector = TorchDetector(name, modality, lively(build()), preprocess=Preprocess(size=size), views=views)
+    fast = accelerated(detector)
+    assert serving_of(fast) == Serving("onnx")
+    assert isinstance(fast, TorchDetector)
+    items = media(modality)
+    difference = (fast.logits(items) - detector.logits(items)).abs().max()
+    assert float(difference) <= PARITY
+    assert drift(detector, fast, items[:1]) <= DRIFT
+
+
+def test_layouts_keep_scores() -> None:
+    """channels_last and a compiled graph answer as the plain network does; the plain one stays as it was."""
+    detector, items = npr(), media(Modality.IMAGE)
+    before = detector.predict(items)
+    assert drift(detector, accelerated(detector, Serving(channels_last=True)), items) <= 1e-5
+    assert serving_of(detector) == EAGER
+    assert detector.predict(items) == before
+
+
+def test_other_shapes_fall_back() -> None:
+    """An export is for one shape; views of another go through the torch network, with the same answers."""
+    detector = small()
+    detector.preprocess = Preprocess(size=64, rule="keep")
+    assert drift(detector, accelerated(detector), media(Modality.IMAGE)) <= 1e-5
+
+
+def test_exports_are_kept_and_damaged_ones_replaced(tmp_path: Path) -> None:
+    """The second start reads the file; one with other weights, or a damaged one, is not believed and written anew."""
+    detector = small()
+    accelerated(detector, cache=tmp_path)
+    (file,) = tmp_path.iterdir()
+    written = file.stat().st_mtime_ns
+    accelerated(detector, cache=tmp_path)
+    assert file.stat().st_mtime_ns == written
+    example = torch.zeros(1, 3, 32, 32)
+    for wrong in (to_onnx(Tiny(bias=1.0), example), b"not a model"):
+        file.write_bytes(wrong)
+        assert parity(detector.network, exported(detector.network, example, cache=file), example) <= PARITY
+        assert file.read_bytes() != wrong
+
+
+class Stubborn(nn.Module):
+    """A network that Python code steers by its input, so that no graph holds it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = float(x.sum())
+        return x.mean(dim=(1, 2, 3)) * (2.0 if total > 0 else 1.0)
+
+
+def test_what_cannot_be_exported_is_served_by_torch() -> None:
+    """The exporter's refusal is an ExportError, and the detector is served in channels_last instead."""
+    with pytest.raises(ExportError, match="Stubborn"):
+        to_onnx(Stubborn(), torch.ones(1, 3, 8, 8))
+    detector = TorchDetector("odd", Modality.IMAGE, Stubborn(), preprocess=Preprocess(size=8))
+    chosen = serving_of(accelerated(detector))
+    assert chosen is not None
+    assert (chosen.backend, chosen.channels_last) == ("eager", True)
+
+
+class Hungry(nn.Module):
+    """A network that asks for more memory than any machine has."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.empty(2**52, dtype=torch.float32)[: len(x)]
+
+
+def test_out_of_memory_has_its_python_name() -> None:
+    """An allocator that gives up raises MemoryError, which makes the miner's batches smaller; other errors stay."""
+    detector = TorchDetector("big", Modality.IMAGE, Hungry(), preprocess=Preprocess(size=8))
+    fast = accelerated(detector, EAGER)
+    with pytest.raises(MemoryError, match="memory of cpu"):
+        fast.predict(media(Modality.IMAGE, 1))
+    with pytest.raises(RuntimeError, match="mat1"):
+        Fast(nn.Linear(3, 1), EAGER)(torch.zeros(2, 4))
+
+
+def test_original_is_found_behind_every_backend() -> None:
+    """Explanations need the torch network, whatever serves."""
+    detector = small()
+    for serving in (EAGER, Serving("onnx")):
+        fast = accelerated(detector, serving)
+        assert isinstance(fast, TorchDetector)
+        assert isinstance(original(fast), Tiny)
+
+
+def test_options_that_make_no_sense_are_refused() -> None:
+    """onnxruntime has no autocast, and batches hold something."""
+    with pytest.raises(ValueError, match="onnxruntime"):
+        Serving("onnx", bf16=True)
+    with pytest.raises(ValueError, match="batch"):
+        Serving(batch=0)
+    with pytest.raises(ValueError, match="backend"):
+        Serving("tensorrt")  # type: ignore[arg-type]
+
+
+def test_fastest_and_throughput_do_not_move_scores(tmp_path: Path) -> None:
+    """Whatever is chosen as fastest here answers within 1e-3, and the benchmark reports what moved."""
+    detector, items = small(), media(Modality.IMAGE, 2)
+    assert drift(detector, fastest(detector, items, cache=tmp_path), items) <= DRIFT
+    found = throughput(detector, items, serving=Serving(channels_last=True), rounds=1)
+    assert found.moved <= DRIFT
+    assert found.speedup > 0
+
+
+@pytest.mark.parametrize("modality", list(Modality))
+def test_examples_are_what_miners_see(modality: Modality) -> None:
+    """Benchmarks run on 256 x 256 variants of embedded media."""
+    (found,) = examples(modality, 1)
+    assert found.modality is modality
+    assert found.frames.shape[1:3] == (256, 256)
