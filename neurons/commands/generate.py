@@ -143,8 +143,10 @@ def _facts(sample: Sample) -> dict[str, object]:
 
 
 def _caption(sample: Sample) -> str:
+    """The prompt, the photo that was started from, or both."""
     about = sample.provenance
-    return about.prompt or f"{about.model}: {about.item}"
+    photo = "" if about.source == about.model else about.item
+    return " / ".join(part for part in (photo, about.prompt) if part) or str(about.model)
 
 
 def _tell(made: Sequence[Made], failures: Sequence[str], sheet: Path, json: bool) -> None:
