@@ -20,7 +20,7 @@ def network_detector(row: DetectorRow, *, device: str = "cpu", weights: Path | s
     """
     place = torch_device(device)
     spec, pinned = (weights, "") if weights is not None else (HERE / row.weights, row.sha256)
-    if weights is None and not (HERE / row.weights).is_file():
+    if weights is None and not row.weights:
         raise CheckpointError(f"{row.name} ships without weights: train it (assay train {row.family}) or give a file")
     checkpoint = open_checkpoint(spec, row.family, row.preprocess, sha256=pinned)
     return TorchDetector(
