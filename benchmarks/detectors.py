@@ -1,6 +1,6 @@
 """Images a second of each detector: eager fp32 one by one beside the serving path, in the same run.
 
-    python benchmarks/detectors.py [NAME ...]
+    python -m benchmarks.detectors [NAME ...]
 
 The published sizes of UCF and TALL are measured with random weights, which cost the same as trained ones.
 """
