@@ -41,7 +41,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> TinyFolder:
 
     def folder(pipeline: str) -> Path:
         if pipeline not in made:
-            made[pipeline] = tiny.build(pipeline, root / pipeline)
+            made[pipeline] = tiny.build(pipeline, root / pipeline.replace(":", "-"))
         return made[pipeline]
 
     return folder
@@ -54,6 +54,6 @@ def tiny_generator(tiny_folder: TinyFolder) -> Callable[..., adapter.DiffusionGe
 
     def make(name: str, **changes: object) -> adapter.DiffusionGenerator:
         row = CATALOG[name]
-        return adapter.load(tiny.shrunk(row, tiny_folder(row.pipeline), **changes), reals=Noise())
+        return adapter.load(tiny.shrunk(row, tiny_folder(tiny.kind(row)), **changes), reals=Noise())
 
     return make

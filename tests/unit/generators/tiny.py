@@ -93,9 +93,15 @@ def shrunk(row: GeneratorRow, folder: Path, **changes: Any) -> GeneratorRow:
     return replace(row, **{**small, **changes})
 
 
+def kind(row: GeneratorRow) -> str:
+    """The key of the builder for a row: its class, and which variant of it."""
+    call = row.options.get("call")
+    return f"{row.pipeline}:two" if isinstance(call, dict) and "guidance_scale_2" in call else row.pipeline
+
+
 def build(name: str, folder: Path) -> Path:
-    """Save a tiny pipeline of the class `name` under `folder`, the same weights every time."""
+    """Save a tiny pipeline of the kind `name` under `folder`, the same weights every time."""
     torch.manual_seed(0)
     components = {**IMAGES, **VIDEOS}[name]()
-    getattr(diffusers, name)(**components).save_pretrained(folder)
+    getattr(diffusers, name.partition(":")[0])(**components).save_pretrained(folder)
     return folder

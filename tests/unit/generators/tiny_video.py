@@ -97,8 +97,8 @@ def mochi() -> dict[str, Any]:
     }
 
 
-def wan() -> dict[str, Any]:
-    transformer = diffusers.WanTransformer3DModel(
+def _wan_transformer() -> Any:
+    return diffusers.WanTransformer3DModel(
         num_attention_heads=2,
         attention_head_dim=12,
         in_channels=4,
@@ -109,6 +109,9 @@ def wan() -> dict[str, Any]:
         num_layers=1,
         rope_max_seq_len=64,
     )
+
+
+def wan() -> dict[str, Any]:
     vae = diffusers.AutoencoderKLWan(
         base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, latents_mean=[0.0] * 4, latents_std=[1.0] * 4
     )
@@ -117,10 +120,15 @@ def wan() -> dict[str, Any]:
         "text_encoder": tiny_text.t5_text(transformers.UMT5EncoderModel, transformers.UMT5Config),
         "vae": vae,
         "scheduler": diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True),
-        "transformer": transformer,
+        "transformer": _wan_transformer(),
         "transformer_2": None,
         "expand_timesteps": True,
     }
+
+
+def wan_two() -> dict[str, Any]:
+    """The large Wan 2.2: a second transformer takes over below a noise level."""
+    return {**wan(), "transformer_2": _wan_transformer(), "boundary_ratio": 0.875, "expand_timesteps": False}
 
 
 def ltx() -> dict[str, Any]:
@@ -200,4 +208,5 @@ VIDEOS: dict[str, Callable[[], dict[str, Any]]] = {
     "LTXPipeline": ltx,
     "MochiPipeline": mochi,
     "WanPipeline": wan,
+    "WanPipeline:two": wan_two,
 }
