@@ -74,6 +74,7 @@ def test_without_ray_the_extra_is_named() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(480)
 def test_killed_workers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     """Two cells, noise and an embedded generator, one worker each. Killed -9 at work, three times: every item is there
     once, and each is what its seed says."""
