@@ -102,3 +102,15 @@ def test_a_broken_folder_is_explained(tiny_folder: Callable[[str], Path], tmp_pa
     row = tiny.shrunk(CATALOG["openjourney-v4"], tmp_path)
     with pytest.raises(GenerationError, match="openjourney-v4"):
         adapter.load(row)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("placement", list(pipelines.Placement))
+def test_every_placement_works_on_a_card(placement: pipelines.Placement, tiny_folder: Callable[[str], Path]) -> None:
+    """Wholly on the card, by component and by layer: a usable picture, and none of its memory left after close."""
+    row = tiny.shrunk(CATALOG["sdxl"], tiny_folder("StableDiffusionXLPipeline"), options={"offload": placement.value})
+    generator = adapter.load(row, device="cuda")
+    assert generator.plan.placement is placement
+    assert len(generator.generate(PROMPTS, rng())) == 1
+    generator.close()
+    assert torch.cuda.memory_allocated() < 2**26
