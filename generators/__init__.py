@@ -86,7 +86,7 @@ EMBEDDED = (
             "down": Range(-0.08, 0.08),
             "turn": Range(-0.05, 0.05),
             "noise": Range(0.0, 0.08),
-            "gap": Range(2, 10),
+            "gap": Range(2, 8),
         },
         note="a camera path between two frames of a real clip, in latent space",
     ),

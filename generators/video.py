@@ -41,6 +41,16 @@ def path(times_T: Tensor, zoom: float, across: float, down: float, turn: float) 
     return rows.reshape(-1, 2, 3)
 
 
+def mixed(away_TCHW: Tensor, home_TCHW: Tensor, weight_T: Tensor) -> Tensor:
+    """Latents between two, each channel with the spread between theirs: a plain mean of two pictures is too soft."""
+    weight_T111 = weight_T.reshape(-1, 1, 1, 1)
+    z_TCHW = torch.lerp(away_TCHW, home_TCHW, weight_T111)
+    away, home, got = (part.std((2, 3), keepdim=True) for part in (away_TCHW, home_TCHW, z_TCHW))
+    gain = (torch.lerp(away, home, weight_T111) / got.clamp_min(1e-6)).clamp(1.0, 1.6)
+    centre = z_TCHW.mean((2, 3), keepdim=True)
+    return centre + gain * (z_TCHW - centre)
+
+
 class Jitter(Twin):
     """A real clip frame by frame through one decoder; latents tremble, and sway by parts of a latent pixel."""
 
@@ -68,8 +78,7 @@ class Latent(Twin):
         motion = [number(drawn, name) for name in ("zoom", "across", "down", "turn")]
         away = moved(z_2CHW[:1].expand(count, -1, -1, -1), path(times_T, *motion))
         home = moved(z_2CHW[1:].expand(count, -1, -1, -1), path(times_T - 1, *motion))
-        weight_T111 = ease_T.reshape(-1, 1, 1, 1)
-        z_TCHW = (1 - weight_T111) * away + weight_T111 * home
+        z_TCHW = mixed(away, home, ease_T)
         z_TCHW = z_TCHW + number(drawn, "noise") * trembling(z_TCHW, 0.9, seed)
         return self.frames(z_TCHW, drawn["decoder"], frames)
 

@@ -11,7 +11,7 @@ import torch
 import generators
 from generators.embedded import Twin
 from generators.rows import Task
-from generators.video import path, trembling
+from generators.video import mixed, path, trembling
 from subnet.errors import GenerationError, SettingsError, UnknownName
 from subnet.media.folder import EmbeddedSource
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
@@ -126,6 +126,15 @@ def test_jitter_remembers() -> None:
     noise = trembling(torch.zeros(40, 8, 16, 16), 0.8, seed=0)
     assert abs(float(noise.std()) - 1) < 0.05
     assert abs(float((noise[1:] * noise[:-1]).mean()) - 0.8) < 0.05
+
+
+def test_mixing_keeps_the_spread() -> None:
+    """Half-way between two unrelated latents every channel is as wide as they are; at the ends nothing changes."""
+    away, home = torch.randn(2, 3, 8, 32, 32, generator=torch.Generator().manual_seed(0))
+    between = mixed(away, home, torch.tensor([0.0, 0.5, 1.0]))
+    assert torch.allclose(between[0], away[0], atol=1e-5)
+    assert torch.allclose(between[2], home[2], atol=1e-5)
+    assert torch.allclose(between.std((2, 3)), torch.ones(3, 8), atol=0.15)
 
 
 def test_camera_rests_at_time_zero() -> None:
