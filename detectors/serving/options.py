@@ -38,7 +38,7 @@ EAGER = Serving()
 ON_CPU = Serving("onnx")
 ON_GPU = Serving("eager", channels_last=True, batch=32)
 
-# Tried by `benchmarks/detectors.py`, and by `fastest` on the machine that serves.
+# Tried by `benchmarks/throughput.py`, and by `fastest` on the machine that serves.
 CANDIDATES: dict[str, tuple[Serving, ...]] = {
     "cpu": (ON_CPU, Serving("onnx", batch=1), Serving(channels_last=True), Serving(channels_last=True, bf16=True)),
     "cuda": (

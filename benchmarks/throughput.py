@@ -1,6 +1,6 @@
 """Images a second of each detector: eager fp32 one by one beside the serving path, in the same run.
 
-    python -m benchmarks.detectors [NAME ...]
+    python benchmarks/throughput.py [NAME ...]
 
 The published sizes of UCF and TALL are measured with random weights, which cost the same as trained ones.
 """
