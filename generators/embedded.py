@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators import autoencoder
+from generators import autoencoder, upsampling
 from generators.rows import GeneratorRow
 from subnet.errors import GenerationError, SettingsError
 from subnet.protocols import Source
@@ -90,14 +90,22 @@ class Twin(ABC):
 
     def latents(self, frames: Frames) -> Tensor:
         """z_BCHW of uint8 frames (T, H, W, 3); the sides are padded to the autoencoder's factor."""
-        x_BCHW = padded(autoencoder.to_tensor(frames, self.device))
-        return self.model.encode(x_BCHW.contiguous(memory_format=torch.channels_last))
+        parts = [
+            padded(autoencoder.to_tensor(frames[at : at + self._at_once], self.device))
+            for at in range(0, len(frames), self._at_once)
+        ]
+        return torch.cat([self.model.encode(x.contiguous(memory_format=torch.channels_last)) for x in parts])
 
     def frames(self, z_BCHW: Tensor, decoder: JSON, like: Frames) -> Frames:
         """Latents as uint8 frames at the size of `like`."""
         height, width = like.shape[1:3]
-        fake_BCHW = self.model.decode(z_BCHW, str(decoder))
-        return autoencoder.to_pixels(fake_BCHW[..., :height, :width])
+        parts = (self.model.decode(z, str(decoder)) for z in torch.split(z_BCHW, self._at_once))
+        return np.concatenate([autoencoder.to_pixels(fake[..., :height, :width]) for fake in parts])
+
+    @property
+    def _at_once(self) -> int:
+        """Frames worked on together: one on a CPU, whose caches hold no more, and a clip on a GPU."""
+        return 1 if torch.device(self.device).type == "cpu" else 16
 
 
 def number(drawn: dict[str, JSON], name: str) -> float:
@@ -118,7 +126,14 @@ class PictureTwin(Twin):
         return self.frames(z_BCHW, drawn["decoder"], frames)
 
 
+def model_for_use(device: str) -> autoencoder.Autoencoder:
+    """The trained autoencoder with its enlargements merged: quicker, not to be saved. Raises CheckpointError."""
+    model = autoencoder.load(device=device)
+    upsampling.merge(model)
+    return model.to(memory_format=torch.channels_last)
+
+
 def reconstruction(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None) -> PictureTwin:
     """The factory of the table's rows `ae-*`. Raises CheckpointError."""
-    model = autoencoder.load(device=device)
-    return PictureTwin(row, model, weights=autoencoder.digest()[:16], reals=reals, device=device)
+    weights = autoencoder.digest()[:16]
+    return PictureTwin(row, model_for_use(device), weights=weights, reals=reals, device=device)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from generators import upsampling
 from generators.principal import components
 from generators.rows import GeneratorRow
 from subnet.errors import CheckpointError, GenerationError, SettingsError, SourceEmpty
@@ -213,7 +214,15 @@ def load(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None)
     if not (FOLDER / "model_index.json").is_file():
         raise CheckpointError(f"the weights of {row.name} are missing: {FOLDER}; train them with train_diffusion")
     pipeline = pipelines.open_pipeline(replace(row, repository=str(FOLDER), revision=""), device)
+    _hasten(pipeline)
     row = replace(row, revision=digest())
     if row.task is Task.IMAGE_TO_IMAGE:
         return Redrawing(row, pipeline, device=device, reals=reals)
     return adapter.DiffusionGenerator(row, pipeline, device=device, reals=reals)
+
+
+def _hasten(pipeline: Any) -> None:
+    """The same pictures in less time: enlargements of the decoder merged, channels beside each other in memory."""
+    upsampling.merge(pipeline.vae.decoder)
+    for network in (pipeline.unet, pipeline.vae):
+        network.to(memory_format=torch.channels_last)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from generators import autoencoder
-from generators.embedded import Twin, noise_like, number
+from generators.embedded import Twin, model_for_use, noise_like, number
 from generators.rows import GeneratorRow
 from subnet.protocols import Source
 from subnet.types import JSON, Frames
@@ -85,9 +85,9 @@ class Latent(Twin):
 
 def jitter(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None) -> Jitter:
     """The factory of the table's row `video-jitter`. Raises CheckpointError."""
-    return Jitter(row, autoencoder.load(device=device), weights=autoencoder.digest()[:16], reals=reals, device=device)
+    return Jitter(row, model_for_use(device), weights=autoencoder.digest()[:16], reals=reals, device=device)
 
 
 def latent(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None) -> Latent:
     """The factory of the table's row `video-latent`. Raises CheckpointError."""
-    return Latent(row, autoencoder.load(device=device), weights=autoencoder.digest()[:16], reals=reals, device=device)
+    return Latent(row, model_for_use(device), weights=autoencoder.digest()[:16], reals=reals, device=device)
