@@ -42,18 +42,19 @@ class Limits:
     pixels: int = 64_000_000  # of all frames together
 
 
-def decode_video(data: bytes, limits: Limits = Limits()) -> Media:
-    """MP4 or QuickTime to RGB frames, upright, in presentation order: the first that `limits` allow.
+def decode_video(data: bytes, limits: Limits = Limits(), start: int = 0) -> Media:
+    """MP4 or QuickTime to RGB frames, upright, in presentation order: the first that `limits` allow, from `start` on.
 
-    All frames take the size of the first. `fps` is the container's average rate (25 where it says none).
+    All frames take the size of the first. `fps` is the container's average rate (25 where it says none). Frames before
+    `start` count towards the limits and are not turned into RGB, which takes more time than decoding them.
     Raises MediaTooLarge and MediaUnreadable.
     """
-    rates, frames = zip(*read_frames(data, limits), strict=True)
+    rates, frames = zip(*read_frames(data, limits, start), strict=True)
     return Media(np.stack(frames), rates[0])
 
 
-def read_frames(data: bytes, limits: Limits) -> Iterator[tuple[float, Frames]]:
-    """Rate and (H, W, 3) of one frame after another, at least one. Raises as `decode_video` does."""
+def read_frames(data: bytes, limits: Limits, start: int = 0) -> Iterator[tuple[float, Frames]]:
+    """Rate and (H, W, 3) of one frame after another from `start` on, at least one. Raises as `decode_video` does."""
     if len(data) > limits.bytes:
         raise MediaTooLarge(f"{len(data)} bytes are more than the {limits.bytes} that a video may have")
     if data[4:8] not in _FIRST_BOXES:
@@ -64,7 +65,7 @@ def read_frames(data: bytes, limits: Limits) -> Iterator[tuple[float, Frames]]:
         with av.open(source, format="mov", container_options=_OPTIONS, metadata_errors="replace") as container:
             stream = _video_stream(container)
             fps = _rate(stream.average_rate or stream.guessed_rate)
-            for frame in _frames(container, stream, limits):
+            for frame in _frames(container, stream, limits, start):
                 some = True
                 yield fps, frame
     except MemoryError as error:
@@ -75,7 +76,7 @@ def read_frames(data: bytes, limits: Limits) -> Iterator[tuple[float, Frames]]:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise MediaUnreadable(f"the video cannot be decoded: {reason}") from error
     if not some:
-        raise MediaUnreadable("the video has no frames")
+        raise MediaUnreadable(f"the video has no frame {start}" if start else "the video has no frames")
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
@@ -93,15 +94,18 @@ def _rate(rate: Fraction | None) -> float:
     return fps if 0 < fps <= 1000 else _FALLBACK_FPS
 
 
-def _frames(container: av.container.InputContainer, stream: av.VideoStream, limits: Limits) -> Iterator[Frames]:
+def _frames(
+    container: av.container.InputContainer, stream: av.VideoStream, limits: Limits, start: int
+) -> Iterator[Frames]:
     stream.thread_count = 1
     _check_pixels(stream.width, stream.height, limits)
     converter, size = VideoReformatter(), None
     for count, frame in enumerate(container.decode(stream), start=1):
         _check_pixels(frame.width, frame.height, limits)
         width, height = size = size or (frame.width, frame.height)
-        rgb = converter.reformat(frame, width, height, "rgb24", interpolation=_EXACT, threads=1).to_ndarray()
-        yield np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4))
+        if count > start:
+            rgb = converter.reformat(frame, width, height, "rgb24", interpolation=_EXACT, threads=1).to_ndarray()
+            yield np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4))
         if count == limits.frames or (count + 1) * width * height > limits.pixels:
             return
 
@@ -125,8 +129,11 @@ def encode_video(media: Media, crf: int) -> bytes:
 
 
 def encode_lossless_video(media: Media) -> bytes:
-    """MP4 with H.264 in RGB, quantiser 0: `decode_video` gives the same frames back. For the pool and data sets."""
-    return _encode(media, "libx264rgb", "rgb24", {"crf": "0", "preset": "veryfast", "g": "48"})
+    """MP4 with H.264 in RGB, quantiser 0: `decode_video` gives the same frames back. For the pool and data sets.
+
+    The fastest preset: a quarter of the time to write and a third to read, for files a sixth larger.
+    """
+    return _encode(media, "libx264rgb", "rgb24", {"crf": "0", "preset": "ultrafast", "g": "48"})
 
 
 def _encode(media: Media, codec: str, pixel_format: str, options: dict[str, str]) -> bytes:

@@ -115,7 +115,11 @@ class EmbeddedSource:
         if label is not Label.REAL or not items:
             raise SourceEmpty(f"the embedded {self.split} split has no {label.name.lower()} {modality}")
         item = items[int(rng.integers(len(items)))]
-        decode = codec.decode_image if modality is Modality.IMAGE else codec.decode_video
-        media = cut(decode(embedded.path(item).read_bytes()), rng)
+        data = embedded.path(item).read_bytes()
+        if modality is Modality.IMAGE:
+            media = cut(codec.decode_image(data), rng)
+        else:  # the index says how long the clip is, so that only what is shown need be decoded
+            start = int(rng.integers(item.frames - FRAMES + 1))
+            media = cut(codec.decode_video(data, codec.Limits(frames=start + FRAMES), start), rng)
         about = {"split": str(self.split), "source": item.source, "category": item.category}
         return Sample(media, label, Provenance(self.name, item.id, item.licence, parameters=about))

@@ -90,7 +90,7 @@ class Pool:
         folder = self.root / cell.folder
         item = PoolItem(sequence, stream, name.removesuffix(SUFFIX).rpartition("-")[2], cell, folder / name)
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.glob(f"{sequence:010d}-{stream}-*{SUFFIX}")):
+        if any(name.startswith(f"{sequence:010d}-{stream}-") and name.endswith(SUFFIX) for name in self._names(cell)):
             return Stored(Fate.EXISTS, item)
         if self.used() + len(data) > self.budget and self.used(fresh=True) + len(data) > self.budget:
             return Stored(Fate.OVER_BUDGET, None, f"the pool {self.root} has used its {self.budget:,} bytes")

@@ -113,3 +113,22 @@ def test_the_embedded_split_gives_only_its_own(split: Split) -> None:
         assert drawn.provenance.licence == own[drawn.provenance.item].licence
     with pytest.raises(SourceEmpty, match="synthetic"):
         source.draw(Modality.IMAGE, Label.SYNTHETIC, rng)
+
+
+def test_an_embedded_clip_is_cut_as_if_all_of_it_were_decoded() -> None:
+    """Frames that are not shown are not converted, and the cut is the one that the whole clip would give."""
+    source = EmbeddedSource(Split.TEST)
+    for seed in range(3):
+        drawn = source.draw(Modality.VIDEO, Label.REAL, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        items = embedded.items(Modality.VIDEO, Split.TEST)
+        whole = codec.decode_video(embedded.path(items[int(rng.integers(len(items)))]).read_bytes())
+        assert np.array_equal(drawn.media.frames, cut(whole, rng).frames)
+
+
+def test_frames_from_a_start_on() -> None:
+    """`start` leaves frames out and changes no other; past the end of a clip there is nothing."""
+    data = codec.encode_lossless_video(clip(3, 20))
+    assert np.array_equal(codec.decode_video(data, start=12).frames, codec.decode_video(data).frames[12:])
+    with pytest.raises(MediaUnreadable, match="no frame 20"):
+        codec.decode_video(data, start=20)
