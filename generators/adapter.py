@@ -6,6 +6,7 @@ the tokenizer, memory that runs out shrinks the plan, what comes out is checked,
 
 from __future__ import annotations
 
+import copy
 import inspect
 import threading
 from collections import Counter
@@ -108,6 +109,13 @@ class DiffusionGenerator:
             raise GenerationError(f"generator {self.name!r} gave nothing usable in {TRIES} tries: {reasons}")
         return [done[index] for index in range(len(jobs))]
 
+    def starting_from(self, reals: Source) -> DiffusionGenerator:
+        """The same model with other pictures to change; it is loaded and placed once, for both."""
+        self._place()
+        other = copy.copy(self)
+        other._reals = reals
+        return other
+
     def close(self) -> None:
         """Free the weights. The generator cannot be used after."""
         self._pipeline = None
@@ -162,11 +170,15 @@ class DiffusionGenerator:
             result.extend(self._sample(job, call, output) for job, output in zip(chunk, outputs, strict=True))
         return result
 
-    def _call(self, jobs: Sequence[Job], call: Call) -> Sequence[Images]:
-        """One call of the pipeline: per job (T, H, W, 3) in 0..1, an image as one frame."""
+    def _place(self) -> None:
+        """Bring the weights to where they work, unless they are there."""
         if not self._placed:
             pipelines.place(self._pipeline, self.plan.placement, self._device)
             self._placed = True
+
+    def _call(self, jobs: Sequence[Job], call: Call) -> Sequence[Images]:
+        """One call of the pipeline: per job (T, H, W, 3) in 0..1, an image as one frame."""
+        self._place()
         given = arguments(self.row, call, self._accepted)
         negative = self.row.options.get("negative")
         if isinstance(negative, str) and "negative_prompt" in self._accepted:

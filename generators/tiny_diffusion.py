@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from generators import upsampling
+from generators.hush import hushed
 from generators.principal import components
 from generators.rows import GeneratorRow
 from subnet.errors import CheckpointError, GenerationError, SettingsError, SourceEmpty
@@ -181,26 +182,23 @@ class Redrawing:
     """Photographs noised to a part and denoised by the model: the catalog's adapter, and twins of given photographs."""
 
     def __init__(self, row: GeneratorRow, pipeline: Any, *, device: str, reals: Source | None) -> None:
-        self.row, self.device, self.reals, self._pipeline = row, device, reals, pipeline
-        self.name, self.modality = row.name, row.modality
+        from generators import adapter
+
+        self.row, self.reals, self.name, self.modality = row, reals, row.name, row.modality
+        self._generator = adapter.DiffusionGenerator(row, pipeline, device=device, reals=reals)
 
     def generate(self, prompts: Sequence[str], rng: np.random.Generator) -> list[Sample]:
         """One changed photograph per prompt. Raises SettingsError without a source or with an empty prompt."""
         if self.reals is None:
             raise SettingsError(f"generator {self.name!r} changes real pictures: load it with reals=<a source>")
-        return self._from(self.reals).generate(prompts, rng)
+        return self._generator.generate(prompts, rng)
 
     def reconstruct(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The synthetic twin of one photograph, at 256x256."""
         if sample.modality is not self.modality:
             raise GenerationError(f"generator {self.name!r} works on {self.modality}s, not on a {sample.modality}")
         prompt = f"a photograph, {sample.provenance.parameters.get('category', 'nature')}"
-        return self._from(One(sample)).generate([prompt], rng)[0]
-
-    def _from(self, source: Source) -> Generator:
-        from generators import adapter
-
-        return adapter.DiffusionGenerator(self.row, self._pipeline, device=self.device, reals=source)
+        return self._generator.starting_from(One(sample)).generate([prompt], rng)[0]
 
 
 def load(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None) -> Generator:
@@ -213,7 +211,8 @@ def load(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None)
 
     if not (FOLDER / "model_index.json").is_file():
         raise CheckpointError(f"the weights of {row.name} are missing: {FOLDER}; train them with train_diffusion")
-    pipeline = pipelines.open_pipeline(replace(row, repository=str(FOLDER), revision=""), device)
+    with hushed():
+        pipeline = pipelines.open_pipeline(replace(row, repository=str(FOLDER), revision=""), device)
     _hasten(pipeline)
     row = replace(row, revision=digest())
     if row.task is Task.IMAGE_TO_IMAGE:
@@ -222,7 +221,12 @@ def load(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None)
 
 
 def _hasten(pipeline: Any) -> None:
-    """The same pictures in less time: enlargements of the decoder merged, channels beside each other in memory."""
+    """The same pictures in less time: enlargements merged, channels beside each other in memory."""
+    from diffusers.models.upsampling import Upsample2D
+
     upsampling.merge(pipeline.vae.decoder)
+    for layer in pipeline.unet.modules():
+        if isinstance(layer, Upsample2D):
+            layer.conv, layer.use_conv_transpose = upsampling.transposed(layer.conv), True
     for network in (pipeline.unet, pipeline.vae):
         network.to(memory_format=torch.channels_last)

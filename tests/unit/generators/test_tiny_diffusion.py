@@ -151,3 +151,12 @@ def test_the_encoder_start_is_always_the_same() -> None:
     """Both parts of the training fix the same encoder: its crops depend on the photographs alone."""
     photos = list(pictures(3, 128))
     assert torch.equal(encoder_start(photos), encoder_start(photos))
+
+
+def test_the_hastened_model_draws_the_same_picture(generator: Redrawing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Merged enlargements and another order in memory change no pixel by more than one level."""
+    monkeypatch.setattr(tiny_diffusion, "_hasten", lambda pipeline: None)
+    plain = tiny_diffusion.load(ROW, reals=One(real()))
+    assert isinstance(plain, Redrawing)
+    pixels = [g.reconstruct(real(), np.random.default_rng(4)).media.frames.astype(int) for g in (generator, plain)]
+    assert abs(pixels[0] - pixels[1]).max() <= 1
