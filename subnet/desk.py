@@ -21,17 +21,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from subnet.admission import Buckets, Metagraph, Policy, Refused, admission, too_fast
 from subnet.credentials import ALLOWED_SKEW, MAX_AGE, Credentials, read_credentials
-from subnet.errors import MediaError, SettingsError, StateError, SubnetError
+from subnet.errors import MediaError, Overloaded, SettingsError, StateError, SubnetError
 from subnet.synapse import Envelope, Signer, Synapse, digest_of, write_reply
 from subnet.types import Modality, Prediction
-
-
-class Overloaded(SubnetError):
-    """The miner has no room for this request now: 503, to be tried again after `retry_after` seconds."""
-
-    def __init__(self, message: str = "overloaded", retry_after: float = 1.0) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class NonceStore(Protocol):

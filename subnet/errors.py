@@ -11,9 +11,13 @@
     ├── SourceEmpty              a source has nothing of the kind that was asked for
     │   └── HubUnavailable       the hub gave nothing (in `subnet.media.hub_answers`): says when to try again
     ├── GenerationError          a generator gave nothing usable
+    │   └── Stopped              it was told to stop before it was done (in `generators.adapter`)
+    ├── Overloaded               no room for a request now: says when to try again
     ├── CheckpointError          weights do not fit: names the file and the keys (also a ValueError)
+    ├── ExportError              a detector cannot leave as ONNX (in `detectors.serving.export`)
     ├── DataError                a data set cannot be trained or evaluated on (also a ValueError)
     ├── StateError               state on disk is damaged, newer than us, or locked by another process
+    ├── ProcessDied              a program of the local network ended by itself (in `neurons.processes`)
     └── JournalBroken            the hash chain of the journal does not close
 
 What a miner does wrong is never an exception: it is a `Failure` in its answer (`subnet.types`).
@@ -60,6 +64,14 @@ class SourceEmpty(SubnetError):
 
 class GenerationError(SubnetError):
     """A generator gave nothing usable."""
+
+
+class Overloaded(SubnetError):
+    """The miner has no room for this request now: 503, to be tried again after `retry_after` seconds."""
+
+    def __init__(self, message: str = "overloaded", retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class CheckpointError(SubnetError, ValueError):
