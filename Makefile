@@ -27,8 +27,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## every benchmark, one after another
-	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+bench: $(READY)  ## every benchmark, one after another (leave_one_out.py trains for hours and is left out)
+	for file in $(filter-out benchmarks/leave_one_out.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 lock:  ## resolve requirements.in anew
 	$(PYTHON) -m venv build/lock

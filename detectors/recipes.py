@@ -40,6 +40,7 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     init: str = ""  # the detector whose embedded weights training starts from
+    first: str = ""  # the recipe whose training comes first, where no weights to start from are given
     start: str = ""  # "module:function" that prepares a network which starts from nothing
     trainer: str = ""  # "module:function" that trains it in place of the loop, out of networks that the loop trains
 
@@ -47,6 +48,7 @@ class Recipe:
 _NPR = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "centre")
 _UCF = Preprocess(HALF, HALF, 256, "centre")
 _TALL = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 112, "tiles")
+_SMALL_SWIN = {"width": 32, "depths": (2, 2, 2, 2), "heads": (1, 2, 4, 8), "drop_path": 0.0}
 
 RECIPES: dict[str, Recipe] = table(
     (
@@ -79,10 +81,10 @@ RECIPES: dict[str, Recipe] = table(
             objective="detectors.ucf_losses:objective",
             preprocess=_UCF,
             plan=Plan(pairs=6, crop=96),
-            size={"width": 0.25},
-            start="detectors.ucf:start_with_residuals",
-            steps=400,
-            learning_rate=3e-4,
+            size={"width": 0.25, "least": 32},
+            first="ucf-plain",
+            steps=1200,
+            learning_rate=6e-4,
         ),
         Recipe(  # UCF's judging half as a plain classifier: what ucf starts from where ImageNet weights are not at hand
             name="ucf-plain",
@@ -91,9 +93,11 @@ RECIPES: dict[str, Recipe] = table(
             views="detectors.torch_detector:image_view",
             objective="detectors.recipes:binary",
             preprocess=_UCF,
-            plan=Plan(pairs=8, crop=96, early=(0.7, 0.3, 0.0, 0.0)),
-            size={"width": 0.25},
+            plan=Plan(pairs=8, crop=96, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
+            size={"width": 0.25, "least": 32},
             start="detectors.ucf:start_with_residuals",
+            steps=2000,
+            learning_rate=1.5e-3,
         ),
         Recipe(
             name="tall",
@@ -103,9 +107,22 @@ RECIPES: dict[str, Recipe] = table(
             objective="detectors.tall:objective",
             preprocess=_TALL,
             plan=Plan(pairs=4, crop=112, frames=4, span=8),
-            size={"width": 32, "depths": (2, 2, 2, 2), "heads": (1, 2, 4, 8)},
-            start="detectors.tall:start_with_residuals",
+            size=_SMALL_SWIN,
+            start="detectors.tall:start_with_cosines",
             learning_rate=5e-4,
+            weight_decay=5e-2,
+        ),
+        Recipe(  # TALL's network on still images, which teaches it textures at a quarter of the cost of clips
+            name="tall-stills",
+            modality=Modality.IMAGE,
+            network="detectors.tall:TALL",
+            views="detectors.tall:still_views",
+            objective="detectors.tall:still_objective",
+            preprocess=_TALL,
+            plan=Plan(pairs=4, crop=224, early=(0.7, 0.25, 0.05, 0.0), late=(0.35, 0.3, 0.2, 0.15)),
+            size=_SMALL_SWIN,
+            start="detectors.tall:start_with_cosines",
+            steps=1000,
             weight_decay=5e-2,
         ),
         Recipe(

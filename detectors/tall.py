@@ -6,6 +6,8 @@ vector for each frame's quarter: 86.9 M parameters, 356 tensors. A video is all 
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detectors.batches import Batch
-from detectors.preprocess import prepare, tiles
+from detectors.preprocess import centre_square, prepare, tiles
 from detectors.rows import Preprocess
 from detectors.swin import PatchEmbed, Stage
 from subnet.types import Media
@@ -24,6 +26,7 @@ SIDE = 224  # of the picture
 PATCH = 4
 TENSORS = 356
 SMOOTHING = 0.1
+GAIN = 4.0  # on the first filters of a network that starts from nothing: residuals are faint
 HOLE = 16  # side of the square that is cut out while training, pixels
 
 
@@ -134,19 +137,46 @@ def objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator)
     return {"loss": functional.binary_cross_entropy_with_logits(log_odds, smoothed)}
 
 
-def start_with_residuals(network: nn.Module) -> None:
-    """Let the first filters see neither level nor slope of a picture: its 4x4 kernels lose their planes.
+def still_views(media: Media, preprocess: Preprocess, device: torch.device) -> Tensor:
+    """An image as one clip (1, 4, 3, h, w): the quarters of its centre, which the mosaic puts together again."""
+    picture = centre_square(prepare(media.frames, preprocess, device))
+    inset = (picture.shape[-1] - 2 * preprocess.size) // 2
+    side = 2 * preprocess.size
+    return quarters(picture[..., inset : inset + side, inset : inset + side])
 
-    For training without ImageNet weights, which the authors start from: traces of up-sampling lie in what is left.
+
+def quarters(x_BCHW: Tensor) -> Tensor:
+    """The inverse of `mosaic`: (B, C, 2h, 2w) -> (B, 4, C, h, w)."""
+    return torch.stack([part for half in x_BCHW.chunk(2, dim=-2) for part in half.chunk(2, dim=-1)], dim=1)
+
+
+def still_objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+    """The same loss where the mosaic is one image. x (2N, 1, 3, 2h, 2w)."""
+    return objective(network, quarters(x[:, 0]), batch, rng)
+
+
+def start_with_cosines(network: nn.Module) -> None:
+    """Let the first filters be the cosines of a 4x4 cell, and the first MLP take their magnitudes.
+
+    For training without ImageNet weights, which the authors start from: how much energy lies in which cosine tells most
+    of what a generator leaves behind. The level is left out; brightness comes before colour; each cosine is weighted by
+    its frequency, against the 1/f of photographs. Magnitudes are GELU(x) + GELU(-x).
     """
     if not isinstance(network, TALL):
         raise TypeError(f"this starts TALL, not {type(network).__name__}")
+    kernels, mlp = network.patch_embed.proj.weight, network.get_submodule("layers.0.blocks.0.mlp")
+    place, order = torch.arange(PATCH) + 0.5, torch.arange(PATCH)
+    cosines = torch.cos(torch.pi / PATCH * order[:, None] * place[None, :])
+    cosines = cosines / cosines.norm(dim=1, keepdim=True)
+    axes = torch.tensor([[0.3, 0.6, 0.1], [-0.2, -0.3, 0.5], [0.5, -0.4, -0.1]])  # brightness, and two of colour
+    filters = [
+        axis.view(3, 1, 1) * torch.outer(cosines[down], cosines[across]) * GAIN * math.hypot(down, across)
+        for axis in axes
+        for down, across in sorted(itertools.product(range(PATCH), repeat=2), key=sum)[1:]
+    ]
     with torch.no_grad():
-        kernels = network.patch_embed.proj.weight
-        ramp = torch.linspace(-1.5, 1.5, PATCH) / 5**0.5  # of unit norm
-        flat = torch.full((PATCH,), 0.5)
-        bare = kernels.clone()
-        for down, across in ((flat, flat), (flat, ramp), (ramp, flat)):
-            plane = torch.outer(down, across)
-            bare -= (bare * plane).sum(dim=(2, 3), keepdim=True) * plane
-        kernels.copy_(bare * (kernels.norm() / bare.norm()))
+        count = min(len(kernels), len(filters))
+        kernels[:count] = torch.stack(filters[:count])
+        same = torch.eye(len(kernels))
+        mlp.get_parameter("fc1.weight")[: 2 * len(same)] = 2 * torch.cat([same, -same])
+        mlp.get_parameter("fc2.weight")[:, : 2 * len(same)] = torch.cat([same, same], dim=1)

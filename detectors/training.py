@@ -50,6 +50,8 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None) 
     if chosen.trainer:
         trained: Outcome = resolve(chosen.trainer)(settings, report)
         return trained
+    if chosen.first and settings.init is None:
+        settings = replace(settings, init=train(_before(settings, chosen.first), report).weights)
     plan = settings.plan or chosen.plan
     steps = settings.steps or chosen.steps
     records = select(read_folder(settings.data), chosen, settings)
@@ -60,6 +62,12 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None) 
     run = _Run(settings, chosen, steps, len(batches.methods), validation)
     run.through(batches, report or (lambda progress: None))
     return run.finish(plan, records)
+
+
+def _before(settings: Training, name: str) -> Training:
+    """The run that comes before the one of `settings`, in the same folder; rate and examples are its recipe's own."""
+    out = settings.out.with_name(f"{settings.out.stem}-{name}.safetensors")
+    return replace(settings, detector=name, out=out, plan=None, learning_rate=None)
 
 
 def select(records: Sequence[Record], chosen: Recipe, settings: Training) -> list[Record]:

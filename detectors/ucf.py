@@ -96,13 +96,13 @@ class Codes:
 class UCF(nn.Module):
     """Normalised RGB (B, 3, H, W) -> log-odds of synthetic (B,). Width 1 is the published size."""
 
-    def __init__(self, width: float = 1.0, methods: int = 5) -> None:
+    def __init__(self, width: float = 1.0, methods: int = 5, least: int = 4) -> None:
         super().__init__()
-        outer = channels(512, width)
+        outer = channels(512, width, least)
         inner = outer // 2
         self.methods = methods
-        self.encoder_f = Xception(width)
-        self.encoder_c = Xception(width)
+        self.encoder_f = Xception(width, least=least)
+        self.encoder_c = Xception(width, least=least)
         self.con_gan = Decoder(outer)
         self.head_spe = Head(inner, outer, methods)
         self.head_sha = Head(inner, outer, 2)

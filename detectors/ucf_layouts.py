@@ -12,13 +12,12 @@ from subnet.errors import CheckpointError
 
 
 def adapt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A flat UCF state dict; width and the number of methods are read off its tensors. Raises CheckpointError."""
-    stem, methods = state.get("encoder_f.conv1.weight"), state.get("head_spe.mlp.2.weight")
-    if stem is None or methods is None or stem.ndim != 4 or methods.ndim != 2:
-        raise CheckpointError(
-            "weights: not a UCF checkpoint: encoder_f.conv1.weight or head_spe.mlp.2.weight is missing"
-        )
-    return state, {"width": stem.shape[0] / 32, "methods": methods.shape[0]}
+    """A flat UCF state dict; its widths and the number of methods are read off its tensors. Raises CheckpointError."""
+    keys = "encoder_f.conv1.weight", "block_sha.conv2d.0.weight", "head_spe.mlp.2.weight"
+    stem, outer, methods = (state.get(key) for key in keys)
+    if stem is None or outer is None or methods is None or (stem.ndim, outer.ndim, methods.ndim) != (4, 4, 2):
+        raise CheckpointError(f"weights: not a UCF checkpoint: {', '.join(keys)} are needed")
+    return state, {"width": outer.shape[1] / 512, "methods": methods.shape[0], "least": stem.shape[0]}
 
 
 def is_backbone(state: dict[str, Tensor]) -> bool:

@@ -56,18 +56,22 @@ class Block(nn.Module):
         return y
 
 
-def channels(published: int, width: float) -> int:
-    """A published number of channels scaled by `width`, in steps of 4, at least 4."""
-    return published if width == 1 else max(4, round(published * width / 4) * 4)
+def channels(published: int, width: float, least: int = 4) -> int:
+    """A published number of channels scaled by `width`, in steps of 4, and no fewer than `least`."""
+    return published if width == 1 else max(least, round(published * width / 4) * 4)
 
 
 class Xception(nn.Module):
-    """RGB (B, 3, H, W) -> (B, C, H/32, W/32) with C = 512 x width. `last_linear` is only there for its keys."""
+    """RGB (B, 3, H, W) -> (B, C, H/32, W/32) with C = 512 x width. `last_linear` is only there for its keys.
 
-    def __init__(self, width: float = 1.0, classes: int = 2) -> None:
+    `least` keeps the first layers of a narrow network wide: what a generator leaves behind is faint, and the first
+    convolution strides over it.
+    """
+
+    def __init__(self, width: float = 1.0, classes: int = 2, least: int = 4) -> None:
         super().__init__()
         c32, c64, c128, c256, c728, c1024, c1536, c2048, c512 = scaled(
-            (32, 64, 128, 256, 728, 1024, 1536, 2048, 512), width
+            (32, 64, 128, 256, 728, 1024, 1536, 2048, 512), width, least
         )
         self.conv1 = nn.Conv2d(3, c32, 3, stride=2, bias=False)
         self.bn1 = nn.BatchNorm2d(c32)
@@ -101,6 +105,6 @@ class Xception(nn.Module):
         return y
 
 
-def scaled(published: Iterable[int], width: float) -> list[int]:
+def scaled(published: Iterable[int], width: float, least: int) -> list[int]:
     """Several numbers of channels at once."""
-    return [channels(number, width) for number in published]
+    return [channels(number, width, least) for number in published]

@@ -1,7 +1,7 @@
 """The gate before training: data whose files give the label away are refused, since detectors would learn just that.
 
-How a file was coded stays in its pixels, or tells where it came from: format, size, JPEG tables and metadata refuse.
-Names and times of files never reach a detector, and differ in almost every folder that was copied: they only warn.
+How a file was coded stays in its pixels, or tells where it came from. Names and times never reach a detector; where
+they tell the classes apart, the classes were collected apart, and something else may tell them apart as well.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from subnet.media.leak import FEWEST, LIMIT, File, measure
 from subnet.types import Label
 
 MOST = 300  # files of each label that are looked at
-REFUSED = ("format", "dimension", "table", "meta")
 
 
 def gate(records: Sequence[Record], *, force: bool, seed: int = 0) -> list[str]:
@@ -26,12 +25,12 @@ def gate(records: Sequence[Record], *, force: bool, seed: int = 0) -> list[str]:
     if min(sum(file.label is label for file in files) for label in Label) < FEWEST:
         return [f"fewer than {FEWEST} items of a label: not checked for leaks"]
     report = measure(files, seed=seed)
-    leaks = [probe for probe in report.container if probe.low > LIMIT and probe.name in REFUSED]
+    leaks = [probe for probe in report.container if probe.low > LIMIT]
     if leaks and not force:
         told = "; ".join(f"{p.name} tells the label: AUC {p.auc:.2f} ({p.low:.2f}-{p.high:.2f})" for p in leaks)
         raise DataError(
-            f"data: the files give the label away ({told}): store both classes the same way, at one size and in one "
-            "format, as assay pool export and assay dataset do; --force trains anyway"
+            f"data: the files give the label away ({told}): store both classes the same way, in one size and format, "
+            "with names and times that say nothing, as assay pool export and assay dataset do; --force trains anyway"
         )
     return list(report.warnings)
 

@@ -18,7 +18,6 @@ from neurons import settings as s
 from neurons.bar import bar
 from neurons.datasets import DataSpec, materialise, parse_spec
 from subnet.errors import SettingsError
-from subnet.registry import find
 from subnet.types import Modality, Split
 
 if TYPE_CHECKING:
@@ -96,7 +95,8 @@ def train(
     Parameters
     ----------
     detector
-        npr, ucf, tall, camo or frames.
+        npr, ucf, tall, camo or frames; or what comes before one: ucf-plain (ucf starts with it by itself), tall-stills
+        (on images; give its weights to tall with --init).
     out
         Folder for the weights and the state of the run; by default runs/train-DETECTOR.
     seed
@@ -133,12 +133,11 @@ def train(
 
 def _modality(detector: str) -> Modality:
     from detectors import TABLE
+    from detectors.recipes import RECIPES, recipe
 
-    row = find(TABLE, detector, "detector")
-    if not row.trainable:
-        names = ", ".join(row.name for row in TABLE.values() if row.trainable)
-        raise SettingsError(f"{detector} is not trained by itself; there are {names}")
-    return row.modality
+    if detector in TABLE and detector not in RECIPES:
+        raise SettingsError(f"{detector} is not trained by itself; there are {', '.join(RECIPES)}")
+    return recipe(detector).modality
 
 
 def _weights(folder: Path, detector: str, resume: bool) -> Path:

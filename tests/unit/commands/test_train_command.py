@@ -48,6 +48,20 @@ def test_data_that_gives_itself_away(assay: Assay, tmp_path: Path) -> None:
     assert "at least 256 pixels" in forced.message
 
 
+def test_names_that_tell_the_label(assay: Assay, tmp_path: Path) -> None:
+    """Two folders with the same kind of file, whose names tell the classes apart, are refused as well."""
+    for number in range(30):
+        picture = Image.new("RGB", (64, 64), (8 * number, 128, 255 - 8 * number))
+        for kind, name in (("real", f"IMG_{number:04d}.png"), ("fake", f"a-photo-of-a-cat-{number}.png")):
+            for side in ("train", "validation"):
+                path = tmp_path / "data" / side / kind / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                picture.save(path)
+    ran = assay("train", "npr", "--data", tmp_path / "data", "--out", tmp_path / "out", "--device", "cpu")
+    assert ran.status == 2
+    assert "name tells the label" in ran.message
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -10,7 +10,20 @@ import torch
 from detectors.batches import Batch
 from detectors.preprocess import CANVAS
 from detectors.rows import Preprocess
-from detectors.tall import CLIP, TALL, TENSORS, clip_starts, clip_views, hole, mosaic, objective
+from detectors.tall import (
+    CLIP,
+    TALL,
+    TENSORS,
+    clip_starts,
+    clip_views,
+    hole,
+    mosaic,
+    objective,
+    quarters,
+    start_with_cosines,
+    still_objective,
+    still_views,
+)
 from detectors.tall_layouts import adapt, resized, start
 from subnet.errors import CheckpointError
 from subnet.types import Media
@@ -156,3 +169,52 @@ def test_objective_trains() -> None:
         optimiser.step()
         values.append(float(loss.detach()))
     assert values[-1] < values[0]
+
+
+def test_quarters_are_the_inverse_of_the_mosaic() -> None:
+    """Cut up and laid out again, a picture is the same to the bit; a still's view is the centre of the canvas."""
+    picture = torch.randn(2, 3, 224, 224)
+    assert torch.equal(mosaic(quarters(picture)), picture)
+    frames = np.random.default_rng(0).integers(0, 256, (1, 256, 256, 3), dtype=np.uint8)
+    bare = Preprocess((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 112, "tiles")
+    view = mosaic(still_views(Media(frames), bare, torch.device("cpu")))
+    centre = torch.from_numpy(frames[0, 16:240, 16:240].copy()).permute(2, 0, 1) / 255
+    torch.testing.assert_close(view[0], centre)
+
+
+def test_the_start_measures_energy_by_frequency() -> None:
+    """Filters see no level, are orthogonal, and after the first MLP the texture of a picture shows in its mean token."""
+    torch.manual_seed(0)
+    network = TALL(**SMALL).eval()
+    start_with_cosines(network)
+    kernels = network.patch_embed.proj.weight[:15].flatten(1)
+    assert kernels.view(15, 3, 16).sum(dim=2).abs().max() < 1e-4
+    shape = kernels @ kernels.T
+    assert (shape - shape.diag().diag()).abs().max() < 1e-3
+    generator = torch.Generator().manual_seed(1)
+    fine = torch.randn(1, 3, 224, 224, generator=generator)
+    coarse = torch.nn.functional.avg_pool2d(fine, 5, 1, 2) * 5
+    with torch.inference_mode():
+        means = [
+            network.layers[0].blocks[0](network.embed(quarters(x))).mean(1)[0] for x in (fine, fine.flip(3), coarse)
+        ]
+    assert (means[0] - means[2]).norm() > 4 * (means[0] - means[1]).norm()
+
+
+def test_stills_train() -> None:
+    """Half a dozen steps on two stills, one of them with a grid of period 2, halve the loss."""
+    torch.manual_seed(0)
+    network = TALL(**SMALL, drop_path=0.0)
+    start_with_cosines(network)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    x = torch.nn.functional.avg_pool2d(torch.randn(2, 1, 3, 224, 224).flatten(0, 1), 5, 1, 2).view(2, 1, 3, 224, 224)
+    x[1, ..., ::2, ::2] += 0.3
+    batch = Batch(x, torch.tensor([0.0, 1.0]), torch.tensor([0, 1]))
+    losses = []
+    for step in range(8):
+        loss = still_objective(network, x, batch, torch.Generator().manual_seed(step))["loss"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] / 2

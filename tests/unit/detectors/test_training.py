@@ -24,7 +24,7 @@ PLAN = Plan(pairs=2, crop=32)
 
 def settings(root: Path, out: str, **changes: object) -> Training:
     given: dict[str, object] = {"steps": 4, "plan": PLAN, "evaluate_every": 2, "save_every": 1, "validation_items": 4}
-    return Training("npr", root / "train", root / out, **{**given, **changes})  # type: ignore[arg-type]
+    return Training(**{"detector": "npr", "data": root / "train", "out": root / out, **given, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,16 @@ def test_another_seed_is_another_run(root: Path, whole: Path) -> None:
     assert not torch.equal(expected["fc1.weight"], found["fc1.weight"])
     with pytest.raises(SettingsError, match="other settings"):
         train(settings(root, "other.safetensors", seed=2))
+
+
+def test_what_comes_first_runs_first(root: Path) -> None:
+    """UCF without weights to start from trains its judging half as a plain classifier, and goes on from that."""
+    outcome = train(
+        settings(root, "ucf.safetensors", detector="ucf", steps=1, evaluate_every=1, plan=Plan(pairs=2, crop=64))
+    )
+    before = read(root / "ucf-ucf-plain.safetensors")
+    assert before.notes["detector"] == "ucf-plain"
+    assert read(outcome.weights).notes["recipe"]["init"] == "ucf-ucf-plain.safetensors"
 
 
 def test_a_damaged_state_is_named(root: Path) -> None:

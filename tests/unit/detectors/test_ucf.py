@@ -137,5 +137,11 @@ def test_partners_share_the_group() -> None:
 
 
 def test_widths_are_usable() -> None:
-    """Small encoders have the same stride of 32 and a proportional number of channels."""
+    """Small encoders have the same stride of 32 and a proportional number of channels, but no fewer than `least`."""
     assert Xception(0.25)(torch.randn(2, 3, 128, 128)).shape == (2, 128, 4, 4)
+    wide = Xception(0.25, least=32)
+    assert wide(torch.randn(2, 3, 128, 128)).shape == (2, 128, 4, 4)
+    assert (wide.conv1.out_channels, wide.conv2.out_channels) == (32, 32)
+    state, size = adapt(UCF(0.25, 3, least=32).state_dict())
+    assert size == {"width": 0.25, "methods": 3, "least": 32}
+    UCF(**size).load_state_dict(state)
