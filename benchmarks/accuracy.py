@@ -1,0 +1,93 @@
+"""How well every detector that ships with weights, and the guessers beside it, tell test media they never saw.
+
+    python benchmarks/accuracy.py [--images 500] [--clips 60] [--seed 0] [--markdown] [--json]
+
+One pass over the embedded test set for each modality: all its detectors judge the very same variants, at every level,
+through the validator's path, as `assay evaluate` does for one. Brackets are 95 % bootstrap intervals over photographs
+or clips.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from detectors import TABLE, load
+from detectors.evaluation.evaluate import Task, evaluate, items
+from detectors.serving.accelerate import accelerated
+from neurons.bar import bar
+from neurons.commands.evaluate import data_folder
+from neurons.settings import home
+from subnet.types import Modality
+
+DATA = "embedded:test"
+Findings = dict[str, Any]
+
+
+def measure(modality: Modality, limit: int, seed: int) -> list[Findings]:
+    """Findings of every detector of a modality, on the same answers."""
+    rows = [row for row in TABLE.values() if row.modality is modality and (row.weights or not row.family)]
+    detectors = [accelerated(load(row.name), cache=home() / "serving") for row in rows]
+    task = Task(DATA, data_folder(DATA, modality, limit, seed, "cpu"), limit=limit, seed=seed)
+    records = items(task, modality)
+    with bar(f"{modality}s", len(records) * len(task.views)) as progress:
+        return [found.findings for found in evaluate(detectors, task, records, progress=progress)]
+
+
+def cells(found: Findings) -> list[str]:
+    """Name, AUC by level, and AUC, accuracy, MCC and reward over all of them."""
+    aucs = [level["auc"] for level in found["by_level"].values()]
+    whole = [found[name] for name in ("auc", "accuracy", "mcc", "reward")]
+    return [
+        found["detector"],
+        *(f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" for each in (*aucs, *whole)),
+    ]
+
+
+HEAD = ("detector", *(f"AUC, level {level}" for level in range(4)), "AUC, all", "accuracy", "MCC", "reward")
+
+
+def by_generator(found: Findings) -> list[str]:
+    """Name, and AUC on each generator's items against all reals."""
+    values = [each["auc"] for each in found["by_generator"].values()]
+    return [found["detector"], *(f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" for each in values)]
+
+
+def show(head: tuple[str, ...], rows: list[list[str]], markdown: bool) -> None:
+    if markdown:
+        for row in (head, ["---"] * len(head), *rows):
+            print("| " + " | ".join(row) + " |")
+        print()
+        return
+    table = Table(*head, box=None)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=240).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--clips", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--markdown", action="store_true", help="tables as they stand in README.md")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    found = {
+        Modality.IMAGE: measure(Modality.IMAGE, args.images, args.seed),
+        Modality.VIDEO: measure(Modality.VIDEO, args.clips, args.seed),
+    }
+    if args.json:
+        print(json.dumps({modality.value: findings for modality, findings in found.items()}))
+        return
+    for findings in found.values():
+        show(HEAD, [cells(each) for each in findings], args.markdown)
+        show(("detector", *findings[0]["by_generator"]), [by_generator(each) for each in findings], args.markdown)
+
+
+if __name__ == "__main__":
+    main()
