@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from neurons import settings as s
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SettingsError
@@ -174,12 +174,17 @@ def _explained(file: Path, media: Media, detector: Detector, out: Path, found: M
 
 
 def _tell(found: Sequence[Mapping[str, Any]]) -> None:
-    table = Table("file", "verdict", "P(synthetic)", "detector", "", box=None)
+    table = Table(Column("file", overflow="fold"), "verdict", "P(synthetic)", "detector", box=None)
     colours = {"real": "blue", "synthetic": "magenta", "uncertain": "yellow"}
     for each in found:
         if "error" in each:
-            table.add_row(each["file"], "[red]not judged[/]", "", "", each["error"])
+            table.add_row(each["file"], "[red]not judged[/]", "", "")
             continue
         verdict = f"[{colours[each['verdict']]}]{each['verdict']}[/]"
-        table.add_row(each["file"], verdict, f"{each['p_synthetic']:.3f}", each["detector"], each.get("heat_map", ""))
+        table.add_row(each["file"], verdict, f"{each['p_synthetic']:.3f}", each["detector"])
     Console().print(table)
+    for each in found:
+        if "error" in each:
+            print(f"{each['file']}: {each['error']}")
+        elif "heat_map" in each:
+            print(f"explained: {each['heat_map']}")
