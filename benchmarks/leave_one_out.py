@@ -41,7 +41,7 @@ COURSES: dict[str, tuple[tuple[str, int], ...]] = {
     "npr": (("npr", 500),),
     "ucf": (("ucf-plain", 700), ("ucf", 250)),
     "camo": (("npr", 500), ("camo", 60)),
-    "tall": (("tall-stills", 400), ("tall", 200)),
+    "tall": (("tall-stills", 1000), ("tall", 200)),
 }
 MADE = {Modality.IMAGE: (300, 3), Modality.VIDEO: (40, 2)}  # real items, and twins of each, where no data are given
 TRAINED_ON = {
@@ -76,11 +76,12 @@ def trained(detector: str, left_out: str, sets: Sets, out: Path, threads: int) -
     weights: Path | None = None
     for stage, steps in COURSES[detector]:
         modality = recipe(stage).modality
-        file = out / f"{stage}-without-{left_out}.safetensors"
+        data = sets(modality, Split.TRAIN)
+        file = out / (f"{stage}-without-{left_out}" if left_out in families(read_folder(data)) else stage)
         settings = Training(
             stage,
-            sets(modality, Split.TRAIN),
-            file,
+            data,
+            file.with_suffix(".safetensors"),
             validation=sets(modality, Split.VALIDATION),
             steps=steps,
             exclude=(left_out,),
@@ -89,10 +90,10 @@ def trained(detector: str, left_out: str, sets: Sets, out: Path, threads: int) -
             save_every=100,
             patience=99,
         )
-        if not file.is_file():
-            print(f"{file.stem}: {steps} steps", file=sys.stderr, flush=True)
+        weights = settings.out
+        if not weights.is_file():
+            print(f"{file.name}: {steps} steps", file=sys.stderr, flush=True)
             train(settings, _tell)
-        weights = file
     assert weights is not None
     return weights
 

@@ -18,6 +18,7 @@ from subnet.errors import CheckpointError
 from subnet.registry import find, resolve, table
 
 Adapted = tuple[dict[str, Tensor], dict[str, Any]]
+METHODS = ("head_spe.mlp.2.weight", "head_spe.mlp.2.bias")  # UCF's layer with one output a forgery method
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,16 @@ def build(checkpoint: Checkpoint, family: str) -> nn.Module:
 
 
 def load_into(network: nn.Module, spec: Path | str, family: str) -> None:
-    """Start a network from a checkpoint of its own family, or from an ImageNet backbone of it (`start`)."""
+    """Start a network from a checkpoint of its own family, or from an ImageNet backbone of it (`start`).
+
+    UCF's layer of methods stays as it is where the checkpoint knows another number of them: methods belong to the data.
+    Raises CheckpointError naming what does not fit.
+    """
     state = read(locate(spec)).state
-    if family in ("ucf", "tall") and resolve(f"detectors.{family}_layouts:is_backbone")(state):
-        resolve(f"detectors.{family}_layouts:start")(network, state)
+    layouts = f"detectors.{family.partition('-')[0]}_layouts"
+    if family.startswith(("ucf", "tall")) and resolve(f"{layouts}:is_backbone")(state):
+        resolve(f"{layouts}:start")(network, state)
         return
-    load_strictly(network, adapt(state, family)[0], str(spec))
+    state, own = adapt(state, family)[0], network.state_dict()
+    counts = {key for key in METHODS if key in own and key in state and len(own[key]) != len(state[key])}
+    load_strictly(network, {**state, **{key: own[key] for key in counts}}, str(spec))

@@ -50,7 +50,7 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None) 
     if chosen.trainer:
         trained: Outcome = resolve(chosen.trainer)(settings, report)
         return trained
-    if chosen.first and settings.init is None:
+    if chosen.first and settings.init is None:  # in the same size
         settings = replace(settings, init=train(_before(settings, chosen.first), report).weights)
     plan = settings.plan or chosen.plan
     steps = settings.steps or chosen.steps
@@ -103,7 +103,7 @@ class _Run:
     def __init__(self, settings: Training, chosen: Recipe, steps: int, origins: int, validation: Examples) -> None:
         self.settings, self.recipe, self.steps, self.validation = settings, chosen, steps, validation
         torch.manual_seed(settings.seed)
-        network: nn.Module = resolve(chosen.network)(**network_size(chosen, origins))
+        network: nn.Module = resolve(chosen.network)(**network_size(chosen, origins, settings.size))
         if settings.init is not None:
             from detectors.public import load_into
 
@@ -185,7 +185,7 @@ class _Run:
 
     def _size(self) -> dict[str, Any]:
         origins = getattr(self._bare(), "methods", 2) - 1
-        return network_size(self.recipe, origins)
+        return network_size(self.recipe, origins, self.settings.size)
 
     def finish(self, plan: Plan, records: Sequence[Record]) -> Outcome:
         """Fit the calibration of the best weights, and write them with the recipe that made them."""
@@ -212,9 +212,10 @@ class _Run:
         return Outcome(settings.out, sha256, state.step, state.best_step, float(state.best or np.nan), history)
 
 
-def network_size(chosen: Recipe, origins: int) -> dict[str, Any]:
-    """Arguments of the recipe's network for data with this many origins of fakes."""
-    return {**chosen.size, **({"methods": origins + 1} if chosen.network.endswith(":UCF") else {})}
+def network_size(chosen: Recipe, origins: int, size: str = "small") -> dict[str, Any]:
+    """Arguments of the recipe's network, small or as published, for data with this many origins of fakes."""
+    sizes = chosen.size if size == "small" else {}
+    return {**sizes, **({"methods": origins + 1} if chosen.network.endswith(":UCF") else {})}
 
 
 def _plain(value: object) -> str:

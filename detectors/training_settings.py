@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from detectors.batches import Plan
 
@@ -23,6 +24,7 @@ class Training:
     exclude: tuple[str, ...] = ()  # origins that are left out (leave one generator out)
     items: tuple[str, ...] | None = None  # only these source items, by id
     init: Path | None = None  # weights to start from
+    size: Literal["small", "published"] = "small"  # of the network, where a recipe has a small one
     device: str = "cpu"
     precision: str = "no"  # or "bf16"
     workers: int = 0

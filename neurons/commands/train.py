@@ -67,6 +67,8 @@ class Course:
     """Evaluations without a better AUC before training stops."""
     init: Path | None = None
     """Weights to start from."""
+    size: Literal["small", "published"] = "small"
+    """Of the network: small suits a CPU; published is what ImageNet weights and public checkpoints fit."""
     precision: Literal["no", "bf16"] | None = None
     """no or bf16; by default bf16 on a GPU."""
     workers: int = 0
@@ -123,6 +125,7 @@ def train(
         steps=course.steps,
         exclude=data.exclude,
         init=course.init or _start(detector),
+        size=course.size,
         device=place,
         precision=course.precision or ("bf16" if place.startswith("cuda") else "no"),
         patience=course.patience,

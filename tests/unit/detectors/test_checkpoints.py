@@ -12,7 +12,7 @@ from detectors import TABLE, load
 from detectors.calibration import Calibration
 from detectors.checkpoints import load_strictly, locate, read, sha256_of, write
 from detectors.npr import NPR
-from detectors.public import PUBLIC, open_checkpoint
+from detectors.public import PUBLIC, load_into, open_checkpoint
 from detectors.rows import ONE, ZERO, Preprocess
 from detectors.torch_detector import TorchDetector
 from detectors.ucf import UCF
@@ -48,6 +48,20 @@ def test_ucf_methods_are_read_from_the_file(tmp_path: Path) -> None:
     network = loaded("ucf", tmp_path / "ucf_best.pth").network
     assert isinstance(network, UCF)
     assert network.methods == 7
+
+
+def test_training_goes_on_from_other_methods(tmp_path: Path) -> None:
+    """A UCF of six methods starts one of four: all but the layer of methods is taken over; another width is refused."""
+    torch.manual_seed(0)
+    theirs, ours = UCF(0.125, methods=6), UCF(0.125, methods=4)
+    before = ours.head_spe.mlp[2].weight.detach().clone()  # type: ignore[union-attr]
+    torch.save(theirs.state_dict(), tmp_path / "ucf.pth")
+    load_into(ours, tmp_path / "ucf.pth", "ucf-plain")
+    after = ours.state_dict()
+    assert torch.equal(after["head_spe.mlp.2.weight"], before)
+    assert torch.equal(after["encoder_f.conv1.weight"], theirs.state_dict()["encoder_f.conv1.weight"])
+    with pytest.raises(CheckpointError, match=r"conv1\.weight is"):
+        load_into(UCF(0.25, methods=4), tmp_path / "ucf.pth", "ucf")
 
 
 def test_preprocessing_belongs_to_the_checkpoint(tmp_path: Path) -> None:
