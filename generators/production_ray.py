@@ -1,29 +1,29 @@
 """The producer's plan on Ray, to outgrow one machine: one actor per model, shards of items, nothing lost or doubled.
 
 Item n of a cell is a function of (seed, stream, cell, n), and putting an item twice changes nothing. So a shard whose
-worker died is simply handed out again: what was stored stays, what was not is made. Every host needs the package and
-the pool's folder (a shared file system); Ray itself is the extra `ray`.
+worker died is simply handed out again: what was stored stays, what was not is made. A model that fails rests and is
+tried again, as in `subnet.media.production`, and never stops the others. Every host needs the package and the pool's
+folder (a shared file system); Ray itself is the extra `ray`.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
+import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from subnet.errors import GenerationError, SettingsError, SubnetError
+from generators.shards import Actor, Made, Shard
+from subnet.errors import SettingsError
 from subnet.media.item import Cell
-from subnet.media.pool import Fate, Pool
-from subnet.media.production import Make, Plan, flaw, item_rng
-from subnet.registry import resolve
-from subnet.types import JSON, Sample, Split
+from subnet.media.pool import Pool
+from subnet.media.production import Event, Plan, Step
+from subnet.types import JSON
 
-_FAULTS = (SubnetError, OSError, RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, MemoryError)
+LONGEST_REST = 300.0  # seconds that a failing cell is left alone
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,8 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Shard:
-    """Items `first` to `first + count - 1` of a cell."""
-
-    cell: Cell
-    first: int
-    count: int
-
-
-@dataclass(frozen=True)
 class Report:
-    """What a round came to, by cell, and how many processes had a hand in it (more than workers when some died)."""
+    """What production came to, by cell, and how many processes had a hand in it (more than workers when some died)."""
 
     events: Mapping[tuple[Cell, str], int]
     processes: int
@@ -61,106 +52,53 @@ class Report:
         return sum(count for (_, name), count in self.events.items() if name == event)
 
 
-def shards(plan: Plan, pool: Pool, size: int) -> list[Shard]:
-    """What is missing from the pool, cut into pieces of at most `size`, cells taking turns."""
-    levels = pool.levels()
-    queues = []
-    for target in plan.targets:
-        first = pool.next_sequence(target.cell, plan.stream)
-        end = first + max(0, target.count - levels.get(target.cell, 0))
-        queues.append(deque(Shard(target.cell, at, min(size, end - at)) for at in range(first, end, size)))
-    result = []
-    while any(queues):
-        result += [queue.popleft() for queue in queues if queue]
-    return result
-
-
-def make_shard(shard: Shard, plan: Plan, make: Make, pool: Pool) -> Counter[str]:
-    """Make and store the items of `shard` that the pool lacks. One bad item does not stop the others."""
-    there = {item.sequence for item in pool.items(shard.cell) if item.stream == plan.stream}
-    events: Counter[str] = Counter()
-    for sequence in range(shard.first, shard.first + shard.count):
-        if sequence in there:
-            events["exists"] += 1
-            continue
-        try:
-            sample = make(item_rng(plan, shard.cell, sequence))
-            if flaw(sample.media):
-                events["rejected"] += 1
-                continue
-            fate = pool.put(sample, stream=plan.stream, sequence=sequence, origin=shard.cell.origin).fate
-        except _FAULTS:
-            events["failed"] += 1
-            continue
-        events["no_room" if fate in (Fate.OVER_BUDGET, Fate.NO_SPACE) else str(fate)] += 1
-    return events
-
-
-def generating(name: str, device: str = "cpu", split: str = "train") -> Make:
-    """A `Worker.target` for a row of the table of generators: offline prompts, real media from the embedded set."""
-    import generators
-    from generators.prompts.offline import prompt
-    from subnet.media.folder import EmbeddedSource
-
-    generator = generators.load(name, device=device, reals=EmbeddedSource(Split(split)))
-
-    def make(rng: np.random.Generator) -> Sample:
-        return generator.generate([prompt(rng, generator.modality)], rng)[0]
-
-    return make
-
-
-class Actor:
-    """What runs in a Ray worker: it builds its model once and then makes shards. Plain Python, no Ray in it."""
-
-    def __init__(self, target: str, arguments: Mapping[str, JSON], plan: Plan, root: str) -> None:
-        self._make: Make = resolve(target)(**arguments)
-        self._plan, self._pool = plan, Pool(Path(root))
-
-    def shard(self, shard: Shard) -> tuple[int, dict[str, int]]:
-        """Which process did it, and what it came to."""
-        return os.getpid(), dict(make_shard(shard, self._plan, self._make, self._pool))
-
-
-def fill(
-    plan: Plan,
-    workers: Sequence[Worker],
-    root: Path,
-    *,
-    size: int = 8,
-    retries: int = 10,
-    on_shard: Callable[[Shard, Mapping[str, int]], None] = lambda shard, events: None,
-) -> Report:
-    """Fill the pool at `root` once, on the Ray that the program has joined (`ray.init`).
-
-    When a worker dies, Ray starts it again and hands it its shard again, up to `retries` times a shard. Raises
-    SettingsError when Ray is missing or a cell has no worker, GenerationError when the retries are used up or a worker
-    cannot be built.
-    """
+def import_ray() -> Any:
+    """The package. Raises SettingsError where it is not installed."""
     try:
         import ray
     except ImportError as error:
         raise SettingsError("production on Ray needs the extra: pip install 'assay-subnet[ray]'") from error
-    pool = Pool(root)
+    return ray
+
+
+def produce(
+    plan: Plan,
+    workers: Sequence[Worker],
+    pool: Pool,
+    *,
+    stop: threading.Event,
+    once: bool = False,
+    size: int = 8,
+    retries: int = 10,
+    idle: float = 0.5,
+    on_step: Callable[[Step], None] = lambda step: None,
+) -> Report:
+    """Keep `pool` filled on the Ray that the program has joined (`ray.init`) until `stop` is set.
+
+    With `once`, until all targets are met or what is not met fails. When a worker dies, Ray starts it again and hands
+    it its shard again, up to `retries` times a shard. Raises SettingsError when Ray is missing or a cell has no worker.
+    """
+    ray = import_ray()
     missing = {target.cell for target in plan.targets} - {worker.cell for worker in workers}
     if missing:
         raise SettingsError(f"no worker makes {', '.join(str(cell) for cell in sorted(missing))}")
-    remote = ray.remote(Actor)
-    actors = [
-        remote.options(num_cpus=worker.cpus, num_gpus=worker.gpus, max_restarts=-1, max_task_retries=retries).remote(
-            worker.target, dict(worker.arguments), plan, str(root)
-        )
-        for worker in workers
-    ]
+    crew = _Crew(ray, plan, pool, workers, size, retries, on_step)
     try:
-        return _Round(ray, plan, pool, workers, actors, on_shard).run(shards(plan, pool, size))
+        while not stop.is_set():
+            crew.hand_out()
+            if crew.running:
+                crew.settle(idle)
+            elif once:
+                break
+            else:
+                stop.wait(idle)
     finally:
-        for actor in actors:
-            ray.kill(actor)
+        crew.dismiss()
+    return Report(dict(crew.events), len(crew.processes))
 
 
-class _Round:
-    """Hands shards to idle actors until all are done."""
+class _Crew:
+    """The actors and what each is at. Shards of one cell are consecutive and handed out in order."""
 
     def __init__(
         self,
@@ -168,46 +106,94 @@ class _Round:
         plan: Plan,
         pool: Pool,
         workers: Sequence[Worker],
-        actors: Sequence[Any],
-        on_shard: Callable[[Shard, Mapping[str, int]], None],
+        size: int,
+        retries: int,
+        on_step: Callable[[Step], None],
     ) -> None:
-        self._ray, self._plan, self._pool = ray, plan, pool
-        self._workers, self._actors, self._on_shard = workers, actors, on_shard
-        self._queues: dict[Cell, deque[Shard]] = {worker.cell: deque() for worker in workers}
-        self._running: dict[Any, tuple[int, Shard]] = {}
-        self._events: Counter[tuple[Cell, str]] = Counter()
-        self._processes: set[int] = set()
+        self._ray, self._plan, self._pool, self._workers = ray, plan, pool, workers
+        self._size, self._retries, self._on_step = size, retries, on_step
+        self._targets = {target.cell: target.count for target in plan.targets}
+        self._next = {cell: pool.next_sequence(cell, plan.stream) for cell in self._targets}
+        self._again: dict[Cell, deque[Shard]] = {cell: deque() for cell in self._targets}  # had no room
+        self._unfinished: dict[Cell, set[int]] = {cell: set() for cell in self._targets}  # by first item
+        self._failures: Counter[Cell] = Counter()  # shards in a row
+        self._rests_until: dict[Cell, float] = {}
+        self._actors: dict[int, Any] = {}
+        self.running: dict[Any, tuple[int, Shard]] = {}
+        self.events: Counter[tuple[Cell, str]] = Counter()
+        self.processes: set[int] = set()
 
-    def run(self, pieces: Sequence[Shard]) -> Report:
-        for piece in pieces:
-            self._queues[piece.cell].append(piece)
-        for index in range(len(self._actors)):
-            self._hand_out(index)
-        while self._running:
-            done, _ = self._ray.wait(list(self._running), num_returns=1)
-            index, shard = self._running.pop(done[0])
-            self._settle(done[0], shard)
-            self._hand_out(index)
-        for cell, end in self._ends(pieces).items():
+    def hand_out(self) -> None:
+        """Give every idle worker whose cell lacks items, and does not rest, its next shard."""
+        levels, now = self._pool.levels(), time.monotonic()
+        coming: Counter[Cell] = Counter()
+        for _, shard in self.running.values():
+            coming[shard.cell] += shard.count
+        busy = {index for index, _ in self.running.values()}
+        for index, worker in enumerate(self._workers):
+            cell = worker.cell
+            lacks = self._targets.get(cell, 0) - levels.get(cell, 0) - coming[cell]
+            if index in busy or lacks <= 0 or self._rests_until.get(cell, 0.0) > now:
+                continue
+            shard = self._again[cell].popleft() if self._again[cell] else self._fresh(cell, min(self._size, lacks))
+            coming[cell] += shard.count
+            self.running[self._actor(index).shard.remote(shard)] = index, shard
+
+    def _fresh(self, cell: Cell, count: int) -> Shard:
+        shard = Shard(cell, self._next[cell], count)
+        self._next[cell] += count
+        self._unfinished[cell].add(shard.first)
+        return shard
+
+    def _actor(self, index: int) -> Any:
+        if index not in self._actors:
+            worker = self._workers[index]
+            options = {"num_cpus": worker.cpus, "num_gpus": worker.gpus, "max_restarts": -1}
+            remote = self._ray.remote(Actor).options(**options, max_task_retries=self._retries)
+            pool = (str(self._pool.root), self._pool.budget, self._pool.floor)
+            self._actors[index] = remote.remote(worker.target, dict(worker.arguments), self._plan, *pool)
+        return self._actors[index]
+
+    def settle(self, seconds: float) -> None:
+        """Wait at most `seconds` for a shard to be done, and take note of what it came to."""
+        done, _ = self._ray.wait(list(self.running), num_returns=1, timeout=seconds)
+        for reference in done:
+            index, shard = self.running.pop(reference)
+            try:
+                process, made = self._ray.get(reference)
+                self.processes.add(process)
+            except self._ray.exceptions.RayError as error:
+                self._ray.kill(self._actors.pop(index))  # a new one is started for the next shard
+                lines = [line for line in str(error).strip().splitlines() if line.strip()]
+                made = [Made(shard.first, Event.FAILED, 0.0, lines[-1] if lines else type(error).__name__)]
+            self._note(shard, made)
+
+    def _note(self, shard: Shard, made: Sequence[Made]) -> None:
+        cell, good = shard.cell, False
+        for item in made:
+            self.events[cell, item.event] += 1
+            good = good or item.event in (Event.STORED, "exists")
+            if item.event != "exists":
+                self._on_step(Step(Event(item.event), cell, item.sequence, item.seconds, item.reason))
+        self._failures[cell] = 0 if good else self._failures[cell] + 1
+        if not good:
+            rest = min(LONGEST_REST, 2.0 ** min(self._failures[cell] - 1, 20))
+            self._rests_until[cell] = time.monotonic() + rest
+        self._unfinished[cell].remove(shard.first)
+        last = made[-1]
+        if last.event == Event.NO_ROOM:
+            left = Shard(cell, last.sequence, shard.first + shard.count - last.sequence)
+            self._again[cell].append(left)
+            self._unfinished[cell].add(left.first)
+        self._advance(cell)
+
+    def _advance(self, cell: Cell) -> None:
+        """Note durably how far the cell is made without a gap, where the disk takes it."""
+        end = min(self._unfinished[cell], default=self._next[cell])
+        with contextlib.suppress(OSError):  # written again after the next shard
             self._pool.advance(cell, self._plan.stream, end)
-        return Report(dict(self._events), len(self._processes))
 
-    def _hand_out(self, index: int) -> None:
-        queue = self._queues[self._workers[index].cell]
-        if queue:
-            shard = queue.popleft()
-            self._running[self._actors[index].shard.remote(shard)] = index, shard
-
-    def _settle(self, reference: Any, shard: Shard) -> None:
-        try:
-            process, events = self._ray.get(reference)
-        except self._ray.exceptions.RayError as error:
-            raise GenerationError(f"the worker of {shard.cell} cannot go on: {error}") from error
-        self._processes.add(process)
-        for name, count in events.items():
-            self._events[shard.cell, name] += count
-        self._on_shard(shard, events)
-
-    @staticmethod
-    def _ends(pieces: Sequence[Shard]) -> dict[Cell, int]:
-        return {piece.cell: piece.first + piece.count for piece in sorted(pieces, key=lambda piece: piece.first)}
+    def dismiss(self) -> None:
+        """End all actors."""
+        for actor in self._actors.values():
+            self._ray.kill(actor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 
 
@@ -19,6 +20,12 @@ def until_signal() -> Iterator[asyncio.Event]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+def set_by_signal(stop: threading.Event) -> None:
+    """From now on SIGINT and SIGTERM set `stop`, for programs without a running loop."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> bool:

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from generators.rows import GeneratorRow, Task
+from neurons.settings import device as named_device
 from neurons.settings import home
 from subnet.errors import SettingsError
 from subnet.media.decoder import VideoDecoder
 from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
 from subnet.media.item import Cell
-from subnet.media.production import Make, Plan, equal_shares, read_plan
+from subnet.media.production import Make, Plan, equal_shares, parse_cell, read_plan
 from subnet.media.sources import SOURCES, any_repository
 from subnet.protocols import Generator, Source
 from subnet.registry import find
@@ -52,6 +53,16 @@ def makers(plan: Plan, *, split: Split, device: str, folders: Mapping[str, Path]
     """
     reals = EmbeddedSource(split)
     return {target.cell: _maker(target.cell, folders or {}, reals, device) for target in plan.targets}
+
+
+def making(cell: str, split: str, device: str, folders: Mapping[str, str]) -> Make:
+    """The maker of one cell, "modality/label/origin", built where it works: the target of production's workers.
+
+    `device` may be "auto"; `folders` are paths by name. Raises as `makers` does.
+    """
+    what = parse_cell(cell)
+    paths = {name: Path(path) for name, path in folders.items()}
+    return _maker(what, paths, EmbeddedSource(Split(split)), named_device(device))
 
 
 def _maker(cell: Cell, folders: Mapping[str, Path], reals: Source, device: str) -> Make:

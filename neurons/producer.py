@@ -6,9 +6,9 @@ assay producer --pool.path pool --plan plan.toml
 from __future__ import annotations
 
 import json as jsonlib
-import signal
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +16,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurons import settings as s
+from neurons.lifetime import set_by_signal
 from neurons.log import Log, configure
 from neurons.mix import makers, plan_of
+from neurons.producer_ray import Cluster, run
+from subnet.errors import SettingsError
+from subnet.media.item import Cell
 from subnet.media.pool import GIGABYTE, Pool
 from subnet.media.production import Event, Producer, Step
 from subnet.types import Split
@@ -51,6 +55,8 @@ def producer(
     folder: dict[str, Path] | None = None,
     device: str = "auto",
     once: Annotated[bool, Parameter(negative="")] = False,
+    ray: Annotated[bool, Parameter(negative="")] = False,
+    cluster: Cluster | None = None,
     pool: PoolSettings = PoolSettings(),
     logging: s.Logging = s.Logging(),
     json: s.Json = False,
@@ -75,15 +81,37 @@ def producer(
         auto, cpu, cuda or cuda:N.
     once
         Stop when all targets are met.
+    ray
+        Work on a Ray cluster, one worker for each origin of the plan: pip install 'assay-subnet[ray]'.
     """
     log = configure(logging, "producer")
     what = plan_of(plan, total=total, seed=seed, stream=stream)
-    worker = Producer(what, makers(what, split=split, device=s.device(device), folders=folder), pool.open())
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    worker.run(stop, Reporting(log, stop if once else None, json), idle=0.1)
-    log.info("stopped", **{event.value: count for event, count in _by_event(worker).items()})
+    stop, folders = threading.Event(), folder or {}
+    if ray:
+        told = Reporting(log, None, json)
+        report = run(
+            what,
+            pool.open(),
+            cluster or Cluster(),
+            split=split,
+            device=device,
+            folders=folders,
+            stop=stop,
+            once=once,
+            on_step=told,
+        )
+        counts: Mapping[tuple[Cell, str], int] = report.events
+    elif cluster is not None:
+        raise SettingsError("--ray.address and --ray.card_gigabytes say where --ray works: add --ray")
+    else:
+        worker = Producer(what, makers(what, split=split, device=s.device(device), folders=folders), pool.open())
+        set_by_signal(stop)
+        worker.run(stop, Reporting(log, stop if once else None, json), idle=0.1)
+        counts = {(cell, event.value): count for (cell, event), count in worker.counts.items()}
+    totals: Counter[str] = Counter()
+    for (_, event), count in counts.items():
+        totals[event] += count
+    log.info("stopped", **totals)
 
 
 class Reporting:
@@ -102,10 +130,3 @@ class Reporting:
             print(jsonlib.dumps({**fields, "seconds": round(step.seconds, 4)}), flush=True)
         if step.event is not Event.STORED:
             self._log.warning(step.event.value, cell=str(step.cell), reason=step.reason)
-
-
-def _by_event(worker: Producer) -> Counter[Event]:
-    totals: Counter[Event] = Counter()
-    for (_, event), count in worker.counts.items():
-        totals[event] += count
-    return totals

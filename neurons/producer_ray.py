@@ -1,0 +1,138 @@
+"""`assay producer --ray`: the plan's origins as workers of a cluster, each with its share of processors and cards."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cyclopts import Parameter
+
+from generators.production_ray import Report, Worker, import_ray, produce
+from neurons.lifetime import set_by_signal
+from neurons.mix import making
+from subnet.errors import SettingsError
+from subnet.media.item import Cell
+from subnet.media.pool import Pool
+from subnet.media.production import Plan, Step
+from subnet.types import JSON, Label, Split
+
+CARD_GB = 24.0  # of the cluster's cards, where neither a flag nor a card of this host says
+
+
+@Parameter(name="ray")
+@dataclass(frozen=True)
+class Cluster:
+    """Where --ray works."""
+
+    address: str | None = None
+    """A running cluster to join: auto, or HOST:PORT; else $RAY_ADDRESS, else one is started on this machine."""
+    card_gigabytes: float | None = None
+    """Memory of one card of the cluster: models share a card as far as they fit. By default that of this machine."""
+
+    def __post_init__(self) -> None:
+        if self.card_gigabytes is not None and not self.card_gigabytes > 0:
+            raise SettingsError(f"--ray.card_gigabytes must be above 0, not {self.card_gigabytes:g}")
+
+
+def run(
+    plan: Plan,
+    pool: Pool,
+    cluster: Cluster,
+    *,
+    split: Split,
+    device: str,
+    folders: Mapping[str, Path],
+    stop: threading.Event,
+    once: bool,
+    on_step: Callable[[Step], None],
+) -> Report:
+    """Fill `pool` by `plan` on a Ray cluster until `stop` is set, or with `once` until all targets are met.
+
+    Raises SettingsError: Ray is missing, no cluster answers, an origin is unknown, or a model fits on no card.
+    """
+    pool = _absolute(pool)
+    arguments: dict[str, JSON] = {
+        "split": str(split),
+        "device": device,
+        "folders": {name: str(path.absolute()) for name, path in folders.items()},
+    }
+    for target in plan.targets:  # an unknown origin is told before anything starts
+        making(str(target.cell), str(split), "cpu", {name: str(path) for name, path in folders.items()})
+    with _joined(cluster) as resources:
+        set_by_signal(stop)  # Ray has set its own
+        workers = workers_of(plan, arguments, resources, card=cluster.card_gigabytes or _card())
+        return produce(plan, workers, pool, stop=stop, once=once, on_step=on_step)
+
+
+def workers_of(
+    plan: Plan, arguments: Mapping[str, JSON], resources: Mapping[str, float], *, card: float
+) -> list[Worker]:
+    """One worker per cell of the plan.
+
+    Processors are shared out evenly where there are fewer than workers; a model takes the part of a card of `card` GB
+    that its row says it needs. Raises SettingsError when the models do not fit on the cluster's cards.
+    """
+    cells = [target.cell for target in plan.targets if target.count]
+    shares = {cell: _share(cell, card) for cell in cells}
+    _check_cards({cell: share for cell, share in shares.items() if share}, int(resources.get("GPU", 0)), card)
+    cpus = min(1.0, math.floor(1000 * resources.get("CPU", 1.0) / max(1, len(cells))) / 1000)
+    return [
+        Worker(cell, "neurons.mix:making", {"cell": str(cell), **arguments}, cpus=cpus, gpus=shares[cell])
+        for cell in cells
+    ]
+
+
+def _share(cell: Cell, card: float) -> float:
+    """The part of a card that a cell's generator needs, in hundredths; 0 for what runs on a CPU."""
+    import generators
+
+    row = generators.TABLE.get(cell.origin) if cell.label is Label.SYNTHETIC else None
+    return 0.0 if row is None else math.ceil(100 * row.vram_gb / card) / 100
+
+
+def _check_cards(shares: Mapping[Cell, float], cards: int, card: float) -> None:
+    """Raises SettingsError for models that find no room: a worker that waits for a card would wait for ever."""
+    free = [100] * cards
+    for cell, share in sorted(shares.items(), key=lambda item: -item[1]):
+        need = round(100 * share)
+        place = next((index for index, left in enumerate(free) if left >= need), None)
+        if place is None:
+            raise SettingsError(
+                f"{cell.origin} needs {share:.2f} of a card of {card:g} GB, and the cluster's {cards} cards have no "
+                "room left for it: take models out of the plan, add cards, or say --ray.card_gigabytes"
+            )
+        free[place] -= need
+
+
+def _card() -> float:
+    from generators.capability import probe
+
+    return max(probe().gpus, default=CARD_GB)
+
+
+def _absolute(pool: Pool) -> Pool:
+    """The same pool by a path that holds in every worker's folder."""
+    return Pool(pool.root.absolute(), budget=pool.budget, floor=pool.floor)
+
+
+@contextmanager
+def _joined(cluster: Cluster) -> Iterator[Mapping[str, float]]:
+    """What the cluster that was joined or started has to offer; it is left at the end."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    ray = import_ray()
+    address = cluster.address or os.environ.get("RAY_ADDRESS")
+    options: dict[str, object] = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(address=address, log_to_driver=False, configure_logging=False, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason: Sequence[str] = str(error).strip().splitlines() or [type(error).__name__]
+        raise SettingsError(f"--ray.address {address or 'local'}: {reason[0]}") from error
+    try:
+        yield ray.cluster_resources()
+    finally:
+        ray.shutdown()
