@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from prometheus_client import CollectorRegistry
@@ -48,6 +48,9 @@ class Detectors:
     """auto, cpu, cuda or cuda:N."""
     max_batch: int = 32
     """Most items in one forward pass."""
+    serving: Literal["fast", "plain"] = "fast"
+    """fast: through onnxruntime on a CPU (exported at the first start, then kept below $ASSAY_HOME), channels_last on a
+    GPU; plain: as trained."""
 
 
 def load_detectors(wanted: Detectors) -> dict[Modality, Detector]:
@@ -58,7 +61,12 @@ def load_detectors(wanted: Detectors) -> dict[Modality, Detector]:
             fitting = ", ".join(row.name for row in TABLE.values() if row.modality is modality)
             raise SettingsError(f"--detector.{modality} {name}: it does not answer {modality}s; take one of {fitting}")
     device = s.device(wanted.device) if any(TABLE[name].weights for name in names.values()) else "cpu"
-    return {modality: load(name, device=device) for modality, name in names.items()}
+    plain = {modality: load(name, device=device) for modality, name in names.items()}
+    if wanted.serving == "plain":
+        return plain
+    from detectors.serving.accelerate import accelerated
+
+    return {modality: accelerated(detector, cache=s.home() / "serving") for modality, detector in plain.items()}
 
 
 class Answering:

@@ -146,10 +146,10 @@ def _modality(detector: str) -> Modality:
 def _weights(folder: Path, detector: str, resume: bool) -> Path:
     """The file to write. Raises SettingsError where a run would be overwritten, or is not there to go on with."""
     weights = folder / f"{detector}.safetensors"
-    state = weights.with_suffix(".state.safetensors")
-    if resume and not state.is_file():
+    states = list(folder.glob(f"{detector}*.state.safetensors"))  # those of what comes first, too
+    if resume and not states:
         raise SettingsError(f"--resume: {folder} holds no run of {detector} to go on with")
-    if not resume and (state.is_file() or weights.is_file()):
+    if not resume and (states or weights.is_file()):
         raise SettingsError(f"--out {folder}: holds a run of {detector}; go on with --resume, or name another folder")
     return weights
 
