@@ -16,7 +16,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from prometheus_client import CollectorRegistry
 
-from detectors import TABLE, load
+from detectors import TABLE
+from detectors.evaluation.opening import open_detector
+from detectors.serving.accelerate import accelerated
 from neurons import settings as s
 from neurons.batching import Batcher
 from neurons.chainview import ChainView, first_snapshot
@@ -30,7 +32,6 @@ from subnet.media.codec import decode_image
 from subnet.media.decoder import VideoDecoder
 from subnet.nonces import SqliteNonceStore
 from subnet.protocols import Detector
-from subnet.registry import find
 from subnet.serving import serve
 from subnet.types import Endpoint, Modality, Prediction, Submission
 
@@ -41,9 +42,9 @@ class Detectors:
     """Which detector answers for which modality; see `assay detectors`."""
 
     image: str = "npr"
-    """Row of the table that answers images."""
+    """What answers images: a name of `assay detectors`, a checkpoint file, or NAME=FILE."""
     video: str = "frames"
-    """Row of the table that answers videos."""
+    """What answers videos, in the same way."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     max_batch: int = 32
@@ -54,19 +55,21 @@ class Detectors:
 
 
 def load_detectors(wanted: Detectors) -> dict[Modality, Detector]:
-    """Both detectors. Raises SettingsError when one answers for the other modality."""
+    """Both detectors. Raises SettingsError when one answers for the other modality, and what opening one raises."""
     names = {Modality.IMAGE: wanted.image, Modality.VIDEO: wanted.video}
-    for modality, name in names.items():
-        if find(TABLE, name, "detector").modality is not modality:
+    device = (
+        s.device(wanted.device) if any(name not in TABLE or TABLE[name].weights for name in names.values()) else "cpu"
+    )
+    opened = {modality: open_detector(name, device=device) for modality, name in names.items()}
+    for modality, detector in opened.items():
+        if detector.modality is not modality:
             fitting = ", ".join(row.name for row in TABLE.values() if row.modality is modality)
-            raise SettingsError(f"--detector.{modality} {name}: it does not answer {modality}s; take one of {fitting}")
-    device = s.device(wanted.device) if any(TABLE[name].weights for name in names.values()) else "cpu"
-    plain = {modality: load(name, device=device) for modality, name in names.items()}
+            raise SettingsError(
+                f"--detector.{modality} {names[modality]}: it does not answer {modality}s; take one of {fitting}"
+            )
     if wanted.serving == "plain":
-        return plain
-    from detectors.serving.accelerate import accelerated
-
-    return {modality: accelerated(detector, cache=s.home() / "serving") for modality, detector in plain.items()}
+        return opened
+    return {modality: accelerated(detector, cache=s.home() / "serving") for modality, detector in opened.items()}
 
 
 class Answering:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from detectors.checkpoints import HERE
 from detectors.serving.accelerate import drift, serving_of
 from detectors.serving.benchmark import examples
 from neurons.miner import Detectors, load_detectors
-from subnet.errors import SettingsError, UnknownName
+from subnet.errors import CheckpointError, SettingsError, UnknownName
 from subnet.types import Modality
 
 
@@ -20,6 +23,18 @@ def test_served_fast_and_plain_answer_alike() -> None:
     assert kinds == ["onnx", "eager"]
     assert drift(fast, plain, examples(Modality.IMAGE, 4)) <= 1e-3
     assert fast.weights_hash == plain.weights_hash
+
+
+def test_own_weights_are_served(tmp_path: Path) -> None:
+    """A checkpoint file, alone or with the name it belongs to, answers as the detector that it was made for."""
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes((HERE / "npr.safetensors").read_bytes())
+    ours = load_detectors(Detectors(str(file), f"frames={file}", "cpu", serving="plain"))
+    named = load_detectors(Detectors("npr", "frames", "cpu", serving="plain"))
+    for modality in Modality:
+        assert drift(ours[modality], named[modality], examples(modality, 2)) == 0
+    with pytest.raises(CheckpointError, match=r"nowhere\.safetensors is not a file"):
+        load_detectors(Detectors("nowhere.safetensors", "frames", "cpu"))
 
 
 def test_a_detector_of_the_other_modality_is_refused() -> None:
