@@ -29,6 +29,7 @@ COMMANDS = {
     "bench": ("neurons.commands.bench_detectors:bench", "How fast detectors are on this machine."),
     "detectors": ("neurons.commands.listing:detectors", "List the detectors."),
     "generators": ("neurons.commands.listing:generators", "List the generators, and which can run here."),
+    "explain": ("neurons.commands.explain:explain", "Why a miner earns what it earns, from a journal."),
     "replay": ("neurons.commands.replay:replay", "Compute all scores again from a journal."),
 }
 

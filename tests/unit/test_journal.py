@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from subnet.errors import JournalBroken, StateError
-from subnet.evidence import ROUND, RoundRecord, record, replay
+from subnet.account import account
+from subnet.errors import JournalBroken, SettingsError, StateError
+from subnet.evidence import DEPARTED, ROUND, DepartedRecord, RoundRecord, record, replay
 from subnet.history import History
 from subnet.journal import Journal
 from subnet.sampling import Plan
@@ -60,6 +61,51 @@ def test_replay_gives_every_score_again_to_the_last_bit(
         assert memory.write(ROUND, record(one), State(number + 1, one.history)) is None
     assert replay(journal.entries()).history == memory.state.history
     assert Memory(journal).state == memory.state
+    journal.close()
+
+
+@given(ROUNDS)
+def test_an_account_counts_every_round_once(
+    tmp_path_factory: pytest.TempPathFactory, rounds: list[tuple[Modality, Label, dict[str, Answer]]]
+) -> None:
+    """Whatever it is broken down by, tallies add up to what the history says, and failures are never right."""
+    journal = Journal(tmp_path_factory.mktemp("j") / "journal.db")
+    memory = Memory(journal)
+    for number, (modality, label, answers) in enumerate(rounds):
+        one = played(memory.state.history, number, modality, label, answers)
+        memory.write(ROUND, record(one), State(number + 1, one.history))
+    standings = memory.state.history.standings
+    for hotkey, standing in standings.items():
+        found = account(journal.entries(), hotkey)
+        assert found.score.value == standing.score
+        assert len(found.turns) == standing.asked
+        for kinds in found.by.values():
+            assert sum(tally.asked for tally in kinds.values()) == standing.asked
+            assert sum(tally.failed for tally in kinds.values()) == sum(standing.failures.values())
+            assert all(tally.right + tally.failed <= tally.asked for tally in kinds.values())
+        right = sum(window.length - window.wrong.bit_count() for window in (standing.image, standing.video))
+        assert sum(turn.right for turn in found.turns) == right
+    journal.close()
+
+
+def test_an_account_begins_when_the_hotkey_came(tmp_path: Path) -> None:
+    """Who left and came again starts anew; letters that fit nobody, or several, are told apart."""
+    journal = Journal(tmp_path / "journal.db")
+    history = History()
+    for number in range(3):
+        if number == 2:
+            journal.append(DEPARTED, DepartedRecord(block=9, hotkeys=("abc",)).model_dump_json())
+            history = History()
+        one = played(history, number, Modality.IMAGE, Label.REAL, {"abc": Prediction(0.1)})
+        journal.append(ROUND, record(one).model_dump_json())
+        history = one.history
+    assert [turn.number for turn in account(journal.entries(), "ab").turns] == [2]
+    two = played(history, 3, Modality.IMAGE, Label.REAL, {"abd": Prediction(0.1)})
+    journal.append(ROUND, record(two).model_dump_json())
+    with pytest.raises(SettingsError, match="2 addresses begin like that"):
+        account(journal.entries(), "ab")
+    with pytest.raises(SettingsError, match="no rounds of it"):
+        account(journal.entries(), "x")
     journal.close()
 
 

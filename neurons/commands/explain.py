@@ -1,0 +1,91 @@
+"""`assay explain`: why a miner earns what it earns."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from neurons.settings import Json
+from subnet.account import Account, Turn, account
+from subnet.errors import SettingsError
+from subnet.history import ACCURACY_WINDOW, MCC_WINDOW
+from subnet.journal import Journal
+from subnet.types import Modality
+
+
+def explain(hotkey: str, journal: Path, *, last: int = 10, json: Json = False) -> None:
+    """Tell from a validator's journal what HOTKEY was asked, what it answered, and how its score came about.
+
+    Parameters
+    ----------
+    hotkey
+        Its address, or the first letters of it.
+    journal
+        The file journal.db of a validator that is not running.
+    last
+        How many of the latest rounds to show.
+    """
+    if last < 0:
+        raise SettingsError(f"--last must not be negative, not {last}")
+    if not journal.is_file():
+        raise SettingsError(f"{journal} is not a file; give a validator's journal.db")
+    opened = Journal(journal)
+    try:
+        found = account(opened.entries(), hotkey)
+    finally:
+        opened.close()
+    turns = found.turns[-last:] if last else ()
+    if json:
+        tallies = {
+            key: {kind: {**asdict(tally), "share": tally.share} for kind, tally in kinds.items()}
+            for key, kinds in found.by.items()
+        }
+        score = found.score
+        facts = {"hotkey": score.hotkey, "score": score.value, "share": found.share, "rank": found.rank}
+        facts |= {"miners": found.miners, "asked": score.asked, "answered": score.answered}
+        facts |= {"failures": {failure.value: count for failure, count in score.failures.items()}}
+        facts |= {"windows": {modality.value: asdict(part) for modality, part in score.parts.items()}}
+        print(jsonlib.dumps({**facts, "by": tallies, "rounds": [asdict(turn) for turn in turns]}))
+        return
+    _tell(found, turns, Console())
+
+
+def _tell(found: Account, turns: tuple[Turn, ...], console: Console) -> None:
+    score = found.score
+    console.print(f"[bold]{score.hotkey}[/]")
+    console.print(
+        f"score {score.value:.4f}, place {found.rank} of {found.miners}, {found.share:.1%} of all scores; "
+        f"answered {score.answered} of {score.asked}",
+        highlight=False,
+    )
+    for failure, count in sorted(score.failures.items(), key=lambda pair: -pair[1]):
+        console.print(f"  [red]{failure.value}[/] {count} times: each a wrong answer, and nothing earned that round")
+    table = Table("", "accuracy", "MCC", "reward", "asked", box=None)
+    for modality in Modality:
+        part = score.parts[modality]
+        numbers = (f"{part.accuracy:.2f}", f"{part.mcc:.2f}", f"{part.reward:.3f}", str(part.asked))
+        table.add_row(f"{modality}s", *(numbers if part.asked else ("", "", "", "0")))
+    console.print(table, f"[dim]accuracy over the last {ACCURACY_WINDOW}, MCC over the last {MCC_WINDOW}[/]\n")
+    for key, kinds in found.by.items():
+        table = Table(key, "right", "asked", "share", "", box=None, show_edge=False)
+        for kind, tally in kinds.items():
+            failed = f"[red]{tally.failed} failed[/]" if tally.failed else ""
+            table.add_row(kind, str(tally.right), str(tally.asked), f"{tally.share:.2f}", failed)
+        console.print(table, "")
+    if turns:
+        table = Table("round", "asked", "answer", "", "score after", box=None)
+        for turn in turns:
+            asked = f"{turn.modality}, {turn.label}, {turn.origin}, level {turn.level}"
+            answer = turn.answer if isinstance(turn.answer, str) else f"{turn.answer:.3f}"
+            table.add_row(
+                str(turn.number),
+                asked,
+                answer,
+                "[green]right[/]" if turn.right else "[red]wrong[/]",
+                f"{turn.score:.4f}",
+            )
+        console.print(table)

@@ -1,0 +1,131 @@
+"""Why one hotkey earns what it earns: its rounds in a journal, counted by what was asked and how it answered. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from subnet.errors import SettingsError
+from subnet.evidence import DEPARTED, ROUND, DepartedRecord, OutcomeRecord, RoundRecord, replay
+from subnet.journal import Entry
+from subnet.scoring import score
+from subnet.types import Label, Score
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Rounds of one kind: asked, answered right, answered wrong, and failed. Failures count as wrong answers."""
+
+    asked: int = 0
+    right: int = 0
+    failed: int = 0
+
+    @property
+    def share(self) -> float:
+        """Right answers among all that was asked, 0..1."""
+        return self.right / self.asked if self.asked else 0.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One round from one hotkey's side. `answer` is P(synthetic), or the name of the failure."""
+
+    number: int
+    modality: str
+    label: str
+    origin: str
+    level: int
+    answer: float | str
+    right: bool
+    score: float  # after the round
+
+
+@dataclass(frozen=True)
+class Account:
+    """`by` holds tallies by modality, label, level, origin and detector; `share` is the part of all scores, 0..1."""
+
+    score: Score
+    share: float
+    rank: int
+    miners: int
+    by: Mapping[str, Mapping[str, Tally]]
+    turns: tuple[Turn, ...]
+
+
+_KEYS: dict[str, Callable[[RoundRecord, OutcomeRecord], str]] = {
+    "modality": lambda played, row: played.modality.value,
+    "label": lambda played, row: played.label.name.lower(),
+    "level": lambda played, row: f"level {played.level}",
+    "origin": lambda played, row: played.origin,
+    "detector": lambda played, row: row.detector or "not said",
+}
+
+
+def account(entries: Iterable[Entry], hotkey: str) -> Account:
+    """What a journal says of `hotkey` (an address, or the first letters of one) since it last came to the subnet.
+
+    Every score is computed again on the way. Raises JournalBroken where one does not follow from the rules, and
+    SettingsError for a hotkey that is not in the journal, or letters that fit several.
+    """
+    kept = list(entries)
+    history = replay(kept).history
+    full = _full(hotkey, history.standings)
+    scores = {name: standing.score for name, standing in history.standings.items()}
+    rounds = _rounds(kept, full)
+    tallies: dict[str, dict[str, Tally]] = {key: {} for key in _KEYS}
+    for played, row in rounds:
+        for key, kind in _KEYS.items():
+            before = tallies[key].get(kind(played, row), Tally())
+            after = Tally(
+                before.asked + 1, before.right + _right(played, row), before.failed + (row.failure is not None)
+            )
+            tallies[key][kind(played, row)] = after
+    return Account(
+        score=score(history, full),
+        share=scores[full] / (sum(scores.values()) or 1.0),
+        rank=1 + sum(value > scores[full] for value in scores.values()),
+        miners=len(scores),
+        by={key: dict(sorted(kinds.items())) for key, kinds in tallies.items()},
+        turns=tuple(_turn(played, row) for played, row in rounds),
+    )
+
+
+def _full(hotkey: str, known: Iterable[str]) -> str:
+    fitting = [name for name in known if name.startswith(hotkey)]
+    if len(fitting) == 1 or hotkey in fitting:
+        return hotkey if hotkey in fitting else fitting[0]
+    if fitting:
+        raise SettingsError(f"hotkey {hotkey}: {len(fitting)} addresses begin like that; give more of it")
+    raise SettingsError(
+        f"hotkey {hotkey}: the journal has no rounds of it since it last left the subnet, or none at all"
+    )
+
+
+def _rounds(entries: Iterable[Entry], hotkey: str) -> list[tuple[RoundRecord, OutcomeRecord]]:
+    """Counted rounds in which the hotkey was asked, since it last left."""
+    found: list[tuple[RoundRecord, OutcomeRecord]] = []
+    for entry in entries:
+        if entry.kind == DEPARTED and hotkey in DepartedRecord.model_validate_json(entry.body).hotkeys:
+            found.clear()
+        elif entry.kind == ROUND:
+            played = RoundRecord.model_validate_json(entry.body)
+            found += [(played, row) for row in played.outcomes if row.hotkey == hotkey and not played.void]
+    return found
+
+
+def _right(played: RoundRecord, row: OutcomeRecord) -> bool:
+    return row.p_synthetic is not None and (row.p_synthetic > 0.5) == (played.label is Label.SYNTHETIC)
+
+
+def _turn(played: RoundRecord, row: OutcomeRecord) -> Turn:
+    answer = row.failure.value if row.failure else row.p_synthetic
+    return Turn(
+        played.number,
+        played.modality.value,
+        played.label.name.lower(),
+        played.origin,
+        played.level,
+        answer if answer is not None else "nothing",
+        _right(played, row),
+        row.score,
+    )
