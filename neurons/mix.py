@@ -15,8 +15,8 @@ from neurons.settings import home
 from subnet.errors import SettingsError
 from subnet.media.decoder import VideoDecoder
 from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
-from subnet.media.item import Cell
-from subnet.media.production import Make, Plan, equal_shares, parse_cell, read_plan
+from subnet.media.item import Cell, parse_cell
+from subnet.media.production import Make, Plan, equal_shares, read_plan
 from subnet.media.sources import SOURCES, any_repository
 from subnet.protocols import Generator, Source
 from subnet.registry import find

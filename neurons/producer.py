@@ -6,6 +6,7 @@ assay producer --pool.path pool --plan plan.toml
 from __future__ import annotations
 
 import json as jsonlib
+import os
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -55,6 +56,7 @@ def producer(
     folder: dict[str, Path] | None = None,
     device: str = "auto",
     once: Annotated[bool, Parameter(negative="")] = False,
+    threads: int | None = None,
     ray: Annotated[bool, Parameter(negative="")] = False,
     cluster: Cluster | None = None,
     pool: PoolSettings = PoolSettings(),
@@ -81,6 +83,8 @@ def producer(
         auto, cpu, cuda or cuda:N.
     once
         Stop when all targets are met.
+    threads
+        Origins that are worked on side by side; by default one for each processor, and one where there is a GPU.
     ray
         Work on a Ray cluster, one worker for each origin of the plan: pip install 'assay-subnet[ray]'.
     """
@@ -104,9 +108,10 @@ def producer(
     elif cluster is not None:
         raise SettingsError("--ray.address and --ray.card_gigabytes say where --ray works: add --ray")
     else:
-        worker = Producer(what, makers(what, split=split, device=s.device(device), folders=folders), pool.open())
+        device = s.device(device)
+        worker = Producer(what, makers(what, split=split, device=device, folders=folders), pool.open())
         set_by_signal(stop)
-        worker.run(stop, Reporting(log, stop if once else None, json), idle=0.1)
+        worker.run(stop, Reporting(log, stop if once else None, json), idle=0.1, threads=_threads(threads, device))
         counts = {(cell, event.value): count for (cell, event), count in worker.counts.items()}
     totals: Counter[str] = Counter()
     for (_, event), count in counts.items():
@@ -123,10 +128,25 @@ class Reporting:
     def __call__(self, step: Step) -> None:
         if step.event is Event.FULL and self._full:
             self._full.set()
-        if step.event is Event.FULL:
+        if step.event in (Event.FULL, Event.BUSY):
             return
         if self._json:
             fields = {"event": step.event, "cell": str(step.cell), "sequence": step.sequence, "reason": step.reason}
             print(jsonlib.dumps({**fields, "seconds": round(step.seconds, 4)}), flush=True)
         if step.event is not Event.STORED:
             self._log.warning(step.event.value, cell=str(step.cell), reason=step.reason)
+
+
+def _threads(wanted: int | None, device: str) -> int:
+    """How many origins are worked on side by side; torch shares the processors out among them.
+
+    Small networks gain little from several processors each, and wait for the slowest; side by side they use all.
+    """
+    import torch
+
+    if wanted is not None and wanted < 1:
+        raise SettingsError(f"--threads must be at least 1, not {wanted}")
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = wanted or (processors if device == "cpu" else 1)
+    torch.set_num_threads(max(1, processors // threads))
+    return threads

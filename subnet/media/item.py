@@ -58,6 +58,15 @@ def cell_of(folder: Path, root: Path) -> Cell | None:
         return None
 
 
+def parse_cell(name: str) -> Cell:
+    """ "image/real/embedded" as a cell; the origin may hold slashes. Raises ValueError."""
+    modality, _, rest = name.partition("/")
+    label, _, origin = rest.partition("/")
+    if label.upper() not in Label.__members__ or not origin:
+        raise ValueError(f"{name!r} should read like image/real/embedded or video/synthetic/video-jitter")
+    return Cell(Modality(modality), Label[label.upper()], origin)
+
+
 @dataclass(frozen=True, order=True)
 class PoolItem:
     """An item on disk. Ordered by sequence, then stream: the order in which items are asked."""

@@ -11,6 +11,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,10 +20,10 @@ import numpy as np
 
 from subnet.errors import SettingsError, SubnetError
 from subnet.media import codec
-from subnet.media.item import Cell, check_stream
+from subnet.media.item import Cell, check_stream, parse_cell
 from subnet.media.pool import Fate, Pool
 from subnet.sampling import derive
-from subnet.types import Label, Media, Modality, Sample
+from subnet.types import Media, Modality, Sample
 
 Make = Callable[[np.random.Generator], Sample]
 TRIES = 3  # of one item before it is passed over
@@ -80,15 +81,6 @@ def read_plan(path: Path) -> Plan:
         raise SettingsError(f"the plan {path} is wrong: {error}") from error
 
 
-def parse_cell(name: str) -> Cell:
-    """ "image/real/embedded" as a cell; the origin may hold slashes. Raises ValueError."""
-    modality, _, rest = name.partition("/")
-    label, _, origin = rest.partition("/")
-    if label.upper() not in Label.__members__ or not origin:
-        raise ValueError(f"{name!r} should read like image/real/embedded or video/synthetic/video-jitter")
-    return Cell(Modality(modality), Label[label.upper()], origin)
-
-
 def next_cell(plan: Plan, levels: Mapping[Cell, int], resting: Collection[Cell] = ()) -> Cell | None:
     """The cell that is lowest relative to its target, the first of the plan among equals; None when all are full."""
     open_targets = [t for t in plan.targets if levels.get(t.cell, 0) < t.count and t.cell not in resting]
@@ -118,6 +110,7 @@ class Event(StrEnum):
     REJECTED = "rejected"  # made, but of no use: the number is passed over
     FAILED = "failed"  # the maker raised: tried again later, passed over after TRIES
     FULL = "full"  # all targets met, or every open cell rests
+    BUSY = "busy"  # what is open is being made by other threads
     NO_ROOM = "no_room"  # byte budget or free-space floor
 
 
@@ -133,7 +126,10 @@ class Step:
 
 
 class Producer:
-    """Fills `pool` by `plan` from `makers`. `counts` holds how often each event happened by cell."""
+    """Fills `pool` by `plan` from `makers`. `counts` holds how often each event happened by cell.
+
+    Threads may step side by side: a cell is worked on by one at a time, so that its items come in their order.
+    """
 
     def __init__(
         self,
@@ -155,17 +151,29 @@ class Producer:
         self._failures: Counter[Cell] = Counter()  # in a row
         self._tries: Counter[Cell] = Counter()  # of the item at hand
         self._rests_until: dict[Cell, float] = {}
+        self._lock, self._busy = threading.Lock(), set[Cell]()
 
     def step(self) -> Step:
         """Make one item where the pool is lowest. Never raises for what a maker does."""
         begun = self._clock()
-        resting = [cell for cell, until in self._rests_until.items() if until > begun]
-        cell = next_cell(self.plan, self.pool.levels(), resting)
-        if cell is None:
-            return Step(Event.FULL)
+        with self._lock:
+            levels = self.pool.levels()
+            resting = {cell for cell, until in self._rests_until.items() if until > begun}
+            cell = next_cell(self.plan, levels, resting | self._busy)
+            if cell is None:
+                return Step(Event.BUSY if next_cell(self.plan, levels, resting) else Event.FULL)
+            self._busy.add(cell)
+        try:
+            return self._work(cell, begun)
+        finally:
+            with self._lock:
+                self._busy.remove(cell)
+
+    def _work(self, cell: Cell, begun: float) -> Step:
         sequence = self._next[cell]
         event, reason = self._make(cell, sequence)
-        self.counts[cell, event] += 1
+        with self._lock:
+            self.counts[cell, event] += 1
         try:
             self._settle(cell, event)
         except OSError as error:  # the mark of how far we are: it is written again with the next item
@@ -198,17 +206,36 @@ class Producer:
             self.pool.advance(cell, self.plan.stream, self._next[cell])
         if self._failures[cell]:
             rest = min(self._longest_rest, 2.0 ** min(self._failures[cell] - 1, 20))
-            self._rests_until[cell] = self._clock() + rest
+            with self._lock:
+                self._rests_until[cell] = self._clock() + rest
 
-    def run(self, stop: threading.Event, on_step: Callable[[Step], None] = lambda _: None, idle: float = 0.5) -> None:
-        """Step until `stop` is set; with nothing to do wait `idle` seconds, twenty times that when there is no room."""
-        while not stop.is_set():
-            step = self.step()
-            on_step(step)
-            if step.event is Event.FULL:
-                stop.wait(idle)
-            elif step.event is Event.NO_ROOM:
-                stop.wait(idle * 20)
+    def run(
+        self,
+        stop: threading.Event,
+        on_step: Callable[[Step], None] = lambda _: None,
+        idle: float = 0.5,
+        threads: int = 1,
+    ) -> None:
+        """Step until `stop` is set; with nothing to do wait `idle` seconds, twenty times that when there is no room.
+
+        With several `threads`, `on_step` is called by one at a time.
+        """
+        telling = threading.Lock()
+
+        def loop() -> None:
+            try:
+                while not stop.is_set():
+                    step = self.step()
+                    with telling:
+                        on_step(step)
+                    waits = {Event.FULL: idle, Event.BUSY: idle, Event.NO_ROOM: 20 * idle}
+                    stop.wait(waits.get(step.event, 0.0))
+            finally:
+                stop.set()  # where one fails, all end
+
+        with ThreadPoolExecutor(threads, thread_name_prefix="producer") as workers:
+            for worker in [workers.submit(loop) for _ in range(threads)]:
+                worker.result()
 
 
 def equal_shares(cells: Sequence[Cell], total: int, *, seed: int = 0, stream: str = "main") -> Plan:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subnet.errors import GenerationError, SettingsError
-from subnet.media.item import Cell
+from subnet.media.item import Cell, parse_cell
 from subnet.media.pool import Pool
 from subnet.media.production import (
     Event,
+    Make,
     Plan,
     Producer,
     Step,
@@ -24,7 +27,6 @@ from subnet.media.production import (
     flaw,
     item_rng,
     next_cell,
-    parse_cell,
     read_plan,
     weighted,
 )
@@ -186,6 +188,56 @@ def test_it_runs_until_told_to_stop(tmp_path: Path) -> None:
     stop.set()
     thread.join(timeout=10)
     assert not thread.is_alive()
+
+
+def test_threads_share_the_cells_and_make_the_same_items(tmp_path: Path) -> None:
+    """Four threads on three cells, one of them bad: no cell is worked on twice at a time, no thread reports that all is
+    full while another is at work, and what is stored is what one thread stores."""
+    plan = Plan((Target(A, 12), Target(B, 9), Target(C, 5)), seed=3)
+    at_work: Counter[Cell] = Counter()
+    most: Counter[Cell] = Counter()
+
+    def watched(cell: Cell) -> Make:
+        make = maker(cell)
+
+        def slowly(rng: np.random.Generator) -> Sample:
+            at_work[cell] += 1
+            most[cell] = max(most[cell], at_work[cell])
+            time.sleep(0.005)
+            at_work[cell] -= 1
+            if cell == C:
+                raise GenerationError("no weights")
+            return make(rng)
+
+        return slowly
+
+    def filled(name: str, threads: int) -> Pool:
+        pool, stop, at_full = Pool(tmp_path / name, floor=0), threading.Event(), list[dict[Cell, int]]()
+
+        def watch(step: Step) -> None:
+            if step.event is Event.FULL:
+                at_full.append(pool.levels())
+                stop.set()
+
+        Producer(plan, {cell: watched(cell) for cell in CELLS}, pool).run(stop, watch, 0.01, threads)
+        assert (at_full[0][A], at_full[0][B]) == (12, 9)
+        return pool
+
+    assert contents(filled("many", 4)) == contents(filled("one", 1))
+    assert set(most.values()) == {1}
+
+
+def test_a_thread_that_breaks_ends_all(tmp_path: Path) -> None:
+    """What a listener raises is not swallowed, and no thread goes on without the others."""
+    stop = threading.Event()
+
+    def watch(step: Step) -> None:
+        raise ZeroDivisionError
+
+    producer = Producer(Plan((Target(A, 50), Target(B, 50))), {A: maker(A), B: maker(B)}, Pool(tmp_path, floor=0))
+    with pytest.raises(ZeroDivisionError):
+        producer.run(stop, watch, 0.01, 3)
+    assert stop.is_set()
 
 
 def test_a_plan_reads_from_toml(tmp_path: Path) -> None:
