@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from neurons.settings import Json
@@ -37,8 +38,23 @@ def generators(*, json: Json = False) -> None:
     from generators import TABLE
     from generators.capability import listing, probe
 
-    rows = [row.to_json() for row in listing(TABLE.values(), probe())]
-    _show(rows, json, ("name", "task", "vram_gb", "licence", "runnable_here", "reason"))
+    rows = listing(TABLE.values(), probe())
+    if json:
+        print(jsonlib.dumps([row.to_json() for row in rows]))
+        return
+    told = [
+        {"name": row.name, "task": row.task, "gpu_GB": f"{row.vram_gb:g}" if row.vram_gb else "none",
+         "licence": row.licence, "runs_here": row.runnable_here}
+        for row in rows
+    ]  # fmt: skip
+    _show(told, False, ("name", "task", "gpu_GB", "licence", "runs_here"))
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.reason:
+            reasons.setdefault(row.reason, []).append(row.name)
+    print("\nt2i: text to image; t2v: text to video; i2i: changes real images; reconstruct: draws real media again")
+    for reason, names in reasons.items():
+        print(f"{', '.join(names)}: {reason}")
 
 
 def _show(rows: Sequence[Mapping[str, Any]], json: bool, columns: Sequence[str]) -> None:
@@ -47,9 +63,9 @@ def _show(rows: Sequence[Mapping[str, Any]], json: bool, columns: Sequence[str])
         return
     table = Table(box=None, header_style="dim")
     for column in columns:
-        table.add_column(column.replace("_", " "), no_wrap=column == "name")
+        table.add_column(column.replace("_", " "), no_wrap=column in ("name", "task"))
     for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
+        table.add_row(*(escape(_cell(row[column])) for column in columns))
     Console().print(table)
 
 
