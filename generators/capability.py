@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -165,3 +166,18 @@ def listing(rows: Iterable[GeneratorRow], machine: Machine) -> list[Listing]:
             )
         )
     return result
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share_processors(threads: int) -> None:
+    """Give each of `threads` that work side by side its part of the processors, and of torch's own threads.
+
+    Small networks gain little from several processors and wait for the slowest; side by side they keep all busy.
+    """
+    import torch
+
+    torch.set_num_threads(max(1, processors() // threads))

@@ -16,7 +16,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from neurons.mix import EMBEDDED, prompt_for
+from neurons.mix import EMBEDDED
+from neurons.prompting import made_up
 from subnet.errors import SettingsError
 from subnet.media import codec
 from subnet.media.folder import EmbeddedSource
@@ -124,7 +125,7 @@ def _fake(maker: Generator, real: Sample, rng: np.random.Generator) -> Sample:
         return maker.reconstruct(real, rng)
     import generators
 
-    return maker.generate([prompt_for(generators.TABLE[maker.name], rng)], rng)[0]
+    return maker.generate([made_up(generators.TABLE[maker.name], rng)], rng)[0]
 
 
 def _write(folder: Path, name: str, sample: Sample, origin: str, pair: str) -> dict[str, JSON]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from generators.rows import GeneratorRow, Task
+from neurons.prompting import Pictures, Prompting, Prompts, described, made_up
 from neurons.settings import device as named_device
 from neurons.settings import home
 from subnet.errors import SettingsError
@@ -24,6 +24,7 @@ from subnet.sampling import Origins
 from subnet.types import Label, Media, Modality, Sample, Split
 
 EMBEDDED = "embedded"
+NO_MODELS = Prompts()
 
 
 def plan_of(path: Path | None, *, total: int = 2000, seed: int = 0, stream: str = "main") -> Plan:
@@ -45,14 +46,37 @@ def origins_of(plan: Plan) -> Origins:
     return dict(origins)
 
 
-def makers(plan: Plan, *, split: Split, device: str, folders: Mapping[str, Path] | None = None) -> dict[Cell, Make]:
+def makers(
+    plan: Plan,
+    *,
+    split: Split,
+    device: str,
+    folders: Mapping[str, Path] | None = None,
+    prompts: Prompts = NO_MODELS,
+) -> dict[Cell, Make]:
     """What makes each cell of the plan, by the origin's name.
 
     A folder of `folders`, the embedded set, a generator (loaded when first used), a row of `subnet.media.sources`, or
-    any data set of the hub as "owner/name". Raises UnknownName or SettingsError for an origin that is none of these.
+    any data set of the hub as "owner/name". Raises UnknownName or SettingsError for an origin that is none of these,
+    and SettingsError for models of `prompts` that cannot run here.
     """
     reals = EmbeddedSource(split)
-    return {target.cell: _maker(target.cell, folders or {}, reals, device) for target in plan.targets}
+    real = {
+        target.cell: _maker(target.cell, folders or {}, reals, device, made_up)
+        for target in plan.targets
+        if target.cell.label is Label.REAL
+    }
+    prompting = described(prompts, _pictures(plan, real) or reals, device)
+    return {
+        target.cell: real.get(target.cell) or _maker(target.cell, folders or {}, reals, device, prompting)
+        for target in plan.targets
+    }
+
+
+def _pictures(plan: Plan, makes: Mapping[Cell, Make]) -> Source | None:
+    """The plan's real images as one source; None when it has none."""
+    wanted = [t for t in plan.targets if t.cell in makes and t.cell.modality is Modality.IMAGE and t.count]
+    return Pictures([makes[t.cell] for t in wanted], [t.count for t in wanted]) if wanted else None
 
 
 def making(cell: str, split: str, device: str, folders: Mapping[str, str]) -> Make:
@@ -62,10 +86,10 @@ def making(cell: str, split: str, device: str, folders: Mapping[str, str]) -> Ma
     """
     what = parse_cell(cell)
     paths = {name: Path(path) for name, path in folders.items()}
-    return _maker(what, paths, EmbeddedSource(Split(split)), named_device(device))
+    return _maker(what, paths, EmbeddedSource(Split(split)), named_device(device), made_up)
 
 
-def _maker(cell: Cell, folders: Mapping[str, Path], reals: Source, device: str) -> Make:
+def _maker(cell: Cell, folders: Mapping[str, Path], reals: Source, device: str, prompting: Prompting) -> Make:
     source: Source
     if cell.origin in folders:
         source = FolderSource(folders[cell.origin], cell.label, cell.origin, decode_video=_untrusted())
@@ -74,7 +98,7 @@ def _maker(cell: Cell, folders: Mapping[str, Path], reals: Source, device: str) 
     elif cell.origin in SOURCES or "/" in cell.origin:
         source = _hub(cell)
     elif cell.label is Label.SYNTHETIC:
-        return _generating(cell.origin, reals, device)
+        return _generating(cell.origin, reals, device, prompting)
     else:
         known = ", ".join([EMBEDDED, *SOURCES])
         raise SettingsError(
@@ -97,7 +121,7 @@ def _untrusted() -> Callable[[bytes], Media]:
     return VideoDecoder(CLIP_LIMITS).decode
 
 
-def _generating(name: str, reals: Source, device: str) -> Make:
+def _generating(name: str, reals: Source, device: str, prompting: Prompting) -> Make:
     import generators
 
     row = find(generators.TABLE, name, "generator")
@@ -106,15 +130,6 @@ def _generating(name: str, reals: Source, device: str) -> Make:
     def make(rng: np.random.Generator) -> Sample:
         if not loaded:
             loaded.append(generators.load(name, device=device, reals=reals))
-        return loaded[0].generate([prompt_for(row, rng)], rng)[0]
+        return loaded[0].generate([prompting(row, rng)], rng)[0]
 
     return make
-
-
-def prompt_for(row: GeneratorRow, rng: np.random.Generator) -> str:
-    """A prompt for one item of a generator; none for those that only draw again what they are shown."""
-    if row.task is Task.RECONSTRUCT:
-        return ""
-    from generators.prompts.offline import prompt
-
-    return prompt(rng, row.modality)

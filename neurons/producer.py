@@ -6,7 +6,6 @@ assay producer --pool.path pool --plan plan.toml
 from __future__ import annotations
 
 import json as jsonlib
-import os
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -16,11 +15,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from generators.capability import processors, share_processors
 from neurons import settings as s
 from neurons.lifetime import set_by_signal
 from neurons.log import Log, configure
 from neurons.mix import makers, plan_of
 from neurons.producer_ray import Cluster, run
+from neurons.prompting import Prompts
 from subnet.errors import SettingsError
 from subnet.media.item import Cell
 from subnet.media.pool import GIGABYTE, Pool
@@ -60,6 +61,7 @@ def producer(
     ray: Annotated[bool, Parameter(negative="")] = False,
     cluster: Cluster | None = None,
     pool: PoolSettings = PoolSettings(),
+    prompts: Prompts | None = None,
     logging: s.Logging = s.Logging(),
     json: s.Json = False,
 ) -> None:
@@ -91,6 +93,8 @@ def producer(
     log = configure(logging, "producer")
     what = plan_of(plan, total=total, seed=seed, stream=stream)
     stop, folders = threading.Event(), folder or {}
+    if ray and prompts is not None:
+        raise SettingsError("--prompts.captioner does not go with --ray: every worker would load the models anew")
     if ray:
         told = Reporting(log, None, json)
         report = run(
@@ -109,7 +113,8 @@ def producer(
         raise SettingsError("--ray.address and --ray.card_gigabytes say where --ray works: add --ray")
     else:
         device = s.device(device)
-        worker = Producer(what, makers(what, split=split, device=device, folders=folders), pool.open())
+        making = makers(what, split=split, device=device, folders=folders, prompts=prompts or Prompts())
+        worker = Producer(what, making, pool.open())
         set_by_signal(stop)
         worker.run(stop, Reporting(log, stop if once else None, json), idle=0.1, threads=_threads(threads, device))
         counts = {(cell, event.value): count for (cell, event), count in worker.counts.items()}
@@ -138,15 +143,9 @@ class Reporting:
 
 
 def _threads(wanted: int | None, device: str) -> int:
-    """How many origins are worked on side by side; torch shares the processors out among them.
-
-    Small networks gain little from several processors each, and wait for the slowest; side by side they use all.
-    """
-    import torch
-
+    """How many origins are worked on side by side; the processors are shared out among them."""
     if wanted is not None and wanted < 1:
         raise SettingsError(f"--threads must be at least 1, not {wanted}")
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = wanted or (processors if device == "cpu" else 1)
-    torch.set_num_threads(max(1, processors // threads))
+    threads = wanted or (processors() if device == "cpu" else 1)
+    share_processors(threads)
     return threads

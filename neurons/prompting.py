@@ -1,0 +1,105 @@
+"""Where the producer's prompts come from: a grammar, or the plan's own real pictures, described by models."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from cyclopts import Parameter
+
+from generators.prompts.captioned import CaptionedPrompts, PromptSource
+from generators.prompts.rows import CAPTIONERS, REPHRASERS
+from generators.rows import GeneratorRow, Task
+from subnet.errors import SettingsError, SourceEmpty
+from subnet.media.production import Make
+from subnet.protocols import Source
+from subnet.registry import find
+from subnet.types import Label, Modality, Sample
+
+Prompting = Callable[[GeneratorRow, np.random.Generator], str]
+
+
+@Parameter(name="prompts")
+@dataclass(frozen=True)
+class Prompts:
+    """What generators are told to show."""
+
+    captioner: str | None = None
+    """Describe the plan's real images as prompts: blip2 (needs a GPU) or blip. Without it prompts are made up."""
+    rephraser: str | None = None
+    """Chat model that makes better prompts of the descriptions: llama-8b (needs a GPU) or smollm2."""
+
+    def __post_init__(self) -> None:
+        """Raises UnknownName, and SettingsError for a rephraser that has nothing to rephrase."""
+        for name, rows in ((self.captioner, CAPTIONERS), (self.rephraser, REPHRASERS)):
+            if name is not None:
+                find(rows, name, "model for prompts")
+        if self.rephraser is not None and self.captioner is None:
+            raise SettingsError("--prompts.rephraser needs descriptions to work on: give --prompts.captioner, too")
+
+
+def made_up(row: GeneratorRow, rng: np.random.Generator) -> str:
+    """A prompt for one item of a generator by the grammar; "" for those that only draw again what they are shown."""
+    if row.task is Task.RECONSTRUCT:
+        return ""
+    from generators.prompts.offline import prompt
+
+    return prompt(rng, row.modality)
+
+
+class Pictures:
+    """The real images of a plan as one source: each of `makes` is asked in proportion to its weight."""
+
+    name = "plan"
+
+    def __init__(self, makes: Sequence[Make], weights: Sequence[float]) -> None:
+        self._makes, self._odds = makes, np.array(weights) / sum(weights)
+
+    def draw(self, modality: Modality, label: Label, rng: np.random.Generator) -> Sample:
+        """One picture. Raises SourceEmpty for anything but real images, and what the makers raise."""
+        if (modality, label) != (Modality.IMAGE, Label.REAL):
+            raise SourceEmpty(f"descriptions are of real images, not of a {label.name.lower()} {modality}")
+        return self._makes[int(rng.choice(len(self._makes), p=self._odds))](rng)
+
+
+class Described:
+    """Prompts from pictures. The models are loaded by `load` at the first prompt; one prompt is written at a time."""
+
+    def __init__(self, load: Callable[[], PromptSource]) -> None:
+        self._load, self._lock = load, threading.Lock()
+        self._source: PromptSource | None = None
+
+    def __call__(self, row: GeneratorRow, rng: np.random.Generator) -> str:
+        """Raises GenerationError when eight pictures gave no prompt that may be used, or the models do not load."""
+        if row.task is Task.RECONSTRUCT:
+            return ""
+        with self._lock:
+            self._source = self._source or self._load()
+            return self._source.draw(1, row.modality, rng)[0]
+
+
+def described(settings: Prompts, reals: Source, device: str) -> Prompting:
+    """Prompts as `settings` say. Raises SettingsError, before anything is fetched, for a model that cannot run here."""
+    if settings.captioner is None:
+        return made_up
+    from generators.capability import probe, require
+
+    captions = CAPTIONERS[settings.captioner]
+    answers = None if settings.rephraser is None else REPHRASERS[settings.rephraser]
+    machine = probe()
+    for row in (captions, answers):
+        if row is not None:
+            require(row, machine, device)
+
+    def load() -> PromptSource:
+        from generators.prompts import captioner, rephraser
+
+        return CaptionedPrompts(
+            reals,
+            captioner.load(captions, device=device),
+            None if answers is None else rephraser.load(answers, device=device),
+        )
+
+    return Described(load)
