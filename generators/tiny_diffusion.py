@@ -225,6 +225,9 @@ def _hasten(pipeline: Any) -> None:
     from diffusers.models.upsampling import Upsample2D
 
     upsampling.merge(pipeline.vae.decoder)
+    for layer in pipeline.vae.decoder.modules():
+        if isinstance(layer, torch.nn.ReLU):
+            layer.inplace = True  # of sums and convolutions that nothing else reads
     for layer in pipeline.unet.modules():
         if isinstance(layer, Upsample2D):
             layer.conv, layer.use_conv_transpose = upsampling.transposed(layer.conv), True
