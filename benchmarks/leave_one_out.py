@@ -38,10 +38,10 @@ from subnet.types import Label, Modality, Split
 
 # Recipes in turn, each with its steps and started from the weights of the one before.
 COURSES: dict[str, tuple[tuple[str, int], ...]] = {
-    "npr": (("npr", 500),),
-    "ucf": (("ucf-plain", 700), ("ucf", 250)),
-    "camo": (("npr", 500), ("camo", 60)),
-    "tall": (("tall-stills", 1000), ("tall", 200)),
+    "npr": (("npr", 300),),
+    "ucf": (("ucf-plain", 350), ("ucf", 100)),
+    "camo": (("npr", 300), ("camo", 30)),
+    "tall": (("tall-stills", 1000), ("tall", 100)),
 }
 MADE = {Modality.IMAGE: (300, 3), Modality.VIDEO: (40, 2)}  # real items, and twins of each, where no data are given
 TRAINED_ON = {

@@ -16,7 +16,6 @@ from detectors.recipes import recipe
 from detectors.serving.benchmark import Throughput, examples, throughput
 from detectors.serving.options import CANDIDATES
 from detectors.torch_detector import TorchDetector
-from subnet.errors import CheckpointError
 from subnet.protocols import Detector
 from subnet.registry import resolve
 from subnet.types import Modality
@@ -34,14 +33,8 @@ def published(name: str) -> Detector:
 
 
 def candidates(names: list[str]) -> list[Detector]:
-    """Detectors with embedded weights, and published sizes of those whose weights are smaller or missing."""
-    found: list[Detector] = []
-    for name in names:
-        try:
-            found.append(load(name))
-        except CheckpointError:
-            print(f"{name}: no weights here")
-    return found + [published(name) for name in names if name in ("ucf", "tall")]
+    """Detectors with embedded weights, and published sizes of those whose weights are smaller."""
+    return [*map(load, names), *(published(name) for name in names if name in ("ucf", "tall"))]
 
 
 def line(found: Throughput) -> str:

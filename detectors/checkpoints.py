@@ -148,7 +148,7 @@ def write(
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` in one step: a reader, or a restart after a crash, sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # two processes may write the same file
     with partial.open("wb") as file:
         file.write(data)
         file.flush()

@@ -9,7 +9,6 @@ from detectors.public import build, open_checkpoint
 from detectors.recipes import recipe
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector, torch_device
-from subnet.errors import CheckpointError
 from subnet.registry import resolve
 
 
@@ -20,8 +19,6 @@ def network_detector(row: DetectorRow, *, device: str = "cpu", weights: Path | s
     """
     place = torch_device(device)
     spec, pinned = (weights, "") if weights is not None else (HERE / row.weights, row.sha256)
-    if weights is None and not row.weights:
-        raise CheckpointError(f"{row.name} ships without weights: train it (assay train {row.family}) or give a file")
     checkpoint = open_checkpoint(spec, row.family, row.preprocess, sha256=pinned)
     return TorchDetector(
         row.name,

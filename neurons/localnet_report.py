@@ -120,12 +120,11 @@ def judge(
     wrong = []
     if normalise_u16(sent) != dict(board.weights):
         wrong.append("the weights on chain are not the ones that were sent")
-    if expected[miners[0]["name"]] != "first":
-        wrong.append(f"{miners[0]['name']} is first")
+    low = max(row["score"] for row in miners if expected[row["name"]] == "low")
     faded = (1 - ALPHA) ** (board.rounds // 2) < ZERO  # long enough for who left half way
     for row in miners:
-        if expected[row["name"]] == "low" and row["score"] > 0.75 * best:
-            wrong.append(f"{row['name']} has {row['score']:.3f}, the best {best:.3f}")
+        if expected[row["name"]] == "high" and row["score"] <= low:
+            wrong.append(f"{row['name']} has {row['score']:.3f}, a guesser {low:.3f}")
         if expected[row["name"]] == "zero" and row["score"] > ZERO * best and (faded or row["answered"] == 0):
             wrong.append(f"{row['name']} still has {row['score']:.3f}")
     order = " > ".join(f"{row['name']} {row['score']:.3f}" for row in miners)

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from neurons import settings as s
 from neurons.bar import bar
-from subnet.errors import CheckpointError
 from subnet.types import Modality
 
 
@@ -20,7 +19,7 @@ def bench(*detectors: str, items: int = 24, rounds: int = 3, device: str = "auto
     Parameters
     ----------
     detectors
-        Names of `assay detectors`, checkpoint files or NAME=FILE; by default every one whose weights are here.
+        Names of `assay detectors`, checkpoint files or NAME=FILE; by default every one with weights.
     items
         Images; a quarter as many clips.
     rounds
@@ -36,12 +35,7 @@ def bench(*detectors: str, items: int = 24, rounds: int = 3, device: str = "auto
     names = detectors or tuple(row.name for row in TABLE.values() if row.weights)
     with bar("bench", len(names)) as progress:
         for number, name in enumerate(names, start=1):
-            try:
-                opened = open_detector(name, device=place)
-            except CheckpointError:
-                if detectors:
-                    raise
-                continue
+            opened = open_detector(name, device=place)
             count = items if opened.modality is Modality.IMAGE else max(1, items // 4)
             media = examples(opened.modality, count)
             found.append(throughput(opened, media, rounds=rounds, cache=s.home() / "serving"))
