@@ -71,16 +71,14 @@ def show(head: tuple[str, ...], rows: list[list[str]], markdown: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, default=500)
-    parser.add_argument("--clips", type=int, default=60)
+    parser.add_argument("--images", type=int, default=500, help="0 leaves them out")
+    parser.add_argument("--clips", type=int, default=60, help="0 leaves them out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--markdown", action="store_true", help="tables as they stand in README.md")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    found = {
-        Modality.IMAGE: measure(Modality.IMAGE, args.images, args.seed),
-        Modality.VIDEO: measure(Modality.VIDEO, args.clips, args.seed),
-    }
+    counts = {Modality.IMAGE: args.images, Modality.VIDEO: args.clips}
+    found = {modality: measure(modality, count, args.seed) for modality, count in counts.items() if count}
     if args.json:
         print(json.dumps({modality.value: findings for modality, findings in found.items()}))
         return

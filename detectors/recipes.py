@@ -106,10 +106,11 @@ RECIPES: dict[str, Recipe] = table(
             views="detectors.tall:clip_views",
             objective="detectors.tall:objective",
             preprocess=_TALL,
-            plan=Plan(pairs=4, crop=112, frames=4, span=8),
+            plan=Plan(pairs=4, crop=112, frames=4, span=8, early=(0.5, 0.3, 0.15, 0.05), late=(0.4, 0.3, 0.2, 0.1)),
             size=_SMALL_SWIN,
             start="detectors.tall:start_with_cosines",
-            learning_rate=5e-4,
+            steps=240,
+            learning_rate=2e-4,
             weight_decay=5e-2,
         ),
         Recipe(  # TALL's network on still images, which teaches it textures at a quarter of the cost of clips
