@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import re
 import zipfile
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from detectors.calibration import Calibration
 from detectors.rows import Preprocess
 from subnet.errors import CheckpointError
+from subnet.media.files import write_atomically
 
 HERE = Path(__file__).parent / "weights"
 METADATA = "assay"
@@ -141,19 +141,8 @@ def write(
     tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     if half:
         tensors = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
-    write_bytes(path, save(tensors, metadata={METADATA: json.dumps(said, sort_keys=True)}))
+    write_atomically(path, save(tensors, metadata={METADATA: json.dumps(said, sort_keys=True)}))
     return sha256_of(path)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` in one step: a reader, or a restart after a crash, sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # two processes may write the same file
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:

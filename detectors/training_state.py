@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from detectors.checkpoints import load_strictly, write_bytes
+from detectors.checkpoints import load_strictly
 from subnet.errors import SettingsError, StateError
+from subnet.media.files import write_atomically
 
 KEY = "assay-training"
 
@@ -74,7 +75,7 @@ def store(path: Path, state: State, network: nn.Module, optimiser: torch.optim.O
         "history": state.history,
     }
     kept = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
-    write_bytes(path, save(kept, metadata={KEY: json.dumps(told)}))
+    write_atomically(path, save(kept, metadata={KEY: json.dumps(told)}))
 
 
 def restore(path: Path, fingerprint: str, network: nn.Module, optimiser: torch.optim.Optimizer) -> State:

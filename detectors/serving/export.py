@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detectors.checkpoints import write_bytes
 from subnet.errors import SubnetError
+from subnet.media.files import write_atomically
 
 PARITY = 1e-4  # most that log-odds may differ
 INPUT, OUTPUT = "views", "log_odds"
@@ -126,5 +126,5 @@ def exported(network: nn.Module, example: Tensor, *, threads: int = 0, cache: Pa
     if not difference <= PARITY:
         raise ExportError(f"{type(network).__name__}: the export differs by {difference:.2g}, more than {PARITY}")
     if cache is not None:
-        write_bytes(cache, model)
+        write_atomically(cache, model)
     return result
