@@ -12,11 +12,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from neurons.mix import EMBEDDED
+from neurons.panning import PannedPhotos
 from neurons.prompting import made_up
 from subnet.errors import SettingsError
 from subnet.media import codec
@@ -41,7 +43,8 @@ class Reconstructor(Protocol):
 class DataSpec:
     """Which embedded data set is meant: `count` real items of a modality, each with `twins` synthetic ones.
 
-    `generators` are taken in turn; none named means all embedded ones of the modality.
+    `generators` are taken in turn; none named means all embedded ones of the modality. `pans` is the share of real
+    clips that are pans over photographs.
     """
 
     split: Split
@@ -50,15 +53,19 @@ class DataSpec:
     twins: int = 1
     seed: int = 0
     generators: tuple[str, ...] = ()
+    pans: float = 0.0
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.twins < 1:
             raise SettingsError(f"a data set needs at least one item and one twin, not {self.count} and {self.twins}")
+        if not 0 <= self.pans <= 1 or (self.pans and self.modality is not Modality.VIDEO):
+            raise SettingsError(f"pans is a share, 0 to 1, of clips: not {self.pans:g} of {self.modality}s")
 
     @property
     def folder(self) -> str:
         """A name that is the same for the same data set only."""
         names = "-".join(self.generators) or "all"
+        names += f" pans {self.pans:g}" if self.pans else ""
         return f"{self.split}-{self.modality}-{self.count}x{self.twins}-{self.seed}-{derive(names):016x}"
 
 
@@ -83,32 +90,38 @@ def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec
 
 
 def materialise(spec: DataSpec, root: Path, *, device: str = "cpu", progress: Progress = lambda done: None) -> Path:
-    """The folder of this data set below `root`, made now unless it is there. A broken-off one is made anew."""
+    """The folder of this data set below `root`, made now unless it is there; it is never seen half made.
+
+    Of two processes that make the same one at once the first to finish is kept.
+    """
     folder = root / spec.folder
     if (folder / INDEX).is_file():
         return folder
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    with (partial / INDEX).open("w") as index:
-        for done, row in enumerate(_rows(spec, partial, device), 1):
-            index.write(json.dumps(row) + "\n")
-            os.utime(partial / str(row["file"]), (EPOCH, EPOCH))
-            progress(done)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    root.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".partial-", dir=root, ignore_cleanup_errors=True) as name:
+        partial = Path(name) / spec.folder
+        partial.mkdir()
+        with (partial / INDEX).open("w") as index:
+            for done, row in enumerate(_rows(spec, partial, device), 1):
+                index.write(json.dumps(row) + "\n")
+                os.utime(partial / str(row["file"]), (EPOCH, EPOCH))
+                progress(done)
+        if not (folder / INDEX).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
     return folder
 
 
 def _rows(spec: DataSpec, folder: Path, device: str) -> Iterator[dict[str, JSON]]:
     import generators
 
-    reals = EmbeddedSource(spec.split)
+    reals, pans = EmbeddedSource(spec.split), PannedPhotos(spec.split)
     names = spec.generators or embedded_generators(spec.modality)
     makers = [generators.load(name, device=device, reals=reals) for name in names]
     for number in range(spec.count):
         rng = np.random.default_rng(derive(spec.split, spec.modality, spec.seed, number))
-        real = reals.draw(spec.modality, Label.REAL, rng)
+        panned = spec.pans > 0 and rng.random() < spec.pans
+        real = (pans if panned else reals).draw(spec.modality, Label.REAL, rng)
         name = f"{derive(spec.folder, number, 'real'):016x}"  # that tells nothing
         yield _write(folder, name, real, EMBEDDED, pair=f"{spec.folder}/{number}")
         for turn in range(spec.twins):

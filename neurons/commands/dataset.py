@@ -20,6 +20,7 @@ def dataset(
     twins: int = 1,
     seed: int = 0,
     generator: tuple[str, ...] = (),
+    pans: float = 0.0,
     device: str = "auto",
 ) -> None:
     """Write a data set below OUT and print its folder.
@@ -40,10 +41,12 @@ def dataset(
         Same seed, same data set.
     generator
         Generators to take in turn; by default all embedded ones.
+    pans
+        Share of real clips that are pans over photographs, 0 to 1: more content to train on than the clips have.
     device
         auto, cpu, cuda or cuda:N.
     """
-    spec = DataSpec(split, modality, count, twins, seed, generator)
+    spec = DataSpec(split, modality, count, twins, seed, generator, pans)
     with Progress() as progress:
         task = progress.add_task(f"{split} {modality}s", total=count * (1 + twins))
         folder = materialise(
