@@ -22,7 +22,7 @@ from rich.live import Live
 
 from neurons.cast import NETUID, PLAYERS, VALIDATOR, Keys, Player, genesis, make_keys
 from neurons.lifetime import pause, until_signal
-from neurons.localnet_report import summarise, write_report
+from neurons.localnet_report import ENOUGH, summarise, write_report
 from neurons.processes import Crew, ProcessDied
 from neurons.scoreboard import Scoreboard
 from neurons.settings import Json
@@ -105,7 +105,7 @@ class Network:
         console.print(f"{summary['verdict']}\nreport: {self.folder}", highlight=False)
         if json:
             print(jsonlib.dumps(summary))
-        return 0 if summary["as_expected"] or self.rounds < 100 or self.kill else 1
+        return 0 if summary["as_expected"] or self.rounds < ENOUGH or self.kill else 1
 
     async def _start(self, stop: asyncio.Event) -> BittensorChain:
         """Everything but the validator, until all miners have published where they listen."""

@@ -21,6 +21,7 @@ from subnet.scoring import ALPHA, mcc, score
 from subnet.types import Label, Submission
 
 ZERO = 0.02  # of the best score: what counts as nothing
+ENOUGH = MCC_WINDOW  # rounds after which scores can be held against what is expected
 
 
 def summarise(board: Scoreboard, folder: Path, seconds: float, first: float, seed: int) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def judge(
     expected = {player.name: player.expect for player in players}
     best = max(row["score"] for row in miners)
     wrong = []
-    if normalise_u16(sent) != dict(board.weights):
+    if (normalise_u16(sent) if sent else {}) != dict(board.weights):
         wrong.append("the weights on chain are not the ones that were sent")
     low = max(row["score"] for row in miners if expected[row["name"]] == "low")
     faded = (1 - ALPHA) ** (board.rounds // 2) < ZERO  # long enough for who left half way
@@ -128,7 +129,10 @@ def judge(
         if expected[row["name"]] == "zero" and row["score"] > ZERO * best and (faded or row["answered"] == 0):
             wrong.append(f"{row['name']} still has {row['score']:.3f}")
     order = " > ".join(f"{row['name']} {row['score']:.3f}" for row in miners)
-    return not wrong, ("as expected: " if not wrong else f"NOT as expected ({'; '.join(wrong)}): ") + order
+    if not wrong:
+        return True, f"as expected: {order}"
+    words = "NOT as expected" if board.rounds >= ENOUGH else f"{board.rounds} rounds are too few to judge"
+    return False, f"{words} ({'; '.join(wrong)}): {order}"
 
 
 def write_report(summary: dict[str, Any], board: Scoreboard, folder: Path) -> None:
