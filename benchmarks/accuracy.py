@@ -1,16 +1,18 @@
 """How well every detector that ships with weights, and the guessers beside it, tell test media they never saw.
 
-    python benchmarks/accuracy.py [--images 500] [--clips 60] [--seed 0] [--markdown] [--json]
+    python benchmarks/accuracy.py [--images 500] [--clips 60] [--pans 60] [--seed 0] [--markdown] [--json]
 
 One pass over the embedded test set for each modality: all its detectors judge the very same variants, at every level,
 through the validator's path, as `assay evaluate` does for one. Brackets are 95 % bootstrap intervals over photographs
-or clips.
+or clips. The test clips come from four sources only; pans over the test photographs (`neurons.panning`) and their
+twins tell with less room for chance.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -21,18 +23,26 @@ from detectors.evaluation.evaluate import Task, evaluate, items
 from detectors.serving.accelerate import accelerated
 from neurons.bar import bar
 from neurons.commands.evaluate import data_folder
+from neurons.datasets import DataSpec, materialise
 from neurons.settings import home
-from subnet.types import Modality
+from subnet.types import Modality, Split
 
 DATA = "embedded:test"
 Findings = dict[str, Any]
 
 
-def measure(modality: Modality, limit: int, seed: int) -> list[Findings]:
-    """Findings of every detector of a modality, on the same answers."""
+def panned(limit: int, seed: int) -> Path:
+    """The folder of a test set of pans and their twins, `limit` items in all."""
+    spec = DataSpec(Split.TEST, Modality.VIDEO, -(-limit // 2), seed=seed, pans=1.0)
+    with bar("pans", 2 * spec.count) as progress:
+        return materialise(spec, home() / "data", progress=progress)
+
+
+def measure(modality: Modality, limit: int, seed: int, folder: Path | None = None) -> list[Findings]:
+    """Findings of every detector of a modality, on the same answers; `folder` in place of the embedded test set."""
     rows = [row for row in TABLE.values() if row.modality is modality and (row.weights or not row.family)]
     detectors = [accelerated(load(row.name), cache=home() / "serving") for row in rows]
-    task = Task(DATA, data_folder(DATA, modality, limit, seed, "cpu"), limit=limit, seed=seed)
+    task = Task(DATA, folder or data_folder(DATA, modality, limit, seed, "cpu"), limit=limit, seed=seed)
     records = items(task, modality)
     with bar(f"{modality}s", len(records) * len(task.views)) as progress:
         return [found.findings for found in evaluate(detectors, task, records, progress=progress)]
@@ -73,14 +83,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=500, help="0 leaves them out")
     parser.add_argument("--clips", type=int, default=60, help="0 leaves them out")
+    parser.add_argument("--pans", type=int, default=60, help="0 leaves them out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--markdown", action="store_true", help="tables as they stand in README.md")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     counts = {Modality.IMAGE: args.images, Modality.VIDEO: args.clips}
-    found = {modality: measure(modality, count, args.seed) for modality, count in counts.items() if count}
+    found = {modality.value: measure(modality, count, args.seed) for modality, count in counts.items() if count}
+    if args.pans:
+        found["pans"] = measure(Modality.VIDEO, args.pans, args.seed, panned(args.pans, args.seed))
     if args.json:
-        print(json.dumps({modality.value: findings for modality, findings in found.items()}))
+        print(json.dumps(found))
         return
     for findings in found.values():
         show(HEAD, [cells(each) for each in findings], args.markdown)

@@ -33,17 +33,18 @@ from detectors.recipes import recipe
 from detectors.serving.accelerate import accelerated
 from detectors.training import train
 from detectors.training_settings import Progress, Training
+from neurons.commands.train import PANS
 from neurons.datasets import DataSpec, materialise
 from subnet.types import Label, Modality, Split
 
 # Recipes in turn, each with its steps and started from the weights of the one before.
 COURSES: dict[str, tuple[tuple[str, int], ...]] = {
     "npr": (("npr", 300),),
-    "ucf": (("ucf-plain", 350), ("ucf", 100)),
+    "ucf": (("ucf-plain", 1200), ("ucf", 300)),
     "camo": (("npr", 300), ("camo", 30)),
-    "tall": (("tall-stills", 1000), ("tall", 100)),
+    "tall": (("tall-stills", 1800), ("tall", 400)),
 }
-MADE = {Modality.IMAGE: (300, 3), Modality.VIDEO: (40, 2)}  # real items, and twins of each, where no data are given
+MADE = {Modality.IMAGE: (300, 3), Modality.VIDEO: (160, 2)}  # real items, and twins of each, where no data are given
 TRAINED_ON = {
     Modality.IMAGE: ("ae-transposed", "ae-nearest", "ae-shuffle"),
     Modality.VIDEO: ("video-jitter", "video-latent"),
@@ -60,9 +61,10 @@ class Sets:
         if self.root:
             return self.root / modality / split
         count, twins = MADE[modality]
-        names = TRAINED_ON[modality] if split is not Split.TEST else ()
+        learnt = split is not Split.TEST
+        names, pans = TRAINED_ON[modality] if learnt else (), PANS if learnt and modality is Modality.VIDEO else 0.0
         few = count if split is Split.TRAIN else max(24, count // 4)
-        return materialise(DataSpec(split, modality, few, twins, 0, names), Path("runs/leave-one-out/data"))
+        return materialise(DataSpec(split, modality, few, twins, 0, names, pans), Path("runs/leave-one-out/data"))
 
 
 def families(records: Sequence[Record]) -> list[str]:
@@ -86,7 +88,8 @@ def trained(detector: str, left_out: str, sets: Sets, out: Path, threads: int) -
             steps=steps,
             exclude=(left_out,),
             init=weights,
-            evaluate_every=100,
+            experts=(("ucf", trained("ucf", left_out, sets, out, threads)),) if stage == "camo" else (),
+            evaluate_every=200,
             save_every=100,
             patience=99,
         )

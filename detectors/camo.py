@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from detectors.calibration import Calibration, sigmoid
-from detectors.checkpoints import HERE, Checkpoint, load_strictly
-from detectors.gates import GATES, Content, Region
-from detectors.npr import NPR
-from detectors.public import open_checkpoint
-from detectors.rows import DetectorRow, Preprocess
+from detectors.checkpoints import HERE, Checkpoint, preprocess_from
+from detectors.gates import GATES, Content, Region, whole
+from detectors.public import build, open_checkpoint
+from detectors.recipes import recipe
+from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector, torch_device
 from subnet.errors import CheckpointError, SettingsError
 from subnet.media import codec
@@ -41,6 +41,12 @@ class Expert:
     name: str
     gates: tuple[str, ...]
     categories: tuple[str, ...]
+    family: str = "npr"
+
+    @property
+    def steady(self) -> bool:
+        """Whether it sees every picture, and all of it."""
+        return self.gates == ("none",)
 
 
 @dataclass(frozen=True)
@@ -74,19 +80,23 @@ class Route:
 
 
 def configuration(path: Path = CONFIGURATION) -> Configuration:
-    """Read the table. Raises SettingsError naming what is wrong, UnknownName for a gate that is not there."""
+    """Read the table. Raises SettingsError naming what is wrong, UnknownName for a gate or family that is not there."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        rows = [Expert(row["name"], tuple(row["gates"]), tuple(row["categories"])) for row in content["experts"]]
+        rows = [
+            Expert(row["name"], tuple(row["gates"]), tuple(row["categories"]), row.get("family", "npr"))
+            for row in content["experts"]
+        ]
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise SettingsError(f"camo: {path} is not a table of experts: {type(error).__name__} {error}") from error
     for row in rows:
+        recipe(row.family)
         for gate in row.gates:
             find(GATES, gate, "gate")
     rule = content.get("rule", "combine")
     if rule not in ("combine", "max"):
         raise SettingsError(f"camo: rule in {path} must be combine or max, not {rule!r}")
-    if not rows or rows[0] != Expert(GENERAL, ("none",), rows[0].categories):
+    if not rows or rows[0].name != GENERAL or not rows[0].steady:
         raise SettingsError(f'camo: the first expert in {path} must be called "general" and have the gate "none"')
     return Configuration(rule, tuple(rows))
 
@@ -113,20 +123,28 @@ class Camo:
     def predict(self, batch: Sequence[Media]) -> list[Prediction]:
         """Calibrated P(synthetic), in order. Raises MediaUnreadable for a video."""
         pictures = [codec.normalise(media, None) if media.modality is self.modality else media for media in batch]
-        general = self.general.logits(pictures).tolist()
-        return [Prediction(self._combine(self._routes(*pair))) for pair in zip(pictures, general, strict=True)]
+        return [Prediction(self._combine(routes)) for routes in self._routes(pictures)]
 
     def routes(self, media: Media) -> list[Route]:
         """Which experts run on a picture, where they look and what each of them says; the general one first."""
-        picture = codec.normalise(media, None)
-        return self._routes(picture, float(self.general.logits([picture])[0]))
+        return self._routes([codec.normalise(media, None)])[0]
 
-    def _routes(self, picture: Media, general: float) -> list[Route]:
+    def _routes(self, pictures: Sequence[Media]) -> list[list[Route]]:
+        """Experts that see everything look at all pictures together, the others at what their gates let in."""
+        steady = [expert.name for expert in self.configuration.experts if expert.steady]
+        columns = [self.experts[name].logits(pictures).tolist() for name in steady]
+        said = zip(*columns, strict=True)
+        return [
+            self._route(picture, dict(zip(steady, row, strict=True)))
+            for picture, row in zip(pictures, said, strict=True)
+        ]
+
+    def _route(self, picture: Media, said: Mapping[str, float]) -> list[Route]:
         frame = picture.frames[0]
         shares = self.content.shares(frame)
-        routes = [Route(GENERAL, "none", Region(0, frame.shape[0], 0, frame.shape[1]), general)]
-        for expert in self.configuration.experts[1:]:
-            for gate in expert.gates:
+        routes = [Route(name, "none", whole(frame), logit) for name, logit in said.items()]
+        for expert in self.configuration.experts:
+            for gate in () if expert.steady else expert.gates:
                 region = GATES[gate].find(frame, shares)
                 if region is not None:
                     logit = float(self.experts[expert.name].logits([Media(region.cut(picture.frames))])[0])
@@ -135,13 +153,13 @@ class Camo:
         return routes
 
     def _combine(self, routes: Sequence[Route]) -> float:
-        """One probability. Several open gates weigh the same."""
-        general, others = routes[0].logit, routes[1:]
+        """One probability. Several experts weigh the same; who has no say beside the general one is not asked."""
+        general = routes[0].logit
         if self.configuration.rule == "max":
             return max(self.experts[route.expert].calibration.probability(route.logit) for route in routes)
-        if not others:
-            return self.calibration.probability(general)
-        return sigmoid(math.fsum(self.blends[route.expert](general, route.logit) for route in others) / len(others))
+        pairs = [(self.blends[route.expert], route.logit) for route in routes[1:]]
+        told = [blend(general, logit) for blend, logit in pairs if blend.expert > 0]
+        return sigmoid(math.fsum(told) / len(told)) if told else self.calibration.probability(general)
 
 
 def camo(
@@ -158,13 +176,9 @@ def assemble(name: str, checkpoint: Checkpoint, configured: Configuration, devic
     notes = checkpoint.notes
     try:
         blends = {key: Blend(*(float(value) for value in values)) for key, values in notes["blends"].items()}
-        calibrations = {key: Calibration.from_json(values) for key, values in notes["calibrations"].items()}
         parts = {key: checkpoint.state[f"gate.{key}"].numpy() for key in ("weight", "bias", "mean", "scale")}
         content = Content(**{key: value.astype(np.float32) for key, value in parts.items()})
-        experts = {
-            expert.name: _expert(expert.name, checkpoint, calibrations[expert.name], device)
-            for expert in configured.experts
-        }
+        experts = {expert.name: _expert(expert, checkpoint, device) for expert in configured.experts}
         for expert in configured.experts[1:]:
             blends[expert.name]
     except (KeyError, TypeError, AttributeError) as error:
@@ -172,12 +186,17 @@ def assemble(name: str, checkpoint: Checkpoint, configured: Configuration, devic
     return Camo(name, configured, experts, content, blends, checkpoint.sha256)
 
 
-def _expert(name: str, checkpoint: Checkpoint, calibration: Calibration, device: torch.device) -> TorchDetector:
-    network = NPR()
-    load_strictly(network, under(checkpoint.state, name), f"{checkpoint.name}, expert {name},")
-    given = checkpoint.preprocess or Preprocess()
-    preprocess = Preprocess(given.mean, given.std, given.size, "keep")
-    return TorchDetector(name, Modality.IMAGE, network, preprocess=preprocess, calibration=calibration, device=device)
+def _expert(expert: Expert, checkpoint: Checkpoint, device: torch.device) -> TorchDetector:
+    given = preprocess_from(checkpoint.notes["preprocesses"][expert.name])
+    part = Checkpoint(f"{checkpoint.name}, expert {expert.name},", under(checkpoint.state, expert.name), "")
+    return TorchDetector(
+        expert.name,
+        Modality.IMAGE,
+        build(part, expert.family),
+        preprocess=replace(given, rule="keep"),
+        calibration=Calibration.from_json(checkpoint.notes["calibrations"][expert.name]),
+        device=device,
+    )
 
 
 def under(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

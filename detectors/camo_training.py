@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from detectors import TABLE
 from detectors.calibration import Calibration, fit
 from detectors.camo import GENERAL, Blend, Configuration, Expert, assemble, configuration
-from detectors.checkpoints import Checkpoint, read, write
+from detectors.checkpoints import HERE, Checkpoint, read, write
 from detectors.data import Record, load_media, read_folder
 from detectors.gates import KIND_OF
 from detectors.gates import fit as fit_content
@@ -39,18 +40,31 @@ def train_camo(
     if settings.init is None:
         raise DataError("init: camo starts from a trained npr; give its weights")
     configured = table or configuration()
+    names = [expert.name for expert in configured.experts[1:]]
+    if unknown := [name for name, _ in settings.experts if name not in names]:
+        raise DataError(f"expert: camo.toml has {', '.join(names)} beside the general one, not {unknown[0]}")
     general = read(settings.init)
-    state = {f"{GENERAL}.{key}": value for key, value in general.state.items()}
-    calibrations = {GENERAL: general.calibration or Calibration()}
+    experts = {GENERAL: general}
     for expert in configured.experts[1:]:
-        outcome = train(_own(settings, expert), report)
-        trained = read(outcome.weights)
-        state |= {f"{expert.name}.{key}": value for key, value in trained.state.items()}
-        calibrations[expert.name] = trained.calibration or Calibration()
+        experts[expert.name] = read(_weights(settings, expert, report))
+    state = {f"{name}.{key}": value for name, part in experts.items() for key, value in part.state.items()}
     content = fit_content(*_pictures(settings.data))
     for key in ("weight", "bias", "mean", "scale"):
         state[f"gate.{key}"] = torch.from_numpy(getattr(content, key))
-    return _finish(settings, configured, state, calibrations, general.preprocess or Preprocess())
+    return _finish(settings, configured, state, experts)
+
+
+def _weights(settings: Training, expert: Expert, report: Callable[[Progress], None] | None) -> Path:
+    """What is given for an expert, what ships of another family, or else npr trained for it now."""
+    given = dict(settings.experts).get(expert.name)
+    if given is not None or expert.family == "npr":
+        return given or train(_own(settings, expert), report).weights
+    if settings.exclude:
+        raise DataError(
+            f"exclude: the weights that ship for the expert {expert.name} were trained on all generators; "
+            f"give others with --expert {expert.name}=FILE"
+        )
+    return HERE / TABLE[expert.family].weights
 
 
 def _own(settings: Training, expert: Expert) -> Training:
@@ -77,13 +91,14 @@ def _finish(
     settings: Training,
     configured: Configuration,
     state: Mapping[str, torch.Tensor],
-    calibrations: Mapping[str, Calibration],
-    preprocess: Preprocess,
+    experts: Mapping[str, Checkpoint],
 ) -> Outcome:
+    preprocess = experts[GENERAL].preprocess or Preprocess()
     notes: dict[str, Any] = {
         "detector": "camo",
         "experts": {expert.name: list(expert.categories) for expert in configured.experts},
-        "calibrations": {name: calibration.to_json() for name, calibration in calibrations.items()},
+        "calibrations": {name: (part.calibration or Calibration()).to_json() for name, part in experts.items()},
+        "preprocesses": {name: asdict(part.preprocess or preprocess) for name, part in experts.items()},
         "blends": {expert.name: [1.0, 0.0, 0.0] for expert in configured.experts[1:]},
     }
     judged = examples(_images(settings), settings.validation_items, seed=settings.seed)

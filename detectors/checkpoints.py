@@ -86,14 +86,15 @@ def read(path: Path, *, sha256: str = "") -> Checkpoint:
     state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     notes: dict[str, Any] = json.loads(text) if text else {}
     try:
-        preprocess = _preprocess(notes["preprocess"]) if "preprocess" in notes else None
+        preprocess = preprocess_from(notes["preprocess"]) if "preprocess" in notes else None
         calibration = Calibration.from_json(notes["calibration"]) if "calibration" in notes else None
     except (TypeError, ValueError, KeyError) as error:
         raise CheckpointError(f"weights: the metadata of {path} is not ours: {error}") from error
     return Checkpoint(path.name, state, found, preprocess, calibration, notes)
 
 
-def _preprocess(values: Mapping[str, Any]) -> Preprocess:
+def preprocess_from(values: Mapping[str, Any]) -> Preprocess:
+    """What `asdict` made of a Preprocess, read back. Raises ValueError, TypeError and KeyError."""
     mean, std = (tuple(float(v) for v in values[key]) for key in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3:
         raise ValueError("mean and std need three numbers each")

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
-from detectors.batches import Batch, Plan
+from detectors.batches import Plan
 from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from subnet.registry import find, table
 from subnet.types import Modality
-
-Losses = dict[str, Tensor]  # "loss" is what is minimised; the rest is for people
-Objective = Callable[[nn.Module, Tensor, Batch, torch.Generator], Losses]
-
-
-def binary(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> Losses:
-    """Binary cross-entropy on the first frame. x (2N, T, 3, H, W)."""
-    return {"loss": functional.binary_cross_entropy_with_logits(network(x[:, 0]), batch.labels)}
 
 
 @dataclass(frozen=True)
@@ -57,7 +45,7 @@ RECIPES: dict[str, Recipe] = table(
             modality=Modality.IMAGE,
             network="detectors.npr:NPR",
             views="detectors.torch_detector:image_view",
-            objective="detectors.recipes:binary",
+            objective="detectors.losses:binary",
             preprocess=_NPR,
             plan=Plan(pairs=8, crop=128),
         ),
@@ -66,7 +54,7 @@ RECIPES: dict[str, Recipe] = table(
             modality=Modality.VIDEO,
             network="detectors.npr:NPR",
             views="detectors.frames:frame_views",
-            objective="detectors.recipes:binary",
+            objective="detectors.losses:binary",
             preprocess=_NPR,
             plan=Plan(pairs=8, crop=128, frames=1, span=4),
             steps=400,
@@ -83,7 +71,7 @@ RECIPES: dict[str, Recipe] = table(
             plan=Plan(pairs=6, crop=96),
             size={"width": 0.25, "least": 32},
             first="ucf-plain",
-            steps=1200,
+            steps=1000,
             learning_rate=6e-4,
         ),
         Recipe(  # UCF's judging half as a plain classifier: what ucf starts from where ImageNet weights are not at hand
@@ -91,13 +79,13 @@ RECIPES: dict[str, Recipe] = table(
             modality=Modality.IMAGE,
             network="detectors.ucf:UCF",
             views="detectors.torch_detector:image_view",
-            objective="detectors.recipes:binary",
+            objective="detectors.losses:paired",
             preprocess=_UCF,
             plan=Plan(pairs=8, crop=96, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
             size={"width": 0.25, "least": 32},
             start="detectors.ucf:start_with_residuals",
-            steps=2000,
-            learning_rate=1.5e-3,
+            steps=1500,
+            learning_rate=8e-4,
         ),
         Recipe(
             name="tall",
@@ -106,11 +94,11 @@ RECIPES: dict[str, Recipe] = table(
             views="detectors.tall:clip_views",
             objective="detectors.tall:objective",
             preprocess=_TALL,
-            plan=Plan(pairs=4, crop=112, frames=4, span=8, early=(0.5, 0.3, 0.15, 0.05), late=(0.4, 0.3, 0.2, 0.1)),
+            plan=Plan(pairs=4, crop=112, frames=4, span=8, early=(0.35, 0.35, 0.2, 0.1), late=(0.25, 0.3, 0.25, 0.2)),
             size=_SMALL_SWIN,
             start="detectors.tall:start_with_cosines",
-            steps=240,
-            learning_rate=2e-4,
+            steps=1200,
+            learning_rate=3e-4,
             weight_decay=5e-2,
         ),
         Recipe(  # TALL's network on still images, which teaches it textures at a quarter of the cost of clips
@@ -123,7 +111,8 @@ RECIPES: dict[str, Recipe] = table(
             plan=Plan(pairs=4, crop=224, early=(0.7, 0.25, 0.05, 0.0), late=(0.35, 0.3, 0.2, 0.15)),
             size=_SMALL_SWIN,
             start="detectors.tall:start_with_cosines",
-            steps=1000,
+            steps=1800,
+            learning_rate=3e-4,
             weight_decay=5e-2,
         ),
         Recipe(
@@ -131,7 +120,7 @@ RECIPES: dict[str, Recipe] = table(
             modality=Modality.IMAGE,
             network="detectors.npr:NPR",
             views="detectors.torch_detector:image_view",
-            objective="detectors.recipes:binary",
+            objective="detectors.losses:binary",
             preprocess=_NPR,
             plan=Plan(pairs=8, crop=112),
             steps=300,

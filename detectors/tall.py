@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detectors.batches import Batch
+from detectors.losses import Losses, ordered
 from detectors.preprocess import centre_square, prepare, tiles
 from detectors.rows import Preprocess
 from detectors.swin import PatchEmbed, Stage
@@ -126,15 +127,17 @@ def hole(x_BTCHW: Tensor, rng: torch.Generator) -> Tensor:
     return cut
 
 
-def objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
-    """Cross-entropy with smoothed labels on the two logits, after the cut-out. x (2N, 4, 3, h, w)."""
+def objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> Losses:
+    """Cross-entropy with smoothed labels on the two logits, after the cut-out, and the order of twins.
+
+    x (2N, 4, 3, h, w). The authors, who start from ImageNet weights and have no twins, minimise the first alone.
+    """
     half = len(x) // 2
     state = rng.get_state()
     real = hole(x[:half], rng)
     rng.set_state(state)  # twins lose the same square
     log_odds = network(torch.cat([real, hole(x[half:], rng)]))
-    smoothed = batch.labels * (1 - SMOOTHING) + SMOOTHING / 2
-    return {"loss": functional.binary_cross_entropy_with_logits(log_odds, smoothed)}
+    return ordered(log_odds, batch.labels * (1 - SMOOTHING) + SMOOTHING / 2)
 
 
 def still_views(media: Media, preprocess: Preprocess, device: torch.device) -> Tensor:
@@ -150,7 +153,7 @@ def quarters(x_BCHW: Tensor) -> Tensor:
     return torch.stack([part for half in x_BCHW.chunk(2, dim=-2) for part in half.chunk(2, dim=-1)], dim=1)
 
 
-def still_objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+def still_objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> Losses:
     """The same loss where the mosaic is one image. x (2N, 1, 3, 2h, 2w)."""
     return objective(network, quarters(x[:, 0]), batch, rng)
 

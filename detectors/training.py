@@ -25,8 +25,9 @@ from detectors.batches import Batch, Batches, Plan, methods
 from detectors.calibration import fit
 from detectors.checkpoints import load_strictly, write
 from detectors.data import Record, both_classes, load_media, read_folder
+from detectors.losses import Objective
 from detectors.preprocess import normalise
-from detectors.recipes import Objective, Recipe, recipe
+from detectors.recipes import Recipe, recipe
 from detectors.torch_detector import TorchDetector
 from detectors.training_settings import Outcome, Progress, Training
 from detectors.training_state import State, restore, store

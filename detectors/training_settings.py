@@ -24,6 +24,7 @@ class Training:
     exclude: tuple[str, ...] = ()  # origins that are left out (leave one generator out)
     items: tuple[str, ...] | None = None  # only these source items, by id
     init: Path | None = None  # weights to start from
+    experts: tuple[tuple[str, Path], ...] = ()  # of camo, that are trained already: names and weights
     size: Literal["small", "published"] = "small"  # of the network, where a recipe has a small one
     device: str = "cpu"
     precision: str = "no"  # or "bf16"

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detectors.batches import Batch
+from detectors.losses import Losses
 from detectors.ucf import UCF, Codes
 
 METHOD, REBUILD, CONTRAST = 0.1, 0.3, 0.05  # weights beside the common classification
@@ -14,7 +15,7 @@ MARGIN = 3.0
 SHUFFLED = 0.7  # how often common features change places within their class
 
 
-def objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+def objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> Losses:
     """common + 0.1 method + 0.3 reconstruction + 0.05 contrastive. x (2N, T, 3, H, W), of which frame 0 is used."""
     ucf = getattr(network, "module", network)
     if not isinstance(ucf, UCF):

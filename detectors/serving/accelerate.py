@@ -81,15 +81,17 @@ def accelerated(detector: Detector, serving: Serving | None = None, *, cache: Pa
 
 
 def _mixture(detector: Camo, serving: Serving | None, cache: Path | None) -> Camo:
-    """CAMO with its general expert accelerated, which sees every picture; the others see cuts of many shapes."""
-    general = copy.copy(detector.general)
-    general.weights_hash = detector.weights_hash
+    """CAMO with those experts accelerated that see every whole picture; the others see cuts of many shapes."""
     result = copy.copy(detector)
-    served = accelerated(general, serving, cache=cache)
-    if isinstance(served, TorchDetector):
-        served.weights_hash = detector.general.weights_hash
-        result.general = served
-        result.experts = {**detector.experts, GENERAL: served}
+    result.experts = dict(detector.experts)
+    for name in (expert.name for expert in detector.configuration.experts if expert.steady):
+        own = copy.copy(detector.experts[name])
+        own.weights_hash = detector.weights_hash  # names the export
+        served = accelerated(own, serving, cache=cache)
+        if isinstance(served, TorchDetector):
+            served.weights_hash = detector.experts[name].weights_hash
+            result.experts[name] = served
+    result.general = result.experts[GENERAL]
     return result
 
 

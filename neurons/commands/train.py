@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from detectors.training_settings import Progress as Step
 
 ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded set, each with its twins
+PANS = 0.75  # share of real clips of the embedded set that are pans over photographs
 Flag = Annotated[bool, Parameter(negative="")]
 
 
@@ -67,6 +68,8 @@ class Course:
     """Evaluations without a better AUC before training stops."""
     init: Path | None = None
     """Weights to start from."""
+    expert: tuple[str, ...] = ()
+    """NAME=FILE: weights of an expert of camo that is trained already."""
     size: Literal["small", "published"] = "small"
     """Of the network: small suits a CPU; published is what ImageNet weights and public checkpoints fit."""
     precision: Literal["no", "bf16"] | None = None
@@ -76,6 +79,13 @@ class Course:
 
     def __post_init__(self) -> None:
         _positive(steps=self.steps, patience=self.patience)
+        if wrong := [text for text in self.expert if not all(text.partition("="))]:
+            raise SettingsError(f"--expert {wrong[0]}: write NAME=FILE")
+
+    @property
+    def experts(self) -> tuple[tuple[str, Path], ...]:
+        """Names and weights of `expert`."""
+        return tuple((text.partition("=")[0], Path(text.partition("=")[2])) for text in self.expert)
 
 
 DATA, COURSE = Data(), Course()
@@ -125,6 +135,7 @@ def train(
         steps=course.steps,
         exclude=data.exclude,
         init=course.init or _start(detector),
+        experts=course.experts,
         size=course.size,
         device=place,
         precision=course.precision or ("bf16" if place.startswith("cuda") else "no"),
@@ -164,7 +175,8 @@ def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str
         if spec.split is Split.TEST:
             raise SettingsError(f"{text}: nothing is trained or tuned on the test set; take train or validation")
         with bar(f"{spec.split} set", count * (1 + wanted.twins)) as progress:
-            whole = DataSpec(spec.split, modality, count, wanted.twins, seed)
+            pans = PANS if modality is Modality.VIDEO else 0.0
+            whole = DataSpec(spec.split, modality, count, wanted.twins, seed, pans=pans)
             return materialise(whole, s.home() / "data", device=device, progress=progress)
 
     many = wanted.items or ITEMS[modality]

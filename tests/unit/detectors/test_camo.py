@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,15 @@ from detectors.gates import GATES, KINDS, Content, Region, face, features, fit
 from detectors.npr import NPR
 from detectors.rows import Preprocess
 from detectors.training_settings import Training
+from detectors.ucf import UCF
 from detectors.validation import Examples
-from subnet.errors import CheckpointError, SettingsError, UnknownName
+from subnet.errors import CheckpointError, DataError, SettingsError, UnknownName
 from subnet.media import codec, embedded
 from subnet.types import Media, Modality, Split
 from tests.unit.detectors.folders import photos, write_images
 
-EXPERTS = ("general", "creatures", "scenes")
+EXPERTS = {"general": "npr", "ucf": "ucf", "creatures": "npr", "scenes": "npr"}
+ALWAYS = [("general", "none"), ("ucf", "none")]
 
 
 def flat(shares: dict[str, float]) -> dict[str, float]:
@@ -42,14 +45,16 @@ def content(**biases: float) -> Content:
 def save(path: Path, gate: Content, blends: dict[str, list[float]] | None = None) -> Path:
     """A mixture of untrained experts."""
     state = {}
-    for number, name in enumerate(EXPERTS):
+    for number, (name, family) in enumerate(EXPERTS.items()):
         torch.manual_seed(number)
-        state |= {f"{name}.{key}": value for key, value in NPR().state_dict().items()}
+        network = NPR() if family == "npr" else UCF(width=0.0625, least=8)
+        state |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
     state |= {f"gate.{key}": torch.from_numpy(getattr(gate, key)) for key in ("weight", "bias", "mean", "scale")}
     notes = {
         "detector": "camo",
-        "blends": blends or {"creatures": [0.5, 0.5, 0.1], "scenes": [0.0, 2.0, -0.1]},
+        "blends": {"ucf": [0.5, 0.0, 0.0]} | (blends or {"creatures": [0.5, 0.5, 0.1], "scenes": [0.0, 2.0, -0.1]}),
         "calibrations": {name: Calibration(2.0, 0.5).to_json() for name in EXPERTS},
+        "preprocesses": {name: asdict(Preprocess()) for name in EXPERTS},
     }
     write(path, state, preprocess=Preprocess(), notes=notes)
     return path
@@ -111,23 +116,21 @@ def test_features_of_any_size(size: tuple[int, int]) -> None:
 
 
 def test_the_general_expert_always_runs(tmp_path: Path) -> None:
-    """It comes first on every route, whatever else opens; with no other gate open its own calibrated answer stands."""
+    """It comes first on every route, whatever else opens; where no other has a say its own calibrated answer stands."""
     path = save(tmp_path / "camo.safetensors", content(object=9.0))
     mixture = loaded(path)
     routes = mixture.routes(picture())
-    assert [route.expert for route in routes] == ["general"]
+    assert [(route.expert, route.gate) for route in routes] == ALWAYS
     assert mixture.predict([picture()]) == mixture.general.predict([picture()])
     busy = loaded(save(tmp_path / "busy.safetensors", content(scene=9.0)))
-    assert [(route.expert, route.gate) for route in busy.routes(picture())] == [
-        ("general", "none"),
-        ("scenes", "scene"),
-    ]
+    assert [(route.expert, route.gate) for route in busy.routes(picture())] == [*ALWAYS, ("scenes", "scene")]
 
 
 def test_combination_is_the_fitted_blend(tmp_path: Path) -> None:
-    """With one further gate open the answer is its blend of both log-odds; the general one counts as fitted."""
+    """With one further expert to be heard the answer is its blend of both log-odds; who has no say changes nothing."""
     mixture = loaded(save(tmp_path / "camo.safetensors", content(animal=9.0)))
-    general, other = mixture.routes(picture())
+    general, silent, other = mixture.routes(picture())
+    assert mixture.blends[silent.expert].expert == 0
     assert other.expert == "creatures"
     expected = 1 / (1 + np.exp(-(0.5 * general.logit + 0.5 * other.logit + 0.1)))
     assert mixture.predict([picture()])[0].p_synthetic == pytest.approx(expected)
@@ -159,6 +162,7 @@ def test_a_batch_equals_one_by_one(tmp_path: Path) -> None:
         ("rule = 'mean'\n[[experts]]\nname='general'\ngates=['none']\ncategories=[]", SettingsError, "combine or max"),
         ("[[experts]]\nname='faces'\ngates=['face']\ncategories=[]", SettingsError, 'must be called "general"'),
         ("[[experts]]\nname='general'\ngates=['fase']\ncategories=[]", UnknownName, "did you mean face"),
+        ("[[experts]]\nname='general'\ngates=['none']\ncategories=[]\nfamily='nrp'", UnknownName, "did you mean npr"),
     ],
 )
 def test_a_wrong_table_is_told(tmp_path: Path, text: str, error: type[Exception], told: str) -> None:
@@ -189,6 +193,28 @@ def test_blends_never_believe_the_wrong_way_round(tmp_path: Path) -> None:
     assert blends["scenes"].expert >= 0
 
 
+def test_several_experts_weigh_the_same(tmp_path: Path) -> None:
+    """The answer is the mean of the blends of those who have a say, in log-odds."""
+    blends = {"ucf": [0.2, 0.7, 0.3], "scenes": [0.4, 0.6, -0.1]}
+    blends["creatures"] = [1.0, 0.0, 0.0]
+    mixture = loaded(save(tmp_path / "camo.safetensors", content(scene=9.0), blends))
+    general, ucf, scenes = (route.logit for route in mixture.routes(picture()))
+    told = (0.2 * general + 0.7 * ucf + 0.3 + 0.4 * general + 0.6 * scenes - 0.1) / 2
+    assert mixture.predict([picture()])[0].p_synthetic == pytest.approx(1 / (1 + np.exp(-told)))
+
+
+def test_weights_that_saw_everything_are_not_taken_where_something_is_left_out(tmp_path: Path) -> None:
+    """Leaving a generator out needs an expert of another family that did not see it; an unknown expert is named."""
+    write(tmp_path / "npr.safetensors", NPR().state_dict(), preprocess=Preprocess())
+    given = Training(
+        "camo", tmp_path, tmp_path / "camo.safetensors", init=tmp_path / "npr.safetensors", exclude=("ae-nearest",)
+    )
+    with pytest.raises(DataError, match="--expert ucf=FILE"):
+        train_camo(given)
+    with pytest.raises(DataError, match="not ufc"):
+        train_camo(replace(given, experts=(("ufc", tmp_path / "x.safetensors"),)))
+
+
 @pytest.mark.slow
 def test_training_writes_a_mixture(tmp_path: Path) -> None:
     """Two experts with different training items, a classifier and blends come out as one file that loads."""
@@ -206,5 +232,5 @@ def test_training_writes_a_mixture(tmp_path: Path) -> None:
     outcome = train_camo(settings)
     mixture = loaded(outcome.weights)
     assert set(mixture.experts) == set(EXPERTS)
-    first, second = (mixture.experts[name].network.state_dict()["fc1.weight"] for name in EXPERTS[1:])
+    first, second = (mixture.experts[name].network.state_dict()["fc1.weight"] for name in ("creatures", "scenes"))
     assert not torch.equal(first, second)
