@@ -27,6 +27,8 @@ from subnet.types import Media, Modality
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from detectors.explain.timeline import Moment
+
     Found = dict[str, Any]
 
 DEFAULTS = {Modality.IMAGE: "npr", Modality.VIDEO: "frames"}
@@ -145,22 +147,23 @@ def judge(file: Path, media: Media, detector: Detector, out: Path | None) -> Fou
         "uncertain_between": [calibration.low, calibration.high],
         "timeline": [asdict(moment) for moment in moments],
     }
-    return found if out is None else {**found, **_explained(file, media, detector, out, found)}
+    return found if out is None else {**found, **_explained(file, media, detector, out, found, moments)}
 
 
-def _explained(file: Path, media: Media, detector: Detector, out: Path, found: Mapping[str, Any]) -> Found:
+def _explained(
+    file: Path, media: Media, detector: Detector, out: Path, found: Mapping[str, Any], moments: Sequence[Moment]
+) -> Found:
     """Write PNG and JSON below `out`; returns what they add."""
     from detectors.explain.deletion import deletion
     from detectors.explain.maps import cells, explainable, heat_map
     from detectors.explain.picture import draw
-    from detectors.explain.timeline import timeline
 
     subject = explainable(detector)
     heat = heat_map(subject, media)
     test = deletion(subject, media, heat, np.random.default_rng(derive(file.name)))
     out.mkdir(parents=True, exist_ok=True)
     stem = out / f"{file.stem}-{derive(os.path.abspath(file)) % 16**6:06x}-{detector.name}"
-    png = draw(file.name, found["p_synthetic"], subject.detector.calibration, heat, timeline(detector, media))
+    png = draw(file.name, found["p_synthetic"], subject.detector.calibration, heat, moments)
     stem.with_name(stem.name + ".png").write_bytes(png)
     added: Found = {
         "heat_map": f"{stem}.png",
