@@ -18,6 +18,7 @@ from detectors.checkpoints import HERE, Checkpoint, read, write
 from detectors.data import Record, load_media, read_folder
 from detectors.gates import KIND_OF
 from detectors.gates import fit as fit_content
+from detectors.public import open_checkpoint
 from detectors.recipes import recipe
 from detectors.rows import Preprocess
 from detectors.training import train
@@ -46,7 +47,8 @@ def train_camo(
     general = read(settings.init)
     experts = {GENERAL: general}
     for expert in configured.experts[1:]:
-        experts[expert.name] = read(_weights(settings, expert, report))
+        weights = _weights(settings, expert, report)
+        experts[expert.name] = open_checkpoint(weights, expert.family, recipe(expert.family).preprocess)
     state = {f"{name}.{key}": value for name, part in experts.items() for key, value in part.state.items()}
     content = fit_content(*_pictures(settings.data))
     for key in ("weight", "bias", "mean", "scale"):

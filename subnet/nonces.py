@@ -132,7 +132,8 @@ class SqliteNonceStore:
     def _connect(self) -> tuple[sqlite3.Connection, int]:
         """A checked connection and the floor that stands in the file."""
         db = sqlite3.connect(self.path, timeout=2.0, isolation_level=None, check_same_thread=False)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(db.close)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=OFF")
             if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
@@ -147,9 +148,7 @@ class SqliteNonceStore:
                 raise _damage(f"{self.path} holds no usable floor")
             # Rows of an earlier boot carry another monotonic clock; the boot floor refuses what they stand for.
             db.execute("DELETE FROM seen WHERE at > ?", (self._monotonic_ns(),))
-        except BaseException:
-            db.close()
-            raise
+            undo.pop_all()
         return db, floor
 
     def _close(self) -> None:

@@ -20,9 +20,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)  # there only if it was not renamed
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -93,3 +93,11 @@ def test_nothing_to_go_on_with(assay: Assay, tmp_path: Path) -> None:
     one = assay("train", "npr", "--data", tmp_path / "one", "--out", tmp_path / "out")
     assert one.status == 2
     assert "synthetic" in one.message
+
+
+@pytest.mark.parametrize("text", ["ucf", "=x.safetensors", "ucf="])
+def test_an_expert_needs_a_name_and_a_file(assay: Assay, tmp_path: Path, text: str) -> None:
+    """Half an --expert is refused, and the error says how one is written."""
+    ran = assay("train", "camo", "--data", tmp_path, "--expert", text, "--out", tmp_path / "out")
+    assert ran.status == 2
+    assert f"--expert {text}: write NAME=FILE" in ran.err
