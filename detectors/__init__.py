@@ -120,7 +120,7 @@ TABLE: dict[str, DetectorRow] = table(
 def load(name: str, *, device: str = "cpu", weights: Path | str | None = None) -> Detector:
     """The detector called `name`, with the weights that ship here or those of `weights`.
 
-    `weights` is a file, `PUBLIC=FILE` with a name of `detectors.public.PUBLIC`, or a pinned hub address
+    `weights` is a file, `PUBLIC=FILE` with a name of `detectors.public_checkpoints.PUBLIC`, or a pinned hub address
     (`detectors.checkpoints.locate`). Raises UnknownName, CheckpointError, or SettingsError for a missing device.
     """
     row = find(TABLE, name, "detector")

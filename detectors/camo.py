@@ -21,7 +21,7 @@ from torch import Tensor
 from detectors.calibration import Calibration, sigmoid
 from detectors.checkpoints import HERE, Checkpoint, preprocess_from
 from detectors.gates import GATES, Content, Region, whole
-from detectors.public import build, open_checkpoint
+from detectors.public_checkpoints import build, open_checkpoint
 from detectors.recipes import recipe
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector, torch_device

@@ -18,7 +18,7 @@ from detectors.checkpoints import HERE, Checkpoint, read, write
 from detectors.data import Record, load_media, read_folder
 from detectors.gates import KIND_OF
 from detectors.gates import fit as fit_content
-from detectors.public import open_checkpoint
+from detectors.public_checkpoints import open_checkpoint
 from detectors.recipes import recipe
 from detectors.rows import Preprocess
 from detectors.training import train

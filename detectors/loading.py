@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from detectors.checkpoints import HERE
-from detectors.public import build, open_checkpoint
+from detectors.public_checkpoints import build, open_checkpoint
 from detectors.recipes import recipe
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector, torch_device

@@ -106,7 +106,7 @@ class _Run:
         torch.manual_seed(settings.seed)
         network: nn.Module = resolve(chosen.network)(**network_size(chosen, origins, settings.size))
         if settings.init is not None:
-            from detectors.public import load_into
+            from detectors.public_checkpoints import load_into
 
             load_into(network, settings.init, chosen.name)
         elif chosen.start:

@@ -23,7 +23,7 @@ def open_detector(text: str, *, device: str = "cpu") -> Detector:
     if separator and name in TABLE:
         return load(name, device=device, weights=weights)
     if separator:
-        from detectors.public import PUBLIC
+        from detectors.public_checkpoints import PUBLIC
 
         return load(find(PUBLIC, name, "detector or public checkpoint").family, device=device, weights=text)
     if text not in TABLE and (Path(text).exists() or "/" in text or Path(text).suffix):
@@ -34,7 +34,7 @@ def open_detector(text: str, *, device: str = "cpu") -> Detector:
 def _owner(path: Path) -> str:
     """The row of the table that a file belongs to, by its metadata or its well-known name."""
     from detectors.checkpoints import locate, read
-    from detectors.public import PUBLIC
+    from detectors.public_checkpoints import PUBLIC
 
     said = read(locate(path)).notes.get("detector")
     if isinstance(said, str):

@@ -12,7 +12,7 @@ from detectors import TABLE, load
 from detectors.calibration import Calibration
 from detectors.checkpoints import load_strictly, locate, read, sha256_of, write
 from detectors.npr import NPR
-from detectors.public import PUBLIC, load_into, open_checkpoint
+from detectors.public_checkpoints import PUBLIC, load_into, open_checkpoint
 from detectors.rows import ONE, ZERO, Preprocess
 from detectors.torch_detector import TorchDetector
 from detectors.ucf import UCF
