@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from detectors import TABLE, load
+from detectors.acceleration.accelerate import accelerated
 from detectors.evaluation.evaluate import Task, evaluate, items
-from detectors.serving.accelerate import accelerated
 from neurons.bar import bar
 from neurons.commands.evaluate import data_folder
 from neurons.datasets import DataSpec, materialise

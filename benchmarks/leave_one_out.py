@@ -26,11 +26,11 @@ from rich.console import Console
 from rich.table import Table
 
 from detectors import TABLE
+from detectors.acceleration.accelerate import accelerated
 from detectors.data import Record, read_folder
 from detectors.evaluation.evaluate import Task, evaluate, items
 from detectors.evaluation.opening import open_detector
 from detectors.recipes import recipe
-from detectors.serving.accelerate import accelerated
 from detectors.training import train
 from detectors.training_settings import Progress, Training
 from neurons.commands.train import PANS

@@ -12,9 +12,9 @@ import sys
 import torch
 
 from detectors import TABLE, load
+from detectors.acceleration.benchmark import Throughput, examples, throughput
+from detectors.acceleration.options import CANDIDATES
 from detectors.recipes import recipe
-from detectors.serving.benchmark import Throughput, examples, throughput
-from detectors.serving.options import CANDIDATES
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
 from subnet.registry import resolve

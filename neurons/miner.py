@@ -17,8 +17,8 @@ from cyclopts import Parameter
 from prometheus_client import CollectorRegistry
 
 from detectors import TABLE
+from detectors.acceleration.accelerate import accelerated
 from detectors.evaluation.opening import open_detector
-from detectors.serving.accelerate import accelerated
 from neurons import settings as s
 from neurons.batching import Batcher
 from neurons.chainview import ChainView, first_snapshot

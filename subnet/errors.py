@@ -14,7 +14,7 @@
     │   └── Stopped              it was told to stop before it was done (in `generators.adapter`)
     ├── Overloaded               no room for a request now: says when to try again
     ├── CheckpointError          weights do not fit: names the file and the keys (also a ValueError)
-    ├── ExportError              a detector cannot leave as ONNX (in `detectors.serving.export`)
+    ├── ExportError              a detector cannot leave as ONNX (in `detectors.acceleration.onnx_export`)
     ├── DataError                a data set cannot be trained or evaluated on (also a ValueError)
     ├── StateError               state on disk is damaged, newer than us, or locked by another process
     ├── ProcessDied              a program of the local network ended by itself (in `neurons.processes`)

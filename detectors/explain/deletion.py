@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from detectors.acceleration.accelerate import original
 from detectors.explain.maps import GRID, Explainable, HeatMap, cells, to_pictures, to_views
-from detectors.serving.accelerate import original
 from subnet.types import Label, Media
 
 SHARES = (0.05, 0.1, 0.2, 0.3)

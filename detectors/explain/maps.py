@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from detectors import TABLE
+from detectors.acceleration.accelerate import original
 from detectors.camo import Camo
-from detectors.serving.accelerate import original
 from detectors.tall import mosaic
 from detectors.torch_detector import TorchDetector
 from subnet.errors import SettingsError

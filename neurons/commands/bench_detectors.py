@@ -28,8 +28,8 @@ def bench(*detectors: str, items: int = 24, rounds: int = 3, device: str = "auto
         auto, cpu, cuda or cuda:N.
     """
     from detectors import TABLE
+    from detectors.acceleration.benchmark import examples, throughput
     from detectors.evaluation.opening import open_detector
-    from detectors.serving.benchmark import examples, throughput
 
     place, found = s.device(device), []
     names = detectors or tuple(row.name for row in TABLE.values() if row.weights)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from detectors.acceleration.accelerate import drift, serving_of
+from detectors.acceleration.benchmark import examples
 from detectors.checkpoints import HERE
-from detectors.serving.accelerate import drift, serving_of
-from detectors.serving.benchmark import examples
 from neurons.miner import Detectors, load_detectors
 from subnet.errors import CheckpointError, SettingsError, UnknownName
 from subnet.types import Modality

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from detectors.acceleration.accelerate import DRIFT, Fast, accelerated, drift, fastest, original, serving_of
+from detectors.acceleration.benchmark import examples, throughput
+from detectors.acceleration.onnx_export import PARITY, ExportError, exported, parity, to_onnx
+from detectors.acceleration.options import EAGER, Serving
 from detectors.frames import frame_views
 from detectors.npr import NPR
 from detectors.rows import Preprocess
-from detectors.serving.accelerate import DRIFT, Fast, accelerated, drift, fastest, original, serving_of
-from detectors.serving.benchmark import examples, throughput
-from detectors.serving.export import PARITY, ExportError, exported, parity, to_onnx
-from detectors.serving.options import EAGER, Serving
 from detectors.tall import TALL, clip_views
 from detectors.torch_detector import TorchDetector, Views, image_view
 from detectors.ucf import UCF

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from detectors.acceleration.onnx_export import ExportError, OnnxNetwork, exported
+from detectors.acceleration.options import CANDIDATES, Serving, default
 from detectors.camo import GENERAL, Camo
-from detectors.serving.export import ExportError, OnnxNetwork, exported
-from detectors.serving.options import CANDIDATES, Serving, default
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
 from subnet.types import Media, Modality

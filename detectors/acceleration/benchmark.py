@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.serving.accelerate import accelerated, drift, serving_of
-from detectors.serving.options import Serving
+from detectors.acceleration.accelerate import accelerated, drift, serving_of
+from detectors.acceleration.options import Serving
 from subnet.media import codec, embedded
 from subnet.protocols import Detector
 from subnet.types import Media, Modality, Split

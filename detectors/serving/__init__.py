@@ -1,1 +1,0 @@
-"""The same answers, sooner: other backends, layouts and precisions for the networks of detectors."""
