@@ -103,7 +103,7 @@ TABLE: dict[str, DetectorRow] = table(
         DetectorRow(
             name="camo",
             modality=Modality.IMAGE,
-            target="detectors.camo:camo",
+            target="detectors.camo.mixture:camo",
             summary="content gates route faces and other content to experts; the general expert always runs",
             embedded_parameters=7_404_336,
             weights="camo.safetensors",

@@ -126,7 +126,7 @@ RECIPES: dict[str, Recipe] = table(
             steps=300,
             learning_rate=4e-4,
             init="npr",
-            trainer="detectors.camo_training:train_camo",
+            trainer="detectors.camo.training:train_camo",
         ),
     )
 )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from detectors.acceleration.onnx_export import ExportError, OnnxNetwork, exported
 from detectors.acceleration.options import CANDIDATES, Serving, default
-from detectors.camo import GENERAL, Camo
+from detectors.camo.mixture import GENERAL, Camo
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
 from subnet.types import Media, Modality

@@ -12,10 +12,10 @@ from skimage import data
 
 from detectors import TABLE
 from detectors.calibration import Calibration
-from detectors.camo import CONFIGURATION, Blend, Camo, camo, configuration
-from detectors.camo_training import fit_blends, train_camo
+from detectors.camo.content_gates import GATES, KINDS, Content, Region, face, features, fit
+from detectors.camo.mixture import CONFIGURATION, Blend, Camo, camo, configuration
+from detectors.camo.training import fit_blends, train_camo
 from detectors.checkpoints import Checkpoint, read, write
-from detectors.gates import GATES, KINDS, Content, Region, face, features, fit
 from detectors.npr import NPR
 from detectors.rows import Preprocess
 from detectors.training_settings import Training
@@ -98,7 +98,7 @@ def test_shares_sum_to_one_and_are_learnt() -> None:
     learnt = fit(frames, [item.category for item in items])
     shares = [learnt.shares(frame) for frame in frames]
     assert all(sum(share.values()) == pytest.approx(1.0) for share in shares)
-    from detectors.gates import KIND_OF
+    from detectors.camo.content_gates import KIND_OF
 
     right = [
         max(share, key=lambda name: share[name]) == KIND_OF[item.category]

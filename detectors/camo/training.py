@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from detectors import TABLE
 from detectors.calibration import Calibration, fit
-from detectors.camo import GENERAL, Blend, Configuration, Expert, assemble, configuration
+from detectors.camo.content_gates import KIND_OF
+from detectors.camo.content_gates import fit as fit_content
+from detectors.camo.mixture import GENERAL, Blend, Configuration, Expert, assemble, configuration
 from detectors.checkpoints import HERE, Checkpoint, read, write
 from detectors.data import Record, load_media, read_folder
-from detectors.gates import KIND_OF
-from detectors.gates import fit as fit_content
 from detectors.public_checkpoints import open_checkpoint
 from detectors.recipes import recipe
 from detectors.rows import Preprocess

@@ -2,7 +2,7 @@
 
 The idea is BitMind's "content-aware model orchestration" (subnet v2.2), with two changes: the general expert always
 runs, and answers are combined by weights fitted on validation data; their rule, the maximum, is an option. `camo.toml`
-is the table of experts, `detectors.gates` that of gates.
+is the table of experts, `detectors.camo.content_gates` that of gates.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from detectors.calibration import Calibration, sigmoid
+from detectors.camo.content_gates import GATES, Content, Region, whole
 from detectors.checkpoints import HERE, Checkpoint, preprocess_from
-from detectors.gates import GATES, Content, Region, whole
 from detectors.public_checkpoints import build, open_checkpoint
 from detectors.recipes import recipe
 from detectors.rows import DetectorRow
