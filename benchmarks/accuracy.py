@@ -20,7 +20,7 @@ from rich.table import Table
 
 from detectors import TABLE, load
 from detectors.acceleration.accelerate import accelerated
-from detectors.evaluation.evaluate import Task, evaluate, items
+from detectors.evaluation.evaluation import Task, evaluate, items
 from neurons.bar import bar
 from neurons.commands.evaluate import data_folder
 from neurons.datasets import DataSpec, materialise

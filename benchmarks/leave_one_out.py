@@ -28,7 +28,7 @@ from rich.table import Table
 from detectors import TABLE
 from detectors.acceleration.accelerate import accelerated
 from detectors.data import Record, read_folder
-from detectors.evaluation.evaluate import Task, evaluate, items
+from detectors.evaluation.evaluation import Task, evaluate, items
 from detectors.evaluation.opening import open_detector
 from detectors.recipes import recipe
 from detectors.training import train

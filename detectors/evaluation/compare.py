@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from detectors.evaluation.evaluate import Evaluation
+from detectors.evaluation.evaluation import Evaluation
 from detectors.evaluation.intervals import DIGITS, RESAMPLES, distributions, interval
 from detectors.evaluation.metrics import METRICS, Floats
 from detectors.evaluation.summary import Answers

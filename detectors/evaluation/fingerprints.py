@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detectors.data import Record, load_media
-from detectors.evaluation.run import Progress
+from detectors.evaluation.answering import Progress
 from subnet.media.perceptual import middle, perceptual_hash
 from subnet.types import Media
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from detectors.data import Record
-from detectors.evaluation.evaluate import Task
+from detectors.evaluation.answering import Progress, View, score
+from detectors.evaluation.evaluation import Task
 from detectors.evaluation.intervals import RESAMPLES, measure
 from detectors.evaluation.metrics import auc, balanced_accuracy, type_1_error, type_2_error
-from detectors.evaluation.run import Progress, View, score
 from detectors.evaluation.summary import answers
 from subnet.augment import CHAINS
 from subnet.protocols import Detector

@@ -17,7 +17,7 @@ from subnet.types import Modality
 
 if TYPE_CHECKING:
     from detectors.data import Record
-    from detectors.evaluation.audit import Audit
+    from detectors.evaluation.dataset_audit import Audit
 
 
 def audit(
@@ -41,8 +41,8 @@ def audit(
     modality
         image or video.
     """
-    from detectors.evaluation.audit import audit as examine
-    from detectors.evaluation.audit import splits
+    from detectors.evaluation.dataset_audit import audit as examine
+    from detectors.evaluation.dataset_audit import splits
 
     records, root = _records(data, modality, seed)
     others = {name: _records(name, modality, seed)[0] for name in against}

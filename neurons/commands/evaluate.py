@@ -21,7 +21,7 @@ from subnet.protocols import Detector
 from subnet.types import Modality
 
 if TYPE_CHECKING:
-    from detectors.evaluation.evaluate import Evaluation, Task
+    from detectors.evaluation.evaluation import Evaluation, Task
 
 EMBEDDED_ITEMS = 200
 CHAIN_ITEMS = 100  # each is shown 29 times
@@ -71,8 +71,8 @@ def evaluate(
     opened = _open(names, place)
     task = _task(data, levels, limit, seed, opened[0].modality, place)
     from detectors.evaluation.compare import compare as difference
-    from detectors.evaluation.evaluate import evaluate as measure
-    from detectors.evaluation.evaluate import items
+    from detectors.evaluation.evaluation import evaluate as measure
+    from detectors.evaluation.evaluation import items
     from detectors.evaluation.report.write import write_report
 
     records = items(task, opened[0].modality)
@@ -106,7 +106,7 @@ def _open(names: Sequence[str], device: str) -> list[Detector]:
 
 
 def _robustness(opened: Sequence[Detector], task: Task) -> list[dict[str, Any]]:
-    from detectors.evaluation.evaluate import items
+    from detectors.evaluation.evaluation import items
     from detectors.evaluation.robustness import chain_views, robustness
 
     few = replace(task, limit=min(task.limit or CHAIN_ITEMS, CHAIN_ITEMS))
@@ -116,7 +116,7 @@ def _robustness(opened: Sequence[Detector], task: Task) -> list[dict[str, Any]]:
 
 
 def _task(data: str, levels: str, limit: int | None, seed: int, modality: Modality, device: str) -> Task:
-    from detectors.evaluation.evaluate import Task
+    from detectors.evaluation.evaluation import Task
 
     try:
         wanted = tuple(int(level) for level in levels.split(",") if level.strip())

@@ -7,8 +7,8 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from detectors.evaluation.evaluate import Evaluation
-from detectors.evaluation.run import challenge_media, key_of, show
+from detectors.evaluation.answering import challenge_media, key_of, show
+from detectors.evaluation.evaluation import Evaluation
 from subnet.media.perceptual import middle
 from subnet.types import Label
 

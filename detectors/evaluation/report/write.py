@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from detectors.evaluation.evaluate import Evaluation
+from detectors.evaluation.evaluation import Evaluation
 from detectors.evaluation.report import plots
 from detectors.evaluation.report.mistakes import sheet
 from detectors.evaluation.summary import Answers

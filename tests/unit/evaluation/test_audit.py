@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from detectors.data import read_folder
-from detectors.evaluation.audit import audit, splits
+from detectors.evaluation.dataset_audit import audit, splits
 from detectors.evaluation.fingerprints import prints, twins
 from neurons.commands.audit import audit as command
 from subnet.errors import DataError

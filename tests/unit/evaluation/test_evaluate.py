@@ -10,12 +10,12 @@ import pytest
 
 from detectors.baselines import Constant
 from detectors.data import read_folder
+from detectors.evaluation.answering import View, challenge_media, key_of, shown
 from detectors.evaluation.compare import compare
-from detectors.evaluation.evaluate import Task, evaluate, items
+from detectors.evaluation.evaluation import Task, evaluate, items
 from detectors.evaluation.opening import open_detector
 from detectors.evaluation.report.write import write_report
 from detectors.evaluation.robustness import chain_views, robustness
-from detectors.evaluation.run import View, challenge_media, key_of, shown
 from detectors.evaluation.selection import clusters, select
 from neurons.commands.evaluate import evaluate as command
 from subnet.errors import CheckpointError, DataError, SettingsError, UnknownName

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detectors.data import Record, read_folder
+from detectors.evaluation.answering import Progress, View, score, views_of
 from detectors.evaluation.metrics import Floats
-from detectors.evaluation.run import Progress, View, score, views_of
 from detectors.evaluation.selection import select, sizes
 from detectors.evaluation.summary import Answers, Findings, answers, summarise
 from subnet.augment import LEVELS

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from detectors.data import Record
+from detectors.evaluation.answering import Progress
 from detectors.evaluation.fingerprints import Twin, prints, twins
-from detectors.evaluation.run import Progress
 from detectors.evaluation.selection import clusters
 from subnet.errors import DataError
 from subnet.media.leak import File, LeakReport, Verdict, measure
