@@ -43,7 +43,7 @@ RECIPES: dict[str, Recipe] = table(
         Recipe(
             name="npr",
             modality=Modality.IMAGE,
-            network="detectors.npr:NPR",
+            network="detectors.npr.network:NPR",
             views="detectors.torch_detector:image_view",
             objective="detectors.losses:binary",
             preprocess=_NPR,
@@ -52,8 +52,8 @@ RECIPES: dict[str, Recipe] = table(
         Recipe(
             name="frames",
             modality=Modality.VIDEO,
-            network="detectors.npr:NPR",
-            views="detectors.frames:frame_views",
+            network="detectors.npr.network:NPR",
+            views="detectors.npr.frames:frame_views",
             objective="detectors.losses:binary",
             preprocess=_NPR,
             plan=Plan(pairs=8, crop=128, frames=1, span=4),
@@ -118,7 +118,7 @@ RECIPES: dict[str, Recipe] = table(
         Recipe(
             name="camo",
             modality=Modality.IMAGE,
-            network="detectors.npr:NPR",
+            network="detectors.npr.network:NPR",
             views="detectors.torch_detector:image_view",
             objective="detectors.losses:binary",
             preprocess=_NPR,

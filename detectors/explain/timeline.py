@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from detectors.frames import spaced
+from detectors.npr.frames import spaced
 from detectors.tall import CLIP, clip_starts
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector

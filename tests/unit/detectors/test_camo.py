@@ -16,7 +16,7 @@ from detectors.camo.content_gates import GATES, KINDS, Content, Region, face, fe
 from detectors.camo.mixture import CONFIGURATION, Blend, Camo, camo, configuration
 from detectors.camo.training import fit_blends, train_camo
 from detectors.checkpoints import Checkpoint, read, write
-from detectors.npr import NPR
+from detectors.npr.network import NPR
 from detectors.rows import Preprocess
 from detectors.training_settings import Training
 from detectors.ucf import UCF

@@ -11,7 +11,7 @@ from torch import Tensor
 from detectors import TABLE, load
 from detectors.calibration import Calibration
 from detectors.checkpoints import load_strictly, locate, read, sha256_of, write
-from detectors.npr import NPR
+from detectors.npr.network import NPR
 from detectors.public_checkpoints import PUBLIC, load_into, open_checkpoint
 from detectors.rows import ONE, ZERO, Preprocess
 from detectors.torch_detector import TorchDetector

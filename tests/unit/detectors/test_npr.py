@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from detectors.npr import NPR, PARAMETERS, TENSORS, residual
+from detectors.npr.network import NPR, PARAMETERS, TENSORS, residual
 
 
 def test_size_and_keys_are_the_published_ones() -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from detectors.checkpoints import write
-from detectors.npr import NPR
+from detectors.npr.network import NPR
 from detectors.rows import Preprocess
 from neurons.commands.detect import detect, read
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SettingsError

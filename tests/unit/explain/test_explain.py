@@ -16,8 +16,8 @@ from detectors.explain.deletion import deletion
 from detectors.explain.maps import Explainable, cells, explainable, heat_map, to_pictures, to_views
 from detectors.explain.picture import draw
 from detectors.explain.timeline import timeline
-from detectors.frames import frame_views
-from detectors.npr import NPR
+from detectors.npr.frames import frame_views
+from detectors.npr.network import NPR
 from detectors.rows import Preprocess
 from detectors.tall import TALL, clip_views
 from detectors.torch_detector import TorchDetector

@@ -14,8 +14,8 @@ from detectors.acceleration.accelerate import DRIFT, Fast, accelerated, drift, f
 from detectors.acceleration.benchmark import examples, throughput
 from detectors.acceleration.onnx_export import PARITY, ExportError, exported, parity, to_onnx
 from detectors.acceleration.options import EAGER, Serving
-from detectors.frames import frame_views
-from detectors.npr import NPR
+from detectors.npr.frames import frame_views
+from detectors.npr.network import NPR
 from detectors.rows import Preprocess
 from detectors.tall import TALL, clip_views
 from detectors.torch_detector import TorchDetector, Views, image_view

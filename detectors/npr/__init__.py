@@ -1,0 +1,1 @@
+"""NPR, the neighbouring-pixel residual network, and its use on single frames of clips."""
