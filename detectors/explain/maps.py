@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from detectors import TABLE
 from detectors.acceleration.accelerate import original
 from detectors.camo.mixture import Camo
-from detectors.tall import mosaic
+from detectors.tall.network import mosaic
 from detectors.torch_detector import TorchDetector
 from subnet.errors import SettingsError
 from subnet.protocols import Detector

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from detectors.npr.frames import spaced
-from detectors.tall import CLIP, clip_starts
+from detectors.tall.network import CLIP, clip_starts
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
 from subnet.types import Media

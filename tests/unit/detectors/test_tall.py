@@ -10,7 +10,8 @@ import torch
 from detectors.batches import Batch
 from detectors.preprocess import CANVAS
 from detectors.rows import Preprocess
-from detectors.tall import (
+from detectors.tall.layouts import adapt, resized, start
+from detectors.tall.network import (
     CLIP,
     TALL,
     TENSORS,
@@ -24,7 +25,6 @@ from detectors.tall import (
     still_objective,
     still_views,
 )
-from detectors.tall_layouts import adapt, resized, start
 from subnet.errors import CheckpointError
 from subnet.types import Media
 

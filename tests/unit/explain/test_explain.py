@@ -19,7 +19,7 @@ from detectors.explain.timeline import timeline
 from detectors.npr.frames import frame_views
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
-from detectors.tall import TALL, clip_views
+from detectors.tall.network import TALL, clip_views
 from detectors.torch_detector import TorchDetector
 from subnet.errors import SettingsError
 from subnet.types import Label, Media, Modality

@@ -17,7 +17,7 @@ from detectors.acceleration.options import EAGER, Serving
 from detectors.npr.frames import frame_views
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
-from detectors.tall import TALL, clip_views
+from detectors.tall.network import TALL, clip_views
 from detectors.torch_detector import TorchDetector, Views, image_view
 from detectors.ucf import UCF
 from subnet.types import Media, Modality

@@ -19,7 +19,7 @@ from detectors.batches import Batch
 from detectors.losses import Losses, ordered
 from detectors.preprocess import centre_square, prepare, tiles
 from detectors.rows import Preprocess
-from detectors.swin import PatchEmbed, Stage
+from detectors.tall.swin import PatchEmbed, Stage
 from subnet.types import Media
 
 CLIP = 4  # frames in one picture

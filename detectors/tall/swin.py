@@ -1,6 +1,6 @@
 """A Swin transformer (Liu et al. 2021) of any size, with the key names of the original implementation.
 
-timm's Swin has the same arithmetic under other names (`detectors.tall_layouts` translates); those names are what TALL's
+timm's Swin has the same arithmetic under other names (`detectors.tall.layouts` translates); those names are what TALL's
 public checkpoints use, and its windows are larger than timm's defaults.
 """
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detectors.checkpoints import load_strictly
-from detectors.tall import TALL
+from detectors.tall.network import TALL
 from subnet.errors import CheckpointError
 
 BUFFERS = ("relative_position_index", "attn_mask")
