@@ -30,9 +30,9 @@ from detectors.acceleration.accelerate import accelerated
 from detectors.data import Record, read_folder
 from detectors.evaluation.evaluation import Task, evaluate, items
 from detectors.evaluation.opening import open_detector
-from detectors.recipes import recipe
-from detectors.training import train
-from detectors.training_settings import Progress, Training
+from detectors.training.loop import train
+from detectors.training.recipes import recipe
+from detectors.training.settings import Progress, Training
 from neurons.commands.train import PANS
 from neurons.datasets import DataSpec, materialise
 from subnet.types import Label, Modality, Split

@@ -14,8 +14,8 @@ import torch
 from detectors import TABLE, load
 from detectors.acceleration.benchmark import Throughput, examples, throughput
 from detectors.acceleration.options import CANDIDATES
-from detectors.recipes import recipe
 from detectors.torch_detector import TorchDetector
+from detectors.training.recipes import recipe
 from subnet.protocols import Detector
 from subnet.registry import resolve
 from subnet.types import Modality

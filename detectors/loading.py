@@ -6,9 +6,9 @@ from pathlib import Path
 
 from detectors.checkpoints import HERE
 from detectors.public_checkpoints import build, open_checkpoint
-from detectors.recipes import recipe
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector, torch_device
+from detectors.training.recipes import recipe
 from subnet.registry import resolve
 
 

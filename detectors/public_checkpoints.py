@@ -127,7 +127,7 @@ def adapt(state: dict[str, Tensor], family: str) -> Adapted:
 
 def build(checkpoint: Checkpoint, family: str) -> nn.Module:
     """The network of `family` in the size of the checkpoint, filled strictly. Raises CheckpointError naming keys."""
-    from detectors.recipes import recipe
+    from detectors.training.recipes import recipe
 
     kind = checkpoint.notes.get("detector")
     if kind and recipe(str(kind)).network != recipe(family).network:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.batches import Batch
-from detectors.losses import Losses
+from detectors.training.batches import Batch
+from detectors.training.losses import Losses
 from detectors.ucf import UCF, Codes
 
 METHOD, REBUILD, CONTRAST = 0.1, 0.3, 0.05  # weights beside the common classification

@@ -22,9 +22,9 @@ from detectors.calibration import Calibration, sigmoid
 from detectors.camo.content_gates import GATES, Content, Region, whole
 from detectors.checkpoints import HERE, Checkpoint, preprocess_from
 from detectors.public_checkpoints import build, open_checkpoint
-from detectors.recipes import recipe
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector, torch_device
+from detectors.training.recipes import recipe
 from subnet.errors import CheckpointError, SettingsError
 from subnet.media import codec
 from subnet.registry import find

@@ -19,11 +19,11 @@ from detectors.camo.mixture import GENERAL, Blend, Configuration, Expert, assemb
 from detectors.checkpoints import HERE, Checkpoint, read, write
 from detectors.data import Record, load_media, read_folder
 from detectors.public_checkpoints import open_checkpoint
-from detectors.recipes import recipe
 from detectors.rows import Preprocess
-from detectors.training import train
-from detectors.training_settings import Outcome, Progress, Training
-from detectors.validation import Examples, auc, examples
+from detectors.training.loop import train
+from detectors.training.recipes import recipe
+from detectors.training.settings import Outcome, Progress, Training
+from detectors.training.validation_set import Examples, auc, examples
 from subnet.errors import DataError
 from subnet.media import embedded
 from subnet.types import Label, Modality, Split

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.batches import Batch
-from detectors.losses import Losses, ordered
 from detectors.preprocess import centre_square, prepare, tiles
 from detectors.rows import Preprocess
 from detectors.tall.swin import PatchEmbed, Stage
+from detectors.training.batches import Batch
+from detectors.training.losses import Losses, ordered
 from subnet.types import Media
 
 CLIP = 4  # frames in one picture

@@ -21,8 +21,8 @@ from subnet.errors import SettingsError
 from subnet.types import Modality, Split
 
 if TYPE_CHECKING:
-    from detectors.training_settings import Outcome, Training
-    from detectors.training_settings import Progress as Step
+    from detectors.training.settings import Outcome, Training
+    from detectors.training.settings import Progress as Step
 
 ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded set, each with its twins
 PANS = 0.75  # share of real clips of the embedded set that are pans over photographs
@@ -124,7 +124,7 @@ def train(
     place = s.device(device)
     learn, judge = _folders(data, modality, folder, seed, place)
     _check(learn, modality, data.force)
-    from detectors.training_settings import Training
+    from detectors.training.settings import Training
 
     settings = Training(
         detector,
@@ -147,7 +147,7 @@ def train(
 
 def _modality(detector: str) -> Modality:
     from detectors import TABLE
-    from detectors.recipes import RECIPES, recipe
+    from detectors.training.recipes import RECIPES, recipe
 
     if detector in TABLE and detector not in RECIPES:
         raise SettingsError(f"{detector} is not trained by itself; there are {', '.join(RECIPES)}")
@@ -204,7 +204,7 @@ def _start(detector: str) -> Path | None:
     """The embedded weights that the recipe begins with, where they are."""
     from detectors import TABLE
     from detectors.checkpoints import HERE
-    from detectors.recipes import recipe
+    from detectors.training.recipes import recipe
 
     begin = recipe(detector).init
     path = HERE / TABLE[begin].weights if begin else None
@@ -212,7 +212,7 @@ def _start(detector: str) -> Path | None:
 
 
 def _run(settings: Training) -> Outcome:
-    from detectors.training import train as learn
+    from detectors.training.loop import train as learn
 
     try:
         with _watching(settings.detector) as report:

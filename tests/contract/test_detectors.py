@@ -10,9 +10,9 @@ import torch
 
 from detectors import TABLE, load
 from detectors.checkpoints import HERE, sha256_of
-from detectors.recipes import RECIPES
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector
+from detectors.training.recipes import RECIPES
 from subnet.errors import CheckpointError, SettingsError, UnknownName
 from subnet.protocols import Detector
 from subnet.types import Media, Modality

@@ -18,9 +18,9 @@ from detectors.camo.training import fit_blends, train_camo
 from detectors.checkpoints import Checkpoint, read, write
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
-from detectors.training_settings import Training
+from detectors.training.settings import Training
+from detectors.training.validation_set import Examples
 from detectors.ucf import UCF
-from detectors.validation import Examples
 from subnet.errors import CheckpointError, DataError, SettingsError, UnknownName
 from subnet.media import codec, embedded
 from subnet.types import Media, Modality, Split
@@ -223,7 +223,7 @@ def test_training_writes_a_mixture(tmp_path: Path) -> None:
     write_images(tmp_path / "train", 40, "train")
     write_images(tmp_path / "validation", 20, "validation")
     write(tmp_path / "npr.safetensors", NPR().state_dict(), preprocess=Preprocess())
-    from detectors.batches import Plan
+    from detectors.training.batches import Plan
 
     settings = Training(
         "camo", tmp_path / "train", tmp_path / "camo.safetensors", init=tmp_path / "npr.safetensors",

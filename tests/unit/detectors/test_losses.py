@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.losses import ordered
+from detectors.training.losses import ordered
 
 LABELS = torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
 ODDS = st.lists(st.floats(-8, 8), min_size=6, max_size=6)

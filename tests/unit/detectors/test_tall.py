@@ -7,7 +7,6 @@ import pytest
 import timm
 import torch
 
-from detectors.batches import Batch
 from detectors.preprocess import CANVAS
 from detectors.rows import Preprocess
 from detectors.tall.layouts import adapt, resized, start
@@ -25,6 +24,7 @@ from detectors.tall.network import (
     still_objective,
     still_views,
 )
+from detectors.training.batches import Batch
 from subnet.errors import CheckpointError
 from subnet.types import Media
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from detectors.batches import Batches, Plan
 from detectors.checkpoints import read
 from detectors.data import load_media, read_folder
-from detectors.training import Progress, Training, rate, train
+from detectors.training.batches import Batches, Plan
+from detectors.training.loop import Progress, Training, rate, train
 from subnet.errors import DataError, SettingsError, StateError
 from subnet.types import Label
 from tests.unit.detectors.folders import write_images
@@ -60,7 +60,7 @@ def test_killed_and_resumed_is_the_same(root: Path, whole: Path) -> None:
     """A run killed with SIGKILL in the middle and started again ends with bit-equal weights."""
     code = (
         "import sys\nimport torch\ntorch.set_num_threads(1)\nfrom pathlib import Path\nfrom tests.unit.detectors.test_training import settings\n"
-        "from detectors.training import train\n"
+        "from detectors.training.loop import train\n"
         "train(settings(Path(sys.argv[1]), 'killed.safetensors'), lambda p: print(p.step, flush=True))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(root)], stdout=subprocess.PIPE, text=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import timm
 import torch
 
-from detectors.batches import Batch
+from detectors.training.batches import Batch
 from detectors.ucf import TENSORS, UCF, adain
 from detectors.ucf_layouts import adapt, is_backbone, start
 from detectors.ucf_losses import contrastive, objective, partners

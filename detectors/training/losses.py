@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.batches import Batch
+from detectors.training.batches import Batch
 
 Losses = dict[str, Tensor]  # "loss" is what is minimised; the rest is for people
 Objective = Callable[[nn.Module, Tensor, Batch, torch.Generator], Losses]

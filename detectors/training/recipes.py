@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from detectors.batches import Plan
 from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from detectors.training.batches import Plan
 from subnet.registry import find, table
 from subnet.types import Modality
 
@@ -45,7 +45,7 @@ RECIPES: dict[str, Recipe] = table(
             modality=Modality.IMAGE,
             network="detectors.npr.network:NPR",
             views="detectors.torch_detector:image_view",
-            objective="detectors.losses:binary",
+            objective="detectors.training.losses:binary",
             preprocess=_NPR,
             plan=Plan(pairs=8, crop=128),
         ),
@@ -54,7 +54,7 @@ RECIPES: dict[str, Recipe] = table(
             modality=Modality.VIDEO,
             network="detectors.npr.network:NPR",
             views="detectors.npr.frames:frame_views",
-            objective="detectors.losses:binary",
+            objective="detectors.training.losses:binary",
             preprocess=_NPR,
             plan=Plan(pairs=8, crop=128, frames=1, span=4),
             steps=400,
@@ -79,7 +79,7 @@ RECIPES: dict[str, Recipe] = table(
             modality=Modality.IMAGE,
             network="detectors.ucf:UCF",
             views="detectors.torch_detector:image_view",
-            objective="detectors.losses:paired",
+            objective="detectors.training.losses:paired",
             preprocess=_UCF,
             plan=Plan(pairs=8, crop=96, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
             size={"width": 0.25, "least": 32},
@@ -120,7 +120,7 @@ RECIPES: dict[str, Recipe] = table(
             modality=Modality.IMAGE,
             network="detectors.npr.network:NPR",
             views="detectors.torch_detector:image_view",
-            objective="detectors.losses:binary",
+            objective="detectors.training.losses:binary",
             preprocess=_NPR,
             plan=Plan(pairs=8, crop=112),
             steps=300,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from detectors.batches import Plan
+from detectors.training.batches import Plan
 
 
 @dataclass(frozen=True)

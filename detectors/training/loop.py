@@ -21,17 +21,17 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from detectors.batches import Batch, Batches, Plan, methods
 from detectors.calibration import fit
 from detectors.checkpoints import load_strictly, write
 from detectors.data import Record, both_classes, load_media, read_folder
-from detectors.losses import Objective
 from detectors.preprocess import normalise
-from detectors.recipes import Recipe, recipe
 from detectors.torch_detector import TorchDetector
-from detectors.training_settings import Outcome, Progress, Training
-from detectors.training_state import State, restore, store
-from detectors.validation import Examples, auc, examples
+from detectors.training.batches import Batch, Batches, Plan, methods
+from detectors.training.losses import Objective
+from detectors.training.recipes import Recipe, recipe
+from detectors.training.settings import Outcome, Progress, Training
+from detectors.training.state import State, restore, store
+from detectors.training.validation_set import Examples, auc, examples
 from subnet.errors import DataError
 from subnet.registry import resolve
 from subnet.types import Media

@@ -1,0 +1,1 @@
+"""How detectors learn: recipes, batches, losses, the loop and the state it resumes from."""
