@@ -20,7 +20,7 @@ from detectors.npr.network import NPR
 from detectors.rows import Preprocess
 from detectors.training.settings import Training
 from detectors.training.validation_set import Examples
-from detectors.ucf import UCF
+from detectors.ucf.network import UCF
 from subnet.errors import CheckpointError, DataError, SettingsError, UnknownName
 from subnet.media import codec, embedded
 from subnet.types import Media, Modality, Split

@@ -15,7 +15,7 @@ from detectors.npr.network import NPR
 from detectors.public_checkpoints import PUBLIC, load_into, open_checkpoint
 from detectors.rows import ONE, ZERO, Preprocess
 from detectors.torch_detector import TorchDetector
-from detectors.ucf import UCF
+from detectors.ucf.network import UCF
 from subnet.errors import CheckpointError, UnknownName
 from subnet.types import Modality
 

@@ -6,10 +6,10 @@ import timm
 import torch
 
 from detectors.training.batches import Batch
-from detectors.ucf import TENSORS, UCF, adain
-from detectors.ucf_layouts import adapt, is_backbone, start
-from detectors.ucf_losses import contrastive, objective, partners
-from detectors.xception import Xception
+from detectors.ucf.layouts import adapt, is_backbone, start
+from detectors.ucf.losses import contrastive, objective, partners
+from detectors.ucf.network import TENSORS, UCF, adain
+from detectors.ucf.xception import Xception
 
 
 def test_size_and_keys_are_the_published_ones() -> None:
@@ -120,7 +120,7 @@ def test_contrastive_loss_is_zero_when_classes_are_far_apart() -> None:
     """Codes that are alike within a group and further apart than the margin across cost nothing."""
     group = batch().methods
     far = torch.nn.functional.one_hot(group, 3).float() * 10
-    from detectors.ucf import Codes
+    from detectors.ucf.network import Codes
 
     nothing = torch.empty(0)
     codes = Codes(nothing, nothing, far * 0 + (group > 0)[:, None] * 10.0, far, (nothing, nothing), (nothing, nothing))

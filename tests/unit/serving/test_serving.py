@@ -19,7 +19,7 @@ from detectors.npr.network import NPR
 from detectors.rows import Preprocess
 from detectors.tall.network import TALL, clip_views
 from detectors.torch_detector import TorchDetector, Views, image_view
-from detectors.ucf import UCF
+from detectors.ucf.network import UCF
 from subnet.types import Media, Modality
 
 

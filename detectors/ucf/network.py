@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.xception import Xception, channels
+from detectors.ucf.xception import Xception, channels
 
 TENSORS = 600
 

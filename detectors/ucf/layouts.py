@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from detectors.checkpoints import load_strictly
-from detectors.ucf import UCF
+from detectors.ucf.network import UCF
 from subnet.errors import CheckpointError
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from detectors.training.batches import Batch
 from detectors.training.losses import Losses
-from detectors.ucf import UCF, Codes
+from detectors.ucf.network import UCF, Codes
 
 METHOD, REBUILD, CONTRAST = 0.1, 0.3, 0.05  # weights beside the common classification
 MARGIN = 3.0
