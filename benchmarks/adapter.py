@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from generators import pipelines
-from generators.adapter import DiffusionGenerator
-from generators.catalog import CATALOG
-from generators.draws import arguments, draw_call
+from generators.catalog import CATALOG, pipelines
+from generators.catalog.adapter import DiffusionGenerator
+from generators.catalog.arguments import arguments, draw_call
 from generators.rows import Range
 from tests.unit.generators import tiny
 

@@ -182,7 +182,7 @@ class Redrawing:
     """Photographs noised to a part and denoised by the model: the catalog's adapter, and twins of given photographs."""
 
     def __init__(self, row: GeneratorRow, pipeline: Any, *, device: str, reals: Source | None) -> None:
-        from generators import adapter
+        from generators.catalog import adapter
 
         self.row, self.reals, self.name, self.modality = row, reals, row.name, row.modality
         self._generator = adapter.DiffusionGenerator(row, pipeline, device=device, reals=reals)
@@ -206,7 +206,7 @@ def load(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None)
 
     Raises CheckpointError without weights.
     """
-    from generators import adapter, pipelines
+    from generators.catalog import adapter, pipelines
     from generators.rows import Task
 
     if not (FOLDER / "model_index.json").is_file():

@@ -11,7 +11,7 @@
     ├── SourceEmpty              a source has nothing of the kind that was asked for
     │   └── HubUnavailable       the hub gave nothing (in `subnet.media.hub_answers`): says when to try again
     ├── GenerationError          a generator gave nothing usable
-    │   └── Stopped              it was told to stop before it was done (in `generators.adapter`)
+    │   └── Stopped              it was told to stop before it was done (in `generators.catalog.adapter`)
     ├── Overloaded               no room for a request now: says when to try again
     ├── CheckpointError          weights do not fit: names the file and the keys (also a ValueError)
     ├── ExportError              a detector cannot leave as ONNX (in `detectors.acceleration.onnx_export`)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from generators.pipelines import free_memory
+from generators.catalog.pipelines import free_memory
 from generators.prompts.chat import drawn_from, open_model
 from generators.prompts.rows import PromptRow
 from generators.prompts.wording import tidy

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 import generators
-from generators import pipelines
 from generators.capability import Machine, listing, obstacle
-from generators.catalog import CATALOG
+from generators.catalog import CATALOG, pipelines
 from generators.rows import GeneratorRow, Task
 from subnet.errors import SettingsError, UnknownName
 from subnet.media.folder import EmbeddedSource

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from generators import adapter
-from generators.catalog import CATALOG
+from generators.catalog import CATALOG, adapter
 from subnet.types import Label, Media, Modality, Provenance, Sample
 
 TinyFolder = Callable[[str], Path]

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from generators import adapter, pipelines
-from generators.catalog import CATALOG
-from generators.masks import from_json, render
-from generators.pipelines import Placement, Plan, smaller
+from generators.catalog import CATALOG, adapter, pipelines
+from generators.catalog.masks import from_json, render
+from generators.catalog.pipelines import Placement, Plan, smaller
 from generators.rows import Range, Task
 from subnet.errors import GenerationError, SettingsError
 from subnet.types import Label, Modality

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generators import pipelines
 from generators.capability import Machine, listing, obstacle, probe, require, tier
-from generators.catalog import CATALOG
-from generators.draws import arguments, batch_size, clip_length, draw_call, fit
+from generators.catalog import CATALOG, pipelines
+from generators.catalog.arguments import arguments, batch_size, clip_length, draw_call, fit
 from generators.rows import GeneratorRow, Range, Task
 from subnet.errors import SettingsError
 from subnet.types import Modality

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generators.masks import Mask, Shape, draw_mask, from_json, render
+from generators.catalog.masks import Mask, Shape, draw_mask, from_json, render
 
 seeds = st.integers(0, 2**32)
 

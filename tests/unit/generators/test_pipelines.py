@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from generators import adapter, pipelines
-from generators.catalog import CATALOG
+from generators.catalog import CATALOG, adapter, pipelines
 from subnet.errors import GenerationError, SettingsError
 from tests.unit.generators import tiny, tiny_networks, tiny_video
 

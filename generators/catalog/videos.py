@@ -10,7 +10,11 @@ from subnet.types import Modality
 _SMOOTH = "worst quality, inconsistent motion, blurry, jittery, distorted"
 
 _video = partial(
-    GeneratorRow, modality=Modality.VIDEO, task=Task.TEXT_TO_VIDEO, target="generators.adapter:load", dtype="bfloat16"
+    GeneratorRow,
+    modality=Modality.VIDEO,
+    task=Task.TEXT_TO_VIDEO,
+    target="generators.catalog.adapter:load",
+    dtype="bfloat16",
 )
 
 VIDEO_ROWS = (

@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from generators import capability, pipelines
-from generators.draws import Call, arguments, batch_size, draw_call, fit
-from generators.jobs import Job, again, finish, pictures
-from generators.masks import draw_mask
-from generators.pipelines import Placement, Plan
+from generators import capability
+from generators.catalog import pipelines
+from generators.catalog.arguments import Call, arguments, batch_size, draw_call, fit
+from generators.catalog.jobs import Job, again, finish, pictures
+from generators.catalog.masks import draw_mask
+from generators.catalog.pipelines import Placement, Plan
 from generators.rows import GeneratorRow, Task
 from subnet.errors import GenerationError, SettingsError
 from subnet.media.production import flaw

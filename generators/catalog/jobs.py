@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from generators.masks import Mask, render
+from generators.catalog.masks import Mask, render
 from subnet.media import codec
 from subnet.media.folder import FRAMES, cut
 from subnet.types import Media, Sample

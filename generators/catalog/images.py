@@ -11,7 +11,11 @@ _XL_SIZES = ((1024, 1024), (1152, 896), (896, 1152), (1216, 832), (832, 1216))
 _PLAIN = "blurry, deformed, watermark, text"
 
 _image = partial(
-    GeneratorRow, modality=Modality.IMAGE, task=Task.TEXT_TO_IMAGE, target="generators.adapter:load", dtype="bfloat16"
+    GeneratorRow,
+    modality=Modality.IMAGE,
+    task=Task.TEXT_TO_IMAGE,
+    target="generators.catalog.adapter:load",
+    dtype="bfloat16",
 )
 _xl = partial(
     _image,

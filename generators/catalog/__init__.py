@@ -17,9 +17,9 @@ How to read a row
 
 from __future__ import annotations
 
-from generators.image_rows import IMAGE_ROWS
+from generators.catalog.images import IMAGE_ROWS
+from generators.catalog.videos import VIDEO_ROWS
 from generators.rows import GeneratorRow
-from generators.video_rows import VIDEO_ROWS
 from subnet.registry import table
 
 __all__ = ["CATALOG"]
