@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
-from generators.production_ray import Report, Worker, import_ray, produce
+from generators.cluster.crew import Report, Worker, import_ray, produce
 from neurons.lifetime import set_by_signal
 from neurons.mix import making
 from subnet.errors import SettingsError

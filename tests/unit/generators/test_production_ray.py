@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generators.production_ray import Worker, produce
-from generators.shards import Shard, make_shard
+from generators.cluster.crew import Worker, produce
+from generators.cluster.runs import Shard, make_shard
 from subnet.errors import SettingsError
 from subnet.media.item import Cell
 from subnet.media.pool import Pool
@@ -70,7 +70,7 @@ def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
         "import sys; sys.modules['ray'] = None\n"
         "from pathlib import Path\n"
         "import threading\n"
-        "from generators.production_ray import produce\n"
+        "from generators.cluster.crew import produce\n"
         "from subnet.media.pool import Pool\n"
         "from subnet.media.production import Plan, Target\n"
         "from subnet.media.item import Cell\n"

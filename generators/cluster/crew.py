@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from generators.shards import Actor, Made, Shard
+from generators.cluster.runs import Actor, Made, Shard
 from subnet.errors import SettingsError
 from subnet.media.item import Cell
 from subnet.media.pool import Pool
