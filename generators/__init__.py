@@ -11,7 +11,7 @@ from subnet.protocols import Generator, Source
 from subnet.registry import find, resolve, table
 from subnet.types import Modality
 
-RECONSTRUCTION = "generators.embedded:reconstruction"
+RECONSTRUCTION = "generators.embedded.twins:reconstruction"
 NOISE = {"noise": Range(0.0, 0.08)}
 
 EMBEDDED = (
@@ -52,7 +52,7 @@ EMBEDDED = (
         name="diffusion",
         modality=Modality.IMAGE,
         task=Task.IMAGE_TO_IMAGE,
-        target="generators.tiny_diffusion:load",
+        target="generators.embedded.tiny_diffusion:load",
         embedded=True,
         family="diffusion",
         repository="generators/weights/tiny-diffusion",
@@ -65,7 +65,7 @@ EMBEDDED = (
         name="video-jitter",
         modality=Modality.VIDEO,
         task=Task.RECONSTRUCT,
-        target="generators.video:jitter",
+        target="generators.embedded.clips:jitter",
         embedded=True,
         family="video-jitter",
         frames=Range(16, 16),
@@ -76,7 +76,7 @@ EMBEDDED = (
         name="video-latent",
         modality=Modality.VIDEO,
         task=Task.RECONSTRUCT,
-        target="generators.video:latent",
+        target="generators.embedded.clips:latent",
         embedded=True,
         family="video-latent",
         frames=Range(16, 16),

@@ -2,7 +2,7 @@
 
 The loss is L1 on pixels and on their differences, which keeps edges, plus the difference of the logarithm of local
 Laplacian energy, which keeps texture: an L1 loss alone gives blurred pictures that a plain sharpness score betrays.
-Training starts at the principal components of patches (`generators.principal`). One decoder is trained per step, in
+Training starts at the principal components of patches (`generators.embedded.principal_components`). One decoder is trained per step, in
 turn; the encoder is trained by all. Weights are averaged over steps (EMA).
 The run can be killed and started again: it goes on from `OUT/state.pt`.
 """
@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generators import photos, principal
-from generators.autoencoder import KINDS, WEIGHTS, Autoencoder, save, to_pixels, to_tensor
+from generators import photos
+from generators.embedded.autoencoder import KINDS, WEIGHTS, Autoencoder, save, to_pixels, to_tensor
+from generators.embedded.twins import principal_components as principal
 from subnet.types import Split
 
 log = logging.getLogger(__name__)

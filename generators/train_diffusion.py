@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generators import photos, tiny_diffusion
-from generators.autoencoder import to_pixels, to_tensor
+from generators import photos
+from generators.embedded.autoencoder import to_pixels, to_tensor
+from generators.embedded.twins import tiny_diffusion
 from generators.quality import psnr
 from generators.train_autoencoder import Recipe as Weighting
 from generators.train_autoencoder import loss as picture_loss

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from generators import autoencoder, principal
-from generators.autoencoder import CHANNELS, FACTOR, KINDS, Autoencoder
+from generators.embedded.autoencoder import CHANNELS, FACTOR, KINDS, Autoencoder
+from generators.embedded.twins import autoencoder
+from generators.embedded.twins import principal_components as principal
 from generators.photos import centre, crop
 from generators.train_autoencoder import Recipe, Trainer, checkpoint, log_energy, loss
 from subnet.errors import CheckpointError

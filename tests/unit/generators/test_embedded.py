@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import generators
-from generators.embedded import Twin
+from generators.embedded.clips import mixed, path, trembling
+from generators.embedded.twins import Twin
 from generators.rows import Task
-from generators.video import mixed, path, trembling
 from subnet.errors import GenerationError, SettingsError, UnknownName
 from subnet.media.folder import EmbeddedSource
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split

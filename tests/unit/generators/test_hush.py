@@ -8,7 +8,7 @@ import diffusers.utils.logging
 import pytest
 
 import generators
-from generators.hush import HARMLESS, hushed
+from generators.embedded.quiet_loading import HARMLESS, hushed
 
 
 def test_the_embedded_model_loads_in_silence(capfd: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from generators import tiny_diffusion, train_diffusion
-from generators.autoencoder import to_tensor
+from generators import train_diffusion
+from generators.embedded.autoencoder import to_tensor
+from generators.embedded.tiny_diffusion import One, Redrawing
+from generators.embedded.twins import tiny_diffusion
 from generators.photos import captions
 from generators.rows import GeneratorRow, Range, Task
-from generators.tiny_diffusion import One, Redrawing
 from generators.train_diffusion import Recipe, Run, decoder_loss, encoder_start
 from subnet.errors import CheckpointError, GenerationError, SourceEmpty
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
@@ -23,7 +24,7 @@ ROW = GeneratorRow(
     name="diffusion",
     modality=Modality.IMAGE,
     task=Task.IMAGE_TO_IMAGE,
-    target="generators.tiny_diffusion:load",
+    target="generators.embedded.tiny_diffusion:load",
     embedded=True,
     pipeline="StableDiffusionImg2ImgPipeline",
     ranges={"steps": Range(4, 6), "guidance": Range(1.5, 2.0), "strength": Range(0.4, 0.5)},

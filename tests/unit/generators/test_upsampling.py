@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from generators import autoencoder
-from generators.embedded import model_for_use
-from generators.upsampling import merge, transposed
+from generators.embedded.twins import autoencoder, model_for_use
+from generators.embedded.upsampling import merge, transposed
 
 
 @pytest.mark.parametrize("bias", [True, False])

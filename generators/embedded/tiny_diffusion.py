@@ -19,15 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators import upsampling
-from generators.hush import hushed
-from generators.principal import components
+from generators.embedded.principal_components import components
+from generators.embedded.quiet_loading import hushed
+from generators.embedded.twins import upsampling
 from generators.rows import GeneratorRow
 from subnet.errors import CheckpointError, GenerationError, SettingsError, SourceEmpty
 from subnet.protocols import Generator, Source
 from subnet.types import Label, Modality, Sample
 
-FOLDER = Path(__file__).parent / "weights" / "tiny-diffusion"
+FOLDER = Path(__file__).parents[1] / "weights" / "tiny-diffusion"
 LATENTS = 8
 FACTOR = 4
 TEXT = 64  # width of text embeddings

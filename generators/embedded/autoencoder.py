@@ -26,7 +26,7 @@ KINDS = ("transposed", "nearest", "shuffle")
 CHANNELS = 8
 FACTOR = 4
 WIDTHS = (64, 40, 20)  # channels at a quarter, a half and the whole of the side
-WEIGHTS = Path(__file__).parent / "weights" / "autoencoder.safetensors"
+WEIGHTS = Path(__file__).parents[1] / "weights" / "autoencoder.safetensors"
 
 
 class Residual(nn.Module):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from generators.autoencoder import CHANNELS, FACTOR, KINDS, Autoencoder
+from generators.embedded.autoencoder import CHANNELS, FACTOR, KINDS, Autoencoder
 
 SIDE = FACTOR // 2
 
