@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from generators.embedded.autoencoder import CHANNELS, FACTOR, KINDS, Autoencoder
 from generators.embedded.twins import autoencoder
 from generators.embedded.twins import principal_components as principal
-from generators.photos import centre, crop
-from generators.train_autoencoder import Recipe, Trainer, checkpoint, log_energy, loss
+from generators.training.autoencoder import Recipe, Trainer, checkpoint, log_energy, loss
+from generators.training.photos import centre, crop
 from subnet.errors import CheckpointError
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from generators.quality import auc, compare, line, mean, psnr, separation, sharpness, sheet
+from generators.training.quality import auc, compare, line, mean, psnr, separation, sharpness, sheet
 from subnet.types import Label, Media, Provenance, Sample
 
 

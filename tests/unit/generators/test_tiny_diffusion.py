@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from generators import train_diffusion
 from generators.embedded.autoencoder import to_tensor
 from generators.embedded.tiny_diffusion import One, Redrawing
 from generators.embedded.twins import tiny_diffusion
-from generators.photos import captions
 from generators.rows import GeneratorRow, Range, Task
-from generators.train_diffusion import Recipe, Run, decoder_loss, encoder_start
+from generators.training import diffusion as train_diffusion
+from generators.training.diffusion import Recipe, Run, decoder_loss, encoder_start
+from generators.training.photos import captions
 from subnet.errors import CheckpointError, GenerationError, SourceEmpty
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
 

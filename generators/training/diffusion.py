@@ -1,4 +1,4 @@
-"""Train the small diffusion model on the embedded train split: `python -m generators.train_diffusion --minutes 30`.
+"""Train the small diffusion model on the embedded train split: `python -m generators.training.diffusion --minutes 30`.
 
 Two parts that do not wait for each other, since the encoder is fixed from the start (principal components): the
 decoder learns to draw latents, and the UNet with its text encoder learns to take noise off them (v-prediction,
@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generators import photos
 from generators.embedded.autoencoder import to_pixels, to_tensor
 from generators.embedded.twins import tiny_diffusion
-from generators.quality import psnr
-from generators.train_autoencoder import Recipe as Weighting
-from generators.train_autoencoder import loss as picture_loss
+from generators.training import photos
+from generators.training.autoencoder import Recipe as Weighting
+from generators.training.autoencoder import loss as picture_loss
+from generators.training.quality import psnr
 from subnet.types import Split
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""How good the embedded generators are: `python -m generators.quality --json`.
+"""How good the embedded generators are: `python -m generators.training.quality --json`.
 
 For each: PSNR against the real twin on photographs never trained on, whether a plain sharpness score tells real from
 synthetic (AUC, with a bootstrap interval over photographs), seconds per item, and a contact sheet to look at.

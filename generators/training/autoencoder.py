@@ -1,4 +1,4 @@
-"""Train the autoencoder on the embedded train split: `python -m generators.train_autoencoder --minutes 25`.
+"""Train the autoencoder on the embedded train split: `python -m generators.training.autoencoder --minutes 25`.
 
 The loss is L1 on pixels and on their differences, which keeps edges, plus the difference of the logarithm of local
 Laplacian energy, which keeps texture: an L1 loss alone gives blurred pictures that a plain sharpness score betrays.
@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generators import photos
 from generators.embedded.autoencoder import KINDS, WEIGHTS, Autoencoder, save, to_pixels, to_tensor
 from generators.embedded.twins import principal_components as principal
+from generators.training import photos
 from subnet.types import Split
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""How the embedded generators were trained, and how good they are."""
