@@ -21,9 +21,9 @@ from rich.table import Table
 from detectors import TABLE, load
 from detectors.acceleration.accelerate import accelerated
 from detectors.evaluation.evaluation import Task, evaluate, items
-from neurons.bar import bar
 from neurons.commands.evaluate import data_folder
 from neurons.datasets import DataSpec, materialise
+from neurons.progress import bar
 from neurons.settings import home
 from subnet.types import Modality, Split
 

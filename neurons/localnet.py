@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.live import Live
 
 from neurons.cast import NETUID, PLAYERS, VALIDATOR, Keys, Player, genesis, make_keys
-from neurons.lifetime import pause, until_signal
 from neurons.localnet_report import ENOUGH, summarise, write_report
 from neurons.processes import Crew, ProcessDied
 from neurons.scoreboard import Scoreboard
 from neurons.settings import Json
+from neurons.signals import pause, until_signal
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
 

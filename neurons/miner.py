@@ -21,9 +21,9 @@ from detectors.acceleration.accelerate import accelerated
 from detectors.evaluation.opening import open_detector
 from neurons import settings as s
 from neurons.batching import Batcher
-from neurons.chainview import ChainView, first_snapshot
-from neurons.lifetime import pause, until_signal
+from neurons.chain_view import ChainView, first_snapshot
 from neurons.log import Log, configure
+from neurons.signals import pause, until_signal
 from subnet.admission import Policy
 from subnet.axon import Axon, Served, application
 from subnet.chain.bittensor import BittensorChain, open_wallet

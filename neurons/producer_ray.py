@@ -13,8 +13,8 @@ from pathlib import Path
 from cyclopts import Parameter
 
 from generators.cluster.crew import Report, Worker, import_ray, produce
-from neurons.lifetime import set_by_signal
 from neurons.mix import making
+from neurons.signals import set_by_signal
 from subnet.errors import SettingsError
 from subnet.media.item import Cell
 from subnet.media.pool import Pool

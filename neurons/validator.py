@@ -18,12 +18,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurons import settings as s
-from neurons.chainview import ChainView, first_snapshot
+from neurons.chain_view import ChainView, first_snapshot
 from neurons.drawing import Drawing
-from neurons.lifetime import pause, until_signal
 from neurons.log import Log, configure
 from neurons.mix import origins_of, plan_of
 from neurons.producer import PoolSettings
+from neurons.signals import pause, until_signal
 from neurons.telemetry import Telemetry
 from neurons.weighing import Weighing
 from subnet.chain.bittensor import BittensorChain, open_wallet

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from neurons import settings as s
-from neurons.chainview import ChainView
-from neurons.lifetime import pause
+from neurons.chain_view import ChainView
 from neurons.log import Log
+from neurons.signals import pause
 from subnet.errors import ChainError
 from subnet.evidence import WEIGHTS, WeightsRecord
 from subnet.protocols import Chain

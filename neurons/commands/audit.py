@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from neurons import settings as s
-from neurons.bar import bar
 from neurons.commands.evaluate import data_folder
+from neurons.progress import bar
 from subnet.errors import DataError
 from subnet.types import Modality
 

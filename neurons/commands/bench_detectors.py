@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neurons import settings as s
-from neurons.bar import bar
+from neurons.progress import bar
 from subnet.types import Modality
 
 

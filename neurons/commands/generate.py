@@ -13,7 +13,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from neurons import settings as s
-from neurons.bar import bar
+from neurons.progress import bar
 from neurons.sheet import draw_sheet
 from subnet.errors import GenerationError, SettingsError
 from subnet.media import codec

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from neurons.bar import bar
 from neurons.mix import plan_of
 from neurons.producer import PoolSettings
+from neurons.progress import bar
 from neurons.settings import Json, home
 from subnet.errors import SettingsError
 from subnet.media import upkeep

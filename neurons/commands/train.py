@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from neurons import settings as s
-from neurons.bar import bar
 from neurons.datasets import DataSpec, materialise, parse_spec
+from neurons.progress import bar
 from subnet.errors import SettingsError
 from subnet.types import Modality, Split
 

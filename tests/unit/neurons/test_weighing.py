@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from neurons.chainview import ChainView
+from neurons.chain_view import ChainView
 from neurons.settings import Neuron
 from neurons.weighing import Weighing
 from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules

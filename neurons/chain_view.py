@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from neurons.lifetime import pause
 from neurons.log import Log
+from neurons.signals import pause
 from subnet.errors import ChainError
 from subnet.protocols import Chain
 from subnet.types import Neuron, Snapshot
