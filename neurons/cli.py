@@ -26,7 +26,7 @@ COMMANDS = {
     "doctor": ("neurons.commands.doctor:doctor", "Check that everything needed is here, and say what would mend it."),
     "detect": ("neurons.commands.detect:detect", "Judge files, and say why."),
     "audit": ("neurons.commands.audit:audit", "Does a data set give its labels away?"),
-    "bench": ("neurons.commands.bench_detectors:bench", "How fast detectors are on this machine."),
+    "bench": ("neurons.commands.bench:bench", "How fast detectors are on this machine."),
     "detectors": ("neurons.commands.listing:detectors", "List the detectors."),
     "generators": ("neurons.commands.listing:generators", "List the generators, and which can run here."),
     "explain": ("neurons.commands.explain:explain", "Why a miner earns what it earns, from a journal."),
