@@ -4,7 +4,7 @@
 
 One pass over the embedded test set for each modality: all its detectors judge the very same variants, at every level,
 through the validator's path, as `assay evaluate` does for one. Brackets are 95 % bootstrap intervals over photographs
-or clips. The test clips come from four sources only; pans over the test photographs (`neurons.panning`) and their
+or clips. The test clips come from four sources only; pans over the test photographs (`neurons.datasets.pans`) and their
 twins tell with less room for chance.
 """
 
@@ -22,7 +22,7 @@ from detectors import TABLE, load
 from detectors.acceleration.accelerate import accelerated
 from detectors.evaluation.evaluation import Task, evaluate, items
 from neurons.commands.evaluate import data_folder
-from neurons.datasets import DataSpec, materialise
+from neurons.datasets.spec import DataSpec, materialise
 from neurons.progress import bar
 from neurons.settings import home
 from subnet.types import Modality, Split

@@ -34,7 +34,7 @@ from detectors.training.loop import train
 from detectors.training.recipes import recipe
 from detectors.training.settings import Progress, Training
 from neurons.commands.train import PANS
-from neurons.datasets import DataSpec, materialise
+from neurons.datasets.spec import DataSpec, materialise
 from subnet.types import Label, Modality, Split
 
 # Recipes in turn, each with its steps and started from the weights of the one before.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from neurons.datasets import DataSpec, materialise
+from neurons.datasets.spec import DataSpec, materialise
 from neurons.settings import device as pick
 from subnet.types import Modality, Split
 

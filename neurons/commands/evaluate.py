@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neurons import settings as s
-from neurons.datasets import DataSpec, materialise, parse_spec
+from neurons.datasets.spec import DataSpec, materialise, parse_spec
 from neurons.progress import bar
 from subnet.errors import SettingsError
 from subnet.protocols import Detector

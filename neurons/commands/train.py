@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from neurons import settings as s
-from neurons.datasets import DataSpec, materialise, parse_spec
+from neurons.datasets.spec import DataSpec, materialise, parse_spec
 from neurons.progress import bar
 from subnet.errors import SettingsError
 from subnet.types import Modality, Split
@@ -186,14 +186,14 @@ def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str
         return learn, folder(held, max(20, many // 4))
     if (learn / "train").is_dir() and (learn / "validation").is_dir():
         return learn / "train", learn / "validation"
-    from neurons.splitting import split
+    from neurons.datasets.split import split
 
     return split(learn, out / "data", seed=seed)
 
 
 def _check(folder: Path, modality: Modality, force: bool) -> None:
     from detectors.data import read_folder
-    from neurons.gate import gate
+    from neurons.datasets.leak_gate import gate
 
     records = [record for record in read_folder(folder) if record.modality is modality]
     for warning in gate(records, force=force):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from detectors.data import read_folder
-from neurons.splitting import split
+from neurons.datasets.split import split
 from subnet.errors import DataError
 
 

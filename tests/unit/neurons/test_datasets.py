@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurons.datasets import DataSpec, materialise
-from neurons.panning import FASTEST, FRAMES, ROOM, SIDE, PannedPhotos, pan
+from neurons.datasets.pans import FASTEST, FRAMES, ROOM, SIDE, PannedPhotos, pan
+from neurons.datasets.spec import DataSpec, materialise
 from subnet.errors import SettingsError, SourceEmpty
 from subnet.media import embedded
 from subnet.types import Label, Media, Modality, Split

@@ -17,8 +17,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from neurons.datasets.pans import PannedPhotos
 from neurons.mix import EMBEDDED
-from neurons.panning import PannedPhotos
 from neurons.prompting import made_up
 from subnet.errors import SettingsError
 from subnet.media import codec
