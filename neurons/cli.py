@@ -23,7 +23,7 @@ COMMANDS = {
     "train": ("neurons.commands.train:train", "Train a detector on what validators ask."),
     "dataset": ("neurons.commands.dataset:dataset", "Write real media with synthetic twins to a folder."),
     "evaluate": ("neurons.commands.evaluate:evaluate", "Measure a detector, or compare two."),
-    "doctor": ("neurons.commands.doctor:doctor", "Check that everything needed is here, and say what would mend it."),
+    "doctor": ("neurons.doctor.program:doctor", "Check that everything needed is here, and say what would mend it."),
     "detect": ("neurons.commands.detect:detect", "Judge files, and say why."),
     "audit": ("neurons.commands.audit:audit", "Does a data set give its labels away?"),
     "bench": ("neurons.commands.bench:bench", "How fast detectors are on this machine."),

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from neurons import health, health_chain
 from neurons import settings as s
-from neurons.health import Verdict
+from neurons.doctor import machine as health
+from neurons.doctor import network as health_chain
+from neurons.doctor.machine import Verdict
 from subnet.chain.devnode.genesis import Genesis, GenesisNeuron
 from subnet.chain.devnode.server import devnode
 from subnet.chain.wallets import wallet_from_seed

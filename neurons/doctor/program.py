@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.markup import escape
 
-from neurons import health, health_chain
 from neurons import settings as s
-from neurons.health import Finding, Verdict
+from neurons.doctor import machine as health
+from neurons.doctor import network as health_chain
+from neurons.doctor.machine import Finding, Verdict
 from subnet.errors import SettingsError
 
 SIGNS = {Verdict.OK: "[green]ok  [/]", Verdict.WARN: "[yellow]warn[/]", Verdict.FAIL: "[red]fail[/]"}

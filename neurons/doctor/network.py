@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from neurons import settings as s
-from neurons.health import Finding, Verdict
+from neurons.doctor.machine import Finding, Verdict
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.scoring import is_validator
