@@ -14,7 +14,7 @@ from cyclopts.config import Env, Toml
 from subnet.errors import SettingsError, StateError, SubnetError
 
 COMMANDS = {
-    "localnet": ("neurons.localnet:localnet", "Play the whole game on this machine, offline."),
+    "localnet": ("neurons.localnet.program:localnet", "Play the whole game on this machine, offline."),
     "miner": ("neurons.miner:miner", "Serve detectors to validators."),
     "validator": ("neurons.validator:validator", "Challenge miners, score them, and set weights."),
     "producer": ("neurons.producer:producer", "Keep the pool of ready media filled."),

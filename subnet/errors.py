@@ -17,7 +17,7 @@
     ├── ExportError              a detector cannot leave as ONNX (in `detectors.acceleration.onnx_export`)
     ├── DataError                a data set cannot be trained or evaluated on (also a ValueError)
     ├── StateError               state on disk is damaged, newer than us, or locked by another process
-    ├── ProcessDied              a program of the local network ended by itself (in `neurons.processes`)
+    ├── ProcessDied              a program of the local network ended by itself (in `neurons.localnet.processes`)
     └── JournalBroken            the hash chain of the journal does not close
 
 What a miner does wrong is never an exception: it is a `Failure` in its answer (`subnet.types`).

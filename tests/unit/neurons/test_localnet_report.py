@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from neurons.cast import PLAYERS
-from neurons.localnet_report import ENOUGH, judge
-from neurons.scoreboard import Scoreboard
+from neurons.localnet.players import PLAYERS
+from neurons.localnet.report import ENOUGH, judge
+from neurons.localnet.scoreboard import Scoreboard
 
 EXPECTED = {"high": 0.7, "low": 0.3, "zero": 0.0, "any": 0.4}
 

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from neurons.cast import Player
+from neurons.localnet.players import Player
 from subnet.types import Failure, Neuron
 
 Line = Mapping[str, Any]  # one round as `neurons.telemetry` prints it

@@ -20,10 +20,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from neurons.cast import NETUID, PLAYERS, VALIDATOR, Keys, Player, genesis, make_keys
-from neurons.localnet_report import ENOUGH, summarise, write_report
-from neurons.processes import Crew, ProcessDied
-from neurons.scoreboard import Scoreboard
+from neurons.localnet.players import NETUID, PLAYERS, VALIDATOR, Keys, Player, genesis, make_keys
+from neurons.localnet.processes import Crew, ProcessDied
+from neurons.localnet.report import ENOUGH, summarise, write_report
+from neurons.localnet.scoreboard import Scoreboard
 from neurons.settings import Json
 from neurons.signals import pause, until_signal
 from subnet.chain.bittensor import BittensorChain, open_wallet

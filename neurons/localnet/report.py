@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from neurons import gallery
-from neurons.cast import Player
-from neurons.plots import contact_sheet, score_curves
-from neurons.scoreboard import Line, Scoreboard
+from neurons.localnet.players import Player
+from neurons.localnet.plots import contact_sheet, score_curves
+from neurons.localnet.scoreboard import Line, Scoreboard
 from subnet.chain.weights import normalise_u16
 from subnet.evidence import ROUND, WEIGHTS, OutcomeRecord, RoundRecord, WeightsRecord, replay
 from subnet.history import MCC_WINDOW, Window
