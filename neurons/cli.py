@@ -15,7 +15,7 @@ from subnet.errors import SettingsError, StateError, SubnetError
 
 COMMANDS = {
     "localnet": ("neurons.localnet.program:localnet", "Play the whole game on this machine, offline."),
-    "miner": ("neurons.miner:miner", "Serve detectors to validators."),
+    "miner": ("neurons.miner.program:miner", "Serve detectors to validators."),
     "validator": ("neurons.validator:validator", "Challenge miners, score them, and set weights."),
     "producer": ("neurons.producer:producer", "Keep the pool of ready media filled."),
     "pool": ("neurons.commands.pool:pool", "Look at the pool of ready media, check it, trim it, export it."),
@@ -48,7 +48,7 @@ def build() -> App:
     )
     for name, (target, help_text) in COMMANDS.items():
         app.command(target, name=name, help=help_text)
-    app.command("neurons.rogue:rogue", name="rogue", show=False)
+    app.command("neurons.miner.rogue:rogue", name="rogue", show=False)
 
     @app.meta.default
     def launch(

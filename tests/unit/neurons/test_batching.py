@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from neurons.batching import Batcher
+from neurons.miner.batching import Batcher
 from subnet.axon import Overloaded
 from subnet.types import Media, Modality, Prediction
 

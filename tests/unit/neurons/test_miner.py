@@ -9,7 +9,7 @@ import pytest
 from detectors.acceleration.accelerate import drift, serving_of
 from detectors.acceleration.benchmark import examples
 from detectors.checkpoints import HERE
-from neurons.miner import Detectors, load_detectors
+from neurons.miner.program import Detectors, load_detectors
 from subnet.errors import CheckpointError, SettingsError, UnknownName
 from subnet.types import Modality
 

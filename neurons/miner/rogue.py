@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from neurons import miner as honest
 from neurons import settings as s
 from neurons.log import configure
+from neurons.miner.program import program as honest
 
 
 def rogue(

@@ -20,9 +20,9 @@ from detectors import TABLE
 from detectors.acceleration.accelerate import accelerated
 from detectors.evaluation.opening import open_detector
 from neurons import settings as s
-from neurons.batching import Batcher
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.log import Log, configure
+from neurons.miner.batching import Batcher
 from neurons.signals import pause, until_signal
 from subnet.admission import Policy
 from subnet.axon import Axon, Served, application

@@ -1,0 +1,1 @@
+"""`assay miner`: serves detectors to validators."""
