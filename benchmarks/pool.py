@@ -33,7 +33,7 @@ from typing import IO, TypeVar
 import numpy as np
 import psutil
 
-from neurons.mix import plan_of
+from neurons.producer.makers import plan_of
 from subnet.media.folder import EmbeddedSource
 from subnet.media.item import Cell
 from subnet.media.ledger import Ledger

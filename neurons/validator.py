@@ -21,8 +21,8 @@ from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.drawing import Drawing
 from neurons.log import Log, configure
-from neurons.mix import origins_of, plan_of
-from neurons.producer import PoolSettings
+from neurons.producer.makers import origins_of, plan_of
+from neurons.producer.program import PoolSettings
 from neurons.signals import pause, until_signal
 from neurons.telemetry import Telemetry
 from neurons.weighing import Weighing

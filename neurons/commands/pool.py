@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from neurons.mix import plan_of
-from neurons.producer import PoolSettings
+from neurons.producer.makers import plan_of
+from neurons.producer.program import PoolSettings
 from neurons.progress import bar
 from neurons.settings import Json, home
 from subnet.errors import SettingsError

@@ -18,8 +18,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from neurons.datasets.pans import PannedPhotos
-from neurons.mix import EMBEDDED
-from neurons.prompting import made_up
+from neurons.producer.makers import EMBEDDED
+from neurons.producer.prompting import made_up
 from subnet.errors import SettingsError
 from subnet.media import codec
 from subnet.media.folder import EmbeddedSource

@@ -108,7 +108,7 @@ def test_killed_workers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     reals = {"cell": str(OTHER), "split": "train", "device": "cpu", "folders": {}}
     workers = [
         Worker(CELL, "tests.unit.generators.ray_maker:noise", arguments, cpus=0.5),
-        Worker(OTHER, "neurons.mix:making", reals, cpus=0.5),
+        Worker(OTHER, "neurons.producer.makers:making", reals, cpus=0.5),
     ]
     broken = Worker(BROKEN, "tests.unit.generators.ray_maker:broken", cpus=0.5)
     env = {"env_vars": {"PYTHONPATH": str(ROOT)}}

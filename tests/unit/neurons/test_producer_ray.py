@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neurons.producer_ray import Cluster, workers_of
+from neurons.producer.cluster import Cluster, workers_of
 from subnet.errors import SettingsError
 from subnet.media import codec
 from subnet.media.folder import EmbeddedSource

@@ -10,8 +10,8 @@ import pytest
 
 import generators
 from generators.prompts.captioned import CaptionedPrompts
-from neurons.mix import makers
-from neurons.prompting import Described, Pictures, Prompts, described, made_up
+from neurons.producer.makers import makers
+from neurons.producer.prompting import Described, Pictures, Prompts, described, made_up
 from subnet.errors import SettingsError, SourceEmpty, UnknownName
 from subnet.media.item import Cell
 from subnet.media.production import Plan, Target

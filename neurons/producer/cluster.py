@@ -13,7 +13,7 @@ from pathlib import Path
 from cyclopts import Parameter
 
 from generators.cluster.crew import Report, Worker, import_ray, produce
-from neurons.mix import making
+from neurons.producer.makers import making
 from neurons.signals import set_by_signal
 from subnet.errors import SettingsError
 from subnet.media.item import Cell
@@ -82,7 +82,7 @@ def workers_of(
     _check_cards({cell: share for cell, share in shares.items() if share}, int(resources.get("GPU", 0)), card)
     cpus = min(1.0, math.floor(1000 * resources.get("CPU", 1.0) / max(1, len(cells))) / 1000)
     return [
-        Worker(cell, "neurons.mix:making", {"cell": str(cell), **arguments}, cpus=cpus, gpus=shares[cell])
+        Worker(cell, "neurons.producer.makers:making", {"cell": str(cell), **arguments}, cpus=cpus, gpus=shares[cell])
         for cell in cells
     ]
 

@@ -18,9 +18,9 @@ from cyclopts import Parameter
 from generators.capability import processors, share_processors
 from neurons import settings as s
 from neurons.log import Log, configure
-from neurons.mix import makers, plan_of
-from neurons.producer_ray import Cluster, run
-from neurons.prompting import Prompts
+from neurons.producer.cluster import Cluster, run
+from neurons.producer.makers import makers, plan_of
+from neurons.producer.prompting import Prompts
 from neurons.signals import set_by_signal
 from subnet.errors import SettingsError
 from subnet.media.item import Cell

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurons.prompting import Pictures, Prompting, Prompts, described, made_up
+from neurons.producer.prompting import Pictures, Prompting, Prompts, described, made_up
 from neurons.settings import device as named_device
 from neurons.settings import home
 from subnet.errors import SettingsError

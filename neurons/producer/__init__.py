@@ -1,0 +1,1 @@
+"""`assay producer`: keeps the pool of ready media filled, from what the plan names."""
