@@ -16,7 +16,7 @@ from subnet.errors import SettingsError, StateError, SubnetError
 COMMANDS = {
     "localnet": ("neurons.localnet.program:localnet", "Play the whole game on this machine, offline."),
     "miner": ("neurons.miner.program:miner", "Serve detectors to validators."),
-    "validator": ("neurons.validator:validator", "Challenge miners, score them, and set weights."),
+    "validator": ("neurons.validator.program:validator", "Challenge miners, score them, and set weights."),
     "producer": ("neurons.producer.program:producer", "Keep the pool of ready media filled."),
     "pool": ("neurons.commands.pool:pool", "Look at the pool of ready media, check it, trim it, export it."),
     "generate": ("neurons.commands.generate:generate", "Make synthetic media with one generator."),

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from neurons import gallery
 from neurons.localnet.players import Player
 from neurons.localnet.plots import contact_sheet, score_curves
 from neurons.localnet.scoreboard import Line, Scoreboard
+from neurons.validator.program import thumbnails as gallery
 from subnet.chain.weights import normalise_u16
 from subnet.evidence import ROUND, WEIGHTS, OutcomeRecord, RoundRecord, WeightsRecord, replay
 from subnet.history import MCC_WINDOW, Window

@@ -14,7 +14,7 @@ from rich.text import Text
 from neurons.localnet.players import Player
 from subnet.types import Failure, Neuron
 
-Line = Mapping[str, Any]  # one round as `neurons.telemetry` prints it
+Line = Mapping[str, Any]  # one round as `neurons.validator.telemetry` prints it
 
 
 @dataclass

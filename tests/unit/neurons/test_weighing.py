@@ -12,7 +12,7 @@ import structlog
 
 from neurons.chain_view import ChainView
 from neurons.settings import Neuron
-from neurons.weighing import Weighing
+from neurons.validator.weight_setter import Weighing
 from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import ChainError

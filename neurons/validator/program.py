@@ -19,13 +19,13 @@ from cyclopts import Parameter
 
 from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
-from neurons.drawing import Drawing
 from neurons.log import Log, configure
 from neurons.producer.makers import origins_of, plan_of
 from neurons.producer.program import PoolSettings
 from neurons.signals import pause, until_signal
-from neurons.telemetry import Telemetry
-from neurons.weighing import Weighing
+from neurons.validator.challenge_source import Drawing
+from neurons.validator.telemetry import Telemetry
+from neurons.validator.weight_setter import Weighing
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.dendrite import Dendrite
 from subnet.errors import SettingsError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
-from neurons.gallery import Gallery
 from neurons.log import Log
+from neurons.validator.thumbnails import Gallery
 from subnet.state import State
 from subnet.step import Round
 from subnet.types import JSON, Failure

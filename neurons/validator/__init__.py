@@ -1,0 +1,1 @@
+"""`assay validator`: challenges miners, scores them, writes everything down and sets weights."""
