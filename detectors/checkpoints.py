@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from detectors.calibration import Calibration
 from detectors.rows import Preprocess
 from subnet.errors import CheckpointError
-from subnet.media.files import write_atomically
+from subnet.files import write_atomically
 
 HERE = Path(__file__).parent / "weights"
 METADATA = "assay"

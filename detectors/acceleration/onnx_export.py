@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from subnet.errors import SubnetError
-from subnet.media.files import write_atomically
+from subnet.files import write_atomically
 
 PARITY = 1e-4  # most that log-odds may differ
 INPUT, OUTPUT = "views", "log_odds"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from detectors.checkpoints import load_strictly
 from subnet.errors import SettingsError, StateError
-from subnet.media.files import write_atomically
+from subnet.files import write_atomically
 
 KEY = "assay-training"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from subnet.errors import MediaError
-from subnet.media.files import TEMPORARY, walk, write_atomically
+from subnet.files import TEMPORARY, walk, write_atomically
 from subnet.media.item import BAD_SUFFIX, Cell, PoolItem, open_item, unpack
 from subnet.media.pool import Pool
 from subnet.types import Label, Modality

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from subnet.errors import SourceEmpty
-from subnet.media.files import walk
+from subnet.files import walk
 from subnet.media.item import Cell, parse_name
 from subnet.media.ledger import Ledger
 from subnet.media.pool import Fate, Pool
