@@ -20,8 +20,8 @@ import bittensor as bt
 from bittensor.sp_core import KeyfileError
 from websockets.exceptions import WebSocketException
 
+from subnet.chain.connection import MISFIT, Link
 from subnet.chain.deadline import within
-from subnet.chain.link import MISFIT, Link
 from subnet.chain.metagraph import snapshot_of
 from subnet.chain.receipts import receipt_of_error, receipt_of_result
 from subnet.chain.standing import ERA_BLOCKS, UNREGISTERED, Stand, fate_of, too_early
