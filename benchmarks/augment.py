@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from subnet.augment import CHAINS, LEVELS, OPERATORS, augment, distort
-from subnet.media import codec
-from subnet.media.decoder import VideoDecoder
+from subnet.codec import image as codec
+from subnet.codec.sandbox import VideoDecoder
 from subnet.types import Frames, Media
 
 Work = Callable[[np.random.Generator], object]

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from subnet.media import codec
+from subnet.codec import image as codec
 from subnet.media.folder import EmbeddedSource
 from subnet.media.shards import open_shard
 from subnet.types import Label, Modality, Split

@@ -55,7 +55,7 @@ def both_classes(records: Sequence[Record], what: str) -> None:
 
 def load_media(record: Record) -> Media:
     """Decode one item. Raises DataError naming the file."""
-    from subnet.media import codec
+    from subnet.codec import image as codec
 
     try:
         data = record.path.read_bytes()

@@ -18,7 +18,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from subnet.media.clip import decode_video, encode_video
+from subnet.codec.video import decode_video, encode_video
 from subnet.types import Frames, Media
 
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subnet.augment import augment
-from subnet.media import codec
+from subnet.codec import image as codec
 from subnet.sampling import derive
 from subnet.types import Challenge, Frames, Media, Modality, Query
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from detectors.acceleration.accelerate import accelerated, drift, serving_of
 from detectors.acceleration.options import Serving
-from subnet.media import codec, embedded
+from subnet.codec import image as codec
+from subnet.media import embedded
 from subnet.protocols import Detector
 from subnet.types import Media, Modality, Split
 from subnet.variant import variant_frames

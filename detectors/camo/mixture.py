@@ -25,8 +25,8 @@ from detectors.public_checkpoints import build, open_checkpoint
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector, torch_device
 from detectors.training.recipes import recipe
+from subnet.codec import image as codec
 from subnet.errors import CheckpointError, SettingsError
-from subnet.media import codec
 from subnet.registry import find
 from subnet.types import Media, Modality, Prediction
 

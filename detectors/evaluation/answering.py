@@ -18,8 +18,8 @@ import numpy as np
 from detectors.data import Record, load_media
 from detectors.evaluation.metrics import Floats
 from subnet.augment import LEVELS, distort
+from subnet.codec.image import TARGET_SIZE
 from subnet.errors import DataError
-from subnet.media.codec import TARGET_SIZE
 from subnet.media.folder import FRAMES, cut
 from subnet.protocols import Detector
 from subnet.sampling import derive

@@ -10,9 +10,9 @@ import numpy as np
 from detectors.data import Record, both_classes
 from detectors.evaluation.intervals import joined
 from detectors.evaluation.metrics import Ints
+from subnet.codec.image_header import read_header
 from subnet.errors import DataError, MediaUnreadable
 from subnet.media import embedded
-from subnet.media.header import read_header
 from subnet.types import Label, Modality
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from generators.catalog.masks import Mask, render
-from subnet.media import codec
+from subnet.codec import image as codec
 from subnet.media.folder import FRAMES, cut
 from subnet.types import Media, Sample
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from subnet.codec import image as codec
 from subnet.errors import SubnetError
-from subnet.media import codec
 from subnet.media.item import Cell
 from subnet.media.pool import Fate, Pool
 from subnet.media.production import Event, Make, Plan, flaw, item_rng

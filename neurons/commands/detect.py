@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from neurons import settings as s
+from subnet.codec import image as codec
+from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SettingsError
-from subnet.media import codec
-from subnet.media.decoder import VideoDecoder
 from subnet.media.folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from subnet.protocols import Detector
 from subnet.sampling import derive

@@ -15,9 +15,9 @@ from cyclopts import Parameter
 from neurons import settings as s
 from neurons.progress import bar
 from neurons.sheet import draw_sheet
+from subnet.codec import image as codec
+from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import GenerationError, SettingsError
-from subnet.media import codec
-from subnet.media.decoder import VideoDecoder
 from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
 from subnet.protocols import Generator, Source
 from subnet.sampling import derive

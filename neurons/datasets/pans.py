@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from subnet.codec import image as codec
 from subnet.errors import SourceEmpty
-from subnet.media import codec, embedded
+from subnet.media import embedded
 from subnet.media.folder import FRAMES
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
 

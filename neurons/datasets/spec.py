@@ -20,8 +20,8 @@ import numpy as np
 from neurons.datasets.pans import PannedPhotos
 from neurons.producer.makers import EMBEDDED
 from neurons.producer.prompting import made_up
+from subnet.codec import image as codec
 from subnet.errors import SettingsError
-from subnet.media import codec
 from subnet.media.folder import EmbeddedSource
 from subnet.media.upkeep import EPOCH
 from subnet.protocols import Generator

@@ -27,9 +27,9 @@ from neurons.signals import pause, until_signal
 from subnet.admission import Policy
 from subnet.axon import Axon, Served, application
 from subnet.chain.bittensor import BittensorChain, open_wallet
+from subnet.codec.image import decode_image
+from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import ChainError, SettingsError
-from subnet.media.codec import decode_image
-from subnet.media.decoder import VideoDecoder
 from subnet.nonces import SqliteNonceStore
 from subnet.protocols import Detector
 from subnet.serving import serve

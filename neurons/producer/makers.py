@@ -12,8 +12,8 @@ import numpy as np
 from neurons.producer.prompting import Pictures, Prompting, Prompts, described, made_up
 from neurons.settings import device as named_device
 from neurons.settings import home
+from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import SettingsError
-from subnet.media.decoder import VideoDecoder
 from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
 from subnet.media.item import Cell, parse_cell
 from subnet.media.production import Make, Plan, equal_shares, read_plan

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from subnet.media import codec
+from subnet.codec import image as codec
 from subnet.step import Round
 from subnet.types import Challenge, Modality
 from subnet.variant import variant

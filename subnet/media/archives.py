@@ -11,8 +11,8 @@ import zlib
 from pathlib import PurePosixPath
 from typing import IO, Any
 
+from subnet.codec.image import MAX_BYTES
 from subnet.errors import MediaUnreadable
-from subnet.media.codec import MAX_BYTES
 from subnet.media.folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from subnet.types import Modality
 

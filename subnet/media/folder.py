@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from subnet.codec import image as codec
 from subnet.errors import MediaError, MediaUnreadable, SettingsError, SourceEmpty
-from subnet.media import codec, embedded
+from subnet.media import embedded
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
 
 FRAMES = 16

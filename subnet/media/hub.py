@@ -21,9 +21,9 @@ from urllib.parse import quote
 
 import numpy as np
 
+from subnet.codec import image as codec
 from subnet.errors import MediaError, SourceEmpty
 from subnet.files import write_atomically
-from subnet.media import codec
 from subnet.media.folder import Decode, cut
 from subnet.media.hub_answers import HubFile, HubUnavailable, Listing
 from subnet.media.hub_api import Hub, RangeFile

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from subnet.codec.image import decode_image, decode_video, encode_lossless_video, encode_png
 from subnet.errors import MediaUnreadable
-from subnet.media.codec import decode_image, decode_video, encode_lossless_video, encode_png
 from subnet.types import Label, Media, Modality, Provenance, Sample
 
 SUFFIX = ".item"

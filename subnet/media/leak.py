@@ -14,8 +14,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from subnet.codec import image as codec
 from subnet.errors import DataError, MediaError
-from subnet.media import codec
 from subnet.media.perceptual import mean_colour, sharpness
 from subnet.media.traits import GROUPS, traits
 from subnet.types import Label, Media

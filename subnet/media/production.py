@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from subnet.codec import image as codec
 from subnet.errors import SettingsError, SubnetError
-from subnet.media import codec
 from subnet.media.item import Cell, check_stream, parse_cell
 from subnet.media.pool import Fate, Pool
 from subnet.sampling import derive

@@ -14,9 +14,9 @@ from itertools import accumulate
 from pathlib import PurePosixPath
 from typing import IO, Any, Protocol
 
+from subnet.codec.image import MAX_BYTES
 from subnet.errors import MediaTooLarge, MediaUnreadable
 from subnet.media.archives import TarShard, ZipShard, suffixes_of
-from subnet.media.codec import MAX_BYTES
 from subnet.types import Modality
 
 MAX_GROUP = 1 << 30  # bytes of one parquet row group's media column

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from subnet.media import codec
+from subnet.codec import image as codec
 from subnet.media.hub import HubSource
 from subnet.media.hub_api import Hub
 from subnet.media.sources import SOURCES, SourceRow

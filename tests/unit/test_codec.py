@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from subnet.codec import image as codec
+from subnet.codec.image import decode_image, decode_video, encode_image, encode_png, encode_video, normalise
+from subnet.codec.image_header import read_header
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
-from subnet.media import codec
-from subnet.media.codec import decode_image, decode_video, encode_image, encode_png, encode_video, normalise
-from subnet.media.header import read_header
 from subnet.types import Frames, Media
 
 

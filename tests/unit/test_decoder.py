@@ -23,9 +23,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from subnet.codec.sandbox import VideoDecoder
+from subnet.codec.video import Limits, decode_video, encode_lossless_video, encode_video
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SubnetError
-from subnet.media.clip import Limits, decode_video, encode_lossless_video, encode_video
-from subnet.media.decoder import VideoDecoder
 from subnet.types import Media
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -430,7 +430,7 @@ def test_the_child_is_confined(decoder: VideoDecoder, monkeypatch: pytest.Monkey
 def test_children_do_not_outlive_their_parent() -> None:
     """A parent that dies without a word takes its children along."""
     program = (
-        "import os, sys\nfrom subnet.media.decoder import VideoDecoder\n"
+        "import os, sys\nfrom subnet.codec.sandbox import VideoDecoder\n"
         "decoder = VideoDecoder()\ndecoder.decode(sys.stdin.buffer.read())\n"
         "print(*decoder.pids, flush=True)\nos._exit(0)"
     )

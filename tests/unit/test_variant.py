@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from subnet.media import codec
+from subnet.codec import image as codec
 from subnet.types import Challenge, Frames, Label, Media, Modality, Provenance, Sample
 from subnet.variant import CONTENT_TYPES, move, variant, variant_frames
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from subnet.media import codec
+from subnet.codec import image as codec
 from tests.unit.commands.running import Assay
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from subnet.media import codec, embedded
+from subnet.codec import image as codec
+from subnet.media import embedded
 from subnet.operators import rescale
 from subnet.types import Media, Modality
 

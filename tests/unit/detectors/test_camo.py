@@ -21,8 +21,9 @@ from detectors.rows import Preprocess
 from detectors.training.settings import Training
 from detectors.training.validation_set import Examples
 from detectors.ucf.network import UCF
+from subnet.codec import image as codec
 from subnet.errors import CheckpointError, DataError, SettingsError, UnknownName
-from subnet.media import codec, embedded
+from subnet.media import embedded
 from subnet.types import Media, Modality, Split
 from tests.unit.detectors.folders import photos, write_images
 

@@ -12,8 +12,8 @@ from detectors.data import read_folder
 from detectors.evaluation.dataset_audit import audit, splits
 from detectors.evaluation.fingerprints import prints, twins
 from neurons.commands.audit import audit as command
+from subnet.codec import image as codec
 from subnet.errors import DataError
-from subnet.media import codec
 from subnet.media.leak import Verdict
 from subnet.types import Media
 from tests.unit.detectors.folders import photos

@@ -18,8 +18,8 @@ from detectors.evaluation.report.write import write_report
 from detectors.evaluation.robustness import chain_views, robustness
 from detectors.evaluation.selection import clusters, select
 from neurons.commands.evaluate import evaluate as command
+from subnet.codec import image as codec
 from subnet.errors import CheckpointError, DataError, SettingsError, UnknownName
-from subnet.media import codec
 from subnet.media.perceptual import sharpness
 from subnet.types import Label, Media, Modality, Prediction
 from tests.unit.detectors.folders import write_clips, write_images

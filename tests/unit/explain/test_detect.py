@@ -15,9 +15,9 @@ from detectors.checkpoints import write
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
 from neurons.commands.detect import detect, read
+from subnet.codec import image as codec
+from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SettingsError
-from subnet.media import codec
-from subnet.media.decoder import VideoDecoder
 from subnet.types import Media
 from tests.unit.detectors.folders import photos
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from subnet.media import codec
+from subnet.codec import image as codec
 from subnet.types import Media, Modality
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from subnet.codec import image as codec
 from subnet.errors import MediaUnreadable, SettingsError, SourceEmpty
-from subnet.media import codec, embedded
+from subnet.media import embedded
 from subnet.media.folder import CLIP_LIMITS, FRAMES, EmbeddedSource, FolderSource, cut, decode_clip
 from subnet.types import Label, Media, Modality, Split
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from subnet.codec import image as codec
 from subnet.errors import SourceEmpty
-from subnet.media import codec
 from subnet.media.hub import HubSource
 from subnet.media.hub_api import Hub, Patience
 from subnet.media.sources import SourceRow, any_repository

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from subnet.codec import image as codec
 from subnet.errors import DataError
-from subnet.media import codec
 from subnet.media.leak import File, LeakReport, Probe, Verdict, auc, measure
 from subnet.media.perceptual import duplicates, perceptual_hash, sharpness
 from subnet.media.traits import traits

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from subnet.media import codec, upkeep
+from subnet.codec import image as codec
+from subnet.media import upkeep
 from subnet.media.item import Cell
 from subnet.media.pool import Pool
 from subnet.types import Label, Modality

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from neurons.producer.cluster import Cluster, workers_of
+from subnet.codec import image as codec
 from subnet.errors import SettingsError
-from subnet.media import codec
 from subnet.media.folder import EmbeddedSource
 from subnet.media.item import Cell
 from subnet.media.pool import Pool

@@ -1,7 +1,7 @@
 """Video in this process, by FFmpeg through PyAV: MP4 to frames and back.
 
 `decode_video` trusts its bytes not to break FFmpeg: our own files only. Untrusted bytes go through
-`subnet.media.decoder`, which runs this same function in a child process under limits.
+`subnet.codec.sandbox`, which runs this same function in a child process under limits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Video from strangers, decoded in child processes that may be killed: `VideoDecoder` is the parent's side.
 
-A child (`subnet.media.child`) has a small address space and CPU allowance of its own, can open no file or socket once
-it runs, inherits no environment, and is killed when a clip takes too long. It decodes by `subnet.media.clip`.
+A child (`subnet.codec.sandbox_child`) has a small address space and CPU allowance of its own, can open no file or socket once
+it runs, inherits no environment, and is killed when a clip takes too long. It decodes by `subnet.codec.video`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import IO, Self
 
 import numpy as np
 
+from subnet.codec import sandbox_child as wire
+from subnet.codec.video import Limits
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SubnetError
-from subnet.media import child as wire
-from subnet.media.clip import Limits
 from subnet.types import Media
 
 DEFAULT_LIMITS = Limits()

@@ -1,7 +1,7 @@
 """Bytes to pixels and back, the one path that real and synthetic media share: images here, video from `clip`.
 
 `decode_image` is safe for untrusted bytes: the header is checked and all metadata cut away before a decoder runs.
-`decode_video` is for our own files only; untrusted video goes through `subnet.media.decoder`.
+`decode_video` is for our own files only; untrusted video goes through `subnet.codec.sandbox`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
+from subnet.codec.image_header import Header, read_header
+from subnet.codec.video import Limits, decode_video, encode_lossless_video, encode_video
 from subnet.errors import MediaTooLarge, MediaUnreadable
-from subnet.media.clip import Limits, decode_video, encode_lossless_video, encode_video
-from subnet.media.header import Header, read_header
 from subnet.types import Frames, Media, Modality
 
 __all__ = [

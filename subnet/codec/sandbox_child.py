@@ -1,6 +1,6 @@
-"""The process that `subnet.media.decoder` starts: decodes clips from its standard input until that ends.
+"""The process that `subnet.codec.sandbox` starts: decodes clips from its standard input until that ends.
 
-Run as `python -m subnet.media.child MEMORY BYTES FRAME_PIXELS FRAMES PIXELS`. Before it says that it is ready it gives
+Run as `python -m subnet.codec.sandbox_child MEMORY BYTES FRAME_PIXELS FRAMES PIXELS`. Before it says that it is ready it gives
 up what it does not need: address space beyond MEMORY bytes, new files and sockets, writing files, core dumps. Each clip
 gets CPU_SECONDS of CPU. Messages both ways are one byte of kind, four bytes of length (big-endian) and the payload.
 """
@@ -17,8 +17,8 @@ from typing import IO
 
 import numpy as np
 
+from subnet.codec.video import Limits, decode_video, encode_video, read_frames
 from subnet.errors import MediaError, MediaTooLarge
-from subnet.media.clip import Limits, decode_video, encode_video, read_frames
 from subnet.types import Media
 
 READY, CLIP, FRAME, DONE, UNREADABLE, TOO_LARGE = b"R", b"C", b"F", b"D", b"U", b"L"
