@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from neurons.settings import Json
-from subnet.account import Account, Turn, account
 from subnet.errors import SettingsError
+from subnet.evidence.explain import Account, Turn, account
+from subnet.evidence.journal import Journal
 from subnet.history import ACCURACY_WINDOW, MCC_WINDOW
-from subnet.journal import Journal
 from subnet.types import Modality
 
 

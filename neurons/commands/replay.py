@@ -10,8 +10,8 @@ from rich.table import Table
 
 from neurons.settings import Json
 from subnet.errors import SettingsError
-from subnet.evidence import replay as recompute
-from subnet.journal import Journal
+from subnet.evidence.journal import Journal
+from subnet.evidence.records import replay as recompute
 
 
 def replay(journal: Path, *, json: Json = False) -> None:

@@ -14,9 +14,9 @@ from neurons.localnet.plots import contact_sheet, score_curves
 from neurons.localnet.scoreboard import Line, Scoreboard
 from neurons.validator.program import thumbnails as gallery
 from subnet.chain.weights import normalise_u16
-from subnet.evidence import ROUND, WEIGHTS, OutcomeRecord, RoundRecord, WeightsRecord, replay
+from subnet.evidence.journal import Journal
+from subnet.evidence.records import ROUND, WEIGHTS, OutcomeRecord, RoundRecord, WeightsRecord, replay
 from subnet.history import MCC_WINDOW, Window
-from subnet.journal import Journal
 from subnet.scoring import ALPHA, mcc, score
 from subnet.types import Label, Submission
 

@@ -29,13 +29,13 @@ from neurons.validator.weight_setter import Weighing
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.dendrite import Dendrite
 from subnet.errors import SettingsError
-from subnet.evidence import DEPARTED, ROUND, DepartedRecord, record
+from subnet.evidence.journal import Journal
+from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, record
+from subnet.evidence.state import Memory, State
 from subnet.history import History
-from subnet.journal import Journal
 from subnet.media.ledger import Ledger
 from subnet.sampling import Sampling, plan
 from subnet.scoring import is_validator, retain
-from subnet.state import Memory, State
 from subnet.step import step
 from subnet.types import Neuron, Snapshot
 

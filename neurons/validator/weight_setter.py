@@ -9,10 +9,10 @@ from neurons.chain_view import ChainView
 from neurons.log import Log
 from neurons.signals import pause
 from subnet.errors import ChainError
-from subnet.evidence import WEIGHTS, WeightsRecord
+from subnet.evidence.records import WEIGHTS, WeightsRecord
+from subnet.evidence.state import Memory
 from subnet.protocols import Chain
 from subnet.scoring import weights
-from subnet.state import Memory
 from subnet.types import Receipt, Snapshot, Submission
 
 NO_SCORES, UNWRITTEN = "NO_SCORES", "UNWRITTEN"  # our own reasons, beside the chain's codes

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from subnet.chain.weights import normalise_u16
-from subnet.evidence import ROUND, RoundRecord, replay
-from subnet.journal import Journal
+from subnet.evidence.journal import Journal
+from subnet.evidence.records import ROUND, RoundRecord, replay
 
 ROUNDS = 14
 FIELDS = {

@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from subnet.account import account
 from subnet.errors import JournalBroken, SettingsError, StateError
-from subnet.evidence import DEPARTED, ROUND, DepartedRecord, RoundRecord, record, replay
+from subnet.evidence.explain import account
+from subnet.evidence.journal import Journal
+from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, RoundRecord, record, replay
+from subnet.evidence.state import PATIENCE, Memory, State
 from subnet.history import History
-from subnet.journal import Journal
 from subnet.sampling import Plan
 from subnet.scoring import settle
-from subnet.state import PATIENCE, Memory, State
 from subnet.step import Round
 from subnet.types import Answer, Failure, Label, Media, Modality, Outcome, Prediction, Provenance, Reply, Sample
 
@@ -142,7 +142,9 @@ def test_a_changed_or_missing_entry_breaks_the_chain(tmp_path: Path, change: str
 def test_a_second_process_is_refused_with_the_first_ones_pid(tmp_path: Path) -> None:
     """One validator per state folder; the message names who holds it."""
     journal = Journal(tmp_path / "journal.db")
-    code = "import sys; from pathlib import Path; from subnet.journal import Journal; Journal(Path(sys.argv[1]))"
+    code = (
+        "import sys; from pathlib import Path; from subnet.evidence.journal import Journal; Journal(Path(sys.argv[1]))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "journal.db")], capture_output=True, text=True, check=False
     )
@@ -171,7 +173,7 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from subnet.journal import Journal
+from subnet.evidence.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 while True:
     entry = journal.append("fact", '{"n": %d}' % journal.length, b"state %d" % (journal.length + 1))

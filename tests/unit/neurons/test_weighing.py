@@ -16,10 +16,10 @@ from neurons.validator.weight_setter import Weighing
 from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import ChainError
-from subnet.evidence import WEIGHTS, WeightsRecord
+from subnet.evidence.journal import Journal
+from subnet.evidence.records import WEIGHTS, WeightsRecord
+from subnet.evidence.state import Memory, State
 from subnet.history import History, Standing
-from subnet.journal import Journal
-from subnet.state import Memory, State
 from subnet.types import Receipt, Submission
 
 LOG = structlog.get_logger()

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from subnet.errors import JournalBroken
+from subnet.evidence.journal import Entry
 from subnet.history import History
-from subnet.journal import Entry
 from subnet.scoring import retain, settle
 from subnet.step import Round
 from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Submission

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from subnet.errors import StateError
+from subnet.evidence.journal import Journal
 from subnet.history import History, from_json, to_json
-from subnet.journal import Journal
 
 PATIENCE = 50
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from subnet.errors import SettingsError
-from subnet.evidence import DEPARTED, ROUND, DepartedRecord, OutcomeRecord, RoundRecord, replay
-from subnet.journal import Entry
+from subnet.evidence.journal import Entry
+from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, OutcomeRecord, RoundRecord, replay
 from subnet.scoring import score
 from subnet.types import Label, Score
 
