@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from subnet.augment import CHAINS, LEVELS, OPERATORS, augment, distort
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
+from subnet.game.augment import CHAINS, LEVELS, OPERATORS, augment, distort
 from subnet.types import Frames, Media
 
 Work = Callable[[np.random.Generator], object]

@@ -34,13 +34,13 @@ import numpy as np
 import psutil
 
 from neurons.producer.makers import plan_of
+from subnet.game.variant import variant
 from subnet.media.folder import EmbeddedSource
 from subnet.media.item import Cell
 from subnet.media.ledger import Ledger
 from subnet.media.pool import Drawn, Pool
 from subnet.media.production import Plan, Producer
 from subnet.types import Challenge, Label, Modality, Sample, Split
-from subnet.variant import variant
 
 REAL_IMAGE, REAL_VIDEO = (Cell(modality, Label.REAL, "embedded") for modality in Modality)
 RATE = 10.0  # draws a second in --sustain

@@ -15,8 +15,8 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
-from subnet.history import History
-from subnet.scoring import settle
+from subnet.game.history import History
+from subnet.game.scoring import settle
 from subnet.types import Label, Modality, Outcome, Prediction
 
 MINERS, ROUNDS = 256, 120

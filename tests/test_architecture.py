@@ -109,7 +109,7 @@ def test_one_broad_except() -> None:
 def test_importing_the_core_is_light() -> None:
     """Importing every module of the core, the programs' table included, loads neither torch nor the SDK."""
     heavy = "{'torch', 'diffusers', 'transformers', 'bittensor'}"
-    code = f"import sys, neurons.cli, detectors, subnet.step, subnet.evidence.journal; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, neurons.cli, detectors, subnet.game.step, subnet.evidence.journal; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
     )

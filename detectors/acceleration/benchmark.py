@@ -15,10 +15,10 @@ import numpy as np
 from detectors.acceleration.accelerate import accelerated, drift, serving_of
 from detectors.acceleration.options import Serving
 from subnet.codec import image as codec
+from subnet.game.variant import variant_frames
 from subnet.media import embedded
 from subnet.protocols import Detector
 from subnet.types import Media, Modality, Split
-from subnet.variant import variant_frames
 
 
 @dataclass(frozen=True)

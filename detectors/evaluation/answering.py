@@ -17,14 +17,14 @@ import numpy as np
 
 from detectors.data import Record, load_media
 from detectors.evaluation.metrics import Floats
-from subnet.augment import LEVELS, distort
 from subnet.codec.image import TARGET_SIZE
 from subnet.errors import DataError
+from subnet.game.augment import LEVELS, distort
+from subnet.game.sampling import derive
+from subnet.game.variant import variant_frames
 from subnet.media.folder import FRAMES, cut
 from subnet.protocols import Detector
-from subnet.sampling import derive
 from subnet.types import Media, Modality
-from subnet.variant import variant_frames
 
 FEWEST_FRAMES = 4
 Progress = Callable[[int], None]  # variants judged so far

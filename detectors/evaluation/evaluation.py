@@ -11,7 +11,7 @@ from detectors.evaluation.answering import Progress, View, score, views_of
 from detectors.evaluation.metrics import Floats
 from detectors.evaluation.selection import select, sizes
 from detectors.evaluation.summary import Answers, Findings, answers, summarise
-from subnet.augment import LEVELS
+from subnet.game.augment import LEVELS
 from subnet.protocols import Detector
 from subnet.types import Label, Modality
 

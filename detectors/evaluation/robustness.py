@@ -11,7 +11,7 @@ from detectors.evaluation.evaluation import Task
 from detectors.evaluation.intervals import RESAMPLES, measure
 from detectors.evaluation.metrics import auc, balanced_accuracy, type_1_error, type_2_error
 from detectors.evaluation.summary import answers
-from subnet.augment import CHAINS
+from subnet.game.augment import CHAINS
 from subnet.protocols import Detector
 from subnet.types import Modality
 

@@ -13,8 +13,8 @@ from detectors.data import Record
 from detectors.evaluation.intervals import RESAMPLES, Interval, measure
 from detectors.evaluation.metrics import METRICS, Floats, Ints, auc, mcc, tpr_at, type_1_error, type_2_error
 from detectors.evaluation.selection import clusters, sources
-from subnet.history import Window
-from subnet.scoring import modality_reward
+from subnet.game.history import Window
+from subnet.game.scoring import modality_reward
 from subnet.types import Label
 
 WINDOWS = 200

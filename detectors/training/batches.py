@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from detectors.data import Record, both_classes
-from subnet.augment import CHAINS, LEVELS, distort
+from subnet.game.augment import CHAINS, LEVELS, distort
+from subnet.game.variant import variant_frames
 from subnet.types import Frames, Label, Media
-from subnet.variant import variant_frames
 
 GRID = 16  # crops start on multiples of this, so that JPEG blocks and pixel cells stay where serving sees them
 

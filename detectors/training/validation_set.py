@@ -10,9 +10,9 @@ from sklearn.metrics import roc_auc_score
 
 from detectors.data import Record, load_media
 from detectors.torch_detector import TorchDetector
-from subnet.augment import LEVELS
+from subnet.game.augment import LEVELS
+from subnet.game.variant import variant_frames
 from subnet.types import Label, Media
-from subnet.variant import variant_frames
 
 
 @dataclass(frozen=True)

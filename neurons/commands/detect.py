@@ -19,9 +19,9 @@ from neurons import settings as s
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SettingsError
+from subnet.game.sampling import derive
 from subnet.media.folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from subnet.protocols import Detector
-from subnet.sampling import derive
 from subnet.types import Media, Modality
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from neurons.settings import Json
 from subnet.errors import SettingsError
 from subnet.evidence.explain import Account, Turn, account
 from subnet.evidence.journal import Journal
-from subnet.history import ACCURACY_WINDOW, MCC_WINDOW
+from subnet.game.history import ACCURACY_WINDOW, MCC_WINDOW
 from subnet.types import Modality
 
 

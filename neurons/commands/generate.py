@@ -18,9 +18,9 @@ from neurons.sheet import draw_sheet
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import GenerationError, SettingsError
+from subnet.game.sampling import derive
 from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
 from subnet.protocols import Generator, Source
-from subnet.sampling import derive
 from subnet.types import Label, Modality, Sample, Split
 
 CRF = 12  # of MP4 files: quality beyond what the eye can tell

@@ -22,10 +22,10 @@ from neurons.producer.makers import EMBEDDED
 from neurons.producer.prompting import made_up
 from subnet.codec import image as codec
 from subnet.errors import SettingsError
+from subnet.game.sampling import derive
 from subnet.media.folder import EmbeddedSource
 from subnet.media.upkeep import EPOCH
 from subnet.protocols import Generator
-from subnet.sampling import derive
 from subnet.types import JSON, Label, Modality, Sample, Split
 
 INDEX = "index.jsonl"

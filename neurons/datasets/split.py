@@ -10,7 +10,7 @@ from pathlib import Path
 
 from detectors.data import Record, both_classes, read_folder
 from subnet.errors import DataError
-from subnet.sampling import derive
+from subnet.game.sampling import derive
 
 SHARE = 0.15  # of the items, for validation
 

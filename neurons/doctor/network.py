@@ -13,7 +13,7 @@ from neurons import settings as s
 from neurons.doctor.machine import Finding, Verdict
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
-from subnet.scoring import is_validator
+from subnet.game.scoring import is_validator
 from subnet.serving import listen
 from subnet.types import Snapshot
 

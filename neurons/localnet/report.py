@@ -16,8 +16,8 @@ from neurons.validator.program import thumbnails as gallery
 from subnet.chain.weights import normalise_u16
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import ROUND, WEIGHTS, OutcomeRecord, RoundRecord, WeightsRecord, replay
-from subnet.history import MCC_WINDOW, Window
-from subnet.scoring import ALPHA, mcc, score
+from subnet.game.history import MCC_WINDOW, Window
+from subnet.game.scoring import ALPHA, mcc, score
 from subnet.types import Label, Submission
 
 ZERO = 0.02  # of the best score: what counts as nothing

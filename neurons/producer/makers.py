@@ -14,13 +14,13 @@ from neurons.settings import device as named_device
 from neurons.settings import home
 from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import SettingsError
+from subnet.game.sampling import Origins
 from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
 from subnet.media.item import Cell, parse_cell
 from subnet.media.production import Make, Plan, equal_shares, read_plan
 from subnet.media.sources import SOURCES, any_repository
 from subnet.protocols import Generator, Source
 from subnet.registry import find
-from subnet.sampling import Origins
 from subnet.types import Label, Media, Modality, Sample, Split
 
 EMBEDDED = "embedded"

@@ -6,9 +6,9 @@ import threading
 import time
 
 from subnet.errors import SourceEmpty
+from subnet.game.sampling import Plan, round_rng
 from subnet.media.item import Cell
 from subnet.media.pool import Drawn, Pool
-from subnet.sampling import Plan, round_rng
 from subnet.types import Sample
 
 

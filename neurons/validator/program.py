@@ -2,7 +2,7 @@
 
     assay validator --netuid 34 --wallet.name cold --wallet.hotkey hot --pool.path pool
 
-The game itself is `subnet.step`; this program gives it a chain, a pool, a transport and a journal, and survives what
+The game itself is `subnet.game.step`; this program gives it a chain, a pool, a transport and a journal, and survives what
 they do.
 """
 
@@ -32,11 +32,11 @@ from subnet.errors import SettingsError
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, record
 from subnet.evidence.state import Memory, State
-from subnet.history import History
+from subnet.game.history import History
+from subnet.game.sampling import Sampling, plan
+from subnet.game.scoring import is_validator, retain
+from subnet.game.step import step
 from subnet.media.ledger import Ledger
-from subnet.sampling import Sampling, plan
-from subnet.scoring import is_validator, retain
-from subnet.step import step
 from subnet.types import Neuron, Snapshot
 
 STALE = 600.0  # seconds after which a snapshot is too old to play on

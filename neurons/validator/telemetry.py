@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 from neurons.log import Log
 from neurons.validator.thumbnails import Gallery
 from subnet.evidence.state import State
-from subnet.step import Round
+from subnet.game.step import Round
 from subnet.types import JSON, Failure
 
 

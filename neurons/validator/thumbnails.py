@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from subnet.codec import image as codec
-from subnet.step import Round
+from subnet.game.step import Round
+from subnet.game.variant import variant
 from subnet.types import Challenge, Modality
-from subnet.variant import variant
 
 SIDE = 160  # pixels
 

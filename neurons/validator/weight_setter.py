@@ -11,8 +11,8 @@ from neurons.signals import pause
 from subnet.errors import ChainError
 from subnet.evidence.records import WEIGHTS, WeightsRecord
 from subnet.evidence.state import Memory
+from subnet.game.scoring import weights
 from subnet.protocols import Chain
-from subnet.scoring import weights
 from subnet.types import Receipt, Snapshot, Submission
 
 NO_SCORES, UNWRITTEN = "NO_SCORES", "UNWRITTEN"  # our own reasons, beside the chain's codes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from subnet.errors import SettingsError
 from subnet.evidence.journal import Entry
 from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, OutcomeRecord, RoundRecord, replay
-from subnet.scoring import score
+from subnet.game.scoring import score
 from subnet.types import Label, Score
 
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from subnet.errors import JournalBroken
 from subnet.evidence.journal import Entry
-from subnet.history import History
-from subnet.scoring import retain, settle
-from subnet.step import Round
+from subnet.game.history import History
+from subnet.game.scoring import retain, settle
+from subnet.game.step import Round
 from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Submission
 
 ROUND, WEIGHTS, DEPARTED = "round", "weights", "departed"

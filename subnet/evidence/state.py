@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from subnet.errors import StateError
 from subnet.evidence.journal import Journal
-from subnet.history import History, from_json, to_json
+from subnet.game.history import History, from_json, to_json
 
 PATIENCE = 50
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from subnet.game.sampling import derive
+from subnet.game.variant import render
 from subnet.media.item import PoolItem
 from subnet.media.leak import File
 from subnet.media.pool import Pool
-from subnet.sampling import derive
 from subnet.types import Label, Modality, Sample
-from subnet.variant import render
 
 
 def scene_of(sample: Sample) -> str:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subnet import operators as op
-from subnet.augment import CHAINS, LEVELS, OPERATORS, STEPS, Step, augment, distort
 from subnet.errors import UnknownName
+from subnet.game import operators as op
+from subnet.game.augment import CHAINS, LEVELS, OPERATORS, STEPS, Step, augment, distort
 from subnet.types import Frames
 
 

@@ -98,8 +98,8 @@ def test_worked_example_prints_what_stands_there() -> None:
     with contextlib.redirect_stdout(printed):
         exec(compile(example[1], "docs/incentive.md", "exec"), {})
     assert printed.getvalue() == example[2]
-    from subnet.history import Window
-    from subnet.scoring import mcc, modality_reward
+    from subnet.game.history import Window
+    from subnet.game.scoring import mcc, modality_reward
     from subnet.types import Label
 
     window = Window()

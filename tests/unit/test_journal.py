@@ -20,10 +20,10 @@ from subnet.evidence.explain import account
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, RoundRecord, record, replay
 from subnet.evidence.state import PATIENCE, Memory, State
-from subnet.history import History
-from subnet.sampling import Plan
-from subnet.scoring import settle
-from subnet.step import Round
+from subnet.game.history import History
+from subnet.game.sampling import Plan
+from subnet.game.scoring import settle
+from subnet.game.step import Round
 from subnet.types import Answer, Failure, Label, Media, Modality, Outcome, Prediction, Provenance, Reply, Sample
 
 ANSWERS = st.one_of(st.floats(0, 1).map(Prediction), st.sampled_from(Failure))
@@ -43,7 +43,7 @@ def played(history: History, number: int, modality: Modality, label: Label, answ
     fps = 25.0 if modality is Modality.VIDEO else None
     sample = Sample(Media(np.zeros((1, 2, 2, 3), np.uint8), fps), label, Provenance("s", "i", parameters={"a": [1]}))
     replies = tuple(Reply(answer, 0.25) for answer in answers.values())
-    from subnet.scoring import is_void
+    from subnet.game.scoring import is_void
 
     void = "nobody was heard" if is_void(outcomes) else ""
     return Round(plan, number, settle(history, outcomes), sample, outcomes, replies, ("0" * 64,) * len(outcomes), void)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subnet.errors import SettingsError
-from subnet.sampling import Sampling, derive, plan
+from subnet.game.sampling import Sampling, derive, plan
 from subnet.types import Label, Modality, Neuron
 
 ORIGINS = {

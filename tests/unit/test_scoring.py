@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
-from subnet import scoring
-from subnet.history import History, Standing, Window, from_json, to_json
+from subnet.game import scoring
+from subnet.game.history import History, Standing, Window, from_json, to_json
 from subnet.types import Answer, Failure, Label, Modality, Neuron, Outcome, Prediction
 
 ANSWERS = st.one_of(

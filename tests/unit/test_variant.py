@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from subnet.codec import image as codec
+from subnet.game.variant import CONTENT_TYPES, move, variant, variant_frames
 from subnet.types import Challenge, Frames, Label, Media, Modality, Provenance, Sample
-from subnet.variant import CONTENT_TYPES, move, variant, variant_frames
 
 
 def photo(seed: int = 0, frames: int = 1) -> Media:
@@ -53,7 +53,7 @@ def test_training_sees_what_a_miner_sees() -> None:
     one = challenge(2)
     query = variant(one, "carol")
     assert query.content_type == CONTENT_TYPES[Modality.IMAGE]
-    from subnet.sampling import derive
+    from subnet.game.sampling import derive
 
     again = variant_frames(one.sample.media, 2, np.random.default_rng(derive(one.seed, "carol")))
     assert np.array_equal(codec.decode_image(query.body).frames, again.frames)

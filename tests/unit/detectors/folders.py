@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from subnet.codec import image as codec
+from subnet.game.operators import rescale
 from subnet.media import embedded
-from subnet.operators import rescale
 from subnet.types import Media, Modality
 
 

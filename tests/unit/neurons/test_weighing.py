@@ -19,7 +19,7 @@ from subnet.errors import ChainError
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import WEIGHTS, WeightsRecord
 from subnet.evidence.state import Memory, State
-from subnet.history import History, Standing
+from subnet.game.history import History, Standing
 from subnet.types import Receipt, Submission
 
 LOG = structlog.get_logger()

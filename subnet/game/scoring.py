@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from subnet.history import History, Standing, Window
+from subnet.game.history import History, Standing, Window
 from subnet.types import Failure, Modality, ModalityScore, Neuron, Outcome, Prediction, Score
 
 ALPHA = 0.05

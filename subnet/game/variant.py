@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from subnet.augment import augment
 from subnet.codec import image as codec
-from subnet.sampling import derive
+from subnet.game.augment import augment
+from subnet.game.sampling import derive
 from subnet.types import Challenge, Frames, Media, Modality, Query
 
 JPEG_QUALITY = range(85, 98)

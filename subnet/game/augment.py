@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from subnet import operators as op
+from subnet.game import operators as op
 from subnet.registry import find, table
 from subnet.types import Frames
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from subnet.errors import MediaError, SourceEmpty
-from subnet.history import History
+from subnet.game.history import History
+from subnet.game.sampling import Plan
+from subnet.game.scoring import is_void, settle
+from subnet.game.variant import variant
 from subnet.protocols import Transport
-from subnet.sampling import Plan
-from subnet.scoring import is_void, settle
 from subnet.types import Challenge, Neuron, Outcome, Reply, Sample, Snapshot
-from subnet.variant import variant
 
 
 @dataclass(frozen=True)

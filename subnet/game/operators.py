@@ -1,7 +1,7 @@
 """What can happen to a picture on its way: each operator is a pure function of frames and explicit parameters.
 
 Frames are uint8 RGB (T, H, W, 3) in and out, of the same shape and never changed in place. One set of parameters serves
-all frames of a clip; noise alone differs from frame to frame, as it does in a sensor. `subnet.augment` draws the
+all frames of a clip; noise alone differs from frame to frame, as it does in a sensor. `subnet.game.augment` draws the
 parameters. Compression is real: libjpeg-turbo, libwebp and x264 encode and decode.
 """
 

@@ -1,0 +1,1 @@
+"""The rules, pure: what is asked of whom, how it is varied, how answers become scores and weights."""
