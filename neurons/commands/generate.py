@@ -14,11 +14,11 @@ from cyclopts import Parameter
 
 from neurons import settings as s
 from neurons.progress import bar
-from neurons.sheet import draw_sheet
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import GenerationError, SettingsError
 from subnet.game.sampling import derive
+from subnet.media.contact_sheet import draw_sheet
 from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
 from subnet.protocols import Generator, Source
 from subnet.types import Label, Modality, Sample, Split
