@@ -28,7 +28,7 @@ import numpy as np
 
 from subnet.codec import image as codec
 from subnet.media.folder import EmbeddedSource
-from subnet.media.shards import open_shard
+from subnet.media.hub.shards import open_shard
 from subnet.types import Label, Modality, Split
 
 REPEATS = 5

@@ -16,9 +16,9 @@ from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import SettingsError
 from subnet.game.sampling import Origins
 from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
+from subnet.media.hub.catalog import SOURCES, any_repository
 from subnet.media.item import Cell, parse_cell
 from subnet.media.production import Make, Plan, equal_shares, read_plan
-from subnet.media.sources import SOURCES, any_repository
 from subnet.protocols import Generator, Source
 from subnet.registry import find
 from subnet.types import Label, Media, Modality, Sample, Split
@@ -56,7 +56,7 @@ def makers(
 ) -> dict[Cell, Make]:
     """What makes each cell of the plan, by the origin's name.
 
-    A folder of `folders`, the embedded set, a generator (loaded when first used), a row of `subnet.media.sources`, or
+    A folder of `folders`, the embedded set, a generator (loaded when first used), a row of `subnet.media.hub.catalog`, or
     any data set of the hub as "owner/name". Raises UnknownName or SettingsError for an origin that is none of these,
     and SettingsError for models of `prompts` that cannot run here.
     """
@@ -109,7 +109,7 @@ def _maker(cell: Cell, folders: Mapping[str, Path], reals: Source, device: str, 
 
 
 def _hub(cell: Cell) -> Source:
-    from subnet.media.hub import open_source
+    from subnet.media.hub.source import open_source
 
     row = SOURCES.get(cell.origin) or any_repository(cell.origin, cell.modality, cell.label)
     if (row.modality, row.label) != (cell.modality, cell.label):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from subnet.codec import image as codec
-from subnet.media.hub import HubSource
-from subnet.media.hub_api import Hub
-from subnet.media.sources import SOURCES, SourceRow
+from subnet.media.hub.catalog import SOURCES, SourceRow
+from subnet.media.hub.client import Hub
+from subnet.media.hub.source import HubSource
 from subnet.types import Label, Modality
 from tests.unit.media.hub_server import HubServer, serve
 from tests.unit.media.shard_files import media_bytes, shard_bytes

@@ -11,9 +11,9 @@ import pytest
 
 from subnet.codec import image as codec
 from subnet.errors import SourceEmpty
-from subnet.media.hub import HubSource
-from subnet.media.hub_api import Hub, Patience
-from subnet.media.sources import SourceRow, any_repository
+from subnet.media.hub.catalog import SourceRow, any_repository
+from subnet.media.hub.client import Hub, Patience
+from subnet.media.hub.source import HubSource
 from subnet.types import Label, Modality, Sample
 from tests.unit.media.hub_server import DOWN, Fault, HubServer, serve
 from tests.unit.media.shard_files import media_bytes, shard_bytes

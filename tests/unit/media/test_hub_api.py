@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from subnet.media.hub_answers import HubFile, HubUnavailable, Listing, retry_after
-from subnet.media.hub_api import Hub, Patience, RangeFile
+from subnet.media.hub.client import Hub, Patience, RangeFile
+from subnet.media.hub.responses import HubFile, HubUnavailable, Listing, retry_after
 from tests.unit.media.hub_server import COMMIT, DOWN, Fault, HubServer, serve
 
 NAME = "someone/photos"

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subnet.errors import MediaError, MediaUnreadable
-from subnet.media.shards import kind_of, open_shard
+from subnet.media.hub.shards import kind_of, open_shard
 from subnet.types import Modality
 
 IMAGE = Modality.IMAGE

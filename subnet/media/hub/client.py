@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 
-from subnet.media.hub_answers import HubFile, HubUnavailable, Listing, give_up, hash_is_right, hub_file, retry_after
+from subnet.media.hub.responses import HubFile, HubUnavailable, Listing, give_up, hash_is_right, hub_file, retry_after
 
 ENDPOINT = "https://huggingface.co"
 GAIN = 1 << 16  # bytes that make a broken transfer worth another try

@@ -16,7 +16,7 @@ from typing import IO, Any, Protocol
 
 from subnet.codec.image import MAX_BYTES
 from subnet.errors import MediaTooLarge, MediaUnreadable
-from subnet.media.archives import TarShard, ZipShard, suffixes_of
+from subnet.media.hub.archives import TarShard, ZipShard, suffixes_of
 from subnet.types import Modality
 
 MAX_GROUP = 1 << 30  # bytes of one parquet row group's media column

@@ -25,10 +25,10 @@ from subnet.codec import image as codec
 from subnet.errors import MediaError, SourceEmpty
 from subnet.files import write_atomically
 from subnet.media.folder import Decode, cut
-from subnet.media.hub_answers import HubFile, HubUnavailable, Listing
-from subnet.media.hub_api import Hub, RangeFile
-from subnet.media.shards import Shard, kind_of, open_shard
-from subnet.media.sources import SourceRow
+from subnet.media.hub.catalog import SourceRow
+from subnet.media.hub.client import Hub, RangeFile
+from subnet.media.hub.responses import HubFile, HubUnavailable, Listing
+from subnet.media.hub.shards import Shard, kind_of, open_shard
 from subnet.types import JSON, Label, Modality, Provenance, Sample
 
 GIGABYTE = 10**9

@@ -1,0 +1,1 @@
+"""Real media from the Hugging Face hub: which sets, how they are read, how politely."""
