@@ -21,9 +21,11 @@ import numpy as np
 import torch
 
 import generators
-from subnet.media import audit, leak, upkeep
+from subnet.media import upkeep
 from subnet.media.folder import EmbeddedSource
 from subnet.media.item import Cell
+from subnet.media.leak.meter import challenges as audit
+from subnet.media.leak.meter import meter as leak
 from subnet.media.pool import Pool
 from subnet.media.production import Event, Make, Producer, equal_shares
 from subnet.types import Label, Modality, Sample, Split

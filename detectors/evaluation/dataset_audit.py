@@ -16,7 +16,7 @@ from detectors.evaluation.answering import Progress
 from detectors.evaluation.fingerprints import Twin, prints, twins
 from detectors.evaluation.selection import clusters
 from subnet.errors import DataError
-from subnet.media.leak import File, LeakReport, Verdict, measure
+from subnet.media.leak.meter import File, LeakReport, Verdict, measure
 from subnet.types import Label
 
 SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"} | {

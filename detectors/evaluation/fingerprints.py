@@ -16,7 +16,7 @@ from PIL import Image
 
 from detectors.data import Record, load_media
 from detectors.evaluation.answering import Progress
-from subnet.media.perceptual import middle, perceptual_hash
+from subnet.media.leak.appearance import middle, perceptual_hash
 from subnet.types import Media
 
 BITS = 6  # most that the hashes of near-duplicates differ in, of 64

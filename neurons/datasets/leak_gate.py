@@ -12,7 +12,7 @@ import numpy as np
 
 from detectors.data import Record
 from subnet.errors import DataError
-from subnet.media.leak import FEWEST, LIMIT, File, measure
+from subnet.media.leak.meter import FEWEST, LIMIT, File, measure
 from subnet.types import Label
 
 MOST = 300  # files of each label that are looked at

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from detectors.evaluation.answering import challenge_media, key_of, show
 from detectors.evaluation.evaluation import Evaluation
-from subnet.media.perceptual import middle
+from subnet.media.leak.appearance import middle
 from subnet.types import Label
 
 SIDE, CAPTION, GAP = 176, 34, 6  # pixels

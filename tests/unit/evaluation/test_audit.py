@@ -14,7 +14,7 @@ from detectors.evaluation.fingerprints import prints, twins
 from neurons.commands.audit import audit as command
 from subnet.codec import image as codec
 from subnet.errors import DataError
-from subnet.media.leak import Verdict
+from subnet.media.leak.meter import Verdict
 from subnet.types import Media
 from tests.unit.detectors.folders import photos
 

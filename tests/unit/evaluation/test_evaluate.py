@@ -20,7 +20,7 @@ from detectors.evaluation.selection import clusters, select
 from neurons.commands.evaluate import evaluate as command
 from subnet.codec import image as codec
 from subnet.errors import CheckpointError, DataError, SettingsError, UnknownName
-from subnet.media.perceptual import sharpness
+from subnet.media.leak.appearance import sharpness
 from subnet.types import Label, Media, Modality, Prediction
 from tests.unit.detectors.folders import write_clips, write_images
 

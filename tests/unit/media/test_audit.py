@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from subnet.media import audit, leak, upkeep
+from subnet.media import upkeep
+from subnet.media.leak.meter import challenges as audit
+from subnet.media.leak.meter import meter as leak
 from subnet.media.pool import Pool
 from subnet.types import Label, Media, Modality, Provenance, Sample
 

@@ -15,9 +15,9 @@ from sklearn.metrics import roc_auc_score
 
 from subnet.codec import image as codec
 from subnet.errors import DataError
-from subnet.media.leak import File, LeakReport, Probe, Verdict, auc, measure
-from subnet.media.perceptual import duplicates, perceptual_hash, sharpness
-from subnet.media.traits import traits
+from subnet.media.leak.appearance import duplicates, perceptual_hash, sharpness
+from subnet.media.leak.container_traits import traits
+from subnet.media.leak.meter import File, LeakReport, Probe, Verdict, auc, measure
 from subnet.types import Frames, Label, Media
 
 Plant = Callable[[File, np.random.Generator], File]

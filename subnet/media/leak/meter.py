@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from subnet.codec import image as codec
 from subnet.errors import DataError, MediaError
-from subnet.media.perceptual import mean_colour, sharpness
-from subnet.media.traits import GROUPS, traits
+from subnet.media.leak.appearance import mean_colour, sharpness
+from subnet.media.leak.container_traits import GROUPS, traits
 from subnet.types import Label, Media
 
 LIMIT = 0.55  # a container above this is a leak when its interval lies above, too
