@@ -21,13 +21,13 @@ import numpy as np
 import torch
 
 import generators
-from subnet.media import upkeep
 from subnet.media.folder import EmbeddedSource
-from subnet.media.item import Cell
 from subnet.media.leak.meter import challenges as audit
 from subnet.media.leak.meter import meter as leak
-from subnet.media.pool import Pool
-from subnet.media.production import Event, Make, Producer, equal_shares
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import Pool
+from subnet.media.pool.pool import maintenance as upkeep
+from subnet.media.pool.producer import Event, Make, Producer, equal_shares
 from subnet.types import Label, Modality, Sample, Split
 
 

@@ -36,10 +36,10 @@ import psutil
 from neurons.producer.makers import plan_of
 from subnet.game.variant import variant
 from subnet.media.folder import EmbeddedSource
-from subnet.media.item import Cell
-from subnet.media.ledger import Ledger
-from subnet.media.pool import Drawn, Pool
-from subnet.media.production import Plan, Producer
+from subnet.media.pool.item import Cell
+from subnet.media.pool.ledger import Ledger
+from subnet.media.pool.pool import Drawn, Pool
+from subnet.media.pool.producer import Plan, Producer
 from subnet.types import Challenge, Label, Modality, Sample, Split
 
 REAL_IMAGE, REAL_VIDEO = (Cell(modality, Label.REAL, "embedded") for modality in Modality)

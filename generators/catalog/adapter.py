@@ -27,7 +27,7 @@ from generators.catalog.masks import draw_mask
 from generators.catalog.pipelines import Placement, Plan
 from generators.rows import GeneratorRow, Task
 from subnet.errors import GenerationError, SettingsError
-from subnet.media.production import flaw
+from subnet.media.pool.producer import flaw
 from subnet.protocols import Source
 from subnet.types import JSON, Label, Media, Modality, Provenance, Sample
 

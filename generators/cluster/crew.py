@@ -2,7 +2,7 @@
 
 Item n of a cell is a function of (seed, stream, cell, n), and putting an item twice changes nothing. So a shard whose
 worker died is simply handed out again: what was stored stays, what was not is made. A model that fails rests and is
-tried again, as in `subnet.media.production`, and never stops the others. Every host needs the package and the pool's
+tried again, as in `subnet.media.pool.producer`, and never stops the others. Every host needs the package and the pool's
 folder (a shared file system); Ray itself is the extra `ray`.
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 
 from generators.cluster.runs import Actor, Made, Shard
 from subnet.errors import SettingsError
-from subnet.media.item import Cell
-from subnet.media.pool import Pool
-from subnet.media.production import Event, Plan, Step
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import Pool
+from subnet.media.pool.producer import Event, Plan, Step
 from subnet.types import JSON
 
 LONGEST_REST = 300.0  # seconds that a failing cell is left alone

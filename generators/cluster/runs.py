@@ -10,9 +10,9 @@ from pathlib import Path
 
 from subnet.codec import image as codec
 from subnet.errors import SubnetError
-from subnet.media.item import Cell
-from subnet.media.pool import Fate, Pool
-from subnet.media.production import Event, Make, Plan, flaw, item_rng
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import Fate, Pool
+from subnet.media.pool.producer import Event, Make, Plan, flaw, item_rng
 from subnet.registry import resolve
 from subnet.types import JSON, Sample
 

@@ -18,8 +18,8 @@ from neurons.producer.program import PoolSettings
 from neurons.progress import bar
 from neurons.settings import Json, home
 from subnet.errors import SettingsError
-from subnet.media import upkeep
-from subnet.media.pool import GIGABYTE, Pool
+from subnet.media.pool.pool import GIGABYTE, Pool
+from subnet.media.pool.pool import maintenance as upkeep
 
 DAY, HOUR = 86_400.0, 3_600.0
 

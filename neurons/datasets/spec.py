@@ -24,7 +24,7 @@ from subnet.codec import image as codec
 from subnet.errors import SettingsError
 from subnet.game.sampling import derive
 from subnet.media.folder import EmbeddedSource
-from subnet.media.upkeep import EPOCH
+from subnet.media.pool.maintenance import EPOCH
 from subnet.protocols import Generator
 from subnet.types import JSON, Label, Modality, Sample, Split
 

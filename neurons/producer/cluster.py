@@ -16,9 +16,9 @@ from generators.cluster.crew import Report, Worker, import_ray, produce
 from neurons.producer.makers import making
 from neurons.signals import set_by_signal
 from subnet.errors import SettingsError
-from subnet.media.item import Cell
-from subnet.media.pool import Pool
-from subnet.media.production import Plan, Step
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import Pool
+from subnet.media.pool.producer import Plan, Step
 from subnet.types import JSON, Label, Split
 
 CARD_GB = 24.0  # of the cluster's cards, where neither a flag nor a card of this host says

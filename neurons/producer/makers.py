@@ -17,8 +17,8 @@ from subnet.errors import SettingsError
 from subnet.game.sampling import Origins
 from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
 from subnet.media.hub.catalog import SOURCES, any_repository
-from subnet.media.item import Cell, parse_cell
-from subnet.media.production import Make, Plan, equal_shares, read_plan
+from subnet.media.pool.item import Cell, parse_cell
+from subnet.media.pool.producer import Make, Plan, equal_shares, read_plan
 from subnet.protocols import Generator, Source
 from subnet.registry import find
 from subnet.types import Label, Media, Modality, Sample, Split

@@ -23,9 +23,9 @@ from neurons.producer.makers import makers, plan_of
 from neurons.producer.prompting import Prompts
 from neurons.signals import set_by_signal
 from subnet.errors import SettingsError
-from subnet.media.item import Cell
-from subnet.media.pool import GIGABYTE, Pool
-from subnet.media.production import Event, Producer, Step
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import GIGABYTE, Pool
+from subnet.media.pool.producer import Event, Producer, Step
 from subnet.types import Split
 
 

@@ -13,7 +13,7 @@ from generators.prompts.captioned import CaptionedPrompts, PromptSource
 from generators.prompts.rows import CAPTIONERS, REPHRASERS
 from generators.rows import GeneratorRow, Task
 from subnet.errors import SettingsError, SourceEmpty
-from subnet.media.production import Make
+from subnet.media.pool.producer import Make
 from subnet.protocols import Source
 from subnet.registry import find
 from subnet.types import Label, Modality, Sample

@@ -7,8 +7,8 @@ import time
 
 from subnet.errors import SourceEmpty
 from subnet.game.sampling import Plan, round_rng
-from subnet.media.item import Cell
-from subnet.media.pool import Drawn, Pool
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import Drawn, Pool
 from subnet.types import Sample
 
 

@@ -36,7 +36,7 @@ from subnet.game.history import History
 from subnet.game.sampling import Sampling, plan
 from subnet.game.scoring import is_validator, retain
 from subnet.game.step import step
-from subnet.media.ledger import Ledger
+from subnet.media.pool.ledger import Ledger
 from subnet.types import Neuron, Snapshot
 
 STALE = 600.0  # seconds after which a snapshot is too old to play on

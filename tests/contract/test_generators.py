@@ -15,7 +15,7 @@ from generators.catalog import CATALOG, pipelines
 from generators.rows import GeneratorRow, Task
 from subnet.errors import SettingsError, UnknownName
 from subnet.media.folder import EmbeddedSource
-from subnet.media.production import flaw
+from subnet.media.pool.producer import flaw
 from subnet.registry import resolve
 from subnet.types import Label, Modality, Split
 

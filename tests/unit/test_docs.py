@@ -77,7 +77,7 @@ def test_plan_of_the_page_on_validating(tmp_path: Path) -> None:
     """The plan there is one, and each origin in it is a source or a generator of that modality and label."""
     from generators import TABLE
     from subnet.media.hub.catalog import SOURCES
-    from subnet.media.production import read_plan
+    from subnet.media.pool.producer import read_plan
 
     text = (ROOT / "docs/validating.md").read_text()
     (found,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)

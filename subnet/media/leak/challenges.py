@@ -9,9 +9,9 @@ import numpy as np
 
 from subnet.game.sampling import derive
 from subnet.game.variant import render
-from subnet.media.item import PoolItem
 from subnet.media.leak.meter import File
-from subnet.media.pool import Pool
+from subnet.media.pool.item import PoolItem
+from subnet.media.pool.pool import Pool
 from subnet.types import Label, Modality, Sample
 
 

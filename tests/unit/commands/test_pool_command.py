@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from subnet.media.item import Cell
-from subnet.media.pool import Pool
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import Pool
 from subnet.types import Label, Modality
 from tests.unit.commands.running import Assay
 from tests.unit.media.samples import make_sample

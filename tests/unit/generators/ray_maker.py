@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from subnet.media.production import Make
+from subnet.media.pool.producer import Make
 from subnet.types import Label, Media, Provenance, Sample
 
 

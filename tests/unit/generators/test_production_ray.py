@@ -15,9 +15,9 @@ import pytest
 from generators.cluster.crew import Worker, produce
 from generators.cluster.runs import Shard, make_shard
 from subnet.errors import SettingsError
-from subnet.media.item import Cell
-from subnet.media.pool import Pool
-from subnet.media.production import Event, Plan, Step, Target, item_rng
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import Pool
+from subnet.media.pool.producer import Event, Plan, Step, Target, item_rng
 from subnet.types import Label, Media, Modality, Provenance, Sample
 
 ROOT = Path(__file__).parents[3]
@@ -71,9 +71,9 @@ def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "import threading\n"
         "from generators.cluster.crew import produce\n"
-        "from subnet.media.pool import Pool\n"
-        "from subnet.media.production import Plan, Target\n"
-        "from subnet.media.item import Cell\n"
+        "from subnet.media.pool.pool import Pool\n"
+        "from subnet.media.pool.producer import Plan, Target\n"
+        "from subnet.media.pool.item import Cell\n"
         "from subnet.types import Label, Modality\n"
         "plan = Plan((Target(Cell(Modality.IMAGE, Label.REAL, 'x'), 1),))\n"
         "try: produce(plan, [], Pool(Path(sys.argv[1])), stop=threading.Event())\n"

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from subnet.media import upkeep
 from subnet.media.leak.meter import challenges as audit
 from subnet.media.leak.meter import meter as leak
-from subnet.media.pool import Pool
+from subnet.media.pool.pool import Pool
+from subnet.media.pool.pool import maintenance as upkeep
 from subnet.types import Label, Media, Modality, Provenance, Sample
 
 

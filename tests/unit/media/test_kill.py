@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from subnet.media import upkeep
-from subnet.media.item import Cell
-from subnet.media.pool import Pool
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import Pool
+from subnet.media.pool.pool import maintenance as upkeep
 from subnet.types import Label, Modality
 
 KILLS = 20
@@ -21,9 +21,9 @@ CELLS = [Cell(Modality.IMAGE, Label.REAL, "photos"), Cell(Modality.IMAGE, Label.
 PROGRAM = """
 import os, pathlib, sys
 import numpy as np
-from subnet.media.item import Cell
-from subnet.media.pool import Pool
-from subnet.media.production import Plan, Producer, Target
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import Pool
+from subnet.media.pool.producer import Plan, Producer, Target
 from subnet.types import Label, Media, Modality, Provenance, Sample
 
 def maker(cell):

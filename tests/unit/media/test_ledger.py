@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subnet.errors import StateError
-from subnet.media.ledger import Ledger
+from subnet.media.pool.ledger import Ledger
 
 NAMES = st.sampled_from([f"hotkey-{n}" for n in range(5)])
 CONTENTS = st.sampled_from([f"{n:032x}" for n in range(6)])
@@ -46,7 +46,7 @@ def test_it_survives_a_new_start(tmp_path: Path) -> None:
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     """Every record that returned before a SIGKILL is there afterwards."""
     program = (
-        "import sys, pathlib\nfrom subnet.media.ledger import Ledger\n"
+        "import sys, pathlib\nfrom subnet.media.pool.ledger import Ledger\n"
         f"ledger = Ledger(pathlib.Path({str(tmp_path / 'ledger.db')!r}))\n"
         "for n in range(10**6):\n    ledger.claim(str(n), ['alice'], now=float(n))\n    print(n, flush=True)\n"
     )

@@ -12,9 +12,9 @@ import pytest
 
 from subnet.errors import SourceEmpty
 from subnet.files import walk
-from subnet.media.item import Cell, parse_name
-from subnet.media.ledger import Ledger
-from subnet.media.pool import Fate, Pool
+from subnet.media.pool.item import Cell, parse_name
+from subnet.media.pool.ledger import Ledger
+from subnet.media.pool.pool import Fate, Pool
 from subnet.types import Label, Modality
 from tests.unit.media.samples import make_sample
 
@@ -146,7 +146,7 @@ def test_a_disk_that_fills_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     """A write refused half way (by a real limit on file size) is a typed result, and no rest lies there."""
     program = f"""
 import pathlib, resource, signal
-from subnet.media.pool import Pool
+from subnet.media.pool.pool import Pool
 from tests.unit.media.samples import make_sample
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))

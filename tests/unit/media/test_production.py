@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subnet.errors import GenerationError, SettingsError
-from subnet.media.item import Cell, parse_cell
-from subnet.media.pool import Pool
-from subnet.media.production import (
+from subnet.media.pool.item import Cell, parse_cell
+from subnet.media.pool.pool import Pool
+from subnet.media.pool.producer import (
     Event,
     Make,
     Plan,

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from subnet.codec import image as codec
-from subnet.media import upkeep
-from subnet.media.item import Cell
-from subnet.media.pool import Pool
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import Pool
+from subnet.media.pool.pool import maintenance as upkeep
 from subnet.types import Label, Modality
 from tests.unit.media.samples import make_sample
 

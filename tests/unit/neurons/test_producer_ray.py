@@ -13,9 +13,9 @@ from neurons.producer.cluster import Cluster, workers_of
 from subnet.codec import image as codec
 from subnet.errors import SettingsError
 from subnet.media.folder import EmbeddedSource
-from subnet.media.item import Cell
-from subnet.media.pool import Pool
-from subnet.media.production import Plan, Target, item_rng
+from subnet.media.pool.item import Cell
+from subnet.media.pool.pool import Pool
+from subnet.media.pool.producer import Plan, Target, item_rng
 from subnet.types import Label, Modality, Split
 from tests.unit.commands.running import Assay
 

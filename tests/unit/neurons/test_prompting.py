@@ -13,8 +13,8 @@ from generators.prompts.captioned import CaptionedPrompts
 from neurons.producer.makers import makers
 from neurons.producer.prompting import Described, Pictures, Prompts, described, made_up
 from subnet.errors import SettingsError, SourceEmpty, UnknownName
-from subnet.media.item import Cell
-from subnet.media.production import Plan, Target
+from subnet.media.pool.item import Cell
+from subnet.media.pool.producer import Plan, Target
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
 from tests.unit.commands.running import Assay
 

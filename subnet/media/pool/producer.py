@@ -21,8 +21,8 @@ import numpy as np
 from subnet.codec import image as codec
 from subnet.errors import SettingsError, SubnetError
 from subnet.game.sampling import derive
-from subnet.media.item import Cell, check_stream, parse_cell
-from subnet.media.pool import Fate, Pool
+from subnet.media.pool.item import Cell, check_stream, parse_cell
+from subnet.media.pool.pool import Fate, Pool
 from subnet.types import Media, Modality, Sample
 
 Make = Callable[[np.random.Generator], Sample]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from subnet.errors import MediaError
 from subnet.files import TEMPORARY, walk, write_atomically
-from subnet.media.item import BAD_SUFFIX, Cell, PoolItem, open_item, unpack
-from subnet.media.pool import Pool
+from subnet.media.pool.item import BAD_SUFFIX, Cell, PoolItem, open_item, unpack
+from subnet.media.pool.pool import Pool
 from subnet.types import Label, Modality
 
 STALE = 3600.0  # seconds after which a temporary file is a dead writer's

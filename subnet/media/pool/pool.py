@@ -22,8 +22,8 @@ import numpy as np
 
 from subnet.errors import MediaError, SourceEmpty
 from subnet.files import size_of, write_atomically
-from subnet.media.item import BAD_SUFFIX, SUFFIX, Cell, PoolItem, cell_of, check_stream, pack, parse_name, unpack
-from subnet.media.ledger import Ledger
+from subnet.media.pool.item import BAD_SUFFIX, SUFFIX, Cell, PoolItem, cell_of, check_stream, pack, parse_name, unpack
+from subnet.media.pool.ledger import Ledger
 from subnet.types import Label, Modality, Sample
 
 GIGABYTE = 10**9

@@ -1,0 +1,1 @@
+"""Ready media on disk: items, who was asked what, filling, upkeep."""
