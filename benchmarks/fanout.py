@@ -34,13 +34,13 @@ import uvloop
 from bittensor import http_auth
 from bittensor.sp_core import Keypair
 
-from subnet.admission import Policy
-from subnet.axon import Axon, Served, application
-from subnet.dendrite import Dendrite
-from subnet.nonces import SqliteNonceStore
-from subnet.serving import serve
-from subnet.synapse import Envelope, digest_of, judge, write_reply
 from subnet.types import Endpoint, Modality, Neuron, Prediction, Query
+from subnet.wire.admission import Policy
+from subnet.wire.axon import Axon, Served, application
+from subnet.wire.dendrite import Dendrite
+from subnet.wire.nonces import SqliteNonceStore
+from subnet.wire.server import serve
+from subnet.wire.synapse import Envelope, digest_of, judge, write_reply
 
 VALIDATOR = Keypair.create_from_uri("//Validator")
 MINER = Keypair.create_from_uri("//Miner")

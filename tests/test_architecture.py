@@ -21,7 +21,14 @@ ALLOWED = {
 }
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 CORE = ("types", "protocols", "errors", "registry", "sampling", "augment", "operators", "scoring", "history")
-EDGES = ("subnet.chain", "subnet.axon", "subnet.dendrite", "subnet.serving", "subnet.nonces", "subnet.synapse")
+EDGES = (
+    "subnet.chain",
+    "subnet.wire.axon",
+    "subnet.wire.dendrite",
+    "subnet.wire.server",
+    "subnet.wire.nonces",
+    "subnet.wire.synapse",
+)
 MAX_LINES = 250
 LONGER = {"subnet/types.py": "every noun of the game on one page"}
 MAX_FUNCTION = 60

@@ -14,8 +14,8 @@ from neurons.doctor.machine import Finding, Verdict
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.game.scoring import is_validator
-from subnet.serving import listen
 from subnet.types import Snapshot
+from subnet.wire.server import listen
 
 CLOCK_URL = "https://huggingface.co"
 GOOD, BAD = 1.5, 2.0  # seconds off: requests from a clock that is more than 2 s ahead are refused

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from types import TracebackType
 
-from subnet.axon import Overloaded
 from subnet.errors import SubnetError
 from subnet.protocols import Detector
 from subnet.types import Media, Prediction
+from subnet.wire.axon import Overloaded
 
 _SMOOTHING = 0.2
 

@@ -24,16 +24,16 @@ from neurons.chain_view import ChainView, first_snapshot
 from neurons.log import Log, configure
 from neurons.miner.batching import Batcher
 from neurons.signals import pause, until_signal
-from subnet.admission import Policy
-from subnet.axon import Axon, Served, application
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.codec.image import decode_image
 from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import ChainError, SettingsError
-from subnet.nonces import SqliteNonceStore
 from subnet.protocols import Detector
-from subnet.serving import serve
 from subnet.types import Endpoint, Modality, Prediction, Submission
+from subnet.wire.admission import Policy
+from subnet.wire.axon import Axon, Served, application
+from subnet.wire.nonces import SqliteNonceStore
+from subnet.wire.server import serve
 
 
 @Parameter(name="detector")

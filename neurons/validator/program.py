@@ -27,7 +27,6 @@ from neurons.validator.challenge_source import Drawing
 from neurons.validator.telemetry import Telemetry
 from neurons.validator.weight_setter import Weighing
 from subnet.chain.bittensor import BittensorChain, open_wallet
-from subnet.dendrite import Dendrite
 from subnet.errors import SettingsError
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, record
@@ -38,6 +37,7 @@ from subnet.game.scoring import is_validator, retain
 from subnet.game.step import step
 from subnet.media.pool.ledger import Ledger
 from subnet.types import Neuron, Snapshot
+from subnet.wire.dendrite import Dendrite
 
 STALE = 600.0  # seconds after which a snapshot is too old to play on
 

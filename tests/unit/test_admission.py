@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subnet.admission import Admitted, Bucket, Buckets, Policy, Refused, admission
 from subnet.types import Neuron
+from subnet.wire.admission import Admitted, Bucket, Buckets, Policy, Refused, admission
 
 V = Neuron(0, "validator", "cold", 100.0, permit=True)
 POLICY = Policy(min_stake=10.0)

@@ -15,8 +15,8 @@ import pytest_asyncio
 from bittensor import http_auth
 from bittensor.sp_core import CRYPTO_ED25519, Keypair
 
-from subnet.admission import Policy
-from subnet.synapse import ImageSynapse
+from subnet.wire.admission import Policy
+from subnet.wire.synapse import ImageSynapse
 from tests.unit.wire_rig import (
     BODY,
     MINER,

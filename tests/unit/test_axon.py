@@ -14,11 +14,11 @@ import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
-from subnet.axon import Axon, Overloaded, Served, application
 from subnet.errors import MediaTooLarge, MediaUnreadable, SettingsError
-from subnet.serving import listen, serve
-from subnet.synapse import Envelope, digest_of, judge
 from subnet.types import Failure, Modality, Prediction
+from subnet.wire.axon import Axon, Overloaded, Served, application
+from subnet.wire.server import listen, serve
+from subnet.wire.synapse import Envelope, digest_of, judge
 from tests.unit.wire_rig import BODY, MINER, VALIDATOR, WEIGHTS, Answered, Rig, exchange, head, post, signed, start
 
 

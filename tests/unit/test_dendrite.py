@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from subnet.addresses import refusal
-from subnet.dendrite import Dendrite
 from subnet.errors import SettingsError
-from subnet.synapse import MAX_REPLY_BYTES, Envelope, digest_of, write_reply
 from subnet.types import Endpoint, Failure, Modality, Neuron, Prediction, Query, Reply
+from subnet.wire.dendrite import Dendrite
+from subnet.wire.endpoints import refusal
+from subnet.wire.synapse import MAX_REPLY_BYTES, Envelope, digest_of, write_reply
 from tests.unit.wire_rig import BODY, MINER, STRANGER, VALIDATOR, WEIGHTS, Rig, start, validator_row
 
 IMAGE = Query(Modality.IMAGE, BODY, "image/jpeg")
@@ -563,7 +563,7 @@ def test_a_concurrency_of_nothing() -> None:
 STARVED = """
 import asyncio, resource, sys
 from bittensor.sp_core import Keypair
-from subnet.dendrite import Dendrite
+from subnet.wire.dendrite import Dendrite
 from subnet.errors import SettingsError
 from subnet.types import Endpoint, Modality, Neuron, Query
 

@@ -16,7 +16,7 @@ DOCKER = ROOT / "docker"
 def exported() -> set[str]:
     """Names of all series that validator and miner export, by their sources."""
     names = set()
-    for source in ("neurons/validator/telemetry.py", "subnet/desk.py"):
+    for source in ("neurons/validator/telemetry.py", "subnet/wire/handler.py"):
         text = (ROOT / source).read_text()
         for kind, name in re.findall(r"(Counter|Gauge|Histogram)\(\s*\"(\w+)\"", text):
             suffixes = {"Counter": ["_total"], "Gauge": [""], "Histogram": ["_bucket", "_sum", "_count"]}[kind]

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subnet.errors import StateError
-from subnet.nonces import SqliteNonceStore
+from subnet.wire.nonces import SqliteNonceStore
 
 SECOND = 10**9
 NOW = 1_800_000_000 * SECOND
@@ -101,7 +101,7 @@ def test_workers_that_race(path: Path) -> None:
 CHILD = """
 import sys, time
 from pathlib import Path
-from subnet.nonces import SqliteNonceStore
+from subnet.wire.nonces import SqliteNonceStore
 store = SqliteNonceStore(Path(sys.argv[1]))
 while True:
     nonce = time.time_ns()

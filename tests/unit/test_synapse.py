@@ -12,7 +12,8 @@ from bittensor.sp_core import CRYPTO_ED25519, Keypair
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subnet.synapse import (
+from subnet.types import Failure, Modality, Prediction
+from subnet.wire.synapse import (
     PREFIX,
     SYNAPSES,
     Envelope,
@@ -29,7 +30,6 @@ from subnet.synapse import (
     signed_headers,
     write_reply,
 )
-from subnet.types import Failure, Modality, Prediction
 
 VALIDATOR = Keypair.create_from_uri("//Validator")
 MINER = Keypair.create_from_uri("//Miner")

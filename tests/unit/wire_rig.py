@@ -11,11 +11,11 @@ from pathlib import Path
 from bittensor import http_auth
 from bittensor.sp_core import Keypair
 
-from subnet.admission import Policy
-from subnet.axon import Axon, Served, application
-from subnet.nonces import SqliteNonceStore
-from subnet.serving import BoundedProtocol, Serving, serve
 from subnet.types import Endpoint, Modality, Neuron, Prediction
+from subnet.wire.admission import Policy
+from subnet.wire.axon import Axon, Served, application
+from subnet.wire.nonces import SqliteNonceStore
+from subnet.wire.server import BoundedProtocol, Serving, serve
 
 VALIDATOR = Keypair.create_from_uri("//Validator")
 MINER = Keypair.create_from_uri("//Miner")

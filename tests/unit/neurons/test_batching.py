@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from neurons.miner.batching import Batcher
-from subnet.axon import Overloaded
 from subnet.types import Media, Modality, Prediction
+from subnet.wire.axon import Overloaded
 
 
 class Slow:

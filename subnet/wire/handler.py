@@ -19,15 +19,15 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from subnet.admission import Buckets, Metagraph, Policy, Refused, admission, too_fast
-from subnet.credentials import ALLOWED_SKEW, MAX_AGE, Credentials, read_credentials
 from subnet.errors import MediaError, Overloaded, SettingsError, StateError, SubnetError
-from subnet.synapse import Envelope, Signer, Synapse, digest_of, write_reply
 from subnet.types import Modality, Prediction
+from subnet.wire.admission import Buckets, Metagraph, Policy, Refused, admission, too_fast
+from subnet.wire.credentials import ALLOWED_SKEW, MAX_AGE, Credentials, read_credentials
+from subnet.wire.synapse import Envelope, Signer, Synapse, digest_of, write_reply
 
 
 class NonceStore(Protocol):
-    """Remembers accepted requests; see `subnet.nonces`."""
+    """Remembers accepted requests; see `subnet.wire.nonces`."""
 
     def check_and_store(self, hotkey_ss58: str, nonce_ns: int) -> bool: ...
 

@@ -20,11 +20,11 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from subnet.addresses import refusal
 from subnet.errors import SettingsError
 from subnet.protocols import Transport
-from subnet.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, digest_of, judge, signed_headers
 from subnet.types import Endpoint, Failure, Neuron, Query, Reply
+from subnet.wire.endpoints import refusal
+from subnet.wire.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, digest_of, judge, signed_headers
 
 KEEP_ALIVE_SECONDS: Final = 15.0  # less than an axon keeps a connection
 _BIG_BODY: Final = 2**20  # aiohttp wants larger bodies as a stream

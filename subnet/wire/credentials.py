@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from subnet.admission import Refused
+from subnet.wire.admission import Refused
 
 MAX_AGE: Final = 10.0  # seconds a request may be old on arrival
 ALLOWED_SKEW: Final = 2.0  # seconds it may be ahead of our clock

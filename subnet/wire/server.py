@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from subnet.errors import SettingsError
-from subnet.synapse import SYNAPSES
+from subnet.wire.synapse import SYNAPSES
 
 MAX_HEAD: Final = 16 * 1024  # bytes of request line and headers; about 800 are used
 MAX_MESSAGE: Final = 2 * max(s.max_body for s in SYNAPSES.values())  # bytes on the wire, chunk framing included

@@ -13,9 +13,9 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from subnet.desk import Answerer, Axon, Desk, NonceStore, Served
 from subnet.errors import Overloaded
-from subnet.synapse import SYNAPSES, ReplyBody, Synapse
+from subnet.wire.handler import Answerer, Axon, Desk, NonceStore, Served
+from subnet.wire.synapse import SYNAPSES, ReplyBody, Synapse
 
 __all__ = ["Answerer", "Axon", "NonceStore", "Overloaded", "Served", "application"]
 

@@ -1,0 +1,1 @@
+"""What travels between validator and miner: synapses, signatures, admission, the axon and the dendrite."""
