@@ -22,11 +22,10 @@ import torch
 
 import generators
 from subnet.media.folder import EmbeddedSource
-from subnet.media.leak.meter import challenges as audit
-from subnet.media.leak.meter import meter as leak
+from subnet.media.leak import challenges, meter
+from subnet.media.pool import maintenance
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
-from subnet.media.pool.pool import maintenance as upkeep
 from subnet.media.pool.producer import Event, Make, Producer, equal_shares
 from subnet.types import Label, Modality, Sample, Split
 
@@ -52,14 +51,14 @@ def fill(pool: Pool, items: int, split: Split) -> None:
             print(f"{step.cell} {step.sequence}: {step.event} {step.reason}", file=sys.stderr)
 
 
-def exported(pool: Pool, out: Path) -> list[leak.File]:
+def exported(pool: Pool, out: Path) -> list[meter.File]:
     """The pool as a data set; twins of one photo are grouped by the item that the index names."""
-    upkeep.export(pool, out)
+    maintenance.export(pool, out)
     rows = [json.loads(line) for line in (out / "index.jsonl").read_text().splitlines()]
-    return list(audit.files((out / row["file"], Label(row["label"]), row["item"]) for row in rows))
+    return list(challenges.files((out / row["file"], Label(row["label"]), row["item"]) for row in rows))
 
 
-def show(title: str, report: leak.LeakReport) -> None:
+def show(title: str, report: meter.LeakReport) -> None:
     print(f"\n{title}: {report.real} real, {report.synthetic} synthetic: {report.verdict}")
     for probe in (*report.container, report.size, report.sharpness, report.colour):
         print(f"  {probe.name:12} AUC {probe.auc:.3f}  ({probe.low:.3f} to {probe.high:.3f})")
@@ -78,9 +77,9 @@ def main() -> None:
         pool = Pool(Path(folder) / "pool")
         fill(pool, args.items, args.split)
         reports = {
-            "challenges at level 0": leak.measure(list(audit.challenges(pool, Modality.IMAGE, level=0))),
-            "challenges at random levels": leak.measure(list(audit.challenges(pool, Modality.IMAGE))),
-            "exported data set": leak.measure(exported(pool, Path(folder) / "set")),
+            "challenges at level 0": meter.measure(list(challenges.challenges(pool, Modality.IMAGE, level=0))),
+            "challenges at random levels": meter.measure(list(challenges.challenges(pool, Modality.IMAGE))),
+            "exported data set": meter.measure(exported(pool, Path(folder) / "set")),
         }
     if args.json:
         print(json.dumps({title: asdict(report) for title, report in reports.items()}))

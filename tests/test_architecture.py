@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.places import ROOT
+
 PACKAGES = ("neurons", "subnet", "detectors", "generators")
 ALLOWED = {
     "neurons": {"neurons", "detectors", "generators", "subnet"},

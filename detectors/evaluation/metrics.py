@@ -121,7 +121,8 @@ def tpr_at(fpr: float) -> Metric:
 def reward(p: Floats, y: Ints, w_RN: Floats) -> Floats:
     """What the subnet is expected to pay, 0..1: MCC / 2 + accuracy / 2 with both labels equally likely, as asked.
 
-    MCC below 0 counts as 0 (`subnet.game.scoring`). These are rates over all answers; `reward_windows` shows the spread.
+    MCC below 0 counts as 0 (`subnet.game.scoring`). These are rates over all answers; `reward_windows` shows the
+    spread.
     """
     false_alarm, miss = type_1_error(p, y, w_RN), type_2_error(p, y, w_RN)
     right = 1 - (false_alarm + miss) / 2

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators.embedded.twins import Twin, autoencoder, model_for_use, noise_like, number
+from generators.embedded import autoencoder
+from generators.embedded.twins import Twin, model_for_use, noise_like, number
 from generators.rows import GeneratorRow
 from subnet.protocols import Source
 from subnet.types import JSON, Frames

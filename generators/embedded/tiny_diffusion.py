@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from generators.embedded import upsampling
 from generators.embedded.principal_components import components
 from generators.embedded.quiet_loading import hushed
-from generators.embedded.twins import upsampling
 from generators.rows import GeneratorRow
 from subnet.errors import CheckpointError, GenerationError, SettingsError, SourceEmpty
 from subnet.protocols import Generator, Source

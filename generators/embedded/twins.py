@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators.embedded.twins import autoencoder, upsampling
+from generators.embedded import autoencoder, upsampling
 from generators.rows import GeneratorRow
 from subnet.errors import GenerationError, SettingsError
 from subnet.protocols import Source

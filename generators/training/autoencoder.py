@@ -2,8 +2,8 @@
 
 The loss is L1 on pixels and on their differences, which keeps edges, plus the difference of the logarithm of local
 Laplacian energy, which keeps texture: an L1 loss alone gives blurred pictures that a plain sharpness score betrays.
-Training starts at the principal components of patches (`generators.embedded.principal_components`). One decoder is trained per step, in
-turn; the encoder is trained by all. Weights are averaged over steps (EMA).
+Training starts at the principal components of patches (`generators.embedded.principal_components`). One decoder is
+trained per step, in turn; the encoder is trained by all. Weights are averaged over steps (EMA).
 The run can be killed and started again: it goes on from `OUT/state.pt`.
 """
 
@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from generators.embedded import principal_components
 from generators.embedded.autoencoder import KINDS, WEIGHTS, Autoencoder, save, to_pixels, to_tensor
-from generators.embedded.twins import principal_components as principal
 from generators.training import photos
 from subnet.types import Split
 
@@ -94,7 +94,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.model = Autoencoder()
-        principal.begin(self.model, start)
+        principal_components.begin(self.model, start)
         self.model = self.model.to(memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=recipe.rate, betas=(0.9, 0.98))

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from generators.embedded import tiny_diffusion
 from generators.embedded.autoencoder import to_pixels, to_tensor
-from generators.embedded.twins import tiny_diffusion
 from generators.training import photos
 from generators.training.autoencoder import Recipe as Weighting
 from generators.training.autoencoder import loss as picture_loss

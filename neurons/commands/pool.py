@@ -18,8 +18,8 @@ from neurons.producer.program import PoolSettings
 from neurons.progress import bar
 from neurons.settings import Json, home
 from subnet.errors import SettingsError
+from subnet.media.pool import maintenance
 from subnet.media.pool.pool import GIGABYTE, Pool
-from subnet.media.pool.pool import maintenance as upkeep
 
 DAY, HOUR = 86_400.0, 3_600.0
 
@@ -36,7 +36,7 @@ def status(*, pool: PoolSettings = PoolSettings(), plan: Path | None = None, jso
         TOML plan of the producer: shows how many items of each kind are wanted, too.
     """
     targets = {target.cell: target.count for target in plan_of(plan).targets} if plan is not None else None
-    found = upkeep.status(_existing(pool), time.time(), targets)
+    found = maintenance.status(_existing(pool), time.time(), targets)
     if json:
         print(jsonlib.dumps(_status_facts(found)))
         return
@@ -66,7 +66,7 @@ def verify(
     """
     opened = _existing(pool)
     with bar("verify", sum(opened.levels().values())) as progress:
-        found = upkeep.verify(opened, decode=decode, progress=progress)
+        found = maintenance.verify(opened, decode=decode, progress=progress)
     bad = [{"file": str(path), "reason": reason} for path, reason in found.quarantined]
     if json:
         print(jsonlib.dumps({"valid": found.valid, "quarantined": bad}))
@@ -99,7 +99,7 @@ def prune(
             raise SettingsError(f"--{name} must be 0 or more, not {value:g}")
     keep = None if keep_gigabytes is None else int(keep_gigabytes * GIGABYTE)
     older = None if older_than_days is None else older_than_days * DAY
-    found = upkeep.prune(_existing(pool), time.time(), keep_bytes=keep, older_than=older)
+    found = maintenance.prune(_existing(pool), time.time(), keep_bytes=keep, older_than=older)
     if json:
         print(jsonlib.dumps({"items": found.items, "files": found.files, "bytes": found.bytes}))
     else:
@@ -120,7 +120,7 @@ def export(out: Path, *, pool: PoolSettings = PoolSettings(), limit: int | None 
     if limit is not None and limit < 1:
         raise SettingsError(f"--limit must be at least 1, not {limit}")
     try:
-        found = upkeep.export(_existing(pool), out, limit=limit)
+        found = maintenance.export(_existing(pool), out, limit=limit)
     except OSError as error:
         raise SettingsError(f"OUT {out}: {error}") from error
     if json:
@@ -138,7 +138,7 @@ def _existing(settings: PoolSettings) -> Pool:
     return settings.open()
 
 
-def _status_facts(found: upkeep.PoolStatus) -> dict[str, object]:
+def _status_facts(found: maintenance.PoolStatus) -> dict[str, object]:
     cells = [
         {
             "modality": str(cell.cell.modality),

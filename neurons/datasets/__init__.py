@@ -1,1 +1,1 @@
-"""`assay dataset`: real media with synthetic twins, split by photograph and clip, behind a gate that looks for leaks."""
+"""`assay dataset`: real media with synthetic twins, split by photograph and clip, behind a gate for leaks."""

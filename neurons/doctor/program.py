@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from neurons import settings as s
-from neurons.doctor import machine as health
-from neurons.doctor import network as health_chain
+from neurons.doctor import machine, network
 from neurons.doctor.machine import Finding, Verdict
 from subnet.errors import SettingsError
 
@@ -26,7 +25,7 @@ def doctor(
     wallet: s.Wallet = s.Wallet(),
     axon: s.Axon = s.Axon(),
     deadline: float = 10.0,
-    clock_url: str = health_chain.CLOCK_URL,
+    clock_url: str = network.CLOCK_URL,
     json: s.Json = False,
 ) -> None:
     """Look at everything that a miner or validator needs; exit status 1 when something fails. Changes nothing.
@@ -59,16 +58,16 @@ def _checks(
     netuid: int | None, subtensor: s.Subtensor, wallet: s.Wallet, axon: s.Axon, deadline: float, clock_url: str
 ) -> Iterator[Finding]:
     """One finding after another, the quick ones first."""
-    yield from health.python()
-    yield from health.packages()
-    yield from health.machine()
-    yield from health.disk(s.home())
-    yield from health_chain.port(axon)
-    opened, finding = health_chain.keys(wallet, needed=netuid is not None)
+    yield from machine.python()
+    yield from machine.packages()
+    yield from machine.machine()
+    yield from machine.disk(s.home())
+    yield from network.port(axon)
+    opened, finding = network.keys(wallet, needed=netuid is not None)
     yield finding
-    yield from health_chain.clock(clock_url)
-    yield from asyncio.run(health_chain.chain(subtensor, netuid, opened, deadline))
-    yield from health.video()
-    yield from health.embedded_set()
-    yield from health.weights()
-    yield from health.graphics()
+    yield from network.clock(clock_url)
+    yield from asyncio.run(network.chain(subtensor, netuid, opened, deadline))
+    yield from machine.video()
+    yield from machine.embedded_set()
+    yield from machine.weights()
+    yield from machine.graphics()

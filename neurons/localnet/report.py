@@ -12,7 +12,7 @@ from typing import Any
 from neurons.localnet.players import Player
 from neurons.localnet.plots import contact_sheet, score_curves
 from neurons.localnet.scoreboard import Line, Scoreboard
-from neurons.validator.program import thumbnails as gallery
+from neurons.validator import thumbnails
 from subnet.chain.weights import normalise_u16
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import ROUND, WEIGHTS, OutcomeRecord, RoundRecord, WeightsRecord, replay
@@ -139,7 +139,7 @@ def write_report(summary: dict[str, Any], board: Scoreboard, folder: Path) -> No
     """report.json, scores.png and challenges.png in `folder`."""
     (folder / "report.json").write_text(json.dumps(summary, indent=2) + "\n")
     score_curves(_curves(board.lines, board), folder / "scores.png")
-    pictures = gallery.read(folder / "gallery")
+    pictures = thumbnails.read(folder / "gallery")
     if pictures:
         contact_sheet(pictures, folder / "challenges.png")
 

@@ -6,7 +6,7 @@ import asyncio
 
 from neurons import settings as s
 from neurons.log import configure
-from neurons.miner.program import program as honest
+from neurons.miner import program
 
 
 def rogue(
@@ -28,6 +28,6 @@ def rogue(
         What is said for every prediction.
     """
     log = configure(logging, "rogue")
-    detectors = honest.load_detectors(honest.Detectors(image="constant", video="constant-video"))
+    detectors = program.load_detectors(program.Detectors(image="constant", video="constant-video"))
     arguments = (netuid, detectors, 32, subtensor, wallet, axon, s.Blacklist(), log, None, True)
-    asyncio.run(honest.run(*arguments, say=lambda _: number))
+    asyncio.run(program.run(*arguments, say=lambda _: number))

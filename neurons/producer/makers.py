@@ -56,8 +56,8 @@ def makers(
 ) -> dict[Cell, Make]:
     """What makes each cell of the plan, by the origin's name.
 
-    A folder of `folders`, the embedded set, a generator (loaded when first used), a row of `subnet.media.hub.catalog`, or
-    any data set of the hub as "owner/name". Raises UnknownName or SettingsError for an origin that is none of these,
+    A folder of `folders`, the embedded set, a generator (loaded when first used), a row of `subnet.media.hub.catalog`,
+    or any data set of the hub as "owner/name". Raises UnknownName or SettingsError for an origin that is none of these,
     and SettingsError for models of `prompts` that cannot run here.
     """
     reals = EmbeddedSource(split)

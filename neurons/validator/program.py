@@ -2,8 +2,8 @@
 
     assay validator --netuid 34 --wallet.name cold --wallet.hotkey hot --pool.path pool
 
-The game itself is `subnet.game.step`; this program gives it a chain, a pool, a transport and a journal, and survives what
-they do.
+The game itself is `subnet.game.step`; this program gives it a chain, a pool, a transport and a journal, and survives
+what they do.
 """
 
 from __future__ import annotations

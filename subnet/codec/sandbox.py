@@ -1,7 +1,8 @@
 """Video from strangers, decoded in child processes that may be killed: `VideoDecoder` is the parent's side.
 
-A child (`subnet.codec.sandbox_child`) has a small address space and CPU allowance of its own, can open no file or socket once
-it runs, inherits no environment, and is killed when a clip takes too long. It decodes by `subnet.codec.video`.
+A child (`subnet.codec.sandbox_child`) has a small address space and CPU allowance of its own, can open no file or
+socket once it runs, inherits no environment, and is killed when a clip takes too long. It decodes by
+`subnet.codec.video`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import IO, Self
 
 import numpy as np
 
-from subnet.codec import sandbox_child as wire
+from subnet.codec import sandbox_child
 from subnet.codec.video import Limits
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SubnetError
 from subnet.types import Media
@@ -115,7 +116,7 @@ class _Child:
         self._broken = False
         numbers = [str(number) for number in (memory, *astuple(limits))]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", wire.__name__, *numbers],
+            [sys.executable, "-m", sandbox_child.__name__, *numbers],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_environment(),
@@ -133,8 +134,8 @@ class _Child:
     def wait_until_ready(self) -> None:
         kind = b""
         with _Watchdog(self._process, _START_SECONDS) as watchdog, suppress(EOFError, OSError):
-            kind, _ = wire.receive(self._output, limit=0)
-        if kind != wire.READY or watchdog.bit:
+            kind, _ = sandbox_child.receive(self._output, limit=0)
+        if kind != sandbox_child.READY or watchdog.bit:
             self.kill()
             raise SubnetError(f"no video decoder could be started: exit status {self._process.returncode}")
 
@@ -144,7 +145,7 @@ class _Child:
         watchdog = _Watchdog(self._process, timeout)
         try:
             with watchdog:
-                wire.send(self._input, wire.CLIP, data)
+                sandbox_child.send(self._input, sandbox_child.CLIP, data)
                 media = self._answer()
             finished = True
             return media
@@ -163,15 +164,17 @@ class _Child:
     def _answer(self) -> Media:
         pixels, cap = bytearray(), 3 * max(self._limits.pixels, self._limits.frame_pixels)
         while True:
-            kind, payload = wire.receive(self._output, limit=max(cap, 2**16))
-            if kind == wire.FRAME and len(pixels) + len(payload) <= cap:
+            kind, payload = sandbox_child.receive(self._output, limit=max(cap, 2**16))
+            if kind == sandbox_child.FRAME and len(pixels) + len(payload) <= cap:
                 pixels += payload
-            elif kind == wire.DONE:
-                count, height, width, fps = wire.DONE_PAYLOAD.unpack(payload)
+            elif kind == sandbox_child.DONE:
+                count, height, width, fps = sandbox_child.DONE_PAYLOAD.unpack(payload)
                 frames = np.frombuffer(pixels, np.uint8).reshape(count, height, width, 3)
                 return Media(frames, fps)
-            elif kind in (wire.UNREADABLE, wire.TOO_LARGE):
-                raise (MediaTooLarge if kind == wire.TOO_LARGE else MediaUnreadable)(payload.decode("utf-8", "replace"))
+            elif kind in (sandbox_child.UNREADABLE, sandbox_child.TOO_LARGE):
+                raise (MediaTooLarge if kind == sandbox_child.TOO_LARGE else MediaUnreadable)(
+                    payload.decode("utf-8", "replace")
+                )
             else:
                 raise EOFError(f"the decoder sent an unexpected message {kind!r}")
 
@@ -224,7 +227,7 @@ class _Watchdog:
 
 def _environment() -> dict[str, str]:
     """Where this package is, and nothing that a secret could be in. One thread: each would cost address space."""
-    package = Path(wire.__file__).parents[2]
+    package = Path(sandbox_child.__file__).parents[2]
     return {
         "PYTHONPATH": str(package),
         "PYTHONDONTWRITEBYTECODE": "1",

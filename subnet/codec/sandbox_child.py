@@ -1,8 +1,9 @@
 """The process that `subnet.codec.sandbox` starts: decodes clips from its standard input until that ends.
 
-Run as `python -m subnet.codec.sandbox_child MEMORY BYTES FRAME_PIXELS FRAMES PIXELS`. Before it says that it is ready it gives
-up what it does not need: address space beyond MEMORY bytes, new files and sockets, writing files, core dumps. Each clip
-gets CPU_SECONDS of CPU. Messages both ways are one byte of kind, four bytes of length (big-endian) and the payload.
+Run as `python -m subnet.codec.sandbox_child MEMORY BYTES FRAME_PIXELS FRAMES PIXELS`. Before it says that it is ready
+it gives up what it does not need: address space beyond MEMORY bytes, new files and sockets, writing files, core dumps.
+Each clip gets CPU_SECONDS of CPU. Messages both ways are one byte of kind, four bytes of length (big-endian) and the
+payload.
 """
 
 from __future__ import annotations

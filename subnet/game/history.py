@@ -2,8 +2,8 @@
 
 Values only, as named tuples, since a round makes one of each per miner. A `Window` holds its outcomes as two integers,
 one bit each, newest in the lowest place, so that the confusion counts of the last hundred are three popcounts:
-incremental, exact, and small enough to write every round. A `History` is never changed; `subnet.game.scoring.settle` returns
-a new one.
+incremental, exact, and small enough to write every round. A `History` is never changed;
+`subnet.game.scoring.settle` returns a new one.
 """
 
 from __future__ import annotations

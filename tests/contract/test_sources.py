@@ -12,8 +12,8 @@ from subnet.media.hub.catalog import SOURCES, SourceRow
 from subnet.media.hub.client import Hub
 from subnet.media.hub.source import HubSource
 from subnet.types import Label, Modality
-from tests.unit.media.hub_server import HubServer, serve
-from tests.unit.media.shard_files import media_bytes, shard_bytes
+from tests.unit.subnet.media.hub.hub_server import HubServer, serve
+from tests.unit.subnet.media.hub.shard_files import media_bytes, shard_bytes
 
 PATHS = {
     "parquet": "data/train-00000-of-00001.parquet",

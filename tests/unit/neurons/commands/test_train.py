@@ -1,0 +1,103 @@
+"""`assay train`: from data on disk to weights, going on after an end, and refusing what would teach nonsense."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.unit.detectors.folders import write_images
+from tests.unit.neurons.running import Assay
+
+
+def test_trains_goes_on_and_is_not_overwritten(assay: Assay, tmp_path: Path) -> None:
+    """Weights appear beside a held-out part; the folder is not used twice unless asked; --resume gives the same file."""
+    data, out = write_images(tmp_path / "data", 6), tmp_path / "out"
+    words = ("train", "npr", "--data", data, "--steps", "1", "--out", out, "--device", "cpu", "--json")
+    ran = assay(*words)
+    assert ran.status == 0, ran.err
+    assert ran.json["steps"] == 1
+    weights = (out / "npr.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == ran.json["sha256"]
+    assert (out / "data" / "validation" / "index.jsonl").is_file()
+    again = assay(*words)
+    assert again.status == 2
+    assert "--resume" in again.message
+    assert assay(*words, "--resume").status == 0
+    assert (out / "npr.safetensors").read_bytes() == weights
+
+
+def test_data_that_gives_itself_away(assay: Assay, tmp_path: Path) -> None:
+    """JPEG against PNG is refused, naming what tells the label; --force passes the gate."""
+    for number in range(30):
+        picture = Image.new("RGB", (64, 64), (8 * number, 128, 255 - 8 * number))
+        for kind, suffix in (("real", "jpg"), ("fake", "png")):
+            for side in ("train", "validation"):
+                path = tmp_path / "data" / side / kind / f"{number:04d}.{suffix}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                picture.save(path)
+    words = ("train", "npr", "--data", tmp_path / "data", "--out", tmp_path / "out", "--device", "cpu")
+    ran = assay(*words)
+    assert ran.status == 2
+    assert "format tells the label" in ran.message
+    assert "--force" in ran.message
+    forced = assay(*words, "--force")
+    assert forced.status == 2
+    assert "at least 256 pixels" in forced.message
+
+
+def test_names_that_tell_the_label(assay: Assay, tmp_path: Path) -> None:
+    """Two folders with the same kind of file, whose names tell the classes apart, are refused as well."""
+    for number in range(30):
+        picture = Image.new("RGB", (64, 64), (8 * number, 128, 255 - 8 * number))
+        for kind, name in (("real", f"IMG_{number:04d}.png"), ("fake", f"a-photo-of-a-cat-{number}.png")):
+            for side in ("train", "validation"):
+                path = tmp_path / "data" / side / kind / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                picture.save(path)
+    ran = assay("train", "npr", "--data", tmp_path / "data", "--out", tmp_path / "out", "--device", "cpu")
+    assert ran.status == 2
+    assert "name tells the label" in ran.message
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nprr",), "did you mean npr"),
+        (("constant",), "not trained by itself"),
+        (("npr", "--data", "nowhere"), "--data nowhere"),
+        (("npr", "--data", "embedded:tset"), "embedded:tset"),
+        (("npr", "--data", "embedded:test"), "test set"),
+        (("npr", "--steps", "0"), "--steps"),
+        (("npr", "--twins", "-1"), "--twins"),
+        (("npr", "--device", "cuda:7"), "--device"),
+    ],
+)
+def test_mistakes_name_the_flag(assay: Assay, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    """Status 2 and one line that says what to mend; nothing is written."""
+    ran = assay("train", *words, "--out", tmp_path / "out")
+    assert ran.status == 2
+    assert said in ran.message
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_to_go_on_with(assay: Assay, tmp_path: Path) -> None:
+    """--resume without a run says so; an empty folder and one of a single class are named."""
+    assert "holds no run" in assay("train", "npr", "--resume", "--out", tmp_path / "out").message
+    (tmp_path / "empty").mkdir()
+    assert "holds no images" in assay("train", "npr", "--data", tmp_path / "empty", "--out", tmp_path / "out").message
+    (tmp_path / "one" / "real").mkdir(parents=True)
+    Image.new("RGB", (300, 300)).save(tmp_path / "one" / "real" / "a.png")
+    one = assay("train", "npr", "--data", tmp_path / "one", "--out", tmp_path / "out")
+    assert one.status == 2
+    assert "synthetic" in one.message
+
+
+@pytest.mark.parametrize("text", ["ucf", "=x.safetensors", "ucf="])
+def test_an_expert_needs_a_name_and_a_file(assay: Assay, tmp_path: Path, text: str) -> None:
+    """Half an --expert is refused, and the error says how one is written."""
+    ran = assay("train", "camo", "--data", tmp_path, "--expert", text, "--out", tmp_path / "out")
+    assert ran.status == 2
+    assert f"--expert {text}: write NAME=FILE" in ran.err
