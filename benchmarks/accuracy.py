@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from detectors import TABLE, load
+from detectors import TABLE, load_detector
 from detectors.acceleration.accelerate import accelerated
 from detectors.evaluation.evaluation import Task, evaluate, items
 from neurons.commands.evaluate import data_folder
@@ -41,7 +41,7 @@ def panned(limit: int, seed: int) -> Path:
 def measure(modality: Modality, limit: int, seed: int, folder: Path | None = None) -> list[Findings]:
     """Findings of every detector of a modality, on the same answers; `folder` in place of the embedded test set."""
     rows = [row for row in TABLE.values() if row.modality is modality and (row.weights or not row.family)]
-    detectors = [accelerated(load(row.name), cache=home() / "serving") for row in rows]
+    detectors = [accelerated(load_detector(row.name), cache=home() / "serving") for row in rows]
     task = Task(DATA, folder or data_folder(DATA, modality, limit, seed, "cpu"), limit=limit, seed=seed)
     records = items(task, modality)
     with bar(f"{modality}s", len(records) * len(task.views)) as progress:

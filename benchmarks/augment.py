@@ -18,7 +18,7 @@ import numpy as np
 
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
-from subnet.game.augment import CHAINS, LEVELS, OPERATORS, augment, distort
+from subnet.game.augment import DISTORTIONS, LEVELS, OPERATORS, augment, distort
 from subnet.types import Frames, Media
 
 Work = Callable[[np.random.Generator], object]
@@ -63,7 +63,7 @@ def rows(size: int) -> Iterator[tuple[str, str, Work]]:
         yield "video, 16 frames", f"level {level}", lambda rng, level=level: augment(video, level, rng, video=True)
     for name, operator in OPERATORS.items():
         yield "operator", name, lambda rng, operator=operator: operator(rng, image)
-    for name in CHAINS:
+    for name in DISTORTIONS:
         yield "chain at 0.7", name, lambda rng, name=name: distort(image, name, 0.7, rng)
     yield "codec", "encode_image q90", lambda _: codec.encode_image(picture, 90)
     yield "codec", "decode_image JPEG", lambda _: codec.decode_image(jpeg)

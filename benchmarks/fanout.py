@@ -36,11 +36,11 @@ from bittensor.sp_core import Keypair
 
 from subnet.types import Endpoint, Modality, Neuron, Prediction, Query
 from subnet.wire.admission import Policy
-from subnet.wire.axon import Axon, Served, application
+from subnet.wire.axon import AxonConfig, Served, application
 from subnet.wire.dendrite import Dendrite
 from subnet.wire.nonces import SqliteNonceStore
 from subnet.wire.server import serve
-from subnet.wire.synapse import Envelope, digest_of, judge, write_reply
+from subnet.wire.synapse import Envelope, digest_of, read_answer, write_reply
 
 VALIDATOR = Keypair.create_from_uri("//Validator")
 MINER = Keypair.create_from_uri("//Miner")
@@ -70,7 +70,7 @@ async def serve_until_closed(kind: str) -> None:
             policy = Policy(min_stake=0.5, rate=1e6, burst=1e6)
             table = {validator.hotkey: validator}
             served = {Modality.IMAGE: Served("constant")}
-            app = application(Axon(MINER, lambda: table, store, answer, served, policy, max_reading=4096))
+            app = application(AxonConfig(MINER, lambda: table, store, answer, served, policy, max_reading=4096))
         serving = await serve(app, "127.0.0.1", 0)
         sys.stdout.write(f"{serving.port}\n")
         sys.stdout.flush()
@@ -128,7 +128,7 @@ async def crypto_round(bodies: list[bytes]) -> float:
             headers, body, method="POST", path="/ImageSynapse", self_hotkey_ss58=MINER.ss58_address
         )
         envelope = Envelope(caller.nonce_ns, digest_of(body), caller.hotkey_ss58, MINER.ss58_address)
-        judge(write_reply(MINER, envelope, 0.25, "constant", ""), envelope)
+        read_answer(write_reply(MINER, envelope, 0.25, "constant", ""), envelope)
     return time.perf_counter() - start
 
 

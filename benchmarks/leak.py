@@ -34,7 +34,7 @@ def makers(split: Split) -> dict[Cell, Make]:
     reals = EmbeddedSource(split)
 
     def synthetic(name: str) -> Callable[[np.random.Generator], Sample]:
-        generator = generators.load(name, reals=reals)
+        generator = generators.load_generator(name, reals=reals)
         return lambda rng: generator.generate(["a photograph"], rng)[0]
 
     rows = [row for row in generators.TABLE.values() if row.embedded and row.modality is Modality.IMAGE]

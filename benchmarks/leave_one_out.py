@@ -27,7 +27,7 @@ from rich.table import Table
 
 from detectors import TABLE
 from detectors.acceleration.accelerate import accelerated
-from detectors.data import Record, read_folder
+from detectors.data import DatasetItem, read_folder
 from detectors.evaluation.evaluation import Task, evaluate, items
 from detectors.evaluation.opening import open_detector
 from detectors.training.loop import train
@@ -67,7 +67,7 @@ class Sets:
         return materialise(DataSpec(split, modality, few, twins, 0, names, pans), Path("runs/leave-one-out/data"))
 
 
-def families(records: Sequence[Record]) -> list[str]:
+def families(records: Sequence[DatasetItem]) -> list[str]:
     """Origins of fakes."""
     return sorted({record.origin for record in records if record.label is Label.SYNTHETIC})
 

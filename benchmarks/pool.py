@@ -39,7 +39,7 @@ from subnet.media.folder import EmbeddedSource
 from subnet.media.pool.item import Cell
 from subnet.media.pool.ledger import Ledger
 from subnet.media.pool.pool import Drawn, Pool
-from subnet.media.pool.producer import Plan, Producer
+from subnet.media.pool.producer import PoolPlan, Producer
 from subnet.types import Challenge, Label, Modality, Sample, Split
 
 REAL_IMAGE, REAL_VIDEO = (Cell(modality, Label.REAL, "embedded") for modality in Modality)
@@ -166,12 +166,12 @@ class Producing:
         self._process.wait(60)
 
 
-def emptiest(pool: Pool, plan: Plan) -> float:
+def emptiest(pool: Pool, plan: PoolPlan) -> float:
     levels = pool.levels()
     return min(levels.get(target.cell, 0) / target.count for target in plan.targets)
 
 
-def warm(pool: Pool, plan: Plan, producing: Producing) -> None:
+def warm(pool: Pool, plan: PoolPlan, producing: Producing) -> None:
     """Take two items of every cell away and wait until each is made again: now all models are loaded."""
     for target in plan.targets:
         for item in pool.items(target.cell)[-2:]:
@@ -193,7 +193,7 @@ def sustain(root: Path, items: int, seconds: float, miners: int) -> Row:
             producing.end()
 
 
-def _drawn_beside(producing: Producing, pool: Pool, plan: Plan, total: int, hotkeys: list[str]) -> Row:
+def _drawn_beside(producing: Producing, pool: Pool, plan: PoolPlan, total: int, hotkeys: list[str]) -> Row:
     clocks, rng, late, empty, twice = Clocks(), np.random.default_rng(0), [], 0, 0
     cells = [target.cell for target in plan.targets]
     odds = np.array([target.count for target in plan.targets]) / sum(target.count for target in plan.targets)

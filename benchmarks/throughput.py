@@ -11,7 +11,7 @@ import sys
 
 import torch
 
-from detectors import TABLE, load
+from detectors import TABLE, load_detector
 from detectors.acceleration.benchmark import Throughput, examples, throughput
 from detectors.acceleration.options import CANDIDATES
 from detectors.torch_detector import TorchDetector
@@ -34,13 +34,13 @@ def published(name: str) -> Detector:
 
 def candidates(names: list[str]) -> list[Detector]:
     """Detectors with embedded weights, and published sizes of those whose weights are smaller."""
-    return [*map(load, names), *(published(name) for name in names if name in ("ucf", "tall"))]
+    return [*map(load_detector, names), *(published(name) for name in names if name in ("ucf", "tall"))]
 
 
 def line(found: Throughput) -> str:
     speeds = f"{found.plain:8.2f}/s {found.served:8.2f}/s {found.speedup:5.1f}x"
     cpu = f"{found.plain_cpu * 1000:7.0f} -> {found.served_cpu * 1000:6.0f} ms CPU"
-    return f"{found.detector:24} {found.serving:32} {speeds} {cpu}  moved {found.moved:.1e}"
+    return f"{found.detector:24} {found.backend:32} {speeds} {cpu}  moved {found.moved:.1e}"
 
 
 def main() -> None:
@@ -48,9 +48,9 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; other jobs on the machine count against both")
     for detector in candidates(names):
         media = examples(detector.modality, IMAGES if detector.modality is Modality.IMAGE else CLIPS)
-        for serving in CANDIDATES["cpu"]:
-            if not serving.bf16:
-                print(line(throughput(detector, media, serving=serving)), flush=True)
+        for backend in CANDIDATES["cpu"]:
+            if not backend.bf16:
+                print(line(throughput(detector, media, backend=backend)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Detectors by name. One row each; nothing is imported before `load` resolves a row's target.
+"""Detectors by name. One row each; nothing is imported before `load_detector` resolves a row's target.
 
 >>> from detectors import load
 >>> load("npr").predict([media])
@@ -117,7 +117,7 @@ TABLE: dict[str, DetectorRow] = table(
 )
 
 
-def load(name: str, *, device: str = "cpu", weights: Path | str | None = None) -> Detector:
+def load_detector(name: str, *, device: str = "cpu", weights: Path | str | None = None) -> Detector:
     """The detector called `name`, with the weights that ship here or those of `weights`.
 
     `weights` is a file, `PUBLIC=FILE` with a name of `detectors.public_checkpoints.PUBLIC`, or a pinned hub address

@@ -21,7 +21,7 @@ SIDES = {"real": Label.REAL, "fake": Label.SYNTHETIC}
 
 
 @dataclass(frozen=True)
-class Record:
+class DatasetItem:
     """One item of a data set. `pair` is shared by items with the same content, "" where there is no twin."""
 
     path: Path
@@ -34,7 +34,7 @@ class Record:
     licence: str = "unknown"
 
 
-def read_folder(root: Path) -> list[Record]:
+def read_folder(root: Path) -> list[DatasetItem]:
     """All items below `root`, in a stable order. Raises DataError, naming the folder or line, when there are none."""
     root = Path(root)
     if not root.is_dir():
@@ -46,14 +46,14 @@ def read_folder(root: Path) -> list[Record]:
     return records
 
 
-def both_classes(records: Sequence[Record], what: str) -> None:
+def both_classes(records: Sequence[DatasetItem], what: str) -> None:
     """Raises DataError when a class is missing from `records`."""
     for label in Label:
         if not any(record.label is label for record in records):
             raise DataError(f"data: {what} holds no {label.name.lower()} items among {len(records)}; both are needed")
 
 
-def load_media(record: Record) -> Media:
+def load_media(record: DatasetItem) -> Media:
     """Decode one item. Raises DataError naming the file."""
     from subnet.codec import image as codec
 
@@ -64,7 +64,7 @@ def load_media(record: Record) -> Media:
         raise DataError(f"data: {record.path} cannot be read: {error}") from error
 
 
-def _read_index(index: Path) -> list[Record]:
+def _read_index(index: Path) -> list[DatasetItem]:
     records = []
     for number, line in enumerate(index.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
@@ -76,12 +76,12 @@ def _read_index(index: Path) -> list[Record]:
     return records
 
 
-def _record(root: Path, row: dict[str, Any]) -> Record:
+def _record(root: Path, row: dict[str, Any]) -> DatasetItem:
     path = (root / str(row["file"])).resolve()
     if not path.is_relative_to(root.resolve()):
         raise ValueError(f"{row['file']} lies outside the data set")
     seed = row.get("seed")
-    return Record(
+    return DatasetItem(
         path=path,
         label=Label(row["label"]),
         modality=Modality(row["modality"]),
@@ -93,7 +93,7 @@ def _record(root: Path, row: dict[str, Any]) -> Record:
     )
 
 
-def _walk(root: Path) -> list[Record]:
+def _walk(root: Path) -> list[DatasetItem]:
     records = []
     for path in sorted(root.rglob("*")):
         modality = Modality.IMAGE if path.suffix.lower() in IMAGES else Modality.VIDEO
@@ -104,5 +104,5 @@ def _walk(root: Path) -> list[Record]:
         if at is None:
             continue
         origin = parts[at + 1] if at + 2 < len(parts) else parts[at].lower()
-        records.append(Record(path, SIDES[parts[at].lower()], modality, origin, item=str(path.relative_to(root))))
+        records.append(DatasetItem(path, SIDES[parts[at].lower()], modality, origin, item=str(path.relative_to(root))))
     return records

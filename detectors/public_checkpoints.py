@@ -121,7 +121,7 @@ def adapt(state: dict[str, Tensor], family: str) -> Adapted:
     """Keys as in our networks, and the arguments that build the network they fit. Raises CheckpointError."""
     if family in ("npr", "frames"):
         return state, {}
-    adapted: Adapted = resolve(f"detectors.{family.partition('-')[0]}_layouts:adapt")(state)
+    adapted: Adapted = resolve(f"detectors.{family.partition('-')[0]}.layouts:adapt")(state)
     return adapted
 
 
@@ -145,7 +145,7 @@ def load_into(network: nn.Module, spec: Path | str, family: str) -> None:
     Raises CheckpointError naming what does not fit.
     """
     state = read(locate(spec)).state
-    layouts = f"detectors.{family.partition('-')[0]}_layouts"
+    layouts = f"detectors.{family.partition('-')[0]}.layouts"
     if family.startswith(("ucf", "tall")) and resolve(f"{layouts}:is_backbone")(state):
         resolve(f"{layouts}:start")(network, state)
         return

@@ -1,6 +1,6 @@
 """Makers of synthetic media: small ones that ship with the package, and a catalog of large ones.
 
-`TABLE` is the list of names; nothing heavy is imported, read or built before `load` is called.
+`TABLE` is the list of names; nothing heavy is imported, read or built before `load_generator` is called.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ EMBEDDED = (
         name="diffusion",
         modality=Modality.IMAGE,
         task=Task.IMAGE_TO_IMAGE,
-        target="generators.embedded.tiny_diffusion:load",
+        target="generators.embedded.tiny_diffusion:load_redrawing",
         embedded=True,
         family="diffusion",
         repository="generators/weights/tiny-diffusion",
@@ -95,7 +95,7 @@ EMBEDDED = (
 TABLE: dict[str, GeneratorRow] = table((*EMBEDDED, *CATALOG.values()))
 
 
-def load(name: str, *, device: str = "cpu", reals: Source | None = None) -> Generator:
+def load_generator(name: str, *, device: str = "cpu", reals: Source | None = None) -> Generator:
     """The generator called `name`, ready on `device`. `reals` gives the real media that some of them start from.
 
     Raises UnknownName with the nearest names, SettingsError where the generator needs `reals` and has none, and

@@ -7,12 +7,12 @@ import sys
 
 import structlog
 
-from neurons.settings import Logging
+from neurons.settings import LoggingSettings
 
 Log = structlog.typing.FilteringBoundLogger
 
 
-def configure(settings: Logging, program: str) -> Log:
+def configure(settings: LoggingSettings, program: str) -> Log:
     """Set up logging once, at the start of a program, and return its logger."""
     level = (
         logging.DEBUG if settings.debug or settings.trace else logging.getLevelNamesMapping()[settings.level.upper()]

@@ -29,7 +29,7 @@ def home() -> Path:
 
 @Parameter(name="subtensor")
 @dataclass(frozen=True)
-class Subtensor:
+class SubtensorSettings:
     """Which chain to speak to."""
 
     network: Annotated[str, Parameter(env_var=("BT_NETWORK", "BT_SUBTENSOR_NETWORK"))] = "finney"
@@ -52,7 +52,7 @@ class Subtensor:
 
 @Parameter(name="wallet")
 @dataclass(frozen=True)
-class Wallet:
+class WalletSettings:
     """Whose keys to sign with."""
 
     name: Annotated[str, Parameter(env_var=("BT_WALLET_NAME", "BT_WALLET"))] = "default"
@@ -65,7 +65,7 @@ class Wallet:
 
 @Parameter(name="axon")
 @dataclass(frozen=True)
-class Axon:
+class AxonSettings:
     """Where the miner's server listens."""
 
     port: Annotated[int, Parameter(env_var="BT_AXON_PORT")] = 8091
@@ -90,7 +90,7 @@ class Axon:
 
 @Parameter(name="blacklist")
 @dataclass(frozen=True)
-class Blacklist:
+class BlacklistSettings:
     """Who may ask this miner."""
 
     force_validator_permit: bool = True
@@ -107,7 +107,7 @@ class Blacklist:
 
 @Parameter(name="neuron")
 @dataclass(frozen=True)
-class Neuron:
+class NeuronSettings:
     """How the validator plays."""
 
     sample_size: int = 50
@@ -131,7 +131,7 @@ class Neuron:
 
 @Parameter(name="logging")
 @dataclass(frozen=True)
-class Logging:
+class LoggingSettings:
     """What is written to standard error."""
 
     level: Annotated[str, Parameter(env_var="BT_LOGGING_LEVEL")] = "info"

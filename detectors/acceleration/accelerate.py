@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from detectors.acceleration.onnx_export import ExportError, OnnxNetwork, exported
-from detectors.acceleration.options import CANDIDATES, Serving, default
+from detectors.acceleration.options import CANDIDATES, Backend, default
 from detectors.camo.mixture import GENERAL, Camo
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
@@ -25,21 +25,21 @@ DRIFT = 1e-3  # most that a probability may move
 
 
 class Fast(nn.Module):
-    """A network behind the options of `Serving`: layout, autocast, and memory errors by their Python name."""
+    """A network behind the options of `Backend`: layout, autocast, and memory errors by their Python name."""
 
-    def __init__(self, network: nn.Module, serving: Serving, fallback: nn.Module | None = None) -> None:
+    def __init__(self, network: nn.Module, backend: Backend, fallback: nn.Module | None = None) -> None:
         super().__init__()
-        self.network, self.serving, self.fallback = network, serving, fallback
+        self.network, self.backend, self.fallback = network, backend, fallback
         self._shape = network.shape if isinstance(network, OnnxNetwork) else None
 
     def forward(self, x: Tensor) -> Tensor:
         network = self.network
         if self._shape is not None and tuple(x.shape[1:]) != self._shape and self.fallback is not None:
             network = self.fallback
-        if self.serving.channels_last and x.ndim == 4:
+        if self.backend.channels_last and x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         try:
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.serving.bf16):
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.backend.bf16):
                 result: Tensor = network(x)
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or _out_of_memory(str(error)):
@@ -54,40 +54,40 @@ def _out_of_memory(text: str) -> bool:
     return "allocat" in text and "memory" in text
 
 
-def accelerated(detector: Detector, serving: Serving | None = None, *, cache: Path | None = None) -> Detector:
-    """`detector` served as `serving` says, by default as is fastest for its device; others come back as they are.
+def accelerated(detector: Detector, backend: Backend | None = None, *, cache: Path | None = None) -> Detector:
+    """`detector` served as `backend` says, by default as is fastest for its device; others come back as they are.
 
     With onnxruntime the export (some seconds) is kept in the folder `cache` under the weights' hash. A network that
-    cannot be exported faithfully is served by torch in channels_last instead; `serving_of` tells.
+    cannot be exported faithfully is served by torch in channels_last instead; `backend_of` tells.
     """
     if isinstance(detector, Camo):
-        return _mixture(detector, serving, cache)
+        return _mixture(detector, backend, cache)
     if not isinstance(detector, TorchDetector):
         return detector
-    serving = serving or default(detector.device.type)
+    backend = backend or default(detector.device.type)
     network = original(detector)
-    if serving.backend == "onnx":
+    if backend.engine == "onnx":
         try:
-            made = Fast(_onnx(detector, network, serving, cache), serving, network)
+            made = Fast(_onnx(detector, network, backend, cache), backend, network)
         except ExportError:
-            return accelerated(detector, Serving(channels_last=True, batch=serving.batch))
-        return _with(detector, made, serving)
+            return accelerated(detector, Backend(channels_last=True, batch=backend.batch))
+        return _with(detector, made, backend)
     served = copy.deepcopy(network)
-    if serving.channels_last:
+    if backend.channels_last:
         served = served.to(memory_format=torch.channels_last)
-    if serving.backend == "compile":
+    if backend.engine == "compile":
         served.compile(dynamic=True)
-    return _with(detector, Fast(served, serving), serving)
+    return _with(detector, Fast(served, backend), backend)
 
 
-def _mixture(detector: Camo, serving: Serving | None, cache: Path | None) -> Camo:
+def _mixture(detector: Camo, backend: Backend | None, cache: Path | None) -> Camo:
     """CAMO with those experts accelerated that see every whole picture; the others see cuts of many shapes."""
     result = copy.copy(detector)
     result.experts = dict(detector.experts)
     for name in (expert.name for expert in detector.configuration.experts if expert.steady):
         own = copy.copy(detector.experts[name])
         own.weights_hash = detector.weights_hash  # names the export
-        served = accelerated(own, serving, cache=cache)
+        served = accelerated(own, backend, cache=cache)
         if isinstance(served, TorchDetector):
             served.weights_hash = detector.experts[name].weights_hash
             result.experts[name] = served
@@ -103,28 +103,28 @@ def original(detector: TorchDetector) -> nn.Module:
     return network.fallback if network.fallback is not None else network.network
 
 
-def serving_of(detector: Detector) -> Serving | None:
+def backend_of(detector: Detector) -> Backend | None:
     """How a detector's network is run; None for one without a network."""
     if isinstance(detector, Camo):
         detector = detector.general
     if not isinstance(detector, TorchDetector):
         return None
-    return detector.network.serving if isinstance(detector.network, Fast) else Serving()
+    return detector.network.backend if isinstance(detector.network, Fast) else Backend()
 
 
-def _with(detector: TorchDetector, network: Fast, serving: Serving) -> TorchDetector:
+def _with(detector: TorchDetector, network: Fast, backend: Backend) -> TorchDetector:
     result = copy.copy(detector)
-    result.network, result.batch = network.eval(), serving.batch
+    result.network, result.batch = network.eval(), backend.batch
     return result
 
 
-def _onnx(detector: TorchDetector, network: nn.Module, serving: Serving, cache: Path | None) -> OnnxNetwork:
+def _onnx(detector: TorchDetector, network: nn.Module, backend: Backend, cache: Path | None) -> OnnxNetwork:
     if detector.device.type != "cpu":
         raise ExportError("onnxruntime serves on the CPU only")
     file = None
     if cache is not None and detector.weights_hash:
         file = cache / f"{detector.name}-{detector.weights_hash[:16]}-{torch.__version__}.onnx"
-    return exported(network, example_views(detector), threads=serving.threads, cache=file)
+    return exported(network, example_views(detector), threads=backend.threads, cache=file)
 
 
 def example_views(detector: TorchDetector) -> Tensor:
@@ -158,8 +158,8 @@ def fastest(detector: Detector, media: Sequence[Media], *, cache: Path | None = 
         return accelerated(detector, cache=cache)
     best: Detector = detector
     least = seconds(detector, [media])
-    for serving in CANDIDATES[detector.device.type]:
-        other = accelerated(detector, serving, cache=cache)
+    for backend in CANDIDATES[detector.device.type]:
+        other = accelerated(detector, backend, cache=cache)
         if drift(detector, other, media) <= DRIFT and (taken := seconds(other, [media])) < least:
             best, least = other, taken
     return best

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.acceleration.accelerate import accelerated, drift, serving_of
-from detectors.acceleration.options import Serving
+from detectors.acceleration.accelerate import accelerated, backend_of, drift
+from detectors.acceleration.options import Backend
 from subnet.codec import image as codec
 from subnet.game.variant import variant_frames
 from subnet.media import embedded
@@ -29,7 +29,7 @@ class Throughput:
     """
 
     detector: str
-    serving: str
+    backend: str
     plain: float
     served: float
     plain_cpu: float
@@ -57,12 +57,12 @@ def throughput(
     detector: Detector,
     media: Sequence[Media],
     *,
-    serving: Serving | None = None,
+    backend: Backend | None = None,
     rounds: int = 3,
     cache: Path | None = None,
 ) -> Throughput:
     """Measure `detector` as it was loaded, one item at a time, beside its accelerated form with all items at once."""
-    fast = accelerated(detector, serving, cache=cache)
+    fast = accelerated(detector, backend, cache=cache)
     moved = drift(detector, fast, media)
     best = [[float("inf")] * 2, [float("inf")] * 2]
     for _ in range(rounds):
@@ -73,7 +73,7 @@ def throughput(
             best[side][0] = min(best[side][0], time.perf_counter() - wall)
             best[side][1] = min(best[side][1], time.process_time() - cpu)
     count = len(media)
-    chosen = serving_of(fast)
+    chosen = backend_of(fast)
     return Throughput(
         detector.name,
         str(chosen) if chosen else "as it is",

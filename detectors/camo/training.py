@@ -17,12 +17,12 @@ from detectors.camo.content_gates import KIND_OF
 from detectors.camo.content_gates import fit as fit_content
 from detectors.camo.mixture import GENERAL, Blend, Configuration, Expert, assemble, configuration
 from detectors.checkpoints import HERE, Checkpoint, read, write
-from detectors.data import Record, load_media, read_folder
+from detectors.data import DatasetItem, load_media, read_folder
 from detectors.public_checkpoints import open_checkpoint
 from detectors.rows import Preprocess
 from detectors.training.loop import train
 from detectors.training.recipes import recipe
-from detectors.training.settings import Outcome, Progress, Training
+from detectors.training.settings import Progress, Training, TrainingResult
 from detectors.training.validation_set import Examples, auc, examples
 from subnet.errors import DataError
 from subnet.media import embedded
@@ -33,7 +33,7 @@ LEAST = 16  # validation pictures through a gate below which its expert gets no 
 
 def train_camo(
     settings: Training, report: Callable[[Progress], None] | None = None, table: Configuration | None = None
-) -> Outcome:
+) -> TrainingResult:
     """Train every expert from the general one, whose weights are `settings.init`, and write one file.
 
     Raises DataError where an expert's categories have no items of both classes, and what `train` raises.
@@ -94,7 +94,7 @@ def _finish(
     configured: Configuration,
     state: Mapping[str, torch.Tensor],
     experts: Mapping[str, Checkpoint],
-) -> Outcome:
+) -> TrainingResult:
     preprocess = experts[GENERAL].preprocess or Preprocess()
     notes: dict[str, Any] = {
         "detector": "camo",
@@ -110,10 +110,10 @@ def _finish(
     sha256 = write(settings.out, state, preprocess=preprocess, notes=notes, half=settings.half)
     mixture = assemble("camo", read(settings.out), configured, torch.device("cpu"))
     measured = _auc([prediction.p_synthetic for prediction in mixture.predict(judged.media)], judged.labels)
-    return Outcome(settings.out, sha256, 0, 0, measured, [(0, auc(mixture.general, judged))])
+    return TrainingResult(settings.out, sha256, 0, 0, measured, [(0, auc(mixture.general, judged))])
 
 
-def _images(settings: Training) -> list[Record]:
+def _images(settings: Training) -> list[DatasetItem]:
     records = read_folder(settings.validation or settings.data.parent / "validation")
     return [r for r in records if r.modality is Modality.IMAGE and r.origin not in settings.exclude]
 

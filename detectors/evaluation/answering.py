@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.data import Record, load_media
+from detectors.data import DatasetItem, load_media
 from detectors.evaluation.metrics import Floats
 from subnet.codec.image import TARGET_SIZE
 from subnet.errors import DataError
@@ -47,13 +47,13 @@ def views_of(levels: Sequence[int]) -> tuple[View, ...]:
     return tuple(View(level) for level in dict.fromkeys(levels))
 
 
-def key_of(record: Record, root: Path) -> str:
+def key_of(record: DatasetItem, root: Path) -> str:
     """A name of the item that moves with the data set."""
     path = record.path
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
 
 
-def challenge_media(record: Record, key: str, seed: int) -> Media:
+def challenge_media(record: DatasetItem, key: str, seed: int) -> Media:
     """The item as a validator's pool holds it: 256 x 256, of a clip at most 16 frames. Raises DataError."""
     media = load_media(record)
     if media.modality is Modality.VIDEO and len(media.frames) < FEWEST_FRAMES:
@@ -71,7 +71,7 @@ def show(media: Media, key: str, view: View, seed: int) -> Media:
     return variant_frames(media, view.level, rng)
 
 
-def shown(record: Record, views: Sequence[View], root: Path, seed: int) -> list[Media]:
+def shown(record: DatasetItem, views: Sequence[View], root: Path, seed: int) -> list[Media]:
     """One item in all views."""
     key = key_of(record, root)
     media = challenge_media(record, key, seed)
@@ -80,7 +80,7 @@ def shown(record: Record, views: Sequence[View], root: Path, seed: int) -> list[
 
 def score(
     detectors: Sequence[Detector],
-    records: Sequence[Record],
+    records: Sequence[DatasetItem],
     views: Sequence[View],
     root: Path,
     *,
@@ -115,7 +115,7 @@ def score(
 
 
 def _ahead(
-    records: Sequence[Record], views: Sequence[View], root: Path, seed: int, workers: int
+    records: Sequence[DatasetItem], views: Sequence[View], root: Path, seed: int, workers: int
 ) -> Iterator[list[Media]]:
     """Shown media in order, a few items ahead of who asks."""
     with ThreadPoolExecutor(workers, thread_name_prefix="show") as pool:

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from detectors.data import Record
+from detectors.data import DatasetItem
 from detectors.evaluation.answering import Progress
-from detectors.evaluation.fingerprints import Twin, prints, twins
+from detectors.evaluation.fingerprints import LookAlike, prints, twins
 from detectors.evaluation.selection import clusters
 from subnet.errors import DataError
-from subnet.media.leak.meter import File, LeakReport, Verdict, measure
+from subnet.media.leak.meter import File, LeakReport, LeakVerdict, measure
 from subnet.types import Label
 
 SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"} | {
@@ -32,12 +32,12 @@ class Audit:
     """What was found: the leak meter's report, and look-alikes between each two sets."""
 
     leak: LeakReport
-    duplicates: Mapping[str, Sequence[Twin]]
+    duplicates: Mapping[str, Sequence[LookAlike]]
 
     @property
     def clean(self) -> bool:
         """No leak in the containers, and nothing that lies in two sets."""
-        return self.leak.verdict is not Verdict.LEAK and not any(self.duplicates.values())
+        return self.leak.verdict is not LeakVerdict.LEAK and not any(self.duplicates.values())
 
     def to_json(self) -> dict[str, Any]:
         leak = asdict(self.leak)
@@ -47,8 +47,8 @@ class Audit:
 
 
 def audit(
-    records: Sequence[Record],
-    others: Mapping[str, Sequence[Record]] | None = None,
+    records: Sequence[DatasetItem],
+    others: Mapping[str, Sequence[DatasetItem]] | None = None,
     *,
     root: Path,
     seed: int = 0,
@@ -72,16 +72,16 @@ def audit(
     return Audit(report, found)
 
 
-def splits(records: Sequence[Record], root: Path) -> dict[str, list[Record]]:
+def splits(records: Sequence[DatasetItem], root: Path) -> dict[str, list[DatasetItem]]:
     """Records by the split that a folder on their way names; all under "data" where none does."""
-    found: dict[str, list[Record]] = defaultdict(list)
+    found: dict[str, list[DatasetItem]] = defaultdict(list)
     for record in records:
         parts = record.path.relative_to(root).parts[:-1] if record.path.is_relative_to(root) else ()
         found[next((SPLITS[part.lower()] for part in parts if part.lower() in SPLITS), "data")].append(record)
     return dict(found)
 
 
-def files(records: Sequence[Record], most: int, seed: int) -> list[File]:
+def files(records: Sequence[DatasetItem], most: int, seed: int) -> list[File]:
     """At most `most` files of each label as the leak meter sees them; items of one photo never judge each other."""
     rng = np.random.default_rng([seed, 5])
     groups = clusters(records)
@@ -92,7 +92,7 @@ def files(records: Sequence[Record], most: int, seed: int) -> list[File]:
     return [_file(records[index], str(groups[index])) for index in sorted(chosen)]
 
 
-def _file(record: Record, group: str) -> File:
+def _file(record: DatasetItem, group: str) -> File:
     try:
         changed = record.path.stat().st_mtime
         return File(record.path.read_bytes(), record.path.name, changed, record.label, group)

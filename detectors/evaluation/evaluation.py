@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detectors.data import Record, read_folder
+from detectors.data import DatasetItem, read_folder
 from detectors.evaluation.answering import Progress, View, score, views_of
 from detectors.evaluation.metrics import Floats
 from detectors.evaluation.selection import select, sizes
@@ -37,18 +37,18 @@ class Evaluation:
     """Findings, and all that they were computed from: answers in the order records x levels."""
 
     task: Task
-    records: tuple[Record, ...]
+    records: tuple[DatasetItem, ...]
     answers: Answers
     findings: Findings
 
 
-def items(task: Task, modality: Modality) -> list[Record]:
+def items(task: Task, modality: Modality) -> list[DatasetItem]:
     """The items of the task. Raises DataError for a data set without this modality or without one of the classes."""
     return select(read_folder(task.root), modality, task.limit, task.seed, task.data)
 
 
 def evaluate(
-    detectors: Sequence[Detector], task: Task, records: Sequence[Record], *, progress: Progress = lambda done: None
+    detectors: Sequence[Detector], task: Task, records: Sequence[DatasetItem], *, progress: Progress = lambda done: None
 ) -> list[Evaluation]:
     """Each detector on the very same media. Raises DataError for an item that cannot be read."""
     measured = sizes(records)
@@ -57,7 +57,7 @@ def evaluate(
 
 
 def evaluation(
-    detector: Detector, task: Task, records: Sequence[Record], p: Floats, sides: Sequence[int]
+    detector: Detector, task: Task, records: Sequence[DatasetItem], p: Floats, sides: Sequence[int]
 ) -> Evaluation:
     """What one detector's answers `p` (records, levels) come to."""
     given = answers(records, [view.level for view in task.views], p, sides)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detectors.data import Record, load_media
+from detectors.data import DatasetItem, load_media
 from detectors.evaluation.answering import Progress
 from subnet.media.leak.appearance import middle, perceptual_hash
 from subnet.types import Media
@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Twin:
+class LookAlike:
     """Two files that look alike. `bits` differ between their hashes; `similarity` of their embeddings is at most 1."""
 
     first: str
@@ -63,7 +63,7 @@ class Prints:
     vectors: Floats
 
 
-def prints(records: Sequence[Record], progress: Progress = lambda done: None) -> Prints:
+def prints(records: Sequence[DatasetItem], progress: Progress = lambda done: None) -> Prints:
     """Fingerprints of every item. Raises DataError for a file that cannot be read."""
     hashes, vectors = [], []
     for number, record in enumerate(records, start=1):
@@ -75,7 +75,7 @@ def prints(records: Sequence[Record], progress: Progress = lambda done: None) ->
     return Prints(tuple(record.path for record in records), np.array(hashes, dtype=np.uint64), stacked)
 
 
-def twins(first: Prints, second: Prints) -> list[Twin]:
+def twins(first: Prints, second: Prints) -> list[LookAlike]:
     """Pairs across two sets that either net holds, the most alike first. Flat pictures are left to the hash alone."""
     found = []
     for index, path in enumerate(first.paths):
@@ -83,5 +83,5 @@ def twins(first: Prints, second: Prints) -> list[Twin]:
         alike = np.maximum(second.vectors @ first.vectors[index], second.vectors @ mirrored(first.vectors[index]))
         for other in np.flatnonzero((bits <= BITS) | (alike >= COSINE)).tolist():
             pair = str(path), str(second.paths[other]), int(bits[other]), round(float(alike[other]), 4)
-            found.append(Twin(*pair))
+            found.append(LookAlike(*pair))
     return sorted(found, key=lambda twin: (-twin.similarity, twin.bits))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from detectors import TABLE, load
+from detectors import TABLE, load_detector
 from subnet.errors import CheckpointError
 from subnet.protocols import Detector
 from subnet.registry import find
@@ -21,14 +21,14 @@ def open_detector(text: str, *, device: str = "cpu") -> Detector:
     """
     name, separator, weights = text.partition("=")
     if separator and name in TABLE:
-        return load(name, device=device, weights=weights)
+        return load_detector(name, device=device, weights=weights)
     if separator:
         from detectors.public_checkpoints import PUBLIC
 
-        return load(find(PUBLIC, name, "detector or public checkpoint").family, device=device, weights=text)
+        return load_detector(find(PUBLIC, name, "detector or public checkpoint").family, device=device, weights=text)
     if text not in TABLE and (Path(text).exists() or "/" in text or Path(text).suffix):
-        return load(_owner(Path(text)), device=device, weights=Path(text))
-    return load(text, device=device)
+        return load_detector(_owner(Path(text)), device=device, weights=Path(text))
+    return load_detector(text, device=device)
 
 
 def _owner(path: Path) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from detectors.data import Record
+from detectors.data import DatasetItem
 from detectors.evaluation.answering import Progress, View, score
 from detectors.evaluation.evaluation import Task
 from detectors.evaluation.intervals import RESAMPLES, measure
 from detectors.evaluation.metrics import auc, balanced_accuracy, type_1_error, type_2_error
 from detectors.evaluation.summary import answers
-from subnet.game.augment import CHAINS
+from subnet.game.augment import DISTORTIONS
 from subnet.protocols import Detector
 from subnet.types import Modality
 
@@ -35,7 +35,7 @@ def chain_views(modality: Modality, strengths: Sequence[float] = STRENGTHS) -> t
 def robustness(
     detectors: Sequence[Detector],
     task: Task,
-    records: Sequence[Record],
+    records: Sequence[DatasetItem],
     *,
     strengths: Sequence[float] = STRENGTHS,
     times: int = RESAMPLES,
@@ -72,7 +72,7 @@ def _curves(points: dict[View, dict[str, Any]]) -> dict[str, Any]:
     for view, point in points.items():
         if not view.chain:
             continue
-        chain = CHAINS[view.chain]
+        chain = DISTORTIONS[view.chain]
         curve = curves.setdefault(
             view.chain,
             {"parameter": chain.parameter, "unit": chain.unit, "points": [{**clean, "value": chain.value(0.0)}]},

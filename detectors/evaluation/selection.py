@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.data import Record, both_classes
+from detectors.data import DatasetItem, both_classes
 from detectors.evaluation.intervals import joined
 from detectors.evaluation.metrics import Ints
 from subnet.codec.image_header import read_header
@@ -16,7 +16,9 @@ from subnet.media import embedded
 from subnet.types import Label, Modality
 
 
-def select(records: Sequence[Record], modality: Modality, limit: int | None, seed: int, what: str) -> list[Record]:
+def select(
+    records: Sequence[DatasetItem], modality: Modality, limit: int | None, seed: int, what: str
+) -> list[DatasetItem]:
     """At most `limit` items of a modality: half of them real, origins of fakes equally often, twins together.
 
     Without a limit all items, in their order. Raises DataError when a class is missing.
@@ -30,7 +32,7 @@ def select(records: Sequence[Record], modality: Modality, limit: int | None, see
     if limit < 2:
         raise DataError(f"limit: at least 2 items are needed, one of each class, not {limit}")
     rng = np.random.default_rng([seed, 3])
-    groups: dict[str, list[Record]] = defaultdict(list)
+    groups: dict[str, list[DatasetItem]] = defaultdict(list)
     reals = [kept[i] for i in rng.permutation(len(kept)) if kept[i].label is Label.REAL]
     for index in rng.permutation(len(kept)):
         if kept[index].label is Label.SYNTHETIC:
@@ -44,7 +46,7 @@ def select(records: Sequence[Record], modality: Modality, limit: int | None, see
     return [record for record in kept if id(record) in chosen]
 
 
-def clusters(records: Sequence[Record]) -> Ints:
+def clusters(records: Sequence[DatasetItem]) -> Ints:
     """Numbers (N,): equal for items of one pair, one item, or one photograph or clip of the embedded set."""
     photos = {item.id: item.source for item in embedded.items()}
     links = []
@@ -60,7 +62,7 @@ def clusters(records: Sequence[Record]) -> Ints:
     return joined(links)
 
 
-def sources(records: Sequence[Record]) -> list[str]:
+def sources(records: Sequence[DatasetItem]) -> list[str]:
     """Where the content of each item comes from: the origin of a real item, for the embedded set with its subject.
 
     A twin has the source of its real item; "" for a synthetic item without one.
@@ -75,16 +77,16 @@ def sources(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _source(record: Record, subjects: dict[str, str]) -> str:
+def _source(record: DatasetItem, subjects: dict[str, str]) -> str:
     return f"{record.origin}: {subjects[record.item]}" if record.item in subjects else record.origin
 
 
-def sizes(records: Sequence[Record]) -> list[int]:
+def sizes(records: Sequence[DatasetItem]) -> list[int]:
     """The shorter side of each image as stored, in pixels; 0 for clips and for files whose header does not say."""
     return [_size(record) for record in records]
 
 
-def _size(record: Record) -> int:
+def _size(record: DatasetItem) -> int:
     if record.modality is Modality.VIDEO:
         return 0
     try:

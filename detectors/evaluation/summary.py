@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.data import Record
+from detectors.data import DatasetItem
 from detectors.evaluation.intervals import RESAMPLES, Interval, measure
 from detectors.evaluation.metrics import METRICS, Floats, Ints, auc, mcc, tpr_at, type_1_error, type_2_error
 from detectors.evaluation.selection import clusters, sources
@@ -41,7 +41,7 @@ class Answers:
         return Answers(*(values[kept] for values in fields))  # type: ignore[arg-type]
 
 
-def answers(records: Sequence[Record], levels: Sequence[int], p: Floats, sizes: Sequence[int] = ()) -> Answers:
+def answers(records: Sequence[DatasetItem], levels: Sequence[int], p: Floats, sizes: Sequence[int] = ()) -> Answers:
     """`p` (records, levels) with what is known of the items."""
     times = len(levels)
     return Answers(

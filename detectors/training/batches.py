@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from detectors.data import Record, both_classes
-from subnet.game.augment import CHAINS, LEVELS, distort
+from detectors.data import DatasetItem, both_classes
+from subnet.game.augment import DISTORTIONS, LEVELS, distort
 from subnet.game.variant import variant_frames
 from subnet.types import Frames, Label, Media
 
@@ -34,7 +34,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """How items become training examples. `levels` are the odds of augmentation levels 0..3, early and late in the run.
 
     `frames` is how many neighbouring frames the network sees (1 for an image network), out of `span` that are encoded
@@ -69,7 +69,7 @@ def stretch(media: Media, frames: int, rng: np.random.Generator) -> Media:
 def seen(media: Media, level: int, distortion: float, rng: np.random.Generator) -> Media:
     """The variant that a miner would be sent, after an optional distortion chain."""
     if rng.random() < distortion:
-        name = str(rng.choice([name for name in CHAINS if name != "h264" or media.fps]))
+        name = str(rng.choice([name for name in DISTORTIONS if name != "h264" or media.fps]))
         media = Media(distort(media.frames, name, float(rng.random()) * 0.7, rng), media.fps)
     return variant_frames(media, level, rng)
 
@@ -84,7 +84,13 @@ class Batches(Dataset[Batch]):
     """Item n is the batch of step n. `media` gives the pixels of a record (held in memory by the caller)."""
 
     def __init__(
-        self, records: Sequence[Record], media: Callable[[Record], Media], plan: Plan, *, steps: int, seed: int
+        self,
+        records: Sequence[DatasetItem],
+        media: Callable[[DatasetItem], Media],
+        plan: BatchPlan,
+        *,
+        steps: int,
+        seed: int,
     ) -> None:
         both_classes(records, "the training set")
         self.records, self.media, self.plan, self.steps, self.seed = records, media, plan, steps, seed
@@ -93,7 +99,7 @@ class Batches(Dataset[Batch]):
         self._twins = {record.pair: record for record in self._reals if record.pair}
         pairs = {record.pair for record in records if record.label is Label.SYNTHETIC}
         self._single = [record for record in self._reals if record.pair not in pairs]
-        fakes: dict[str, list[Record]] = {origin: [] for origin in self.methods}
+        fakes: dict[str, list[DatasetItem]] = {origin: [] for origin in self.methods}
         for record in records:
             if record.label is Label.SYNTHETIC:
                 fakes[record.origin].append(record)
@@ -122,7 +128,7 @@ class Batches(Dataset[Batch]):
         shown = [self._shown(record, level, np.random.default_rng(seed)) for record in (real, fake)]
         return shown[0], shown[1], self.methods[fake.origin]
 
-    def _real(self, fake: Record, rng: np.random.Generator) -> Record:
+    def _real(self, fake: DatasetItem, rng: np.random.Generator) -> DatasetItem:
         """The twin; where there is none, and once in five times if there are reals without a twin, any of those."""
         twin = self._twins.get(fake.pair) if fake.pair else None
         if twin is not None and not (self._single and rng.random() < 0.2):
@@ -130,7 +136,7 @@ class Batches(Dataset[Batch]):
         others = self._single or self._reals
         return others[int(rng.integers(len(others)))]
 
-    def _shown(self, record: Record, level: int, rng: np.random.Generator) -> Frames:
+    def _shown(self, record: DatasetItem, level: int, rng: np.random.Generator) -> Frames:
         media = stretch(self.media(record), self.plan.span, rng)
         media = stretch(seen(media, level, self.plan.distortion, rng.spawn(1)[0]), self.plan.frames, rng)
         frames = _cut(media.frames, self.plan.crop, rng)
@@ -138,7 +144,7 @@ class Batches(Dataset[Batch]):
         return frames if missing <= 0 else np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
 
 
-def methods(records: Sequence[Record]) -> Mapping[str, int]:
+def methods(records: Sequence[DatasetItem]) -> Mapping[str, int]:
     """Numbers 1.. for the origins of the fakes, in alphabetical order; 0 is for reals."""
     origins = sorted({record.origin for record in records if record.label is Label.SYNTHETIC})
     return {origin: number for number, origin in enumerate(origins, start=1)}

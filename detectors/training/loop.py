@@ -23,25 +23,25 @@ from torch.utils.data import DataLoader
 
 from detectors.calibration import fit
 from detectors.checkpoints import load_strictly, write
-from detectors.data import Record, both_classes, load_media, read_folder
+from detectors.data import DatasetItem, both_classes, load_media, read_folder
 from detectors.preprocess import normalise
 from detectors.torch_detector import TorchDetector
-from detectors.training.batches import Batch, Batches, Plan, methods
+from detectors.training.batches import Batch, Batches, BatchPlan, methods
 from detectors.training.losses import Objective
 from detectors.training.recipes import Recipe, recipe
-from detectors.training.settings import Outcome, Progress, Training
-from detectors.training.state import State, restore, store
+from detectors.training.settings import Progress, Training, TrainingResult
+from detectors.training.state import TrainingState, restore, store
 from detectors.training.validation_set import Examples, auc, examples
 from subnet.errors import DataError
 from subnet.registry import resolve
 from subnet.types import Media
 
-__all__ = ["Outcome", "Progress", "Training", "train"]
+__all__ = ["Progress", "Training", "TrainingResult", "train"]
 
 MEAN_OF = 0.995  # decay of the moving average of the weights
 
 
-def train(settings: Training, report: Callable[[Progress], None] | None = None) -> Outcome:
+def train(settings: Training, report: Callable[[Progress], None] | None = None) -> TrainingResult:
     """Train and write `settings.out` (safetensors: the best weights by validation AUC, calibrated).
 
     The run's state lies beside it as `NAME.state.safetensors` and is resumed when it is there and belongs to the same
@@ -49,7 +49,7 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None) 
     """
     chosen = recipe(settings.detector)
     if chosen.trainer:
-        trained: Outcome = resolve(chosen.trainer)(settings, report)
+        trained: TrainingResult = resolve(chosen.trainer)(settings, report)
         return trained
     if chosen.first and settings.init is None:  # in the same size
         settings = replace(settings, init=train(_before(settings, chosen.first), report).weights)
@@ -71,7 +71,7 @@ def _before(settings: Training, name: str) -> Training:
     return replace(settings, detector=name, out=out, plan=None, learning_rate=None)
 
 
-def select(records: Sequence[Record], chosen: Recipe, settings: Training) -> list[Record]:
+def select(records: Sequence[DatasetItem], chosen: Recipe, settings: Training) -> list[DatasetItem]:
     """Records of the recipe's modality, without excluded origins, and of the wanted items only. Raises DataError."""
     kept = [record for record in records if record.modality is chosen.modality]
     kept = [record for record in kept if record.origin not in settings.exclude]
@@ -82,7 +82,7 @@ def select(records: Sequence[Record], chosen: Recipe, settings: Training) -> lis
     return kept
 
 
-def _cache(records: Sequence[Record]) -> dict[Path, Media]:
+def _cache(records: Sequence[DatasetItem]) -> dict[Path, Media]:
     pixels = {record.path: load_media(record) for record in records}
     smallest = min(min(media.frames.shape[1:3]) for media in pixels.values())
     if smallest < 256:
@@ -118,7 +118,7 @@ class _Run:
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
         self.objective: Objective = resolve(chosen.objective)
         self.state_path = settings.out.with_suffix(".state.safetensors")
-        self.state = State.fresh(self._fingerprint(), self._bare().state_dict())
+        self.state = TrainingState.fresh(self._fingerprint(), self._bare().state_dict())
         if self.state_path.is_file():
             self.state = restore(self.state_path, self.state.fingerprint, self._bare(), self.optimiser)
 
@@ -188,7 +188,7 @@ class _Run:
         origins = getattr(self._bare(), "methods", 2) - 1
         return network_size(self.recipe, origins, self.settings.size)
 
-    def finish(self, plan: Plan, records: Sequence[Record]) -> Outcome:
+    def finish(self, plan: BatchPlan, records: Sequence[DatasetItem]) -> TrainingResult:
         """Fit the calibration of the best weights, and write them with the recipe that made them."""
         state, settings = self.state, self.settings
         logits = self._detector(state.best_weights).logits(self.validation.media).tolist()
@@ -210,7 +210,7 @@ class _Run:
             half=settings.half,
         )
         history = [(int(step), float(value)) for step, value in state.history]
-        return Outcome(settings.out, sha256, state.step, state.best_step, float(state.best or np.nan), history)
+        return TrainingResult(settings.out, sha256, state.step, state.best_step, float(state.best or np.nan), history)
 
 
 def network_size(chosen: Recipe, origins: int, size: str = "small") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from detectors.training.batches import Plan
+from detectors.training.batches import BatchPlan
 from subnet.registry import find, table
 from subnet.types import Modality
 
@@ -22,7 +22,7 @@ class Recipe:
     views: str
     objective: str
     preprocess: Preprocess
-    plan: Plan
+    plan: BatchPlan
     size: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 1500
     learning_rate: float = 1e-3
@@ -47,7 +47,7 @@ RECIPES: dict[str, Recipe] = table(
             views="detectors.torch_detector:image_view",
             objective="detectors.training.losses:binary",
             preprocess=_NPR,
-            plan=Plan(pairs=8, crop=128),
+            plan=BatchPlan(pairs=8, crop=128),
         ),
         Recipe(
             name="frames",
@@ -56,7 +56,7 @@ RECIPES: dict[str, Recipe] = table(
             views="detectors.npr.frames:frame_views",
             objective="detectors.training.losses:binary",
             preprocess=_NPR,
-            plan=Plan(pairs=8, crop=128, frames=1, span=4),
+            plan=BatchPlan(pairs=8, crop=128, frames=1, span=4),
             steps=400,
             learning_rate=5e-4,
             init="npr",
@@ -68,7 +68,7 @@ RECIPES: dict[str, Recipe] = table(
             views="detectors.torch_detector:image_view",
             objective="detectors.ucf.losses:objective",
             preprocess=_UCF,
-            plan=Plan(pairs=6, crop=96),
+            plan=BatchPlan(pairs=6, crop=96),
             size={"width": 0.25, "least": 32},
             first="ucf-plain",
             steps=1000,
@@ -81,7 +81,7 @@ RECIPES: dict[str, Recipe] = table(
             views="detectors.torch_detector:image_view",
             objective="detectors.training.losses:paired",
             preprocess=_UCF,
-            plan=Plan(pairs=8, crop=96, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
+            plan=BatchPlan(pairs=8, crop=96, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
             size={"width": 0.25, "least": 32},
             start="detectors.ucf.network:start_with_residuals",
             steps=1500,
@@ -94,7 +94,9 @@ RECIPES: dict[str, Recipe] = table(
             views="detectors.tall.network:clip_views",
             objective="detectors.tall.network:objective",
             preprocess=_TALL,
-            plan=Plan(pairs=4, crop=112, frames=4, span=8, early=(0.35, 0.35, 0.2, 0.1), late=(0.25, 0.3, 0.25, 0.2)),
+            plan=BatchPlan(
+                pairs=4, crop=112, frames=4, span=8, early=(0.35, 0.35, 0.2, 0.1), late=(0.25, 0.3, 0.25, 0.2)
+            ),
             size=_SMALL_SWIN,
             start="detectors.tall.network:start_with_cosines",
             steps=1200,
@@ -108,7 +110,7 @@ RECIPES: dict[str, Recipe] = table(
             views="detectors.tall.network:still_views",
             objective="detectors.tall.network:still_objective",
             preprocess=_TALL,
-            plan=Plan(pairs=4, crop=224, early=(0.7, 0.25, 0.05, 0.0), late=(0.35, 0.3, 0.2, 0.15)),
+            plan=BatchPlan(pairs=4, crop=224, early=(0.7, 0.25, 0.05, 0.0), late=(0.35, 0.3, 0.2, 0.15)),
             size=_SMALL_SWIN,
             start="detectors.tall.network:start_with_cosines",
             steps=1800,
@@ -122,7 +124,7 @@ RECIPES: dict[str, Recipe] = table(
             views="detectors.torch_detector:image_view",
             objective="detectors.training.losses:binary",
             preprocess=_NPR,
-            plan=Plan(pairs=8, crop=112),
+            plan=BatchPlan(pairs=8, crop=112),
             steps=300,
             learning_rate=4e-4,
             init="npr",

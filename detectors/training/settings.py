@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from detectors.training.batches import Plan
+from detectors.training.batches import BatchPlan
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Training:
     seed: int = 0
     steps: int | None = None
     learning_rate: float | None = None
-    plan: Plan | None = None
+    plan: BatchPlan | None = None
     exclude: tuple[str, ...] = ()  # origins that are left out (leave one generator out)
     items: tuple[str, ...] | None = None  # only these source items, by id
     init: Path | None = None  # weights to start from
@@ -49,7 +49,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """The end of a run. `history` holds (step, validation AUC)."""
 
     weights: Path

@@ -20,7 +20,7 @@ KEY = "assay-training"
 
 
 @dataclass
-class State:
+class TrainingState:
     """What must survive a crash. `mean` is the moving average of the weights; `waited` counts evaluations in vain."""
 
     fingerprint: str
@@ -33,7 +33,7 @@ class State:
     history: list[tuple[int, float]] = field(default_factory=list)
 
     @classmethod
-    def fresh(cls, fingerprint: str, weights: Mapping[str, Tensor]) -> State:
+    def fresh(cls, fingerprint: str, weights: Mapping[str, Tensor]) -> TrainingState:
         """Step 0 of a run."""
         return cls(fingerprint, _copy(weights), _copy(weights))
 
@@ -59,7 +59,7 @@ def _copy(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.detach().cpu().clone() for key, value in weights.items()}
 
 
-def store(path: Path, state: State, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+def store(path: Path, state: TrainingState, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """Write everything, atomically."""
     tensors = {f"weights/{key}": value for key, value in network.state_dict().items()}
     tensors |= {f"mean/{key}": value for key, value in state.mean.items()}
@@ -78,7 +78,7 @@ def store(path: Path, state: State, network: nn.Module, optimiser: torch.optim.O
     write_atomically(path, save(kept, metadata={KEY: json.dumps(told)}))
 
 
-def restore(path: Path, fingerprint: str, network: nn.Module, optimiser: torch.optim.Optimizer) -> State:
+def restore(path: Path, fingerprint: str, network: nn.Module, optimiser: torch.optim.Optimizer) -> TrainingState:
     """Fill network and optimiser from `path` and return the state. Raises SettingsError for other settings."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -95,7 +95,7 @@ def restore(path: Path, fingerprint: str, network: nn.Module, optimiser: torch.o
         kept.setdefault(int(number), {})[name] = value
     optimiser.load_state_dict({"state": kept, "param_groups": optimiser.state_dict()["param_groups"]})
     history = [(int(step), float(value)) for step, value in told["history"]]
-    return State(
+    return TrainingState(
         fingerprint,
         _under(tensors, "mean/"),
         _under(tensors, "best/"),

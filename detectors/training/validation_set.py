@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from detectors.data import Record, load_media
+from detectors.data import DatasetItem, load_media
 from detectors.torch_detector import TorchDetector
 from subnet.game.augment import LEVELS
 from subnet.game.variant import variant_frames
@@ -25,11 +25,11 @@ class Examples:
     origins: list[str]
 
 
-def examples(records: Sequence[Record], limit: int, *, seed: int, levels: Sequence[int] = LEVELS) -> Examples:
+def examples(records: Sequence[DatasetItem], limit: int, *, seed: int, levels: Sequence[int] = LEVELS) -> Examples:
     """At most `limit` items, half of them real and origins of fakes equally often, at levels in turn."""
     rng = np.random.default_rng([seed, 1])
     reals = [record for record in records if record.label is Label.REAL]
-    groups: dict[str, list[Record]] = {}
+    groups: dict[str, list[DatasetItem]] = {}
     for record in records:
         if record.label is Label.SYNTHETIC:
             groups.setdefault(record.origin, []).append(record)

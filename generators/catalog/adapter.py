@@ -24,7 +24,7 @@ from generators.catalog import pipelines
 from generators.catalog.arguments import Call, arguments, batch_size, draw_call, fit
 from generators.catalog.jobs import Job, again, finish, pictures
 from generators.catalog.masks import draw_mask
-from generators.catalog.pipelines import Placement, Plan
+from generators.catalog.pipelines import Attempt, Placement
 from generators.rows import GeneratorRow, Task
 from subnet.errors import GenerationError, SettingsError
 from subnet.media.pool.producer import flaw
@@ -39,7 +39,7 @@ class Stopped(GenerationError):
     """The generator was told to stop before it was done."""
 
 
-def load(
+def load_pipeline(
     row: GeneratorRow,
     *,
     device: str = "cpu",
@@ -75,7 +75,7 @@ class DiffusionGenerator:
         self.name, self.modality, self.row = row.name, row.modality, row
         self.discarded: Counter[str] = Counter()
         self.stop = stop or threading.Event()
-        self.plan = Plan(Placement(str(row.options.get("offload", Placement.DEVICE))), batch_size(row))
+        self.plan = Attempt(Placement(str(row.options.get("offload", Placement.DEVICE))), batch_size(row))
         if torch.device(device).type == "cpu":
             self.plan = replace(self.plan, placement=Placement.DEVICE)
         self._device, self._reals = device, reals

@@ -14,7 +14,7 @@ _image = partial(
     GeneratorRow,
     modality=Modality.IMAGE,
     task=Task.TEXT_TO_IMAGE,
-    target="generators.catalog.adapter:load",
+    target="generators.catalog.adapter:load_pipeline",
     dtype="bfloat16",
 )
 _xl = partial(

@@ -28,14 +28,14 @@ class Placement(StrEnum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Attempt:
     """How much is tried at once."""
 
     placement: Placement
     batch: int
 
 
-def smaller(plan: Plan, device: str) -> Plan | None:
+def smaller(plan: Attempt, device: str) -> Attempt | None:
     """The next plan after memory ran out: offload by component, then half the batch, then offload by layer.
 
     None when there is nothing smaller. Without a device to offload from (a CPU) only the batch shrinks.

@@ -13,7 +13,7 @@ _video = partial(
     GeneratorRow,
     modality=Modality.VIDEO,
     task=Task.TEXT_TO_VIDEO,
-    target="generators.catalog.adapter:load",
+    target="generators.catalog.adapter:load_pipeline",
     dtype="bfloat16",
 )
 

@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from generators.cluster.runs import Actor, Made, Shard
+from generators.cluster.runs import Actor, Made, Run
 from subnet.errors import SettingsError
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
-from subnet.media.pool.producer import Event, Plan, Step
+from subnet.media.pool.producer import Event, PoolPlan, ProducerStep
 from subnet.types import JSON
 
 LONGEST_REST = 300.0  # seconds that a failing cell is left alone
@@ -62,7 +62,7 @@ def import_ray() -> Any:
 
 
 def produce(
-    plan: Plan,
+    plan: PoolPlan,
     workers: Sequence[Worker],
     pool: Pool,
     *,
@@ -71,7 +71,7 @@ def produce(
     size: int = 8,
     retries: int = 10,
     idle: float = 0.5,
-    on_step: Callable[[Step], None] = lambda step: None,
+    on_step: Callable[[ProducerStep], None] = lambda step: None,
 ) -> Report:
     """Keep `pool` filled on the Ray that the program has joined (`ray.init`) until `stop` is set.
 
@@ -103,23 +103,23 @@ class _Crew:
     def __init__(
         self,
         ray: Any,
-        plan: Plan,
+        plan: PoolPlan,
         pool: Pool,
         workers: Sequence[Worker],
         size: int,
         retries: int,
-        on_step: Callable[[Step], None],
+        on_step: Callable[[ProducerStep], None],
     ) -> None:
         self._ray, self._plan, self._pool, self._workers = ray, plan, pool, workers
         self._size, self._retries, self._on_step = size, retries, on_step
         self._targets = {target.cell: target.count for target in plan.targets}
         self._next = {cell: pool.next_sequence(cell, plan.stream) for cell in self._targets}
-        self._again: dict[Cell, deque[Shard]] = {cell: deque() for cell in self._targets}  # had no room
+        self._again: dict[Cell, deque[Run]] = {cell: deque() for cell in self._targets}  # had no room
         self._unfinished: dict[Cell, set[int]] = {cell: set() for cell in self._targets}  # by first item
         self._failures: Counter[Cell] = Counter()  # shards in a row
         self._rests_until: dict[Cell, float] = {}
         self._actors: dict[int, Any] = {}
-        self.running: dict[Any, tuple[int, Shard]] = {}
+        self.running: dict[Any, tuple[int, Run]] = {}
         self.events: Counter[tuple[Cell, str]] = Counter()
         self.processes: set[int] = set()
 
@@ -139,8 +139,8 @@ class _Crew:
             coming[cell] += shard.count
             self.running[self._actor(index).shard.remote(shard)] = index, shard
 
-    def _fresh(self, cell: Cell, count: int) -> Shard:
-        shard = Shard(cell, self._next[cell], count)
+    def _fresh(self, cell: Cell, count: int) -> Run:
+        shard = Run(cell, self._next[cell], count)
         self._next[cell] += count
         self._unfinished[cell].add(shard.first)
         return shard
@@ -168,13 +168,13 @@ class _Crew:
                 made = [Made(shard.first, Event.FAILED, 0.0, lines[-1] if lines else type(error).__name__)]
             self._note(shard, made)
 
-    def _note(self, shard: Shard, made: Sequence[Made]) -> None:
+    def _note(self, shard: Run, made: Sequence[Made]) -> None:
         cell, good = shard.cell, False
         for item in made:
             self.events[cell, item.event] += 1
             good = good or item.event in (Event.STORED, "exists")
             if item.event != "exists":
-                self._on_step(Step(Event(item.event), cell, item.sequence, item.seconds, item.reason))
+                self._on_step(ProducerStep(Event(item.event), cell, item.sequence, item.seconds, item.reason))
         self._failures[cell] = 0 if good else self._failures[cell] + 1
         if not good:
             rest = min(LONGEST_REST, 2.0 ** min(self._failures[cell] - 1, 20))
@@ -182,7 +182,7 @@ class _Crew:
         self._unfinished[cell].remove(shard.first)
         last = made[-1]
         if last.event == Event.NO_ROOM:
-            left = Shard(cell, last.sequence, shard.first + shard.count - last.sequence)
+            left = Run(cell, last.sequence, shard.first + shard.count - last.sequence)
             self._again[cell].append(left)
             self._unfinished[cell].add(left.first)
         self._advance(cell)

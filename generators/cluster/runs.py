@@ -12,7 +12,7 @@ from subnet.codec import image as codec
 from subnet.errors import SubnetError
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Fate, Pool
-from subnet.media.pool.producer import Event, Make, Plan, flaw, item_rng
+from subnet.media.pool.producer import Event, Make, PoolPlan, flaw, item_rng
 from subnet.registry import resolve
 from subnet.types import JSON, Sample
 
@@ -20,7 +20,7 @@ _FAULTS = (SubnetError, OSError, RuntimeError, ValueError, TypeError, Arithmetic
 
 
 @dataclass(frozen=True)
-class Shard:
+class Run:
     """Items `first` to `first + count - 1` of a cell."""
 
     cell: Cell
@@ -38,7 +38,7 @@ class Made:
     reason: str = ""
 
 
-def make_shard(shard: Shard, plan: Plan, make: Make, pool: Pool) -> list[Made]:
+def make_run(shard: Run, plan: PoolPlan, make: Make, pool: Pool) -> list[Made]:
     """Make and store the items of `shard` that the pool lacks. A bad item does not stop the rest; a full disk does."""
     there = {item.sequence for item in pool.items(shard.cell) if item.stream == plan.stream}
     result: list[Made] = []
@@ -51,7 +51,7 @@ def make_shard(shard: Shard, plan: Plan, make: Make, pool: Pool) -> list[Made]:
     return result
 
 
-def _item(cell: Cell, sequence: int, plan: Plan, make: Make, pool: Pool) -> tuple[str, str]:
+def _item(cell: Cell, sequence: int, plan: PoolPlan, make: Make, pool: Pool) -> tuple[str, str]:
     try:
         sample = make(item_rng(plan, cell, sequence))
         if sample.media.frames.shape[1:3] != codec.TARGET_SIZE:
@@ -70,11 +70,11 @@ class Actor:
     """What runs in a worker's process: it builds its model once and then makes shards."""
 
     def __init__(
-        self, target: str, arguments: Mapping[str, JSON], plan: Plan, root: str, budget: int, floor: int
+        self, target: str, arguments: Mapping[str, JSON], plan: PoolPlan, root: str, budget: int, floor: int
     ) -> None:
         self._make: Make = resolve(target)(**arguments)
         self._plan, self._pool = plan, Pool(Path(root), budget=budget, floor=floor)
 
-    def shard(self, shard: Shard) -> tuple[int, list[Made]]:
+    def shard(self, shard: Run) -> tuple[int, list[Made]]:
         """Which process did it, and what became of each item."""
-        return os.getpid(), make_shard(shard, self._plan, self._make, self._pool)
+        return os.getpid(), make_run(shard, self._plan, self._make, self._pool)

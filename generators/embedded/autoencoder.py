@@ -128,7 +128,7 @@ def save(model: Autoencoder, path: Path) -> None:
     part.replace(path)
 
 
-def load(path: Path = WEIGHTS, device: torch.device | str = "cpu") -> Autoencoder:
+def load_autoencoder(path: Path = WEIGHTS, device: torch.device | str = "cpu") -> Autoencoder:
     """The trained network, ready to use. Raises CheckpointError for a missing file or weights that do not fit."""
     model = Autoencoder()
     try:

@@ -201,7 +201,7 @@ class Redrawing:
         return self._generator.starting_from(One(sample)).generate([prompt], rng)[0]
 
 
-def load(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None) -> Generator:
+def load_redrawing(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None) -> Generator:
     """The factory of the table's rows `diffusion*`: the catalog's adapter over the weights in this package.
 
     Raises CheckpointError without weights.

@@ -128,7 +128,7 @@ class PictureTwin(Twin):
 
 def model_for_use(device: str) -> autoencoder.Autoencoder:
     """The trained autoencoder with its enlargements merged: quicker, not to be saved. Raises CheckpointError."""
-    model = autoencoder.load(device=device)
+    model = autoencoder.load_autoencoder(device=device)
     upsampling.merge(model)
     return model.to(memory_format=torch.channels_last)
 

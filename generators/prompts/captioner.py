@@ -24,7 +24,9 @@ STEMS = ("a photo of", "in the background there is", "the light is")
 TOKENS = 24  # new ones for each beginning
 
 
-def load(row: PromptRow, *, device: str = "cpu", token: str | None = None, cache: Path | None = None) -> Captioner:
+def load_captioner(
+    row: PromptRow, *, device: str = "cpu", token: str | None = None, cache: Path | None = None
+) -> Captioner:
     """The captioner of a row of `CAPTIONERS`, its weights read. Raises SettingsError or GenerationError."""
     model, processor = open_model(row, "AutoModelForImageTextToText", "AutoProcessor", device, token, cache)
     return Captioner(row.name, model, processor, device)

@@ -24,7 +24,9 @@ _RULES = (
 _MOTION = " Then add one short sentence that says what moves, and one slow move of the camera."
 
 
-def load(row: PromptRow, *, device: str = "cpu", token: str | None = None, cache: Path | None = None) -> Rephraser:
+def load_rephraser(
+    row: PromptRow, *, device: str = "cpu", token: str | None = None, cache: Path | None = None
+) -> Rephraser:
     """The rephraser of a row of `REPHRASERS`, its weights read. Raises SettingsError or GenerationError."""
     model, tokenizer = open_model(row, "AutoModelForCausalLM", "AutoTokenizer", device, token, cache)
     return Rephraser(row.name, model, tokenizer, device)

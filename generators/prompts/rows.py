@@ -32,8 +32,8 @@ class PromptRow:
     options: Mapping[str, JSON] = field(default_factory=dict)
 
 
-_CAPTIONER = "generators.prompts.captioner:load"
-_REPHRASER = "generators.prompts.rephraser:load"
+_CAPTIONER = "generators.prompts.captioner:load_captioner"
+_REPHRASER = "generators.prompts.rephraser:load_rephraser"
 
 CAPTIONERS = table(
     (

@@ -52,7 +52,7 @@ def encoder_start(pictures: list[photos.Pixels]) -> Tensor:
     return to_tensor(photos.batch(pictures, 128, 96, np.random.default_rng(0)))
 
 
-class Run:
+class Course:
     """Parameters under training, their running average, and how far it has come."""
 
     def __init__(self, network: Any, recipe: Recipe, file: Path) -> None:
@@ -117,7 +117,7 @@ def train_decoder(recipe: Recipe, out: Path) -> None:
     torch.manual_seed(recipe.seed)
     vae = tiny_diffusion.vae()
     tiny_diffusion.set_encoder(vae, encoder_start(pictures))
-    run = Run(vae, recipe, out / "decoder.pt")
+    run = Course(vae, recipe, out / "decoder.pt")
     while not run.over:
         start = time.monotonic()
         rng = np.random.default_rng([recipe.seed, run.step])
@@ -186,7 +186,7 @@ def train_unet(recipe: Recipe, out: Path) -> None:
     vae = tiny_diffusion.vae()
     tiny_diffusion.set_encoder(vae, encoder_start(known[0]))
     task = Denoising(vae, tiny_diffusion.scheduler(), tiny_diffusion.tokenizer(known[1]), recipe)
-    run = Run(Denoiser(), recipe, out / "unet.pt")
+    run = Course(Denoiser(), recipe, out / "unet.pt")
 
     while not run.over:
         start = time.monotonic()

@@ -137,7 +137,7 @@ def pairs_of(name: str, split: Split, count: int, seed: int) -> tuple[list[tuple
     from subnet.media.folder import EmbeddedSource
 
     reals = EmbeddedSource(split)
-    generator = generators.load(name, reals=reals)
+    generator = generators.load_generator(name, reals=reals)
     real_rng, fake_rng = (np.random.default_rng([seed, part]) for part in range(2))
     real = [reals.draw(generator.modality, Label.REAL, real_rng) for _ in range(count)]
     start = time.perf_counter()

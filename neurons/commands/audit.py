@@ -16,7 +16,7 @@ from subnet.errors import DataError
 from subnet.types import Modality
 
 if TYPE_CHECKING:
-    from detectors.data import Record
+    from detectors.data import DatasetItem
     from detectors.evaluation.dataset_audit import Audit
 
 
@@ -61,7 +61,7 @@ def audit(
         )
 
 
-def _records(data: str, modality: Modality, seed: int) -> tuple[list[Record], Path]:
+def _records(data: str, modality: Modality, seed: int) -> tuple[list[DatasetItem], Path]:
     from detectors.data import read_folder
 
     root = data_folder(data, modality, None, seed, "cpu")

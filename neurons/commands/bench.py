@@ -47,5 +47,5 @@ def bench(*detectors: str, items: int = 24, rounds: int = 3, device: str = "auto
     for each in found:
         speed = (f"{each.plain:.1f}", f"{each.served:.1f}", f"{each.speedup:.1f}")
         cpu = f"{each.plain_cpu:.3f} to {each.served_cpu:.3f}"
-        table.add_row(each.detector, *speed, cpu, each.serving, f"{each.moved:.1g}")
+        table.add_row(each.detector, *speed, cpu, each.backend, f"{each.moved:.1g}")
     Console().print(table)

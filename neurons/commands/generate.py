@@ -80,7 +80,7 @@ def generate(
     reads_text = row.task is not Task.RECONSTRUCT
     if prompt and not reads_text:
         print(f"assay: {model} draws real media again and reads no prompt", file=sys.stderr)
-    loaded = generators.load(model, device=s.device(device), reals=_reals(photos))
+    loaded = generators.load_generator(model, device=s.device(device), reals=_reals(photos))
     made, failures = [], []
     with bar(model, count) as progress:
         for number in range(count):

@@ -21,8 +21,8 @@ from subnet.errors import SettingsError
 from subnet.types import Modality, Split
 
 if TYPE_CHECKING:
-    from detectors.training.settings import Outcome, Training
     from detectors.training.settings import Progress as Step
+    from detectors.training.settings import Training, TrainingResult
 
 ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded set, each with its twins
 PANS = 0.75  # share of real clips of the embedded set that are pans over photographs
@@ -193,10 +193,10 @@ def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str
 
 def _check(folder: Path, modality: Modality, force: bool) -> None:
     from detectors.data import read_folder
-    from neurons.datasets.leak_gate import gate
+    from neurons.datasets.leak_gate import refuse_leaks
 
     records = [record for record in read_folder(folder) if record.modality is modality]
-    for warning in gate(records, force=force):
+    for warning in refuse_leaks(records, force=force):
         print(f"assay: warning: {warning}", file=sys.stderr)
 
 
@@ -211,7 +211,7 @@ def _start(detector: str) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def _run(settings: Training) -> Outcome:
+def _run(settings: Training) -> TrainingResult:
     from detectors.training.loop import train as learn
 
     try:
@@ -240,7 +240,7 @@ def _watching(name: str) -> Iterator[Callable[[Step], None]]:
         yield report
 
 
-def _tell(outcome: Outcome, json: bool) -> None:
+def _tell(outcome: TrainingResult, json: bool) -> None:
     facts = {"weights": str(outcome.weights), "sha256": outcome.sha256, "auc": outcome.auc, "steps": outcome.steps}
     if json:
         print(jsonlib.dumps({**facts, "best_step": outcome.best_step, "history": outcome.history}))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.data import Record
+from detectors.data import DatasetItem
 from subnet.errors import DataError
 from subnet.media.leak.meter import FEWEST, LIMIT, File, measure
 from subnet.types import Label
@@ -18,7 +18,7 @@ from subnet.types import Label
 MOST = 300  # files of each label that are looked at
 
 
-def gate(records: Sequence[Record], *, force: bool, seed: int = 0) -> list[str]:
+def refuse_leaks(records: Sequence[DatasetItem], *, force: bool, seed: int = 0) -> list[str]:
     """Warnings about `records`, which may be trained on. Raises DataError for a container leak unless `force`."""
     rng = np.random.default_rng(seed)
     files = [_file(record) for label in Label for record in _sample(records, label, rng)]
@@ -35,12 +35,12 @@ def gate(records: Sequence[Record], *, force: bool, seed: int = 0) -> list[str]:
     return list(report.warnings)
 
 
-def _sample(records: Sequence[Record], label: Label, rng: np.random.Generator) -> list[Record]:
+def _sample(records: Sequence[DatasetItem], label: Label, rng: np.random.Generator) -> list[DatasetItem]:
     chosen = [record for record in records if record.label is label]
     return [chosen[i] for i in rng.permutation(len(chosen))[:MOST]]
 
 
-def _file(record: Record) -> File:
+def _file(record: DatasetItem) -> File:
     try:
         return File(
             record.path.read_bytes(),

@@ -117,7 +117,7 @@ def _rows(spec: DataSpec, folder: Path, device: str) -> Iterator[dict[str, JSON]
 
     reals, pans = EmbeddedSource(spec.split), PannedPhotos(spec.split)
     names = spec.generators or embedded_generators(spec.modality)
-    makers = [generators.load(name, device=device, reals=reals) for name in names]
+    makers = [generators.load_generator(name, device=device, reals=reals) for name in names]
     for number in range(spec.count):
         rng = np.random.default_rng(derive(spec.split, spec.modality, spec.seed, number))
         panned = spec.pans > 0 and rng.random() < spec.pans

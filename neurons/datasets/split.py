@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from detectors.data import Record, both_classes, read_folder
+from detectors.data import DatasetItem, both_classes, read_folder
 from subnet.errors import DataError
 from subnet.game.sampling import derive
 
@@ -31,11 +31,11 @@ def split(root: Path, into: Path, *, seed: int = 0, share: float = SHARE) -> tup
     return _write(kept, root, into / "train"), _write(held, root, into / "validation")
 
 
-def _held_out(record: Record, seed: int, share: float) -> bool:
+def _held_out(record: DatasetItem, seed: int, share: float) -> bool:
     return derive("held out", seed, record.pair or record.item or str(record.path)) < share * 2**63
 
 
-def _write(records: Sequence[Record], root: Path, folder: Path) -> Path:
+def _write(records: Sequence[DatasetItem], root: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     rows = []
     for record in records:

@@ -25,7 +25,7 @@ LEAST_MEMORY = 3.5  # GB: a "4 GB" machine has a little less
 LEAST_FILES = 1024  # open files
 
 
-class Verdict(StrEnum):
+class Health(StrEnum):
     """`fail` keeps something from working, `warn` may or will matter later."""
 
     OK = "ok"
@@ -38,7 +38,7 @@ class Finding:
     """One line of the report: what was looked at, how it is, and what would mend it."""
 
     check: str
-    verdict: Verdict
+    verdict: Health
     found: str
     fix: str = ""
 
@@ -51,7 +51,7 @@ def python() -> Iterator[Finding]:
     here = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     old = sys.version_info[:2] < LEAST_PYTHON
     fix = f"install Python {LEAST_PYTHON[0]}.{LEAST_PYTHON[1]} or newer" if old else ""
-    yield Finding("python", Verdict.FAIL if old else Verdict.OK, here, fix)
+    yield Finding("python", Health.FAIL if old else Health.OK, here, fix)
 
 
 def packages(distribution: str = DISTRIBUTION) -> Iterator[Finding]:
@@ -61,7 +61,7 @@ def packages(distribution: str = DISTRIBUTION) -> Iterator[Finding]:
     try:
         required = [Requirement(line) for line in metadata.requires(distribution) or ()]
     except metadata.PackageNotFoundError:
-        yield Finding("packages", Verdict.FAIL, f"{distribution} is not installed", "run: make setup")
+        yield Finding("packages", Health.FAIL, f"{distribution} is not installed", "run: make setup")
         return
     wanted = [r for r in required if r.marker is None or r.marker.evaluate({"extra": ""})]
     wrong = []
@@ -75,9 +75,9 @@ def packages(distribution: str = DISTRIBUTION) -> Iterator[Finding]:
             wrong.append(f"{requirement.name} {version} is not {requirement.specifier}")
     key = ", ".join(f"{name} {metadata.version(name)}" for name in ("bittensor", "torch", "diffusers") if _has(name))
     if wrong:
-        yield Finding("packages", Verdict.FAIL, "; ".join(wrong), "run: make setup")
+        yield Finding("packages", Health.FAIL, "; ".join(wrong), "run: make setup")
     else:
-        yield Finding("packages", Verdict.OK, f"{len(wanted)} as required; {key}")
+        yield Finding("packages", Health.OK, f"{len(wanted)} as required; {key}")
 
 
 def _has(name: str) -> bool:
@@ -94,13 +94,13 @@ def disk(folder: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(existing).free / GIGABYTE
     found = f"{free:.0f} GB free under {folder}"
     if not os.access(existing, os.W_OK):
-        yield Finding("disk", Verdict.FAIL, f"{existing} cannot be written", "choose another folder with ASSAY_HOME")
+        yield Finding("disk", Health.FAIL, f"{existing} cannot be written", "choose another folder with ASSAY_HOME")
     elif free < LEAST_DISK:
-        yield Finding("disk", Verdict.FAIL, found, f"free at least {LEAST_DISK} GB, or move ASSAY_HOME")
+        yield Finding("disk", Health.FAIL, found, f"free at least {LEAST_DISK} GB, or move ASSAY_HOME")
     elif free < ENOUGH_DISK:
-        yield Finding("disk", Verdict.WARN, found, "give the pool less with --pool.gigabytes, or move ASSAY_HOME")
+        yield Finding("disk", Health.WARN, found, "give the pool less with --pool.gigabytes, or move ASSAY_HOME")
     else:
-        yield Finding("disk", Verdict.OK, found)
+        yield Finding("disk", Health.OK, found)
 
 
 def machine() -> Iterator[Finding]:
@@ -108,10 +108,10 @@ def machine() -> Iterator[Finding]:
     cores, memory = os.cpu_count() or 1, psutil.virtual_memory().total / GIGABYTE
     found = f"{cores} cores, {memory:.1f} GB memory"
     low = memory < LEAST_MEMORY
-    yield Finding("machine", Verdict.WARN if low else Verdict.OK, found, "4 GB are needed" if low else "")
+    yield Finding("machine", Health.WARN if low else Health.OK, found, "4 GB are needed" if low else "")
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if files != resource.RLIM_INFINITY and files < LEAST_FILES:
-        yield Finding("open files", Verdict.WARN, f"at most {files}", "run: ulimit -n 4096")
+        yield Finding("open files", Health.WARN, f"at most {files}", "run: ulimit -n 4096")
 
 
 def video() -> Iterator[Finding]:
@@ -123,9 +123,9 @@ def video() -> Iterator[Finding]:
         av.Codec("libx264", "w")
         av.Codec("h264", "r")
     except UnknownCodecError as error:
-        yield Finding("video", Verdict.FAIL, f"PyAV lacks H.264 ({error})", "install PyAV's own wheel: pip install av")
+        yield Finding("video", Health.FAIL, f"PyAV lacks H.264 ({error})", "install PyAV's own wheel: pip install av")
     else:
-        yield Finding("video", Verdict.OK, f"PyAV {metadata.version('av')} with H.264")
+        yield Finding("video", Health.OK, f"PyAV {metadata.version('av')} with H.264")
 
 
 def graphics() -> Iterator[Finding]:
@@ -135,16 +135,16 @@ def graphics() -> Iterator[Finding]:
     found = probe()
     if found.gpus:
         cards = ", ".join(f"{size:.0f} GB" for size in found.gpus)
-        yield Finding("gpu", Verdict.OK, f"{len(found.gpus)} card(s): {cards}")
+        yield Finding("gpu", Health.OK, f"{len(found.gpus)} card(s): {cards}")
     else:
         yield Finding(
-            "gpu", Verdict.OK, "none: detectors and embedded generators run on the CPU; the catalog needs CUDA"
+            "gpu", Health.OK, "none: detectors and embedded generators run on the CPU; the catalog needs CUDA"
         )
     if found.token:
-        yield Finding("hub token", Verdict.OK, "set")
+        yield Finding("hub token", Health.OK, "set")
     else:
         fix = "only gated models and sets need one: export HF_TOKEN, see https://huggingface.co/settings/tokens"
-        yield Finding("hub token", Verdict.WARN, "not set", fix)
+        yield Finding("hub token", Health.WARN, "not set", fix)
 
 
 def embedded_set() -> Iterator[Finding]:
@@ -153,10 +153,10 @@ def embedded_set() -> Iterator[Finding]:
     if bad:
         few = ", ".join(bad[:5]) + (" ..." if len(bad) > 5 else "")
         yield Finding(
-            "embedded set", Verdict.FAIL, f"{len(bad)} of {count} files are damaged: {few}", "install Assay again"
+            "embedded set", Health.FAIL, f"{len(bad)} of {count} files are damaged: {few}", "install Assay again"
         )
     else:
-        yield Finding("embedded set", Verdict.OK, f"{count} files as indexed")
+        yield Finding("embedded set", Health.OK, f"{count} files as indexed")
 
 
 def weights() -> Iterator[Finding]:
@@ -169,12 +169,12 @@ def weights() -> Iterator[Finding]:
     there = {file: row for file, row in names.items() if (HERE / file).is_file()}
     wrong = [row.name for file, row in there.items() if row.sha256 and sha256_of(HERE / file) != row.sha256]
     if wrong:
-        yield Finding("detectors", Verdict.FAIL, f"weights of {', '.join(wrong)} are damaged", "install Assay again")
+        yield Finding("detectors", Health.FAIL, f"weights of {', '.join(wrong)} are damaged", "install Assay again")
     elif missing:
         fix = f"train them: assay train {missing[0]} --data embedded:train"
-        yield Finding("detectors", Verdict.WARN, f"no weights for {', '.join(missing)}", fix)
+        yield Finding("detectors", Health.WARN, f"no weights for {', '.join(missing)}", fix)
     else:
-        yield Finding("detectors", Verdict.OK, f"weights of {', '.join(row.name for row in there.values())}")
+        yield Finding("detectors", Health.OK, f"weights of {', '.join(row.name for row in there.values())}")
     yield _generator_weights()
 
 
@@ -194,5 +194,5 @@ def _generator_weights() -> Finding:
             damaged.append(file.name)
     if damaged or not files:
         found = f"{', '.join(damaged)} damaged" if damaged else "no weights"
-        return Finding("generators", Verdict.FAIL, found, "install Assay again")
-    return Finding("generators", Verdict.OK, f"{len(files)} files of weights, whole")
+        return Finding("generators", Health.FAIL, found, "install Assay again")
+    return Finding("generators", Health.OK, f"{len(files)} files of weights, whole")

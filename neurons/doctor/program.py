@@ -12,18 +12,18 @@ from rich.markup import escape
 
 from neurons import settings as s
 from neurons.doctor import machine, network
-from neurons.doctor.machine import Finding, Verdict
+from neurons.doctor.machine import Finding, Health
 from subnet.errors import SettingsError
 
-SIGNS = {Verdict.OK: "[green]ok  [/]", Verdict.WARN: "[yellow]warn[/]", Verdict.FAIL: "[red]fail[/]"}
+SIGNS = {Health.OK: "[green]ok  [/]", Health.WARN: "[yellow]warn[/]", Health.FAIL: "[red]fail[/]"}
 
 
 def doctor(
     *,
     netuid: int | None = None,
-    subtensor: s.Subtensor = s.Subtensor(),
-    wallet: s.Wallet = s.Wallet(),
-    axon: s.Axon = s.Axon(),
+    subtensor: s.SubtensorSettings = s.SubtensorSettings(),
+    wallet: s.WalletSettings = s.WalletSettings(),
+    axon: s.AxonSettings = s.AxonSettings(),
     deadline: float = 10.0,
     clock_url: str = network.CLOCK_URL,
     json: s.Json = False,
@@ -48,14 +48,19 @@ def doctor(
             fix = f"\n     [dim]{'':14}{escape(finding.fix)}[/]" if finding.fix else ""
             line = f"{SIGNS[finding.verdict]} {finding.check:14}{escape(finding.found)}{fix}"
             console.print(line, highlight=False, soft_wrap=True)
-    failed = sum(finding.verdict is Verdict.FAIL for finding in found)
+    failed = sum(finding.verdict is Health.FAIL for finding in found)
     if json:
         print(jsonlib.dumps({"ok": not failed, "checks": [finding.facts() for finding in found]}))
     sys.exit(1 if failed else 0)
 
 
 def _checks(
-    netuid: int | None, subtensor: s.Subtensor, wallet: s.Wallet, axon: s.Axon, deadline: float, clock_url: str
+    netuid: int | None,
+    subtensor: s.SubtensorSettings,
+    wallet: s.WalletSettings,
+    axon: s.AxonSettings,
+    deadline: float,
+    clock_url: str,
 ) -> Iterator[Finding]:
     """One finding after another, the quick ones first."""
     yield from machine.python()

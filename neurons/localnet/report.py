@@ -40,7 +40,7 @@ def summarise(board: Scoreboard, folder: Path, seconds: float, first: float, see
     miners.sort(key=lambda row: -row["score"])
     counts = board.challenges()
     played = [line for line in board.lines if not line["void"]]
-    as_expected, verdict = judge(miners, board.players, sent, board)
+    fine, verdict = as_expected(miners, board.players, sent, board)
     return {
         "rounds": len(played),
         "void_rounds": len(board.lines) - len(played),
@@ -52,7 +52,7 @@ def summarise(board: Scoreboard, folder: Path, seconds: float, first: float, see
         "rounds_per_second": round(len(board.lines) / max(1e-9, seconds - first), 2),
         "weights_set": sum(a.submission is Submission.OK for a in attempts),
         "miners": miners,
-        "as_expected": as_expected,
+        "as_expected": fine,
         "verdict": verdict,
     }
 
@@ -112,7 +112,7 @@ def digest(rounds: Sequence[RoundRecord]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def judge(
+def as_expected(
     miners: Sequence[dict[str, Any]], players: Sequence[Player], sent: dict[int, float], board: Scoreboard
 ) -> tuple[bool, str]:
     """Whether everybody ended where honest scoring puts them, and one line that says so."""

@@ -31,14 +31,14 @@ from subnet.errors import ChainError, SettingsError
 from subnet.protocols import Detector
 from subnet.types import Endpoint, Modality, Prediction, Submission
 from subnet.wire.admission import Policy
-from subnet.wire.axon import Axon, Served, application
+from subnet.wire.axon import AxonConfig, Served, application
 from subnet.wire.nonces import SqliteNonceStore
 from subnet.wire.server import serve
 
 
 @Parameter(name="detector")
 @dataclass(frozen=True)
-class Detectors:
+class DetectorSettings:
     """Which detector answers for which modality; see `assay detectors`."""
 
     image: str = "npr"
@@ -54,7 +54,7 @@ class Detectors:
     GPU; plain: as trained."""
 
 
-def load_detectors(wanted: Detectors) -> dict[Modality, Detector]:
+def load_detectors(wanted: DetectorSettings) -> dict[Modality, Detector]:
     """Both detectors. Raises SettingsError when one answers for the other modality, and what opening one raises."""
     names = {Modality.IMAGE: wanted.image, Modality.VIDEO: wanted.video}
     device = (
@@ -91,12 +91,12 @@ class Answering:
 def miner(
     *,
     netuid: int,
-    detector: Detectors = Detectors(),
-    subtensor: s.Subtensor = s.Subtensor(),
-    wallet: s.Wallet = s.Wallet(),
-    axon: s.Axon = s.Axon(),
-    blacklist: s.Blacklist = s.Blacklist(),
-    logging: s.Logging = s.Logging(),
+    detector: DetectorSettings = DetectorSettings(),
+    subtensor: s.SubtensorSettings = s.SubtensorSettings(),
+    wallet: s.WalletSettings = s.WalletSettings(),
+    axon: s.AxonSettings = s.AxonSettings(),
+    blacklist: s.BlacklistSettings = s.BlacklistSettings(),
+    logging: s.LoggingSettings = s.LoggingSettings(),
     state: Path | None = None,
     local: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -120,10 +120,10 @@ async def run(
     netuid: int,
     detectors: Mapping[Modality, Detector],
     max_batch: int,
-    subtensor: s.Subtensor,
-    wallet: s.Wallet,
-    axon: s.Axon,
-    blacklist: s.Blacklist,
+    subtensor: s.SubtensorSettings,
+    wallet: s.WalletSettings,
+    axon: s.AxonSettings,
+    blacklist: s.BlacklistSettings,
     log: Log,
     state: Path | None,
     local: bool,
@@ -147,7 +147,7 @@ async def run(
         nonces = SqliteNonceStore(_folder(folder) / "nonces.db")
         stack.callback(nonces.close)
         app = application(
-            Axon(keys.hotkey, view.metagraph, nonces, answer, _served(detectors), policy(blacklist), say=say),
+            AxonConfig(keys.hotkey, view.metagraph, nonces, answer, _served(detectors), policy(blacklist), say=say),
             CollectorRegistry(),
         )
         server = await serve(app, axon.ip, axon.port)
@@ -185,7 +185,7 @@ async def publish(
         await pause(stop, 1.0 + (receipt.blocks or 0) * 0.25)
 
 
-def policy(blacklist: s.Blacklist) -> Policy:
+def policy(blacklist: s.BlacklistSettings) -> Policy:
     """The admission rule that the flags ask for."""
     return Policy(
         require_permit=blacklist.force_validator_permit,

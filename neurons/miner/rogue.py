@@ -12,10 +12,10 @@ from neurons.miner import program
 def rogue(
     *,
     netuid: int,
-    subtensor: s.Subtensor = s.Subtensor(),
-    wallet: s.Wallet = s.Wallet(),
-    axon: s.Axon = s.Axon(),
-    logging: s.Logging = s.Logging(),
+    subtensor: s.SubtensorSettings = s.SubtensorSettings(),
+    wallet: s.WalletSettings = s.WalletSettings(),
+    axon: s.AxonSettings = s.AxonSettings(),
+    logging: s.LoggingSettings = s.LoggingSettings(),
     number: float = 1.5,
 ) -> None:
     """Answer every request with the same number, out of range by default.
@@ -28,6 +28,6 @@ def rogue(
         What is said for every prediction.
     """
     log = configure(logging, "rogue")
-    detectors = program.load_detectors(program.Detectors(image="constant", video="constant-video"))
-    arguments = (netuid, detectors, 32, subtensor, wallet, axon, s.Blacklist(), log, None, True)
+    detectors = program.load_detectors(program.DetectorSettings(image="constant", video="constant-video"))
+    arguments = (netuid, detectors, 32, subtensor, wallet, axon, s.BlacklistSettings(), log, None, True)
     asyncio.run(program.run(*arguments, say=lambda _: number))

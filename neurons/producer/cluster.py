@@ -18,7 +18,7 @@ from neurons.signals import set_by_signal
 from subnet.errors import SettingsError
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
-from subnet.media.pool.producer import Plan, Step
+from subnet.media.pool.producer import PoolPlan, ProducerStep
 from subnet.types import JSON, Label, Split
 
 CARD_GB = 24.0  # of the cluster's cards, where neither a flag nor a card of this host says
@@ -40,7 +40,7 @@ class Cluster:
 
 
 def run(
-    plan: Plan,
+    plan: PoolPlan,
     pool: Pool,
     cluster: Cluster,
     *,
@@ -49,7 +49,7 @@ def run(
     folders: Mapping[str, Path],
     stop: threading.Event,
     once: bool,
-    on_step: Callable[[Step], None],
+    on_step: Callable[[ProducerStep], None],
 ) -> Report:
     """Fill `pool` by `plan` on a Ray cluster until `stop` is set, or with `once` until all targets are met.
 
@@ -70,7 +70,7 @@ def run(
 
 
 def workers_of(
-    plan: Plan, arguments: Mapping[str, JSON], resources: Mapping[str, float], *, card: float
+    plan: PoolPlan, arguments: Mapping[str, JSON], resources: Mapping[str, float], *, card: float
 ) -> list[Worker]:
     """One worker per cell of the plan.
 

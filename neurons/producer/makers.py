@@ -18,7 +18,7 @@ from subnet.game.sampling import Origins
 from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
 from subnet.media.hub.catalog import SOURCES, any_repository
 from subnet.media.pool.item import Cell, parse_cell
-from subnet.media.pool.producer import Make, Plan, equal_shares, read_plan
+from subnet.media.pool.producer import Make, PoolPlan, equal_shares, read_plan
 from subnet.protocols import Generator, Source
 from subnet.registry import find
 from subnet.types import Label, Media, Modality, Sample, Split
@@ -27,7 +27,7 @@ EMBEDDED = "embedded"
 NO_MODELS = Prompts()
 
 
-def plan_of(path: Path | None, *, total: int = 2000, seed: int = 0, stream: str = "main") -> Plan:
+def plan_of(path: Path | None, *, total: int = 2000, seed: int = 0, stream: str = "main") -> PoolPlan:
     """The plan in the file `path`, or without one the embedded set and every embedded generator in equal shares."""
     if path is not None:
         return read_plan(path)
@@ -38,7 +38,7 @@ def plan_of(path: Path | None, *, total: int = 2000, seed: int = 0, stream: str 
     return equal_shares(cells, total, seed=seed, stream=stream)
 
 
-def origins_of(plan: Plan) -> Origins:
+def origins_of(plan: PoolPlan) -> Origins:
     """How often each origin is asked for, by modality and label: in proportion to the plan's targets."""
     origins: dict[tuple[Modality, Label], dict[str, float]] = defaultdict(dict)
     for target in plan.targets:
@@ -47,7 +47,7 @@ def origins_of(plan: Plan) -> Origins:
 
 
 def makers(
-    plan: Plan,
+    plan: PoolPlan,
     *,
     split: Split,
     device: str,
@@ -73,7 +73,7 @@ def makers(
     }
 
 
-def _pictures(plan: Plan, makes: Mapping[Cell, Make]) -> Source | None:
+def _pictures(plan: PoolPlan, makes: Mapping[Cell, Make]) -> Source | None:
     """The plan's real images as one source; None when it has none."""
     wanted = [t for t in plan.targets if t.cell in makes and t.cell.modality is Modality.IMAGE and t.count]
     return Pictures([makes[t.cell] for t in wanted], [t.count for t in wanted]) if wanted else None
@@ -129,7 +129,7 @@ def _generating(name: str, reals: Source, device: str, prompting: Prompting) -> 
 
     def make(rng: np.random.Generator) -> Sample:
         if not loaded:
-            loaded.append(generators.load(name, device=device, reals=reals))
+            loaded.append(generators.load_generator(name, device=device, reals=reals))
         return loaded[0].generate([prompting(row, rng)], rng)[0]
 
     return make

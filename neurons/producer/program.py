@@ -25,7 +25,7 @@ from neurons.signals import set_by_signal
 from subnet.errors import SettingsError
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import GIGABYTE, Pool
-from subnet.media.pool.producer import Event, Producer, Step
+from subnet.media.pool.producer import Event, Producer, ProducerStep
 from subnet.types import Split
 
 
@@ -62,7 +62,7 @@ def producer(
     cluster: Cluster | None = None,
     pool: PoolSettings = PoolSettings(),
     prompts: Prompts | None = None,
-    logging: s.Logging = s.Logging(),
+    logging: s.LoggingSettings = s.LoggingSettings(),
     json: s.Json = False,
 ) -> None:
     """Fill the pool with real and synthetic media, for ever.
@@ -130,7 +130,7 @@ class Reporting:
     def __init__(self, log: Log, full: threading.Event | None, json: bool) -> None:
         self._log, self._full, self._json = log, full, json
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: ProducerStep) -> None:
         if step.event is Event.FULL and self._full:
             self._full.set()
         if step.event in (Event.FULL, Event.BUSY):

@@ -98,8 +98,8 @@ def described(settings: Prompts, reals: Source, device: str) -> Prompting:
 
         return CaptionedPrompts(
             reals,
-            captioner.load(captions, device=device),
-            None if answers is None else rephraser.load(answers, device=device),
+            captioner.load_captioner(captions, device=device),
+            None if answers is None else rephraser.load_rephraser(answers, device=device),
         )
 
     return Described(load)

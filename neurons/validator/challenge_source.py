@@ -6,7 +6,7 @@ import threading
 import time
 
 from subnet.errors import SourceEmpty
-from subnet.game.sampling import Plan, round_rng
+from subnet.game.sampling import RoundPlan, round_rng
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Drawn, Pool
 from subnet.types import Sample
@@ -20,7 +20,7 @@ class Drawing:
         self._pool, self._patience, self._substitute = pool, patience, substitute
         self._drawn: Drawn | None = None
 
-    def __call__(self, plan: Plan) -> Sample:
+    def __call__(self, plan: RoundPlan) -> Sample:
         """Raises SourceEmpty when the pool has nothing for these hotkeys."""
         cell = Cell(plan.modality, plan.label, plan.origin)
         ends, pause = time.monotonic() + self._patience, threading.Event()

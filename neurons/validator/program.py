@@ -25,12 +25,12 @@ from neurons.producer.program import PoolSettings
 from neurons.signals import pause, until_signal
 from neurons.validator.challenge_source import Drawing
 from neurons.validator.telemetry import Telemetry
-from neurons.validator.weight_setter import Weighing
+from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import SettingsError
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, record
-from subnet.evidence.state import Memory, State
+from subnet.evidence.state import State, StateStore
 from subnet.game.history import History
 from subnet.game.sampling import Sampling, plan
 from subnet.game.scoring import is_validator, retain
@@ -45,11 +45,11 @@ STALE = 600.0  # seconds after which a snapshot is too old to play on
 def validator(
     *,
     netuid: int,
-    neuron: s.Neuron = s.Neuron(),
-    subtensor: s.Subtensor = s.Subtensor(),
-    wallet: s.Wallet = s.Wallet(),
+    neuron: s.NeuronSettings = s.NeuronSettings(),
+    subtensor: s.SubtensorSettings = s.SubtensorSettings(),
+    wallet: s.WalletSettings = s.WalletSettings(),
     pool: PoolSettings = PoolSettings(),
-    logging: s.Logging = s.Logging(),
+    logging: s.LoggingSettings = s.LoggingSettings(),
     plan: Path | None = None,
     state: Path | None = None,
     seed: int | None = None,
@@ -102,10 +102,10 @@ def validator(
 
 async def _main(
     netuid: int,
-    neuron: s.Neuron,
+    neuron: s.NeuronSettings,
     sampling: Sampling,
-    subtensor: s.Subtensor,
-    wallet: s.Wallet,
+    subtensor: s.SubtensorSettings,
+    wallet: s.WalletSettings,
     pool: PoolSettings,
     folder: Path | None,
     seed: int | None,
@@ -121,7 +121,7 @@ async def _main(
         stop = stack.enter_context(until_signal())
         journal = Journal(folder / "journal.db")
         stack.callback(journal.close)
-        memory = Memory(journal)
+        memory = StateStore(journal)
         chain = BittensorChain(subtensor.endpoint, netuid, keys, version_key=s.VERSION_KEY)
         stack.push_async_callback(chain.close)
         view = ChainView(chain, log, every=1 if local else 5)
@@ -134,7 +134,7 @@ async def _main(
         following = asyncio.create_task(view.follow(stop))
         stack.callback(following.cancel)
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
-        playing = Playing(
+        playing = ValidatorLoop(
             hotkey,
             neuron,
             sampling,
@@ -147,22 +147,22 @@ async def _main(
             telemetry,
             log,
         )
-        await playing.run(Weighing(chain, view, hotkey, neuron, memory, log), stop, rounds)
+        await playing.run(WeightSetter(chain, view, hotkey, neuron, memory, log), stop, rounds)
 
 
-class Playing:
+class ValidatorLoop:
     """The loop around `step`. What goes wrong in one round is logged and counted, and the next round is played."""
 
     def __init__(
         self,
         hotkey: str,
-        settings: s.Neuron,
+        settings: s.NeuronSettings,
         sampling: Sampling,
         seed: int,
         view: ChainView,
         drawing: Drawing,
         transport: Dendrite,
-        memory: Memory,
+        memory: StateStore,
         executor: ThreadPoolExecutor,
         telemetry: Telemetry,
         log: Log,
@@ -171,7 +171,7 @@ class Playing:
         self.view, self.drawing, self.transport, self.memory = view, drawing, transport, memory
         self.executor, self.telemetry, self.log = executor, telemetry, log
 
-    async def run(self, weighing: Weighing, stop: asyncio.Event, rounds: int | None) -> None:
+    async def run(self, weighing: WeightSetter, stop: asyncio.Event, rounds: int | None) -> None:
         """Play until `stop`, or until `rounds` have been played and their weights stand on chain."""
         loop = asyncio.get_running_loop()
         while not stop.is_set() and (rounds is None or self.memory.state.next_round < rounds):
@@ -188,7 +188,7 @@ class Playing:
             await weighing.finish(stop)
         self.telemetry.finished(self.memory.state)
 
-    async def play(self, weighing: Weighing) -> None:
+    async def play(self, weighing: WeightSetter) -> None:
         """One round: ask, write down, and set weights when they are due."""
         snapshot = self.view.snapshot
         if snapshot is None or self.view.age > STALE:

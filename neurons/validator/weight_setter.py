@@ -10,7 +10,7 @@ from neurons.log import Log
 from neurons.signals import pause
 from subnet.errors import ChainError
 from subnet.evidence.records import WEIGHTS, WeightsRecord
-from subnet.evidence.state import Memory
+from subnet.evidence.state import StateStore
 from subnet.game.scoring import weights
 from subnet.protocols import Chain
 from subnet.types import Receipt, Snapshot, Submission
@@ -18,11 +18,11 @@ from subnet.types import Receipt, Snapshot, Submission
 NO_SCORES, UNWRITTEN = "NO_SCORES", "UNWRITTEN"  # our own reasons, beside the chain's codes
 
 
-class Weighing:
+class WeightSetter:
     """Sets weights by the chain's rate limit and `--neuron.epoch_length`, and writes down every attempt."""
 
     def __init__(
-        self, chain: Chain, view: ChainView, hotkey: str, settings: s.Neuron, memory: Memory, log: Log
+        self, chain: Chain, view: ChainView, hotkey: str, settings: s.NeuronSettings, memory: StateStore, log: Log
     ) -> None:
         self._chain, self._view, self._hotkey, self._settings = chain, view, hotkey, settings
         self._memory, self._log = memory, log

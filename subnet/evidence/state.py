@@ -1,6 +1,6 @@
 """What a validator must not forget, and how it is written down with every fact.
 
-`Memory` holds the state between rounds. A fact that the disk refuses is kept and written before the next one, so a
+`StateStore` holds the state between rounds. A fact that the disk refuses is kept and written before the next one, so a
 full disk costs nothing at first; after `PATIENCE` facts in a row `blocked` turns true and no weights may be set, since
 nobody could check them.
 """
@@ -38,7 +38,7 @@ class State:
         return State(int(number), from_json(history))
 
 
-class Memory:
+class StateStore:
     """The state, and the journal it follows from."""
 
     def __init__(self, journal: Journal) -> None:

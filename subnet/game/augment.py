@@ -99,7 +99,7 @@ OPERATORS: dict[str, Operator] = {
 
 
 @dataclass(frozen=True)
-class Step:
+class Operation:
     """One operator of a level: a row of OPERATORS for images, one for videos, and how often it happens."""
 
     image: str
@@ -107,21 +107,21 @@ class Step:
     video: str = ""  # the same as `image` where empty
 
 
-_GEOMETRY = (Step("rotate"), Step("crop"), Step("mirror", 0.5), Step("upend", 0.5))
+_GEOMETRY = (Operation("rotate"), Operation("crop"), Operation("mirror", 0.5), Operation("upend", 0.5))
 
-STEPS: dict[int, tuple[Step, ...]] = {
+STEPS: dict[int, tuple[Operation, ...]] = {
     0: (),
     1: _GEOMETRY,
-    2: (*_GEOMETRY, Step("saturation"), Step("contrast"), Step("jpeg", video="h264")),
+    2: (*_GEOMETRY, Operation("saturation"), Operation("contrast"), Operation("jpeg", video="h264")),
     3: (
         *_GEOMETRY,
-        Step("saturation-strong"),
-        Step("contrast-strong"),
-        Step("rescale", 0.5),
-        Step("blur", 0.5),
-        Step("noise", 0.5),
-        Step("screenshot", 0.5),
-        Step("jpeg-strong", video="h264-strong"),
+        Operation("saturation-strong"),
+        Operation("contrast-strong"),
+        Operation("rescale", 0.5),
+        Operation("blur", 0.5),
+        Operation("noise", 0.5),
+        Operation("screenshot", 0.5),
+        Operation("jpeg-strong", video="h264-strong"),
     ),
 }
 
@@ -143,7 +143,7 @@ def augment(frames: Frames, level: int, rng: np.random.Generator, *, video: bool
 
 
 @dataclass(frozen=True)
-class Chain:
+class Distortion:
     """A distortion for robustness curves: `parameter` runs from `mild` to `severe` as strength runs from 0 to 1."""
 
     name: str
@@ -166,16 +166,16 @@ def _reshot(rng: np.random.Generator, frames: Frames, shrink: float) -> Frames:
     return op.screenshot(frames, shrink, gamma, gains, round(95 - 60 * (1 - shrink)))
 
 
-CHAINS: dict[str, Chain] = table(
+DISTORTIONS: dict[str, Distortion] = table(
     (
-        Chain("jpeg", "quality", 100, 20, lambda _, frames, quality: op.jpeg(frames, round(quality))),
-        Chain("webp", "quality", 100, 5, lambda _, frames, quality: op.webp(frames, round(quality))),
-        Chain("resize", "scale", 1.0, 0.25, lambda _, frames, factor: op.rescale(frames, factor)),
-        Chain("blur", "sigma", 0.0, 3.0, lambda _, frames, sigma: op.blur(frames, sigma), "px"),
-        Chain("noise", "sigma", 0.0, 25.0, lambda rng, frames, sigma: op.noise(frames, sigma, rng), "levels"),
-        Chain("crop", "side kept", 1.0, 0.3, lambda rng, frames, share: op.crop(frames, share, *rng.random(2))),
-        Chain("screenshot", "scale", 1.0, 0.4, _reshot),
-        Chain("h264", "CRF", 12, 45, lambda _, frames, crf: op.h264(frames, round(crf))),
+        Distortion("jpeg", "quality", 100, 20, lambda _, frames, quality: op.jpeg(frames, round(quality))),
+        Distortion("webp", "quality", 100, 5, lambda _, frames, quality: op.webp(frames, round(quality))),
+        Distortion("resize", "scale", 1.0, 0.25, lambda _, frames, factor: op.rescale(frames, factor)),
+        Distortion("blur", "sigma", 0.0, 3.0, lambda _, frames, sigma: op.blur(frames, sigma), "px"),
+        Distortion("noise", "sigma", 0.0, 25.0, lambda rng, frames, sigma: op.noise(frames, sigma, rng), "levels"),
+        Distortion("crop", "side kept", 1.0, 0.3, lambda rng, frames, share: op.crop(frames, share, *rng.random(2))),
+        Distortion("screenshot", "scale", 1.0, 0.4, _reshot),
+        Distortion("h264", "CRF", 12, 45, lambda _, frames, crf: op.h264(frames, round(crf))),
     )
 )
 
@@ -185,6 +185,6 @@ def distort(frames: Frames, name: str, strength: float, rng: np.random.Generator
 
     Raises UnknownName for a name that is not there and ValueError for a strength outside [0, 1].
     """
-    chain = find(CHAINS, name, "distortion")
+    chain = find(DISTORTIONS, name, "distortion")
     value = chain.value(strength)
     return frames if strength == 0 else chain.apply(rng, frames, value)

@@ -42,7 +42,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RoundPlan:
     """One round before any media is drawn."""
 
     number: int
@@ -65,7 +65,7 @@ def derive(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def plan(seed: int, number: int, settings: Sampling, miners: Sequence[Neuron]) -> Plan:
+def plan(seed: int, number: int, settings: Sampling, miners: Sequence[Neuron]) -> RoundPlan:
     """What round `number` asks, and of whom: at most `sample_size` of `miners`, in random order."""
     rng = round_rng(seed, number)
     modality = Modality.VIDEO if _is_video(seed, number, settings.video_share) else Modality.IMAGE
@@ -75,7 +75,7 @@ def plan(seed: int, number: int, settings: Sampling, miners: Sequence[Neuron]) -
     challenge_seed = int(rng.integers(2**63))
     hotkeys = sorted(n.hotkey for n in miners)
     chosen = rng.permutation(len(hotkeys))[: settings.sample_size]
-    return Plan(number, modality, label, origin, level, challenge_seed, tuple(hotkeys[i] for i in chosen))
+    return RoundPlan(number, modality, label, origin, level, challenge_seed, tuple(hotkeys[i] for i in chosen))
 
 
 def _is_video(seed: int, number: int, share: float) -> bool:

@@ -11,7 +11,7 @@ from functools import partial
 
 from subnet.errors import MediaError, SourceEmpty
 from subnet.game.history import History
-from subnet.game.sampling import Plan
+from subnet.game.sampling import RoundPlan
 from subnet.game.scoring import is_void, settle
 from subnet.game.variant import variant
 from subnet.protocols import Transport
@@ -22,7 +22,7 @@ from subnet.types import Challenge, Neuron, Outcome, Reply, Sample, Snapshot
 class Round:
     """Everything one step did: the fact that is journalled, and the history that came of it."""
 
-    plan: Plan
+    plan: RoundPlan
     block: int
     history: History
     sample: Sample | None = None  # None when none could be drawn
@@ -33,10 +33,10 @@ class Round:
 
 
 async def step(
-    plan: Plan,
+    plan: RoundPlan,
     snapshot: Snapshot,
     history: History,
-    draw: Callable[[Plan], Sample],
+    draw: Callable[[RoundPlan], Sample],
     transport: Transport,
     deadline: float,
     executor: Executor,

@@ -1,6 +1,6 @@
 """The miner's HTTP server: POST /ImageSynapse and /VideoSynapse, GET /health, /ready, /metrics, and OpenAPI at /docs.
 
-This file makes the application. `desk.py` deals with one request, `serving.py` runs the server.
+This file makes the application. `handler.py` deals with one request, `server.py` runs the server.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from subnet.errors import Overloaded
-from subnet.wire.handler import Answerer, Axon, Desk, NonceStore, Served
+from subnet.wire.handler import Answerer, AxonConfig, NonceStore, RequestHandler, Served
 from subnet.wire.synapse import SYNAPSES, ReplyBody, Synapse
 
-__all__ = ["Answerer", "Axon", "NonceStore", "Overloaded", "Served", "application"]
+__all__ = ["Answerer", "AxonConfig", "NonceStore", "Overloaded", "Served", "application"]
 
 
 class _Direct:
-    """ASGI: posts of a synapse go straight to the desk. The routes stand for them in the documentation.
+    """ASGI: posts of a synapse go straight to the handler. The routes stand for them in the documentation.
 
     FastAPI's own way to an endpoint costs 0.1 ms, a third of what one request costs without its cryptography.
     """
 
-    def __init__(self, app: ASGIApp, desk: Desk, synapses: Mapping[str, Synapse]) -> None:
-        self.app, self.desk, self.synapses = app, desk, synapses
+    def __init__(self, app: ASGIApp, handler: RequestHandler, synapses: Mapping[str, Synapse]) -> None:
+        self.app, self.handler, self.synapses = app, handler, synapses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         synapse = self.synapses.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if synapse is None:
             await self.app(scope, receive, send)
             return
-        response = await self.desk.handle(Request(scope, receive), synapse)
+        response = await self.handler.handle(Request(scope, receive), synapse)
         await response(scope, receive, send)
 
 
-def application(axon: Axon, registry: CollectorRegistry | None = None) -> FastAPI:
+def application(axon: AxonConfig, registry: CollectorRegistry | None = None) -> FastAPI:
     """The FastAPI application of one miner. Each needs a registry of its own."""
     app = FastAPI(title="Assay axon", summary="Says how likely media is synthetic", version="1", redoc_url=None)
-    desk = Desk(axon, registry or CollectorRegistry())
-    app.state.desk = desk
+    handler = RequestHandler(axon, registry or CollectorRegistry())
+    app.state.handler = handler
     synapses = {SYNAPSES[modality].path: SYNAPSES[modality] for modality in axon.served}
     for synapse in synapses.values():
-        _add_synapse(app, desk, synapse)
-    app.add_middleware(_Direct, desk=desk, synapses=synapses)
+        _add_synapse(app, handler, synapse)
+    app.add_middleware(_Direct, handler=handler, synapses=synapses)
 
     @app.get("/health", summary="The process is alive")
     async def health() -> dict[str, str]:
@@ -54,19 +54,19 @@ def application(axon: Axon, registry: CollectorRegistry | None = None) -> FastAP
 
     @app.get("/ready", summary="The metagraph is loaded and requests are taken")
     async def ready() -> JSONResponse:
-        is_ready = axon.metagraph() is not None and not desk.draining
+        is_ready = axon.metagraph() is not None and not handler.draining
         return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
     @app.get("/metrics", summary="Prometheus metrics")
     async def metrics() -> Response:
-        return Response(generate_latest(desk.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(handler.registry), media_type=CONTENT_TYPE_LATEST)
 
     return app
 
 
-def _add_synapse(app: FastAPI, desk: Desk, synapse: Synapse) -> None:
+def _add_synapse(app: FastAPI, handler: RequestHandler, synapse: Synapse) -> None:
     async def endpoint(request: Request) -> Response:
-        return await desk.handle(request, synapse)
+        return await handler.handle(request, synapse)
 
     described = {
         401: "not signed, or not by this hotkey for this receiver, now, once",

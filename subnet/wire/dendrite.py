@@ -24,7 +24,7 @@ from subnet.errors import SettingsError
 from subnet.protocols import Transport
 from subnet.types import Endpoint, Failure, Neuron, Query, Reply
 from subnet.wire.endpoints import refusal
-from subnet.wire.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, digest_of, judge, signed_headers
+from subnet.wire.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, digest_of, read_answer, signed_headers
 
 KEEP_ALIVE_SECONDS: Final = 15.0  # less than an axon keeps a connection
 _BIG_BODY: Final = 2**20  # aiohttp wants larger bodies as a stream
@@ -151,7 +151,7 @@ class Dendrite(Transport):
         latency = time.perf_counter() - start
         if status != 200:
             raise _Unusable(_failure_of(status), _detail(status, body), status)
-        verdict = judge(body, envelope)
+        verdict = read_answer(body, envelope)
         if verdict.body is None:
             return Reply(verdict.answer, latency, status=status, reason=verdict.reason)
         said = verdict.body

@@ -44,7 +44,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Axon:
+class AxonConfig:
     """Everything the application needs.
 
     `answer` may raise MediaError (422) and Overloaded (503). `metagraph` is asked on every request, and gives None
@@ -79,10 +79,10 @@ class _Refusal(SubnetError):
         self.refused, self.close = refused, close
 
 
-class Desk:
+class RequestHandler:
     """The life of one application: its buckets, its count of bodies in reading, its metrics."""
 
-    def __init__(self, axon: Axon, registry: CollectorRegistry) -> None:
+    def __init__(self, axon: AxonConfig, registry: CollectorRegistry) -> None:
         self.axon = axon
         self.buckets = Buckets(axon.policy, axon.monotonic)
         self.reading = 0

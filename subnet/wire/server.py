@@ -149,7 +149,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-class Serving:
+class RunningServer:
     """A server that runs. `port` is the real one, also when 0 was asked for."""
 
     def __init__(self, server: _Server, task: asyncio.Task[None], app: FastAPI, host: str, port: int) -> None:
@@ -158,9 +158,9 @@ class Serving:
 
     async def stop(self) -> None:
         """Take no more connections, let the requests in hand end (at most `DRAIN_SECONDS`), and close."""
-        desk = getattr(getattr(self._app, "state", None), "desk", None)
-        if desk is not None:
-            desk.draining = True
+        handler = getattr(getattr(self._app, "state", None), "handler", None)
+        if handler is not None:
+            handler.draining = True
         self._server.should_exit = True
         await self._task
 
@@ -193,7 +193,7 @@ async def serve(
     *,
     limit_connections: int = 2048,
     protocol: type[BoundedProtocol] = BoundedProtocol,
-) -> Serving:
+) -> RunningServer:
     """Start `app` in this event loop and return once it listens. Port 0 picks a free one. Raises SettingsError."""
     sock = listen(host, port)
     config = uvicorn.Config(
@@ -212,4 +212,4 @@ async def serve(
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]), name=f"axon:{port}")
     await server.listening.wait()
-    return Serving(server, task, app, host, int(sock.getsockname()[1]))
+    return RunningServer(server, task, app, host, int(sock.getsockname()[1]))

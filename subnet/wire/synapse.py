@@ -78,7 +78,7 @@ class Envelope:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """What a reply's body came to; `body` is None where it could not be read."""
 
     answer: Answer
@@ -181,15 +181,15 @@ def signed_by(receiver: str, signature: str, text: bytes, crypto_type: int = bit
         return False
 
 
-def judge(body: bytes, envelope: Envelope) -> Verdict:
+def read_answer(body: bytes, envelope: Envelope) -> Judged:
     """A reply as an `Answer`. Checked in order: form (MALFORMED), range (OUT_OF_RANGE), signature (BAD_SIGNATURE)."""
     try:
         reply = read_reply(body)
     except ValueError as error:
-        return Verdict(Failure.MALFORMED, reason=str(error))
+        return Judged(Failure.MALFORMED, reason=str(error))
     if not in_range(reply.prediction):
-        return Verdict(Failure.OUT_OF_RANGE, reply, f"{reply.prediction!r} is not in [0, 1]")
+        return Judged(Failure.OUT_OF_RANGE, reply, f"{reply.prediction!r} is not in [0, 1]")
     text = reply_text(envelope, reply.prediction, reply.detector, reply.weights_hash)
     if not signed_by(envelope.receiver, reply.signature, text):
-        return Verdict(Failure.BAD_SIGNATURE, reply, "the reply is not signed by the hotkey that was asked")
-    return Verdict(Prediction(reply.prediction), reply)
+        return Judged(Failure.BAD_SIGNATURE, reply, "the reply is not signed by the hotkey that was asked")
+    return Judged(Prediction(reply.prediction), reply)

@@ -18,7 +18,7 @@ from subnet.chain.devnode.chain import DevChain
 from subnet.chain.devnode.faults import Faults
 from subnet.chain.devnode.genesis import Rules
 from subnet.chain.devnode.keys import keypair, seeded
-from subnet.chain.devnode.metadata import load
+from subnet.chain.devnode.metadata import read_metadata
 from subnet.chain.devnode.server import Node
 from subnet.errors import ChainError, ChainTimeout, SettingsError
 from subnet.types import Submission
@@ -261,7 +261,8 @@ async def test_the_probe_accepts_a_chain_that_fits(world: NodeWorld) -> None:
 async def test_the_probe_refuses_a_chain_that_does_not_fit() -> None:
     """Where the runtime lacks storage that this SDK reads, probe() and set_weights() say so; nothing is sent."""
     node = Node(
-        DevChain(seeded(validators=1, miners=1, netuid=9), load(epoch_consensus=False), time.time), instant=True
+        DevChain(seeded(validators=1, miners=1, netuid=9), read_metadata(epoch_consensus=False), time.time),
+        instant=True,
     )
     await node.start()
     chain = BittensorChain(node.endpoint, 9, keypair("//Val0"))

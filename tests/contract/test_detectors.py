@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from detectors import TABLE, load
+from detectors import TABLE, load_detector
 from detectors.checkpoints import HERE, sha256_of
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector
@@ -35,7 +35,7 @@ def row(request: pytest.FixtureRequest) -> DetectorRow:
 
 @pytest.fixture(scope="module")
 def detector(row: DetectorRow) -> Detector:
-    return load(row.name)
+    return load_detector(row.name)
 
 
 def batch(row: DetectorRow, sides: Sequence[tuple[int, int]] = ((256, 256), (256, 256))) -> list[Media]:
@@ -82,7 +82,7 @@ def test_a_missing_device_is_told(row: DetectorRow) -> None:
     """Asking for a device that is not there is a settings error, except for the baselines, which need none."""
     if row.weights:
         with pytest.raises(SettingsError, match="cuda:99"):
-            load(row.name, device="cuda:99")
+            load_detector(row.name, device="cuda:99")
 
 
 def test_whatever_is_trained_ships_with_weights() -> None:
@@ -104,7 +104,7 @@ def test_weights_are_pinned_and_described(row: DetectorRow) -> None:
 @pytest.mark.parametrize("row", WEIGHTED, ids=lambda row: row.name)
 def test_sizes_are_told_truly(row: DetectorRow) -> None:
     """The number of embedded parameters is that of the network that ships."""
-    detector = load(row.name)
+    detector = load_detector(row.name)
     networks = [
         part for part in vars(detector).get("experts", {"": detector}).values() if isinstance(part, TorchDetector)
     ]
@@ -114,7 +114,7 @@ def test_sizes_are_told_truly(row: DetectorRow) -> None:
 @pytest.mark.parametrize("row", [row for row in WEIGHTED if row.layer], ids=lambda row: row.name)
 def test_the_layer_for_heat_maps_is_there(row: DetectorRow) -> None:
     """The layer that the table names exists and gives maps or tokens as it says."""
-    detector = load(row.name)
+    detector = load_detector(row.name)
     chosen = detector if isinstance(detector, TorchDetector) else vars(detector)["general"]
     seen: list[torch.Tensor] = []
     module = chosen.network.get_submodule(row.layer)
@@ -132,7 +132,7 @@ def test_all_weights_together_are_small() -> None:
 def test_names_are_found_or_suggested() -> None:
     """A typing mistake is answered with the nearest name."""
     with pytest.raises(UnknownName, match="did you mean tall"):
-        load("tal")
+        load_detector("tal")
 
 
 def test_what_can_be_trained_has_a_recipe() -> None:
@@ -143,4 +143,4 @@ def test_what_can_be_trained_has_a_recipe() -> None:
 def test_wrong_weights_are_refused() -> None:
     """Weights that are not there are a checkpoint error with the path."""
     with pytest.raises(CheckpointError, match=r"nowhere\.pth"):
-        load("npr", weights="nowhere.pth")
+        load_detector("npr", weights="nowhere.pth")

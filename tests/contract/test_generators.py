@@ -51,14 +51,14 @@ def test_the_whole_catalog_is_in_the_table() -> None:
     """Every large model can be loaded by name, beside the embedded ones, and a wrong name gets a suggestion."""
     assert set(CATALOG) <= set(generators.TABLE)
     with pytest.raises(UnknownName, match="did you mean sdxl"):
-        generators.load("sdxll")
+        generators.load_generator("sdxll")
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in CATALOG.values()])
 def test_a_large_model_is_refused_on_a_cpu_with_the_reason(row: GeneratorRow) -> None:
     """Nothing is fetched for a row this device cannot run: the message names the row and what it needs."""
     with pytest.raises(SettingsError, match=row.name):
-        generators.load(row.name, device="cpu", reals=EmbeddedSource(Split.TEST))
+        generators.load_generator(row.name, device="cpu", reals=EmbeddedSource(Split.TEST))
 
 
 def test_the_listing_is_plain_json(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_listing_is_plain_json(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings(NUMPY_2)
 def test_an_embedded_generator_works_here(row: GeneratorRow) -> None:
     """One usable sample of the agreed size on a CPU, with its history, and the same again for the same randomness."""
-    generator = generators.load(row.name, reals=EmbeddedSource(Split.TEST))
+    generator = generators.load_generator(row.name, reals=EmbeddedSource(Split.TEST))
     first, again = (generator.generate(["a red boat on a lake"], np.random.default_rng(3))[0] for _ in range(2))
     assert first.label is Label.SYNTHETIC
     assert first.modality is generator.modality is row.modality

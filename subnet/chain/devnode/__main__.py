@@ -15,7 +15,7 @@ from subnet.chain.devnode.chain import DevChain
 from subnet.chain.devnode.faults import Faults
 from subnet.chain.devnode.genesis import Genesis
 from subnet.chain.devnode.keys import seeded
-from subnet.chain.devnode.metadata import load
+from subnet.chain.devnode.metadata import read_metadata
 from subnet.chain.devnode.server import Node
 from subnet.errors import SettingsError
 
@@ -59,7 +59,7 @@ def genesis_of(given: argparse.Namespace) -> Genesis:
 
 async def run(given: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
-    chain = DevChain(genesis_of(given), load(), time.time)
+    chain = DevChain(genesis_of(given), read_metadata(), time.time)
     chain.faults = Faults().changed(given.faults)
     if given.beacon:
         for number, signature in json.loads(given.beacon.read_text()).items():

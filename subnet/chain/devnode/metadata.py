@@ -40,7 +40,7 @@ class Metadata:
         return True
 
 
-def load(*, epoch_consensus: bool = True) -> Metadata:
+def read_metadata(*, epoch_consensus: bool = True) -> Metadata:
     """Read the metadata that ships with the package. Takes about 0.05 s.
 
     Without `epoch_consensus` it is left as it was, as on a chain too old for bittensor 11.3.

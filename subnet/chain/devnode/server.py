@@ -21,7 +21,7 @@ from subnet.chain.devnode.chain import Block, DevChain
 from subnet.chain.devnode.extrinsics import InvalidTransaction
 from subnet.chain.devnode.faults import Faults
 from subnet.chain.devnode.genesis import Genesis
-from subnet.chain.devnode.metadata import load
+from subnet.chain.devnode.metadata import read_metadata
 from subnet.chain.devnode.rpc import INVALID_PARAMS, INVALID_TRANSACTION, Queries, RpcError
 from subnet.chain.devnode.watchers import Watch, Watchers
 
@@ -225,7 +225,7 @@ async def devnode(
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Node]:
     """A node in this event loop, for tests: `async with devnode(genesis, instant=True) as node: ... node.endpoint`."""
-    node = Node(DevChain(genesis, load(), clock), block_ms=block_ms, instant=instant)
+    node = Node(DevChain(genesis, read_metadata(), clock), block_ms=block_ms, instant=instant)
     await node.start(port)
     try:
         yield node

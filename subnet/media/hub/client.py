@@ -19,7 +19,15 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 
-from subnet.media.hub.responses import HubFile, HubUnavailable, Listing, give_up, hash_is_right, hub_file, retry_after
+from subnet.media.hub.responses import (
+    HubFile,
+    HubUnavailable,
+    Listing,
+    hash_is_right,
+    hub_file,
+    raise_if_hopeless,
+    retry_after,
+)
 
 ENDPOINT = "https://huggingface.co"
 GAIN = 1 << 16  # bytes that make a broken transfer worth another try
@@ -180,7 +188,7 @@ class Hub:
                     yield response
                     return
                 asked = retry_after(response.headers)
-                give_up(response, url, asked, last or (asked or 0) > self.patience.longest_wait)
+                raise_if_hopeless(response, url, asked, last or (asked or 0) > self.patience.longest_wait)
             finally:
                 response.close()
             self._pause(attempt, asked)

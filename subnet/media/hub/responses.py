@@ -53,7 +53,7 @@ def hub_file(entry: Mapping[str, object]) -> HubFile:
     return HubFile(str(entry["path"]), int(str(size)), str(sha256) if sha256 else None, str(entry.get("oid", "")))
 
 
-def give_up(response: httpx2.Response, url: str, asked: float | None, last: bool) -> None:
+def raise_if_hopeless(response: httpx2.Response, url: str, asked: float | None, last: bool) -> None:
     """Raise HubUnavailable when no further try can help, or none is left."""
     status, path = response.status_code, urlsplit(url).path
     if status in (401, 403):

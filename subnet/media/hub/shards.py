@@ -24,7 +24,7 @@ _NAMES = ("image", "video", "img", "jpg", "png", "webp", "mp4", "bytes", "conten
 _KINDS = {".parquet": "parquet", ".zip": "zip", ".tar": "tar", ".gz": "tar", ".tgz": "tar"}
 
 
-class Shard(Protocol):
+class OpenShard(Protocol):
     """Items of one file. `groups` holds ranges of indices that are cheap to read one after another."""
 
     groups: tuple[range, ...]
@@ -45,7 +45,7 @@ def kind_of(path: str, modality: Modality) -> str | None:
     return "file" if pure.suffix in suffixes_of(modality) else None
 
 
-def open_shard(file: IO[bytes], path: str, modality: Modality) -> Shard:
+def open_shard(file: IO[bytes], path: str, modality: Modality) -> OpenShard:
     """The shard in `file`, by the suffix of `path`. Raises MediaUnreadable, naming it, when it is not what it says."""
     import pyarrow
 
@@ -61,7 +61,7 @@ def open_shard(file: IO[bytes], path: str, modality: Modality) -> Shard:
         return shard
 
 
-def _open(file: IO[bytes], path: str, modality: Modality) -> Shard:
+def _open(file: IO[bytes], path: str, modality: Modality) -> OpenShard:
     kind = kind_of(path, modality)
     if kind == "parquet":
         return ParquetShard(file, path)

@@ -28,7 +28,7 @@ from subnet.media.folder import Decode, cut
 from subnet.media.hub.catalog import SourceRow
 from subnet.media.hub.client import Hub, RangeFile
 from subnet.media.hub.responses import HubFile, HubUnavailable, Listing
-from subnet.media.hub.shards import Shard, kind_of, open_shard
+from subnet.media.hub.shards import OpenShard, kind_of, open_shard
 from subnet.types import JSON, Label, Modality, Provenance, Sample
 
 GIGABYTE = 10**9
@@ -64,7 +64,7 @@ class HubSource:
         self.problems = 0
         self._hub, self._refresh, self._clock, self._on_problem = hub, refresh, clock, on_problem
         self._decode: dict[Modality, Decode] = {Modality.IMAGE: codec.decode_image, Modality.VIDEO: decode_video}
-        self._shard: Shard | None = None
+        self._shard: OpenShard | None = None
         self._about: dict[str, JSON] = {}
         self._rows = range(0)
         self._left = 0

@@ -41,7 +41,7 @@ class File:
     group: str = ""
 
 
-class Verdict(StrEnum):
+class LeakVerdict(StrEnum):
     """LEAK when the interval of some container probe lies above LIMIT, UNSURE when only its centre does."""
 
     CLEAN = "clean"
@@ -70,7 +70,7 @@ class LeakReport:
     sharpness: Probe
     colour: Probe
     undecodable: int
-    verdict: Verdict
+    verdict: LeakVerdict
     warnings: tuple[str, ...]
 
 
@@ -107,13 +107,13 @@ def hash_group(group: str, index: int) -> str:
     return group or f"\0{index}"
 
 
-def _judge(container: Sequence[Probe], size: Probe, sharp: Probe) -> tuple[Verdict, tuple[str, ...]]:
+def _judge(container: Sequence[Probe], size: Probe, sharp: Probe) -> tuple[LeakVerdict, tuple[str, ...]]:
     warnings = [
         f"{p.name} tells the label: AUC {p.auc:.2f} ({p.low:.2f}-{p.high:.2f})" for p in container if p.low > LIMIT
     ]
-    verdict = Verdict.LEAK if warnings else Verdict.CLEAN
-    if verdict is Verdict.CLEAN and any(p.auc > LIMIT for p in container):
-        verdict = Verdict.UNSURE
+    verdict = LeakVerdict.LEAK if warnings else LeakVerdict.CLEAN
+    if verdict is LeakVerdict.CLEAN and any(p.auc > LIMIT for p in container):
+        verdict = LeakVerdict.UNSURE
     advice = "detectors may learn it instead of traces"
     plain = (p for p in (size, sharp) if p.auc > APPEARANCE_LIMIT)
     warnings += [f"{p.name} alone reaches AUC {p.auc:.2f}: {advice}" for p in plain]

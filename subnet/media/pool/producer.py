@@ -39,7 +39,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PoolPlan:
     """What one producer makes. `stream` is its name in the pool: no two producers of one pool may share it."""
 
     targets: tuple[Target, ...]
@@ -53,16 +53,16 @@ class Plan:
         check_stream(self.stream)
 
 
-def weighted(weights: Mapping[Cell, float], total: int, *, seed: int = 0, stream: str = "main") -> Plan:
+def weighted(weights: Mapping[Cell, float], total: int, *, seed: int = 0, stream: str = "main") -> PoolPlan:
     """`total` items shared out by weight; every cell with a weight above 0 gets at least one."""
     whole = sum(weights.values())
     if total < 1 or whole <= 0 or min(weights.values()) < 0:
         raise SettingsError("a plan needs total >= 1 and weights of at least 0 that are not all 0")
     shares = {cell: weight / whole for cell, weight in weights.items() if weight > 0}
-    return Plan(tuple(Target(cell, max(1, round(total * share))) for cell, share in shares.items()), seed, stream)
+    return PoolPlan(tuple(Target(cell, max(1, round(total * share))) for cell, share in shares.items()), seed, stream)
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> PoolPlan:
     """A plan from TOML: `total`, `seed`, `stream`, and `[weights]` by "modality/label/origin".
 
     Raises SettingsError, naming the file and the key.
@@ -81,13 +81,13 @@ def read_plan(path: Path) -> Plan:
         raise SettingsError(f"the plan {path} is wrong: {error}") from error
 
 
-def next_cell(plan: Plan, levels: Mapping[Cell, int], resting: Collection[Cell] = ()) -> Cell | None:
+def next_cell(plan: PoolPlan, levels: Mapping[Cell, int], resting: Collection[Cell] = ()) -> Cell | None:
     """The cell that is lowest relative to its target, the first of the plan among equals; None when all are full."""
     open_targets = [t for t in plan.targets if levels.get(t.cell, 0) < t.count and t.cell not in resting]
     return min(open_targets, key=lambda t: levels.get(t.cell, 0) / t.count).cell if open_targets else None
 
 
-def item_rng(plan: Plan, cell: Cell, sequence: int) -> np.random.Generator:
+def item_rng(plan: PoolPlan, cell: Cell, sequence: int) -> np.random.Generator:
     """The randomness of one item: nothing but the plan's seed and stream, the cell and the number goes in."""
     return np.random.default_rng(derive(plan.seed, plan.stream, cell, sequence))
 
@@ -115,7 +115,7 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True)
-class Step:
+class ProducerStep:
     """One step: what happened to which item, in how many seconds, and why."""
 
     event: Event
@@ -133,7 +133,7 @@ class Producer:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: PoolPlan,
         makers: Mapping[Cell, Make],
         pool: Pool,
         *,
@@ -153,7 +153,7 @@ class Producer:
         self._rests_until: dict[Cell, float] = {}
         self._lock, self._busy = threading.Lock(), set[Cell]()
 
-    def step(self) -> Step:
+    def step(self) -> ProducerStep:
         """Make one item where the pool is lowest. Never raises for what a maker does."""
         begun = self._clock()
         with self._lock:
@@ -161,7 +161,7 @@ class Producer:
             resting = {cell for cell, until in self._rests_until.items() if until > begun}
             cell = next_cell(self.plan, levels, resting | self._busy)
             if cell is None:
-                return Step(Event.BUSY if next_cell(self.plan, levels, resting) else Event.FULL)
+                return ProducerStep(Event.BUSY if next_cell(self.plan, levels, resting) else Event.FULL)
             self._busy.add(cell)
         try:
             return self._work(cell, begun)
@@ -169,7 +169,7 @@ class Producer:
             with self._lock:
                 self._busy.remove(cell)
 
-    def _work(self, cell: Cell, begun: float) -> Step:
+    def _work(self, cell: Cell, begun: float) -> ProducerStep:
         sequence = self._next[cell]
         event, reason = self._make(cell, sequence)
         with self._lock:
@@ -178,7 +178,7 @@ class Producer:
             self._settle(cell, event)
         except OSError as error:  # the mark of how far we are: it is written again with the next item
             event, reason = Event.NO_ROOM, f"{type(error).__name__}: {error}"
-        return Step(event, cell, sequence, self._clock() - begun, reason)
+        return ProducerStep(event, cell, sequence, self._clock() - begun, reason)
 
     def _make(self, cell: Cell, sequence: int) -> tuple[Event, str]:
         try:
@@ -212,7 +212,7 @@ class Producer:
     def run(
         self,
         stop: threading.Event,
-        on_step: Callable[[Step], None] = lambda _: None,
+        on_step: Callable[[ProducerStep], None] = lambda _: None,
         idle: float = 0.5,
         threads: int = 1,
     ) -> None:
@@ -238,7 +238,7 @@ class Producer:
                 worker.result()
 
 
-def equal_shares(cells: Sequence[Cell], total: int, *, seed: int = 0, stream: str = "main") -> Plan:
+def equal_shares(cells: Sequence[Cell], total: int, *, seed: int = 0, stream: str = "main") -> PoolPlan:
     """`total` items, half real and half synthetic, 95 % images where both are there, origins alike within a kind."""
     weights: dict[Cell, float] = {}
     modalities = {cell.modality for cell in cells}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from detectors import TABLE, load
+from detectors import TABLE, load_detector
 from detectors.calibration import Calibration
 from detectors.checkpoints import load_strictly, locate, read, sha256_of, write
 from detectors.npr.network import NPR
@@ -25,7 +25,7 @@ def state_of(network: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def loaded(name: str, spec: Path | str) -> TorchDetector:
-    detector = load(name, weights=spec)
+    detector = load_detector(name, weights=spec)
     assert isinstance(detector, TorchDetector)
     return detector
 
@@ -107,14 +107,14 @@ def test_weights_of_another_detector(tmp_path: Path) -> None:
     """Giving one detector another's weights is an error that says so, for public files and for ours."""
     torch.save(state_of(NPR()), tmp_path / "npr.pth")
     with pytest.raises(CheckpointError, match="not a UCF checkpoint"):
-        load("ucf", weights=tmp_path / "npr.pth")
+        load_detector("ucf", weights=tmp_path / "npr.pth")
     with pytest.raises(CheckpointError, match="not a TALL checkpoint"):
-        load("tall", weights=tmp_path / "npr.pth")
+        load_detector("tall", weights=tmp_path / "npr.pth")
     write(tmp_path / "ours.safetensors", state_of(NPR()), preprocess=Preprocess(), notes={"detector": "npr"})
     with pytest.raises(CheckpointError, match="holds weights of npr, not of ucf"):
-        load("ucf", weights=tmp_path / "ours.safetensors")
+        load_detector("ucf", weights=tmp_path / "ours.safetensors")
     with pytest.raises(CheckpointError, match="holds ucf weights, not npr"):
-        load("npr", weights=f"ucf-deepfakebench={tmp_path / 'npr.pth'}")
+        load_detector("npr", weights=f"ucf-deepfakebench={tmp_path / 'npr.pth'}")
 
 
 class Surprise:
@@ -148,18 +148,18 @@ def test_pins_are_kept(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is pinned"):
         open_checkpoint(tmp_path / "a.safetensors", "npr", Preprocess(), sha256="0" * 64)
     with pytest.raises(CheckpointError, match="is not a file"):
-        load("npr", weights=tmp_path / "nowhere.pth")
+        load_detector("npr", weights=tmp_path / "nowhere.pth")
     for unpinned in ("hub:bitmind/npr/npr.pth", "hub:bitmind/npr/npr.pth@main#" + "0" * 64):
         with pytest.raises(CheckpointError, match="40 hex commit"):
             locate(unpinned)
     with pytest.raises(UnknownName, match="did you mean npr-bitmind"):
-        load("npr", weights="npr-bitmint=/tmp/x.pth")
+        load_detector("npr", weights="npr-bitmint=/tmp/x.pth")
 
 
 def test_baselines_have_no_weights() -> None:
     """Weights for a detector without any are a mistake that is pointed out."""
     with pytest.raises(CheckpointError, match="has no weights"):
-        load("constant", weights="x.pth")
+        load_detector("constant", weights="x.pth")
 
 
 def test_the_table_tells_the_published_sizes() -> None:

@@ -53,6 +53,6 @@ def tiny_generator(tiny_folder: TinyFolder) -> Callable[..., adapter.DiffusionGe
 
     def make(name: str, **changes: object) -> adapter.DiffusionGenerator:
         row = CATALOG[name]
-        return adapter.load(tiny.shrunk(row, tiny_folder(tiny.kind(row)), **changes), reals=Noise())
+        return adapter.load_pipeline(tiny.shrunk(row, tiny_folder(tiny.kind(row)), **changes), reals=Noise())
 
     return make

@@ -1,4 +1,4 @@
-"""The serving path."""
+"""The backend path."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from detectors.acceleration.accelerate import DRIFT, Fast, accelerated, drift, fastest, original, serving_of
+from detectors.acceleration.accelerate import DRIFT, Fast, accelerated, backend_of, drift, fastest, original
 from detectors.acceleration.benchmark import examples, throughput
 from detectors.acceleration.onnx_export import PARITY, ExportError, exported, parity, to_onnx
-from detectors.acceleration.options import EAGER, Serving
+from detectors.acceleration.options import EAGER, Backend
 from detectors.npr.frames import frame_views
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
@@ -88,7 +88,7 @@ def test_export_answers_the_same(
     torch.manual_seed(0)
     detector = TorchDetector(name, modality, lively(build()), preprocess=Preprocess(size=size), views=views)
     fast = accelerated(detector)
-    assert serving_of(fast) == Serving("onnx")
+    assert backend_of(fast) == Backend("onnx")
     assert isinstance(fast, TorchDetector)
     items = media(modality)
     difference = (fast.logits(items) - detector.logits(items)).abs().max()
@@ -100,8 +100,8 @@ def test_layouts_keep_scores() -> None:
     """channels_last and a compiled graph answer as the plain network does; the plain one stays as it was."""
     detector, items = npr(), media(Modality.IMAGE)
     before = detector.predict(items)
-    assert drift(detector, accelerated(detector, Serving(channels_last=True)), items) <= 1e-5
-    assert serving_of(detector) == EAGER
+    assert drift(detector, accelerated(detector, Backend(channels_last=True)), items) <= 1e-5
+    assert backend_of(detector) == EAGER
     assert detector.predict(items) == before
 
 
@@ -140,9 +140,9 @@ def test_what_cannot_be_exported_is_served_by_torch() -> None:
     with pytest.raises(ExportError, match="Stubborn"):
         to_onnx(Stubborn(), torch.ones(1, 3, 8, 8))
     detector = TorchDetector("odd", Modality.IMAGE, Stubborn(), preprocess=Preprocess(size=8))
-    chosen = serving_of(accelerated(detector))
+    chosen = backend_of(accelerated(detector))
     assert chosen is not None
-    assert (chosen.backend, chosen.channels_last) == ("eager", True)
+    assert (chosen.engine, chosen.channels_last) == ("eager", True)
 
 
 class Hungry(nn.Module):
@@ -165,8 +165,8 @@ def test_out_of_memory_has_its_python_name() -> None:
 def test_original_is_found_behind_every_backend() -> None:
     """Explanations need the torch network, whatever serves."""
     detector = small()
-    for serving in (EAGER, Serving("onnx")):
-        fast = accelerated(detector, serving)
+    for backend in (EAGER, Backend("onnx")):
+        fast = accelerated(detector, backend)
         assert isinstance(fast, TorchDetector)
         assert isinstance(original(fast), Tiny)
 
@@ -174,18 +174,18 @@ def test_original_is_found_behind_every_backend() -> None:
 def test_options_that_make_no_sense_are_refused() -> None:
     """onnxruntime has no autocast, and batches hold something."""
     with pytest.raises(ValueError, match="onnxruntime"):
-        Serving("onnx", bf16=True)
+        Backend("onnx", bf16=True)
     with pytest.raises(ValueError, match="batch"):
-        Serving(batch=0)
+        Backend(batch=0)
     with pytest.raises(ValueError, match="backend"):
-        Serving("tensorrt")  # type: ignore[arg-type]
+        Backend("tensorrt")  # type: ignore[arg-type]
 
 
 def test_fastest_and_throughput_do_not_move_scores(tmp_path: Path) -> None:
     """Whatever is chosen as fastest here answers within 1e-3, and the benchmark reports what moved."""
     detector, items = small(), media(Modality.IMAGE, 2)
     assert drift(detector, fastest(detector, items, cache=tmp_path), items) <= DRIFT
-    found = throughput(detector, items, serving=Serving(channels_last=True), rounds=1)
+    found = throughput(detector, items, backend=Backend(channels_last=True), rounds=1)
     assert found.moved <= DRIFT
     assert found.speedup > 0
 

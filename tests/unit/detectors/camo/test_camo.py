@@ -224,11 +224,11 @@ def test_training_writes_a_mixture(tmp_path: Path) -> None:
     write_images(tmp_path / "train", 40, "train")
     write_images(tmp_path / "validation", 20, "validation")
     write(tmp_path / "npr.safetensors", NPR().state_dict(), preprocess=Preprocess())
-    from detectors.training.batches import Plan
+    from detectors.training.batches import BatchPlan
 
     settings = Training(
         "camo", tmp_path / "train", tmp_path / "camo.safetensors", init=tmp_path / "npr.safetensors",
-        steps=2, plan=Plan(pairs=2, crop=32), validation_items=8,
+        steps=2, plan=BatchPlan(pairs=2, crop=32), validation_items=8,
     )  # fmt: skip
     outcome = train_camo(settings)
     mixture = loaded(outcome.weights)

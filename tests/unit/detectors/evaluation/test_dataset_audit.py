@@ -14,7 +14,7 @@ from detectors.evaluation.fingerprints import prints, twins
 from neurons.commands.audit import audit as command
 from subnet.codec import image as codec
 from subnet.errors import DataError
-from subnet.media.leak.meter import Verdict
+from subnet.media.leak.meter import LeakVerdict
 from subnet.types import Media
 from tests.unit.detectors.folders import photos
 
@@ -42,7 +42,7 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_container_leak_is_found_and_refused(leaking: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Reals as PNG and fakes as JPEG: the verdict says so, and the command ends with the reason and the way out."""
     report = audit(read_folder(leaking), root=leaking)
-    assert report.leak.verdict is Verdict.LEAK
+    assert report.leak.verdict is LeakVerdict.LEAK
     assert not report.clean
     with pytest.raises(DataError, match="store both classes the same way"):
         command(str(leaking), json=True)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from detectors import load
+from detectors import load_detector
 from detectors.calibration import Calibration
 from detectors.explain.deletion import deletion
 from detectors.explain.maps import Explainable, cells, explainable, heat_map, to_pictures, to_views
@@ -124,7 +124,7 @@ def test_timeline_covers_every_frame_of_clips() -> None:
 def test_what_has_no_network_says_so() -> None:
     """A baseline cannot be explained; the message names detectors that can."""
     with pytest.raises(SettingsError, match="npr"):
-        explainable(load("random"))
+        explainable(load_detector("random"))
 
 
 def test_picture_is_drawn(spot: Explainable) -> None:

@@ -13,13 +13,13 @@ import torch
 
 from detectors.checkpoints import read
 from detectors.data import load_media, read_folder
-from detectors.training.batches import Batches, Plan
+from detectors.training.batches import Batches, BatchPlan
 from detectors.training.loop import Progress, Training, rate, train
 from subnet.errors import DataError, SettingsError, StateError
 from subnet.types import Label
 from tests.unit.detectors.folders import write_images
 
-PLAN = Plan(pairs=2, crop=32)
+PLAN = BatchPlan(pairs=2, crop=32)
 
 
 def settings(root: Path, out: str, **changes: object) -> Training:
@@ -59,7 +59,7 @@ def test_a_run_tells_how_it_goes_and_leaves_weights(root: Path) -> None:
 def test_killed_and_resumed_is_the_same(root: Path, whole: Path) -> None:
     """A run killed with SIGKILL in the middle and started again ends with bit-equal weights."""
     code = (
-        "import sys\nimport torch\ntorch.set_num_threads(1)\nfrom pathlib import Path\nfrom tests.unit.detectors.test_training import settings\n"
+        "import sys\nimport torch\ntorch.set_num_threads(1)\nfrom pathlib import Path\nfrom tests.unit.detectors.training.test_loop import settings\n"
         "from detectors.training.loop import train\n"
         "train(settings(Path(sys.argv[1]), 'killed.safetensors'), lambda p: print(p.step, flush=True))\n"
     )
@@ -92,7 +92,7 @@ def test_another_seed_is_another_run(root: Path, whole: Path) -> None:
 def test_what_comes_first_runs_first(root: Path) -> None:
     """UCF without weights to start from trains its judging half as a plain classifier, and goes on from that."""
     outcome = train(
-        settings(root, "ucf.safetensors", detector="ucf", steps=1, evaluate_every=1, plan=Plan(pairs=2, crop=64))
+        settings(root, "ucf.safetensors", detector="ucf", steps=1, evaluate_every=1, plan=BatchPlan(pairs=2, crop=64))
     )
     before = read(root / "ucf-ucf-plain.safetensors")
     assert before.notes["detector"] == "ucf-plain"
@@ -122,7 +122,7 @@ def test_no_data_no_run(root: Path) -> None:
 def test_batches_are_balanced_and_paired(root: Path) -> None:
     """Half of a batch is real, and twin i is nearer to real i than to the others: same place, same augmentation."""
     records = read_folder(root / "train")
-    plan = Plan(pairs=4, crop=64, early=(0, 1, 0, 0), late=(0, 1, 0, 0))
+    plan = BatchPlan(pairs=4, crop=64, early=(0, 1, 0, 0), late=(0, 1, 0, 0))
     batches = Batches(records, load_media, plan, steps=9, seed=3)
     batch, again = batches[5], batches[5]
     assert torch.equal(batch.frames, again.frames)
@@ -157,4 +157,4 @@ def test_plans_that_cannot_be() -> None:
     """A crop off the grid, no pairs, or odds for three levels are ValueErrors."""
     for wrong in ({"crop": 100}, {"pairs": 0}, {"early": (1, 1, 1)}, {"frames": 4, "span": 2}, {"distortion": 2.0}):
         with pytest.raises(ValueError, match="needed"):
-            Plan(**wrong)  # type: ignore[arg-type]
+            BatchPlan(**wrong)  # type: ignore[arg-type]

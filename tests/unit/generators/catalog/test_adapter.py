@@ -17,7 +17,7 @@ import torch
 
 from generators.catalog import CATALOG, adapter, pipelines
 from generators.catalog.masks import from_json, render
-from generators.catalog.pipelines import Placement, Plan, smaller
+from generators.catalog.pipelines import Placement, smaller
 from generators.rows import Range, Task
 from subnet.errors import GenerationError, SettingsError
 from subnet.types import Label, Modality
@@ -117,7 +117,7 @@ def test_inpainting_keeps_the_mask_and_the_picture_it_changed(tiny_generator: Ma
 def test_inpainting_without_pictures_is_refused() -> None:
     """A row that changes real pictures says so when it is given none."""
     with pytest.raises(SettingsError, match="give it a source"):
-        adapter.load(CATALOG["sdxl-inpainting"])
+        adapter.load_pipeline(CATALOG["sdxl-inpainting"])
 
 
 def test_a_picture_may_be_changed_without_a_mask(tiny_folder: Callable[[str], Path]) -> None:
@@ -130,7 +130,7 @@ def test_a_picture_may_be_changed_without_a_mask(tiny_folder: Callable[[str], Pa
         pipeline="StableDiffusionImg2ImgPipeline",
         ranges={"steps": Range(4, 4), "strength": Range(0.5, 0.5), "guidance": Range(3.0, 3.0)},
     )
-    sample = adapter.load(row, reals=Noise()).generate(PROMPTS[:1], rng())[0]
+    sample = adapter.load_pipeline(row, reals=Noise()).generate(PROMPTS[:1], rng())[0]
     assert sample.provenance.source == "noise"
     assert sample.provenance.parameters["strength"] == 0.5
     assert "mask" not in sample.provenance.parameters
@@ -190,7 +190,7 @@ def test_memory_that_runs_out_halves_the_batch(tiny_folder: Callable[[str], Path
 
     pipeline.unet.register_forward_pre_hook(small)
     samples = generator.generate(prompts, rng())
-    assert generator.plan == Plan(Placement.DEVICE, 1)
+    assert generator.plan == Placement(Placement.DEVICE, 1)
     assert generator.discarded["out of memory"] == 2
     for sample, wanted in zip(samples, whole.generate(prompts, rng()), strict=True):
         assert sample.provenance == wanted.provenance
@@ -211,7 +211,7 @@ def test_memory_that_is_never_enough_is_an_error(tiny_folder: Callable[[str], Pa
 
 def test_plans_shrink_in_order() -> None:
     """With a card: offload by component, halve, offload by layer; then nothing is left."""
-    plan: Plan | None = Plan(Placement.DEVICE, 4)
+    plan: Placement | None = Placement(Placement.DEVICE, 4)
     seen = []
     while plan is not None:
         seen.append((plan.placement.value, plan.batch))

@@ -40,7 +40,7 @@ def test_low_rank_weights_are_fused(tiny_folder: Callable[[str], Path], tmp_path
     pipeline = pipelines.open_pipeline(with_lora, "cpu")
     assert not any("lora" in key for key in pipeline.unet.state_dict())
     fused = adapter.DiffusionGenerator(with_lora, pipeline).generate(PROMPTS[:1], rng())[0]
-    plain = adapter.load(row).generate(PROMPTS[:1], rng())[0]
+    plain = adapter.load_pipeline(row).generate(PROMPTS[:1], rng())[0]
     assert not np.array_equal(fused.media.frames, plain.media.frames)
     assert fused.provenance.parameters["parts"] == dict(with_lora.parts)
 
@@ -93,14 +93,14 @@ def test_what_cannot_be_loaded_is_explained(
     """No traceback of a library: the row, what is wrong and what to do."""
     row = tiny.shrunk(CATALOG["openjourney-v4"], tiny_folder("StableDiffusionPipeline"), **change)
     with pytest.raises(error, match=words):
-        adapter.load(row)
+        adapter.load_pipeline(row)
 
 
 def test_a_broken_folder_is_explained(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
     """A folder that holds no pipeline: GenerationError with the row's name."""
     row = tiny.shrunk(CATALOG["openjourney-v4"], tmp_path)
     with pytest.raises(GenerationError, match="openjourney-v4"):
-        adapter.load(row)
+        adapter.load_pipeline(row)
 
 
 @pytest.mark.gpu
@@ -108,7 +108,7 @@ def test_a_broken_folder_is_explained(tiny_folder: Callable[[str], Path], tmp_pa
 def test_every_placement_works_on_a_card(placement: pipelines.Placement, tiny_folder: Callable[[str], Path]) -> None:
     """Wholly on the card, by component and by layer: a usable picture, and none of its memory left after close."""
     row = tiny.shrunk(CATALOG["sdxl"], tiny_folder("StableDiffusionXLPipeline"), options={"offload": placement.value})
-    generator = adapter.load(row, device="cuda")
+    generator = adapter.load_pipeline(row, device="cuda")
     assert generator.plan.placement is placement
     assert len(generator.generate(PROMPTS, rng())) == 1
     generator.close()

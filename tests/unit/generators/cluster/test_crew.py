@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from generators.cluster.crew import Worker, produce
-from generators.cluster.runs import Shard, make_shard
+from generators.cluster.runs import Run, make_run
 from subnet.errors import SettingsError
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
-from subnet.media.pool.producer import Event, Plan, Step, Target, item_rng
+from subnet.media.pool.producer import Event, PoolPlan, ProducerStep, Target, item_rng
 from subnet.types import Label, Media, Modality, Provenance, Sample
 from tests.places import ROOT
 
@@ -33,7 +33,7 @@ def sample(rng: np.random.Generator) -> Sample:
 
 def test_a_shard_made_twice_is_there_once(tmp_path: Path) -> None:
     """The second time everything exists; a flat picture is rejected and an error counted, the rest is stored."""
-    plan, pool = Plan((Target(CELL, 4),)), Pool(tmp_path)
+    plan, pool = PoolPlan((Target(CELL, 4),)), Pool(tmp_path)
     turns = iter(range(4))
 
     def make(rng: np.random.Generator) -> Sample:
@@ -44,7 +44,7 @@ def test_a_shard_made_twice_is_there_once(tmp_path: Path) -> None:
             return Sample(Media(np.zeros((1, 256, 256, 3), np.uint8)), Label.SYNTHETIC, Provenance("noise", "0"))
         return sample(rng)
 
-    first = make_shard(Shard(CELL, 0, 4), plan, make, pool)
+    first = make_run(Run(CELL, 0, 4), plan, make, pool)
     assert [(made.sequence, made.event) for made in first] == [
         (0, "stored"),
         (1, "failed"),
@@ -52,15 +52,15 @@ def test_a_shard_made_twice_is_there_once(tmp_path: Path) -> None:
         (3, "stored"),
     ]
     assert (first[1].reason, first[2].reason[:5]) == ("RuntimeError: a bad day", "black")
-    second = make_shard(Shard(CELL, 0, 4), plan, sample, pool)
+    second = make_run(Run(CELL, 0, 4), plan, sample, pool)
     assert [made.event for made in second] == ["exists", "stored", "stored", "exists"]
     assert [item.sequence for item in pool.items(CELL)] == [0, 1, 2, 3]
 
 
 def test_a_full_disk_ends_a_shard(tmp_path: Path) -> None:
     """Where there is no room, the rest of the shard is not even made."""
-    plan, pool = Plan((Target(CELL, 4),)), Pool(tmp_path, budget=300_000)
-    made = make_shard(Shard(CELL, 0, 4), plan, sample, pool)
+    plan, pool = PoolPlan((Target(CELL, 4),)), Pool(tmp_path, budget=300_000)
+    made = make_run(Run(CELL, 0, 4), plan, sample, pool)
     assert [item.event for item in made] == ["stored", "no_room"]
 
 
@@ -93,11 +93,11 @@ def test_killed_workers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
     pids, pool = tmp_path / "pids", Pool(tmp_path / "pool")
     pids.mkdir()
-    plan = Plan((Target(CELL, 40), Target(OTHER, 8)), seed=5)
+    plan = PoolPlan((Target(CELL, 40), Target(OTHER, 8)), seed=5)
     killed: list[int] = []
-    steps: list[Step] = []
+    steps: list[ProducerStep] = []
 
-    def kill(_step: Step) -> None:
+    def kill(_step: ProducerStep) -> None:
         alive = {int(path.name) for path in pids.iterdir()} - set(killed)
         if alive and len(killed) < 3 and _step.sequence % 5 == 4:
             victim = max(alive, key=lambda pid: (pids / str(pid)).stat().st_mtime)
@@ -119,7 +119,7 @@ def test_killed_workers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
         again = produce(plan, workers, pool, stop=never, once=True)
         with pytest.raises(SettingsError, match="no worker makes image/synthetic/ae-nearest"):
             produce(plan, workers[:1], pool, stop=never)
-        more = Plan((Target(BROKEN, 2), Target(CELL, 45)), seed=5)
+        more = PoolPlan((Target(BROKEN, 2), Target(CELL, 45)), seed=5)
         produce(more, [broken, workers[0]], pool, stop=never, once=True, on_step=steps.append)
     finally:
         ray.shutdown()

@@ -67,7 +67,7 @@ def test_linear_start_restores_pictures() -> None:
 def test_shipped_weights_load_and_reconstruct() -> None:
     """The weights in the package fit, are small, and every decoder gives a smooth picture back above 27 dB."""
     assert autoencoder.WEIGHTS.stat().st_size < 10 * 2**20
-    model = autoencoder.load()
+    model = autoencoder.load_autoencoder()
     assert not any(parameter.requires_grad for parameter in model.parameters())
     pixels = smooth(2, 64)
     with torch.inference_mode():
@@ -84,7 +84,7 @@ def test_wrong_weights_are_refused(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(1)}, foreign)
     for path in (missing, damaged, foreign):
         with pytest.raises(CheckpointError, match=path.stem):
-            autoencoder.load(path)
+            autoencoder.load_autoencoder(path)
 
 
 def test_save_and_load_round_trip(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_save_and_load_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "weights.safetensors"
     autoencoder.save(model, path)
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
-    again = autoencoder.load(path).state_dict()
+    again = autoencoder.load_autoencoder(path).state_dict()
     assert all(torch.equal(value, again[key]) for key, value in model.state_dict().items())
 
 

@@ -13,7 +13,7 @@ from generators.embedded.quiet_loading import HARMLESS, hushed
 
 def test_the_embedded_model_loads_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
     """Neither progress bars nor remarks about the small decoder are printed."""
-    generators.load("diffusion")
+    generators.load_generator("diffusion")
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
 

@@ -13,7 +13,7 @@ from generators.embedded.autoencoder import to_tensor
 from generators.embedded.tiny_diffusion import One, Redrawing
 from generators.rows import GeneratorRow, Range, Task
 from generators.training import diffusion
-from generators.training.diffusion import Recipe, Run, decoder_loss, encoder_start
+from generators.training.diffusion import Course, Recipe, decoder_loss, encoder_start
 from generators.training.photos import captions
 from subnet.errors import CheckpointError, GenerationError, SourceEmpty
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
@@ -24,7 +24,7 @@ ROW = GeneratorRow(
     name="diffusion",
     modality=Modality.IMAGE,
     task=Task.IMAGE_TO_IMAGE,
-    target="generators.embedded.tiny_diffusion:load",
+    target="generators.embedded.tiny_diffusion:load_redrawing",
     embedded=True,
     pipeline="StableDiffusionImg2ImgPipeline",
     ranges={"steps": Range(4, 6), "guidance": Range(1.5, 2.0), "strength": Range(0.4, 0.5)},
@@ -50,8 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vae = tiny_diffusion.vae()
     tiny_diffusion.set_encoder(vae, to_tensor(pictures(4, 32)))
     recipe = Recipe(minutes=1, seed=0, batch=1, crop=32, rate=1e-3, average=0.9)
-    Run(vae, recipe, out / "decoder.pt").save()
-    Run(diffusion.Denoiser(), recipe, out / "unet.pt").save()
+    Course(vae, recipe, out / "decoder.pt").save()
+    Course(diffusion.Denoiser(), recipe, out / "unet.pt").save()
     diffusion.assemble(out)
     return out / "pipeline"
 
@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def generator(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Redrawing:
     monkeypatch.setattr(tiny_diffusion, "FOLDER", folder)
-    made = tiny_diffusion.load(ROW, reals=One(real()))
+    made = tiny_diffusion.load_redrawing(ROW, reals=One(real()))
     assert isinstance(made, Redrawing)
     return made
 
@@ -117,7 +117,7 @@ def test_missing_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Without weights the folder is named, and how to make them."""
     monkeypatch.setattr(tiny_diffusion, "FOLDER", tmp_path)
     with pytest.raises(CheckpointError, match="train_diffusion"):
-        tiny_diffusion.load(ROW)
+        tiny_diffusion.load_redrawing(ROW)
 
 
 def test_a_source_of_one_has_nothing_else() -> None:
@@ -134,7 +134,7 @@ def test_training_changes_only_the_decoder_and_resumes(tmp_path: Path) -> None:
     tiny_diffusion.set_encoder(vae, x_BCHW)
     before = {key: value.clone() for key, value in vae.encoder.state_dict().items()}
     recipe = Recipe(minutes=1, seed=0, batch=4, crop=32, rate=2e-3, average=0.9)
-    run = Run(vae, recipe, tmp_path / "decoder.pt")
+    run = Course(vae, recipe, tmp_path / "decoder.pt")
     losses = []
     for step in range(30):
         value = decoder_loss(run.network, x_BCHW, torch.Generator().manual_seed(step))
@@ -143,7 +143,7 @@ def test_training_changes_only_the_decoder_and_resumes(tmp_path: Path) -> None:
     assert losses[-1] < losses[0]
     assert all(torch.equal(value, before[key]) for key, value in vae.encoder.state_dict().items())
     run.save()
-    again = Run(tiny_diffusion.vae(), recipe, tmp_path / "decoder.pt")
+    again = Course(tiny_diffusion.vae(), recipe, tmp_path / "decoder.pt")
     assert again.step == run.step
     assert all(torch.equal(value, again.ema.state_dict()[key]) for key, value in run.ema.state_dict().items())
 
@@ -157,7 +157,7 @@ def test_the_encoder_start_is_always_the_same() -> None:
 def test_the_hastened_model_draws_the_same_picture(generator: Redrawing, monkeypatch: pytest.MonkeyPatch) -> None:
     """Merged enlargements and another order in memory change no pixel by more than one level."""
     monkeypatch.setattr(tiny_diffusion, "_hasten", lambda pipeline: None)
-    plain = tiny_diffusion.load(ROW, reals=One(real()))
+    plain = tiny_diffusion.load_redrawing(ROW, reals=One(real()))
     assert isinstance(plain, Redrawing)
     pixels = [g.reconstruct(real(), np.random.default_rng(4)).media.frames.astype(int) for g in (generator, plain)]
     assert abs(pixels[0] - pixels[1]).max() <= 1

@@ -31,7 +31,7 @@ def one_thread() -> Iterator[None]:
 
 
 def twin(name: str) -> Twin:
-    made = generators.load(name, reals=EmbeddedSource(Split.VALIDATION))
+    made = generators.load_generator(name, reals=EmbeddedSource(Split.VALIDATION))
     assert isinstance(made, Twin)
     return made
 
@@ -102,7 +102,7 @@ def test_generate_draws_reals() -> None:
 
 def test_no_source_is_told_in_words() -> None:
     """Without reals to draw from, generate says what to give; reconstruct needs none."""
-    generator = generators.load("ae-nearest")
+    generator = generators.load_generator("ae-nearest")
     with pytest.raises(SettingsError, match="reals="):
         generator.generate(["x"], np.random.default_rng(0))
 
@@ -147,4 +147,4 @@ def test_camera_rests_at_time_zero() -> None:
 def test_unknown_name_gets_a_hint() -> None:
     """A misspelt generator is answered with the nearest name."""
     with pytest.raises(UnknownName, match="ae-shuffle"):
-        generators.load("ae-shufle")
+        generators.load_generator("ae-shufle")

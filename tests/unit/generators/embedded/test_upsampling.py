@@ -44,7 +44,7 @@ def test_the_quick_autoencoder_draws_the_same_pictures(kind: str) -> None:
     """What generators use gives the pixels of the trained network, but for the rounding of very few."""
     x_BCHW = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(2)) * 2 - 1
     with torch.inference_mode():
-        slow = autoencoder.to_pixels(autoencoder.load()(x_BCHW, kind)).astype(int)
+        slow = autoencoder.to_pixels(autoencoder.load_autoencoder()(x_BCHW, kind)).astype(int)
         quick = autoencoder.to_pixels(model_for_use("cpu")(x_BCHW, kind)).astype(int)
     assert abs(slow - quick).max() <= 1
     assert (slow != quick).mean() < 1e-3

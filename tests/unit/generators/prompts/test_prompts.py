@@ -153,7 +153,7 @@ def test_captioners_load_and_speak(name: str, build: object, tmp_path: Path) -> 
     """Through transformers from a folder: one text per picture, the same for the same seed, nothing after close."""
     assert callable(build)
     row = replace(CAPTIONERS[name], repository=str(build(tmp_path)), vram_gb=0.0)
-    model = captioner.load(row)
+    model = captioner.load_captioner(row)
     pictures = [Media(rng(seed).integers(0, 256, (1, 64, 48, 3), dtype=np.uint8)) for seed in range(2)]
     state = torch.random.get_rng_state()
     captions = model.caption(pictures, rng(7))
@@ -169,7 +169,7 @@ def test_captioners_load_and_speak(name: str, build: object, tmp_path: Path) -> 
 def test_the_rephraser_loads_and_answers(tmp_path: Path) -> None:
     """A chat model from a folder: only its new words come back, the same for the same seed."""
     row = replace(REPHRASERS["llama-8b"], repository=str(tiny_language.chat(tmp_path)), vram_gb=0.0, requires=())
-    model = rephraser.load(row)
+    model = rephraser.load_rephraser(row)
     answer = model.rephrase("a boat on a lake", Modality.VIDEO, rng(3))
     assert "Notes:" not in answer
     assert answer == model.rephrase("a boat on a lake", Modality.VIDEO, rng(3))
@@ -182,11 +182,11 @@ def test_what_the_models_need_is_said(tmp_path: Path) -> None:
     """A missing package, a missing card and an empty folder each give their own message."""
     row = REPHRASERS["smollm2"]
     with pytest.raises(SettingsError, match="pip install no-such-package"):
-        rephraser.load(replace(row, requires=("no-such-package",)))
+        rephraser.load_rephraser(replace(row, requires=("no-such-package",)))
     with pytest.raises(SettingsError, match="needs a GPU"):
-        captioner.load(CAPTIONERS["blip2"])
+        captioner.load_captioner(CAPTIONERS["blip2"])
     with pytest.raises(GenerationError, match="does not load"):
-        rephraser.load(replace(row, repository=str(tmp_path)))
+        rephraser.load_rephraser(replace(row, repository=str(tmp_path)))
 
 
 class Scripted:

@@ -14,7 +14,7 @@ def test_both_sides_are_measured(assay: Assay) -> None:
     assert ran.status == 0, ran.message
     rows = {row["detector"]: row for row in ran.json}
     assert rows.keys() == {"npr", "random"}
-    assert rows["npr"]["serving"].startswith("onnx")
+    assert rows["npr"]["backend"].startswith("onnx")
     assert all(row["plain"] > 0 and row["served"] > 0 and row["moved"] <= 1e-3 for row in rows.values())
     assert rows["npr"]["speedup"] == pytest.approx(rows["npr"]["served"] / rows["npr"]["plain"])
 

@@ -15,7 +15,7 @@ import pytest
 
 from neurons import settings as s
 from neurons.doctor import machine, network
-from neurons.doctor.machine import Verdict
+from neurons.doctor.machine import Health
 from subnet.chain.devnode.genesis import Genesis, GenesisNeuron
 from subnet.chain.devnode.server import devnode
 from subnet.chain.wallets import wallet_from_seed
@@ -47,14 +47,14 @@ def web(date: str | None) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("shift", "verdict"), [(0, Verdict.OK), (60, Verdict.FAIL), (-60, Verdict.FAIL)], ids=["right", "ahead", "behind"]
+    ("shift", "verdict"), [(0, Health.OK), (60, Health.FAIL), (-60, Health.FAIL)], ids=["right", "ahead", "behind"]
 )
-def test_clock_is_compared(shift: int, verdict: Verdict) -> None:
+def test_clock_is_compared(shift: int, verdict: Health) -> None:
     """A clock a minute away from the server's fails with the fix; a right one passes."""
     with web(formatdate(time.time() - shift, usegmt=True)) as url:
         (found,) = network.clock(url)
     assert found.verdict is verdict
-    assert ("timedatectl" in found.fix) == (verdict is not Verdict.OK)
+    assert ("timedatectl" in found.fix) == (verdict is not Health.OK)
     if shift:
         assert ("ahead" in found.found) == (shift > 0)
 
@@ -63,29 +63,29 @@ def test_clock_is_compared(shift: int, verdict: Verdict) -> None:
 def test_a_server_without_a_date_only_warns(date: str | None) -> None:
     """What cannot be compared is said, and is no failure."""
     with web(date) as url:
-        assert [found.verdict for found in network.clock(url)] == [Verdict.WARN]
+        assert [found.verdict for found in network.clock(url)] == [Health.WARN]
 
 
 def test_packages_of_another_distribution() -> None:
     """A distribution that is not there fails; the project's own dependencies are all as required."""
-    assert [found.verdict for found in machine.packages("assay-of-nobody")] == [Verdict.FAIL]
-    assert [found.verdict for found in machine.packages()] == [Verdict.OK]
+    assert [found.verdict for found in machine.packages("assay-of-nobody")] == [Health.FAIL]
+    assert [found.verdict for found in machine.packages()] == [Health.OK]
 
 
 def test_a_port_that_is_taken() -> None:
     """An occupied port fails and names the flag; once free it passes."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
-        (found,) = network.port(s.Axon(port=number, ip="127.0.0.1"))
-    assert found.verdict is Verdict.FAIL
+        (found,) = network.port(s.AxonSettings(port=number, ip="127.0.0.1"))
+    assert found.verdict is Health.FAIL
     assert "--axon.port" in found.fix
-    assert [f.verdict for f in network.port(s.Axon(port=number, ip="127.0.0.1"))] == [Verdict.OK]
+    assert [f.verdict for f in network.port(s.AxonSettings(port=number, ip="127.0.0.1"))] == [Health.OK]
 
 
 def test_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     """Free space is that of the nearest folder that exists, and nothing is made."""
     (found,) = machine.disk(tmp_path / "not" / "yet")
-    assert found.verdict in (Verdict.OK, Verdict.WARN)
+    assert found.verdict in (Health.OK, Health.WARN)
     assert not (tmp_path / "not").exists()
 
 
@@ -94,17 +94,17 @@ async def test_chain_and_registration(tmp_path: Path) -> None:
     known, stranger = (wallet_from_seed(name, tmp_path, "doctor") for name in ("known", "stranger"))
     hotkey = known.hotkey.ss58_address
     async with devnode(Genesis(7, (GenesisNeuron(hotkey, hotkey, 10.0),)), instant=True) as node:
-        subtensor = s.Subtensor(chain_endpoint=node.endpoint)
+        subtensor = s.SubtensorSettings(chain_endpoint=node.endpoint)
         found = await network.chain(subtensor, 7, known, deadline=20)
-        assert [f.verdict for f in found] == [Verdict.OK, Verdict.OK]
+        assert [f.verdict for f in found] == [Health.OK, Health.OK]
         assert "uid 0" in found[1].found
         missing = (await network.chain(subtensor, 7, stranger, deadline=20))[1]
-        assert missing.verdict is Verdict.FAIL
+        assert missing.verdict is Health.FAIL
         assert "btcli subnets register --netuid 7" in missing.fix
         nobody = (await network.chain(subtensor, 7, None, deadline=20))[1]
-        assert nobody.verdict is Verdict.FAIL
+        assert nobody.verdict is Health.FAIL
         other = await network.chain(subtensor, 8, known, deadline=20)
-        assert other[-1].verdict is Verdict.FAIL
+        assert other[-1].verdict is Health.FAIL
         assert "no subnet 8" in other[-1].found
 
 
@@ -112,9 +112,9 @@ async def test_a_silent_node_is_given_up() -> None:
     """A node that accepts and never answers costs the deadline and no more."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         began = time.monotonic()
-        subtensor = s.Subtensor(chain_endpoint=f"ws://127.0.0.1:{mute.getsockname()[1]}")
+        subtensor = s.SubtensorSettings(chain_endpoint=f"ws://127.0.0.1:{mute.getsockname()[1]}")
         (found,) = await network.chain(subtensor, 7, None, deadline=1.0)
-    assert found.verdict is Verdict.FAIL
+    assert found.verdict is Health.FAIL
     assert time.monotonic() - began < 10
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from neurons.localnet.players import PLAYERS
-from neurons.localnet.report import ENOUGH, judge
+from neurons.localnet.report import ENOUGH, as_expected
 from neurons.localnet.scoreboard import Scoreboard
 
 EXPECTED = {"high": 0.7, "low": 0.3, "zero": 0.0, "any": 0.4}
@@ -17,7 +17,7 @@ def verdict(rounds: int, **scores: float) -> tuple[bool, str]:
         {"name": player.name, "score": scores.get(player.name, EXPECTED[player.expect]), "answered": 1}
         for player in PLAYERS
     ]
-    return judge(miners, PLAYERS, {}, Scoreboard(PLAYERS, {}, rounds))
+    return as_expected(miners, PLAYERS, {}, Scoreboard(PLAYERS, {}, rounds))
 
 
 @pytest.mark.parametrize("rounds", [1, ENOUGH])

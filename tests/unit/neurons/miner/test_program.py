@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from detectors.acceleration.accelerate import drift, serving_of
+from detectors.acceleration.accelerate import backend_of, drift
 from detectors.acceleration.benchmark import examples
 from detectors.checkpoints import HERE
-from neurons.miner.program import Detectors, load_detectors
+from neurons.miner.program import DetectorSettings, load_detectors
 from subnet.errors import CheckpointError, SettingsError, UnknownName
 from subnet.types import Modality
 
@@ -17,9 +17,9 @@ from subnet.types import Modality
 @pytest.mark.timeout(300)
 def test_served_fast_and_plain_answer_alike() -> None:
     """By default onnxruntime serves on a CPU; no score moves by more than 1e-3, and the weights keep their name."""
-    fast = load_detectors(Detectors("npr", "random-video", "cpu"))[Modality.IMAGE]
-    plain = load_detectors(Detectors("npr", "random-video", "cpu", serving="plain"))[Modality.IMAGE]
-    kinds = [serving.backend if serving else "" for serving in map(serving_of, (fast, plain))]
+    fast = load_detectors(DetectorSettings("npr", "random-video", "cpu"))[Modality.IMAGE]
+    plain = load_detectors(DetectorSettings("npr", "random-video", "cpu", backend="plain"))[Modality.IMAGE]
+    kinds = [backend.engine if backend else "" for backend in map(backend_of, (fast, plain))]
     assert kinds == ["onnx", "eager"]
     assert drift(fast, plain, examples(Modality.IMAGE, 4)) <= 1e-3
     assert fast.weights_hash == plain.weights_hash
@@ -29,17 +29,17 @@ def test_own_weights_are_served(tmp_path: Path) -> None:
     """A checkpoint file, alone or with the name it belongs to, answers as the detector that it was made for."""
     file = tmp_path / "mine.safetensors"
     file.write_bytes((HERE / "npr.safetensors").read_bytes())
-    ours = load_detectors(Detectors(str(file), f"frames={file}", "cpu", serving="plain"))
-    named = load_detectors(Detectors("npr", "frames", "cpu", serving="plain"))
+    ours = load_detectors(DetectorSettings(str(file), f"frames={file}", "cpu", backend="plain"))
+    named = load_detectors(DetectorSettings("npr", "frames", "cpu", backend="plain"))
     for modality in Modality:
         assert drift(ours[modality], named[modality], examples(modality, 2)) == 0
     with pytest.raises(CheckpointError, match=r"nowhere\.safetensors is not a file"):
-        load_detectors(Detectors("nowhere.safetensors", "frames", "cpu"))
+        load_detectors(DetectorSettings("nowhere.safetensors", "frames", "cpu"))
 
 
 def test_a_detector_of_the_other_modality_is_refused() -> None:
     """The message names the flag and what fits; an unknown name gets a proposal."""
     with pytest.raises(SettingsError, match="--detector.video npr: it does not answer videos; take one of"):
-        load_detectors(Detectors("npr", "npr"))
+        load_detectors(DetectorSettings("npr", "npr"))
     with pytest.raises(UnknownName, match="frames"):
-        load_detectors(Detectors("npr", "frame"))
+        load_detectors(DetectorSettings("npr", "frame"))

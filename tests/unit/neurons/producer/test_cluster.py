@@ -15,7 +15,7 @@ from subnet.errors import SettingsError
 from subnet.media.folder import EmbeddedSource
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
-from subnet.media.pool.producer import Plan, Target, item_rng
+from subnet.media.pool.producer import PoolPlan, Target, item_rng
 from subnet.types import Label, Modality, Split
 from tests.places import ROOT
 from tests.unit.neurons.running import Assay
@@ -27,8 +27,8 @@ def fake(name: str) -> Cell:
     return Cell(Modality.IMAGE, Label.SYNTHETIC, name)
 
 
-def plan_of(*cells: Cell) -> Plan:
-    return Plan(tuple(Target(cell, 4) for cell in cells))
+def plan_of(*cells: Cell) -> PoolPlan:
+    return PoolPlan(tuple(Target(cell, 4) for cell in cells))
 
 
 @pytest.fixture

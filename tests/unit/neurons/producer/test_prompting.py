@@ -14,7 +14,7 @@ from neurons.producer.makers import makers
 from neurons.producer.prompting import Described, Pictures, Prompts, described, made_up
 from subnet.errors import SettingsError, SourceEmpty, UnknownName
 from subnet.media.pool.item import Cell
-from subnet.media.pool.producer import Plan, Target
+from subnet.media.pool.producer import PoolPlan, Target
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
 from tests.unit.neurons.running import Assay
 
@@ -83,7 +83,7 @@ def test_what_cannot_work_is_told_before_anything_starts(assay: Assay, tmp_path:
         Prompts(captioner="blip3")
     with pytest.raises(SettingsError, match="--prompts.captioner"):
         Prompts(rephraser="smollm2")
-    plan = Plan((Target(Cell(Modality.IMAGE, Label.SYNTHETIC, "diffusion"), 1),))
+    plan = PoolPlan((Target(Cell(Modality.IMAGE, Label.SYNTHETIC, "diffusion"), 1),))
     with pytest.raises(SettingsError, match="'blip2' cannot run here: needs a GPU"):
         makers(plan, split=Split.TRAIN, device="cpu", prompts=Prompts(captioner="blip2"))
     ran = assay("producer", "--ray", "--prompts.captioner", "blip", "--pool.path", tmp_path / "pool")

@@ -11,14 +11,14 @@ import pytest
 import structlog
 
 from neurons.chain_view import ChainView
-from neurons.settings import Neuron
-from neurons.validator.weight_setter import Weighing
+from neurons.settings import NeuronSettings
+from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import ChainError
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import WEIGHTS, WeightsRecord
-from subnet.evidence.state import Memory, State
+from subnet.evidence.state import State, StateStore
 from subnet.game.history import History, Standing
 from subnet.types import Receipt, Submission
 
@@ -30,12 +30,12 @@ SCORES = History({"m1": Standing(score=0.75), "m2": Standing(score=0.25)})
 class Rig:
     subnet: MemorySubnet
     view: ChainView
-    memory: Memory
+    memory: StateStore
     journal: Journal
 
-    def weighing(self, chain: MemoryChain | None = None, **settings: object) -> Weighing:
-        wanted = Neuron(**{"epoch_length": 10, **settings})  # type: ignore[arg-type]
-        return Weighing(chain or self.chain, self.view, "v", wanted, self.memory, LOG)
+    def weighing(self, chain: MemoryChain | None = None, **settings: object) -> WeightSetter:
+        wanted = NeuronSettings(**{"epoch_length": 10, **settings})  # type: ignore[arg-type]
+        return WeightSetter(chain or self.chain, self.view, "v", wanted, self.memory, LOG)
 
     @property
     def chain(self) -> MemoryChain:
@@ -44,7 +44,7 @@ class Rig:
     def attempts(self) -> list[WeightsRecord]:
         return [WeightsRecord.model_validate_json(entry.body) for entry in self.journal.entries(WEIGHTS)]
 
-    async def settle(self, weighing: Weighing) -> None:
+    async def settle(self, weighing: WeightSetter) -> None:
         await self.view.refresh()
         await weighing.when_due()
         if weighing._task:
@@ -57,7 +57,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     subnet = MemorySubnet(Genesis(34, neurons, Rules(tempo=5, weights_rate_limit=10, version_key=1)))
     await subnet.advance(12)
     journal = Journal(tmp_path / "journal.db")
-    memory = Memory(journal)
+    memory = StateStore(journal)
     memory.state = State(1, SCORES)
     yield Rig(subnet, ChainView(MemoryChain(subnet, "v"), LOG), memory, journal)
     journal.close()

@@ -15,7 +15,7 @@ from subnet.chain.devnode.extrinsics import InvalidTransaction
 from subnet.chain.devnode.faults import Faults
 from subnet.chain.devnode.genesis import Rules
 from subnet.chain.devnode.keys import keypair, seeded
-from subnet.chain.devnode.metadata import Metadata, compact, load, read_compact
+from subnet.chain.devnode.metadata import Metadata, compact, read_compact, read_metadata
 from subnet.chain.devnode.reveal import parse
 from subnet.chain.devnode.rpc import Queries, RpcError
 from subnet.chain.devnode.rules import set_weights
@@ -24,7 +24,7 @@ from subnet.chain.devnode.storage import ITEMS, MAPS, Storage
 
 @cache
 def metadata() -> Metadata:
-    return load()
+    return read_metadata()
 
 
 def chain() -> DevChain:

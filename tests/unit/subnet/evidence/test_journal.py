@@ -19,9 +19,9 @@ from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.explain import account
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, RoundRecord, record, replay
-from subnet.evidence.state import PATIENCE, Memory, State
+from subnet.evidence.state import PATIENCE, State, StateStore
 from subnet.game.history import History
-from subnet.game.sampling import Plan
+from subnet.game.sampling import RoundPlan
 from subnet.game.scoring import settle
 from subnet.game.step import Round
 from subnet.types import Answer, Failure, Label, Media, Modality, Outcome, Prediction, Provenance, Reply, Sample
@@ -39,7 +39,7 @@ class Fact(BaseModel):
 
 def played(history: History, number: int, modality: Modality, label: Label, answers: dict[str, Answer]) -> Round:
     outcomes = tuple(Outcome(h, "c", modality, label, answer, 0.25, number) for h, answer in answers.items())
-    plan = Plan(number, modality, label, "origin", 1, 99, tuple(answers))
+    plan = RoundPlan(number, modality, label, "origin", 1, 99, tuple(answers))
     fps = 25.0 if modality is Modality.VIDEO else None
     sample = Sample(Media(np.zeros((1, 2, 2, 3), np.uint8), fps), label, Provenance("s", "i", parameters={"a": [1]}))
     replies = tuple(Reply(answer, 0.25) for answer in answers.values())
@@ -55,12 +55,12 @@ def test_replay_gives_every_score_again_to_the_last_bit(
 ) -> None:
     """Playing the recorded outcomes through the rules ends in the very history that the validator had."""
     journal = Journal(tmp_path_factory.mktemp("j") / "journal.db")
-    memory = Memory(journal)
+    memory = StateStore(journal)
     for number, (modality, label, answers) in enumerate(rounds):
         one = played(memory.state.history, number, modality, label, answers)
         assert memory.write(ROUND, record(one), State(number + 1, one.history)) is None
     assert replay(journal.entries()).history == memory.state.history
-    assert Memory(journal).state == memory.state
+    assert StateStore(journal).state == memory.state
     journal.close()
 
 
@@ -70,7 +70,7 @@ def test_an_account_counts_every_round_once(
 ) -> None:
     """Whatever it is broken down by, tallies add up to what the history says, and failures are never right."""
     journal = Journal(tmp_path_factory.mktemp("j") / "journal.db")
-    memory = Memory(journal)
+    memory = StateStore(journal)
     for number, (modality, label, answers) in enumerate(rounds):
         one = played(memory.state.history, number, modality, label, answers)
         memory.write(ROUND, record(one), State(number + 1, one.history))
@@ -203,7 +203,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     """Facts that the disk refuses are kept and written once it gives room; after too many, weights are blocked."""
     journal = Journal(tmp_path / "journal.db")
     journal._db.execute("PRAGMA max_page_count=1")  # SQLite's own way to refuse growth: SQLITE_FULL
-    memory = Memory(journal)
+    memory = StateStore(journal)
     big = "x" * 5000
     for number in range(PATIENCE):
         assert isinstance(memory.write("fact", Named(number=number, name=big), State(number + 1)), StateError)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from subnet.errors import UnknownName
 from subnet.game import operators as op
-from subnet.game.augment import CHAINS, LEVELS, OPERATORS, STEPS, Step, augment, distort
+from subnet.game.augment import DISTORTIONS, LEVELS, OPERATORS, STEPS, Operation, augment, distort
 from subnet.types import Frames
 
 
@@ -193,7 +193,7 @@ def test_a_video_ends_in_h264_and_an_image_in_jpeg() -> None:
 
 def test_every_step_names_a_row_and_every_row_is_used() -> None:
     """The tables fit together: no step without an operator, no operator that never happens."""
-    steps: list[Step] = [step for level in LEVELS for step in STEPS[level]]
+    steps: list[Operation] = [step for level in LEVELS for step in STEPS[level]]
     named = {step.image for step in steps} | {step.video for step in steps if step.video}
     assert named == set(OPERATORS)
     assert tuple(STEPS) == LEVELS
@@ -209,7 +209,7 @@ def test_each_operator_draws_its_own_parameters(name: str) -> None:
     assert (len(results) == 1) is (name in ("mirror", "upend"))
 
 
-@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("name", DISTORTIONS)
 def test_chains_run_from_untouched_to_severe(name: str) -> None:
     """Strength 0 returns the frames themselves; more strength is never less distortion, and the shape stays."""
     frames = op.noise(scene(frames=2), 3, rng())
@@ -222,9 +222,9 @@ def test_chains_run_from_untouched_to_severe(name: str) -> None:
 
 def test_chains_say_their_parameter() -> None:
     """The axis of a robustness curve can be labelled: strength maps linearly to the parameter."""
-    assert CHAINS["jpeg"].value(0) == 100
-    assert CHAINS["jpeg"].value(0.5) == 60
-    assert CHAINS["jpeg"].value(1) == 20
+    assert DISTORTIONS["jpeg"].value(0) == 100
+    assert DISTORTIONS["jpeg"].value(0.5) == 60
+    assert DISTORTIONS["jpeg"].value(1) == 20
 
 
 def test_wrong_chains_and_strengths_are_refused() -> None:

@@ -13,9 +13,9 @@ from bittensor.sp_core import Keypair
 
 from subnet.types import Endpoint, Modality, Neuron, Prediction
 from subnet.wire.admission import Policy
-from subnet.wire.axon import Axon, Served, application
+from subnet.wire.axon import AxonConfig, Served, application
 from subnet.wire.nonces import SqliteNonceStore
-from subnet.wire.server import BoundedProtocol, Serving, serve
+from subnet.wire.server import BoundedProtocol, RunningServer, serve
 
 VALIDATOR = Keypair.create_from_uri("//Validator")
 MINER = Keypair.create_from_uri("//Miner")
@@ -46,8 +46,8 @@ class Answered:
 class Rig:
     """One axon that serves, what its detector was asked, and the metagraph it sees (change it at will)."""
 
-    axon: Axon
-    serving: Serving
+    axon: AxonConfig
+    serving: RunningServer
     store: SqliteNonceStore
     metagraph: dict[str, Neuron]
     asked: list[bytes]
@@ -71,7 +71,7 @@ def validator_row(stake: float = 100.0, *, permit: bool = True, hotkey: str = VA
 
 
 async def start(path: Path, *, policy: Policy | None = None, body_seconds: float = 0.5, **changes: object) -> Rig:
-    """A rig whose detector says 0.25 to everything. `changes` replace fields of its `Axon`."""
+    """A rig whose detector says 0.25 to everything. `changes` replace fields of its `AxonConfig`."""
     asked: list[bytes] = []
     metagraph = {VALIDATOR.ss58_address: validator_row()}
 
@@ -82,7 +82,7 @@ async def start(path: Path, *, policy: Policy | None = None, body_seconds: float
     store = SqliteNonceStore(path)
     served = {modality: Served("npr", WEIGHTS) for modality in Modality}
     generous = Policy(min_stake=10.0, rate=1000.0, burst=1000.0)
-    axon = Axon(MINER, lambda: metagraph, store, answer, served, policy or generous, body_seconds)
+    axon = AxonConfig(MINER, lambda: metagraph, store, answer, served, policy or generous, body_seconds)
     axon = replace(axon, **changes)  # type: ignore[arg-type]
     serving = await serve(application(axon), "127.0.0.1", 0, protocol=HastyProtocol)
     return Rig(axon, serving, store, metagraph, asked)

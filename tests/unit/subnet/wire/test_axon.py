@@ -16,9 +16,9 @@ from prometheus_client import CollectorRegistry
 
 from subnet.errors import MediaTooLarge, MediaUnreadable, SettingsError
 from subnet.types import Failure, Modality, Prediction
-from subnet.wire.axon import Axon, Overloaded, Served, application
+from subnet.wire.axon import AxonConfig, Overloaded, Served, application
 from subnet.wire.server import listen, serve
-from subnet.wire.synapse import Envelope, digest_of, judge
+from subnet.wire.synapse import Envelope, digest_of, read_answer
 from tests.unit.subnet.wire.rig import (
     BODY,
     MINER,
@@ -63,18 +63,18 @@ async def test_a_reply_is_signed_for_its_request(rig: Rig, target: str) -> None:
     headers = signed(target=target)
     answer = await post(rig, headers, target=target)
     assert answer.headers["content-type"] == "application/json"
-    verdict = judge(answer.body, envelope_of(headers))
+    verdict = read_answer(answer.body, envelope_of(headers))
     assert verdict.answer == Prediction(0.25)
     assert verdict.body is not None
     assert (verdict.body.detector, verdict.body.weights_hash) == ("npr", WEIGHTS)
-    assert judge(answer.body, envelope_of(headers, b"another body")).answer is Failure.BAD_SIGNATURE
+    assert read_answer(answer.body, envelope_of(headers, b"another body")).answer is Failure.BAD_SIGNATURE
 
 
 async def test_a_dishonest_number(tmp_path: Path) -> None:
     """A miner may say what it likes, signed; the validator calls it OUT_OF_RANGE."""
     rig = await start(tmp_path / "n.sqlite", say=lambda prediction: 1.5)
     headers = signed()
-    assert judge((await post(rig, headers)).body, envelope_of(headers)).answer is Failure.OUT_OF_RANGE
+    assert read_answer((await post(rig, headers)).body, envelope_of(headers)).answer is Failure.OUT_OF_RANGE
     await rig.close()
 
 
@@ -192,7 +192,7 @@ async def test_stopping_lets_requests_end(tmp_path: Path) -> None:
     await asyncio.sleep(0.25)
     with pytest.raises(ConnectionError):
         await asyncio.open_connection("127.0.0.1", rig.serving.port)
-    assert judge((await request).body, envelope_of(headers)).answer == Prediction(0.75)
+    assert read_answer((await request).body, envelope_of(headers)).answer == Prediction(0.75)
     await stopping
     assert time.monotonic() - began < 3
     rig.store.close()
@@ -242,7 +242,7 @@ def test_importing_and_building_listens_nowhere(tmp_path: Path) -> None:
         def check_and_store(self, hotkey_ss58: str, nonce_ns: int) -> bool:
             return True
 
-    axon = Axon(MINER, lambda: None, Forgetful(), answer, {Modality.IMAGE: Served("npr")})
+    axon = AxonConfig(MINER, lambda: None, Forgetful(), answer, {Modality.IMAGE: Served("npr")})
     assert application(axon) is not application(axon)
 
 

@@ -23,7 +23,7 @@ from subnet.wire.synapse import (
     VideoSynapse,
     digest_of,
     in_range,
-    judge,
+    read_answer,
     read_reply,
     reply_text,
     request_text,
@@ -100,7 +100,7 @@ def test_signed_headers_satisfy_the_protocols_verifier(crypto: int | None) -> No
 @given(p=st.floats(0.0, 1.0).map(abs), detector=st.from_regex(r"[A-Za-z0-9._+-]{1,64}", fullmatch=True))
 def test_a_signed_reply_comes_back_the_same(p: float, detector: str) -> None:
     """What an honest miner writes, the validator reads, to the last bit of the number."""
-    verdict = judge(write_reply(MINER, ENVELOPE, p, detector, HASH), ENVELOPE)
+    verdict = read_answer(write_reply(MINER, ENVELOPE, p, detector, HASH), ENVELOPE)
     assert verdict.answer == Prediction(p)
     assert verdict.body is not None
     assert (verdict.body.detector, verdict.body.weights_hash) == (detector, HASH)
@@ -126,7 +126,7 @@ BOUND = {
 @pytest.mark.parametrize("envelope", BOUND.values(), ids=BOUND.keys())
 def test_a_reply_answers_one_request(envelope: Envelope) -> None:
     """A reply to another request, body, asker or miner does not pass for the answer to this one."""
-    assert judge(write_reply(MINER, envelope, 0.5, "npr", HASH), ENVELOPE).answer is Failure.BAD_SIGNATURE
+    assert read_answer(write_reply(MINER, envelope, 0.5, "npr", HASH), ENVELOPE).answer is Failure.BAD_SIGNATURE
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ def test_a_reply_answers_one_request(envelope: Envelope) -> None:
 def test_a_reply_changed_on_its_way(field: str, value: object) -> None:
     """The signature covers every field."""
     fields = json.loads(write_reply(MINER, ENVELOPE, 0.5, "npr", HASH)) | {field: value}
-    assert judge(json.dumps(fields).encode(), ENVELOPE).answer is Failure.BAD_SIGNATURE
+    assert read_answer(json.dumps(fields).encode(), ENVELOPE).answer is Failure.BAD_SIGNATURE
 
 
 def test_a_reply_signed_by_another() -> None:
     """Only the hotkey that was asked can answer."""
-    assert judge(write_reply(VALIDATOR, ENVELOPE, 0.5, "npr", HASH), ENVELOPE).answer is Failure.BAD_SIGNATURE
+    assert read_answer(write_reply(VALIDATOR, ENVELOPE, 0.5, "npr", HASH), ENVELOPE).answer is Failure.BAD_SIGNATURE
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_reply_signed_by_another() -> None:
 )
 def test_numbers_outside_the_range(number: str) -> None:
     """NaN, infinities, negatives (also minus zero), and anything above one: OUT_OF_RANGE."""
-    assert judge(raw(number), ENVELOPE).answer is Failure.OUT_OF_RANGE
+    assert read_answer(raw(number), ENVELOPE).answer is Failure.OUT_OF_RANGE
 
 
 @pytest.mark.parametrize("number", ["0", "1", "0.0", "1.0", "1e-400", "0.5e0", "1E-5"])
@@ -225,7 +225,7 @@ def test_numbers_inside_the_range(number: str) -> None:
 )
 def test_replies_that_cannot_be_read_in_exactly_one_way(body: bytes) -> None:
     """Anything but one flat object with the four keys and their exact types: MALFORMED, with a reason."""
-    verdict = judge(body, ENVELOPE)
+    verdict = read_answer(body, ENVELOPE)
     assert verdict.answer is Failure.MALFORMED
     assert 0 < len(verdict.reason) < 300
     assert verdict.body is None
@@ -234,7 +234,7 @@ def test_replies_that_cannot_be_read_in_exactly_one_way(body: bytes) -> None:
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_reader(body: bytes) -> None:
     """Arbitrary bytes end in an answer, never in an exception."""
-    assert judge(body, ENVELOPE).answer is Failure.MALFORMED
+    assert read_answer(body, ENVELOPE).answer is Failure.MALFORMED
 
 
 JSON_VALUES = st.recursive(
@@ -247,7 +247,7 @@ JSON_VALUES = st.recursive(
 @given(st.dictionaries(st.sampled_from(list(ReplyBody.model_fields)) | st.text(max_size=5), JSON_VALUES, max_size=6))
 def test_no_json_breaks_the_reader(fields: dict[str, object]) -> None:
     """Nor does any JSON; without a valid signature none of it becomes a prediction."""
-    assert isinstance(judge(json.dumps(fields).encode(), ENVELOPE).answer, Failure)
+    assert isinstance(read_answer(json.dumps(fields).encode(), ENVELOPE).answer, Failure)
 
 
 @given(st.floats())

@@ -34,7 +34,7 @@ def test_challenges_of_a_pool_have_no_leak(pool: Pool, level: int | None) -> Non
     assert len({file.group for file in files}) == 60
     report = meter.measure(files)
     assert (report.real, report.synthetic) == (60, 60)
-    assert report.verdict is not meter.Verdict.LEAK
+    assert report.verdict is not meter.LeakVerdict.LEAK
 
 
 def test_challenges_are_the_same_again_and_take_nothing(pool: Pool) -> None:
@@ -54,5 +54,5 @@ def test_an_exported_data_set_has_no_leak(pool: Pool, tmp_path: Path) -> None:
         (path, sides[path.relative_to(tmp_path / "set").parts[0]], "") for path in (tmp_path / "set").rglob("*.png")
     ]
     report = meter.measure(list(challenges.files(found)))
-    assert report.verdict is not meter.Verdict.LEAK
+    assert report.verdict is not meter.LeakVerdict.LEAK
     assert len(found) == 120

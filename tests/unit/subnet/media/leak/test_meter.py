@@ -17,7 +17,7 @@ from subnet.codec import image as codec
 from subnet.errors import DataError
 from subnet.media.leak.appearance import duplicates, perceptual_hash, sharpness
 from subnet.media.leak.container_traits import traits
-from subnet.media.leak.meter import File, LeakReport, Probe, Verdict, auc, measure
+from subnet.media.leak.meter import File, LeakReport, LeakVerdict, Probe, auc, measure
 from subnet.types import Frames, Label, Media
 
 Plant = Callable[[File, np.random.Generator], File]
@@ -59,7 +59,7 @@ def probe(report: LeakReport, name: str) -> Probe:
 def test_nothing_is_found_where_there_is_nothing() -> None:
     """With alike files no container probe is sure of a leak, and the intervals hold chance."""
     report = measure(files(300))
-    assert report.verdict is not Verdict.LEAK
+    assert report.verdict is not LeakVerdict.LEAK
     assert all(p.low <= 0.55 for p in report.container)
     assert report.real + report.synthetic == 300
     assert report.undecodable == 0
@@ -87,7 +87,7 @@ def test_every_planted_shortcut_is_found(kind: str) -> None:
     """Its group of traits alone tells the label, and so do all together; the verdict is a leak that names it."""
     group, plant = PLANTS[kind]
     report = measure(files(plant=plant))
-    assert report.verdict is Verdict.LEAK
+    assert report.verdict is LeakVerdict.LEAK
     assert probe(report, group).low > 0.55
     assert probe(report, "all").auc > 0.8
     assert any(warning.startswith(group) for warning in report.warnings)
@@ -102,7 +102,7 @@ def test_blur_is_reported_apart_and_is_no_container_leak() -> None:
         return replace(file, data=codec.encode_image(Media(soft[None]), int(rng.integers(85, 98))))
 
     report = measure(files(200, plant=soften))
-    assert report.verdict is not Verdict.LEAK
+    assert report.verdict is not LeakVerdict.LEAK
     assert report.sharpness.low > 0.65
     assert report.size.auc > 0.65
     assert len(report.warnings) == 2

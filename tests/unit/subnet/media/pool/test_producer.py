@@ -19,9 +19,9 @@ from subnet.media.pool.pool import Pool
 from subnet.media.pool.producer import (
     Event,
     Make,
-    Plan,
+    PoolPlan,
     Producer,
-    Step,
+    ProducerStep,
     Target,
     equal_shares,
     flaw,
@@ -53,7 +53,7 @@ def contents(pool: Pool) -> list[tuple[str, str]]:
 @given(st.lists(st.integers(0, 20), min_size=3, max_size=3), st.lists(st.integers(0, 25), min_size=3, max_size=3))
 def test_the_next_cell_is_lowest_relative_to_its_target(targets: list[int], levels: list[int]) -> None:
     """No open cell is emptier than the chosen one; None exactly when every target is met."""
-    plan = Plan(tuple(Target(cell, count) for cell, count in zip(CELLS, targets, strict=True)))
+    plan = PoolPlan(tuple(Target(cell, count) for cell, count in zip(CELLS, targets, strict=True)))
     now = dict(zip(CELLS, levels, strict=True))
     share = {t.cell: now[t.cell] / t.count for t in plan.targets if now[t.cell] < t.count}
     chosen = next_cell(plan, now)
@@ -84,7 +84,7 @@ def test_equal_shares_are_half_real_and_mostly_images() -> None:
 def test_the_pool_fills_to_the_plan_and_then_stops(tmp_path: Path) -> None:
     """Each cell reaches its target; then the producer reports that it is full; a retired item is replaced."""
     pool = Pool(tmp_path, floor=0)
-    producer = Producer(Plan((Target(A, 3), Target(B, 2))), {A: maker(A), B: maker(B)}, pool)
+    producer = Producer(PoolPlan((Target(A, 3), Target(B, 2))), {A: maker(A), B: maker(B)}, pool)
     steps = [producer.step() for _ in range(6)]
     assert [step.event for step in steps] == [Event.STORED] * 5 + [Event.FULL]
     assert pool.levels() == {A: 3, B: 2}
@@ -95,7 +95,7 @@ def test_the_pool_fills_to_the_plan_and_then_stops(tmp_path: Path) -> None:
 
 def test_a_restart_makes_what_an_unbroken_run_makes(tmp_path: Path) -> None:
     """Stopped after every step and started again, a producer makes the same items as one that ran through."""
-    plan, makers = Plan((Target(A, 4), Target(B, 3)), seed=7), {A: maker(A), B: maker(B)}
+    plan, makers = PoolPlan((Target(A, 4), Target(B, 3)), seed=7), {A: maker(A), B: maker(B)}
     whole = Pool(tmp_path / "whole", floor=0)
     through = Producer(plan, makers, whole)
     for _ in range(7):
@@ -108,8 +108,13 @@ def test_a_restart_makes_what_an_unbroken_run_makes(tmp_path: Path) -> None:
 
 def test_seed_stream_cell_and_number_each_change_the_item() -> None:
     """Items differ when any of the four differs, and only then."""
-    plan = Plan((Target(A, 1),), seed=1)
-    others = [(Plan((Target(A, 1),), seed=2), A, 0), (Plan((Target(A, 1),), 1, "x"), A, 0), (plan, B, 0), (plan, A, 1)]
+    plan = PoolPlan((Target(A, 1),), seed=1)
+    others = [
+        (PoolPlan((Target(A, 1),), seed=2), A, 0),
+        (PoolPlan((Target(A, 1),), 1, "x"), A, 0),
+        (plan, B, 0),
+        (plan, A, 1),
+    ]
     first = item_rng(plan, A, 0).random()
     assert first == item_rng(plan, A, 0).random()
     assert len({first, *(item_rng(*other).random() for other in others)}) == 5
@@ -122,7 +127,7 @@ def test_one_bad_maker_rests_and_the_others_go_on(tmp_path: Path) -> None:
     def broken(rng: np.random.Generator) -> Sample:
         raise GenerationError("out of memory")
 
-    plan, makers = Plan((Target(A, 100), Target(B, 100))), {A: broken, B: maker(B)}
+    plan, makers = PoolPlan((Target(A, 100), Target(B, 100))), {A: broken, B: maker(B)}
     producer = Producer(plan, makers, Pool(tmp_path, floor=0), clock=lambda: clock[0])
     tried = []
     for second in range(40):
@@ -141,7 +146,7 @@ def test_black_and_constant_media_are_counted_and_passed_over(tmp_path: Path, va
     clock = [0.0]
     plain = Sample(Media(np.full((1, 256, 256, 3), value, np.uint8)), Label.SYNTHETIC, Provenance("ae", "x"))
     pool = Pool(tmp_path, floor=0)
-    producer = Producer(Plan((Target(B, 2),)), {B: lambda rng: plain}, pool, clock=lambda: clock[0])
+    producer = Producer(PoolPlan((Target(B, 2),)), {B: lambda rng: plain}, pool, clock=lambda: clock[0])
     assert producer.step().event is Event.REJECTED
     clock[0] = 10.0
     assert producer.step().sequence == 1
@@ -158,7 +163,7 @@ def test_a_photo_is_no_flaw() -> None:
 def test_other_sizes_are_brought_to_256(tmp_path: Path) -> None:
     """All that the pool holds has one size."""
     pool = Pool(tmp_path, floor=0)
-    Producer(Plan((Target(A, 1),)), {A: maker(A, 300)}, pool).step()
+    Producer(PoolPlan((Target(A, 1),)), {A: maker(A, 300)}, pool).step()
     drawn = pool.take(A, [])
     assert drawn is not None
     assert drawn.sample.media.frames.shape == (1, 256, 256, 3)
@@ -167,7 +172,7 @@ def test_other_sizes_are_brought_to_256(tmp_path: Path) -> None:
 def test_without_room_nothing_is_lost_and_the_number_stays(tmp_path: Path) -> None:
     """A refused put is reported with its reason, and the same item is made once there is room."""
     pool = Pool(tmp_path, floor=0, budget=1000)
-    producer = Producer(Plan((Target(A, 2),)), {A: maker(A)}, pool)
+    producer = Producer(PoolPlan((Target(A, 2),)), {A: maker(A)}, pool)
     assert [producer.step().event for _ in range(2)] == [Event.NO_ROOM] * 2
     pool.budget = 10**9
     assert (producer.step().sequence, producer.step().sequence) == (0, 1)
@@ -177,11 +182,11 @@ def test_it_runs_until_told_to_stop(tmp_path: Path) -> None:
     """`run` ends when the event is set, also while it waits."""
     stop, full = threading.Event(), threading.Event()
 
-    def watch(step: Step) -> None:
+    def watch(step: ProducerStep) -> None:
         if step.event is Event.FULL:
             full.set()
 
-    producer = Producer(Plan((Target(A, 2),)), {A: maker(A)}, Pool(tmp_path, floor=0))
+    producer = Producer(PoolPlan((Target(A, 2),)), {A: maker(A)}, Pool(tmp_path, floor=0))
     thread = threading.Thread(target=producer.run, args=(stop, watch, 60.0))
     thread.start()
     assert full.wait(timeout=30)
@@ -193,7 +198,7 @@ def test_it_runs_until_told_to_stop(tmp_path: Path) -> None:
 def test_threads_share_the_cells_and_make_the_same_items(tmp_path: Path) -> None:
     """Four threads on three cells, one of them bad: no cell is worked on twice at a time, no thread reports that all is
     full while another is at work, and what is stored is what one thread stores."""
-    plan = Plan((Target(A, 12), Target(B, 9), Target(C, 5)), seed=3)
+    plan = PoolPlan((Target(A, 12), Target(B, 9), Target(C, 5)), seed=3)
     at_work: Counter[Cell] = Counter()
     most: Counter[Cell] = Counter()
 
@@ -214,7 +219,7 @@ def test_threads_share_the_cells_and_make_the_same_items(tmp_path: Path) -> None
     def filled(name: str, threads: int) -> Pool:
         pool, stop, at_full = Pool(tmp_path / name, floor=0), threading.Event(), list[dict[Cell, int]]()
 
-        def watch(step: Step) -> None:
+        def watch(step: ProducerStep) -> None:
             if step.event is Event.FULL:
                 at_full.append(pool.levels())
                 stop.set()
@@ -231,10 +236,10 @@ def test_a_thread_that_breaks_ends_all(tmp_path: Path) -> None:
     """What a listener raises is not swallowed, and no thread goes on without the others."""
     stop = threading.Event()
 
-    def watch(step: Step) -> None:
+    def watch(step: ProducerStep) -> None:
         raise ZeroDivisionError
 
-    producer = Producer(Plan((Target(A, 50), Target(B, 50))), {A: maker(A), B: maker(B)}, Pool(tmp_path, floor=0))
+    producer = Producer(PoolPlan((Target(A, 50), Target(B, 50))), {A: maker(A), B: maker(B)}, Pool(tmp_path, floor=0))
     with pytest.raises(ZeroDivisionError):
         producer.run(stop, watch, 0.01, 3)
     assert stop.is_set()
@@ -275,5 +280,5 @@ def test_a_missing_plan_or_maker_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         read_plan(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match="image/real/photos"):
-        Producer(Plan((Target(A, 1),)), {}, Pool(tmp_path, floor=0))
+        Producer(PoolPlan((Target(A, 1),)), {}, Pool(tmp_path, floor=0))
     assert parse_cell("image/real/photos") == A
