@@ -177,7 +177,7 @@ def test_options_that_make_no_sense_are_refused() -> None:
         Backend("onnx", bf16=True)
     with pytest.raises(ValueError, match="batch"):
         Backend(batch=0)
-    with pytest.raises(ValueError, match="backend"):
+    with pytest.raises(ValueError, match="engine"):
         Backend("tensorrt")  # type: ignore[arg-type]
 
 

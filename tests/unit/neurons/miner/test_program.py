@@ -18,7 +18,7 @@ from subnet.types import Modality
 def test_served_fast_and_plain_answer_alike() -> None:
     """By default onnxruntime serves on a CPU; no score moves by more than 1e-3, and the weights keep their name."""
     fast = load_detectors(DetectorSettings("npr", "random-video", "cpu"))[Modality.IMAGE]
-    plain = load_detectors(DetectorSettings("npr", "random-video", "cpu", backend="plain"))[Modality.IMAGE]
+    plain = load_detectors(DetectorSettings("npr", "random-video", "cpu", serving="plain"))[Modality.IMAGE]
     kinds = [backend.engine if backend else "" for backend in map(backend_of, (fast, plain))]
     assert kinds == ["onnx", "eager"]
     assert drift(fast, plain, examples(Modality.IMAGE, 4)) <= 1e-3
@@ -29,8 +29,8 @@ def test_own_weights_are_served(tmp_path: Path) -> None:
     """A checkpoint file, alone or with the name it belongs to, answers as the detector that it was made for."""
     file = tmp_path / "mine.safetensors"
     file.write_bytes((HERE / "npr.safetensors").read_bytes())
-    ours = load_detectors(DetectorSettings(str(file), f"frames={file}", "cpu", backend="plain"))
-    named = load_detectors(DetectorSettings("npr", "frames", "cpu", backend="plain"))
+    ours = load_detectors(DetectorSettings(str(file), f"frames={file}", "cpu", serving="plain"))
+    named = load_detectors(DetectorSettings("npr", "frames", "cpu", serving="plain"))
     for modality in Modality:
         assert drift(ours[modality], named[modality], examples(modality, 2)) == 0
     with pytest.raises(CheckpointError, match=r"nowhere\.safetensors is not a file"):
