@@ -10,12 +10,15 @@ from pathlib import Path
 TEMPORARY = ".tmp-"
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write, flush to disk, rename: `path` holds all of `data` or what it held before. A failure leaves no rest."""
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write, flush to disk, rename: `path` holds all of `data` or what it held before. A failure leaves no rest.
+
+    `mode` are the permissions of a new file, before the umask.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

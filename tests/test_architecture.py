@@ -130,7 +130,7 @@ def test_one_broad_except() -> None:
             )
             if broad:
                 found.append(name_of(path))
-    assert found == ["neurons/validator/program.py"]
+    assert found == ["neurons/validator/loop.py"]
 
 
 def test_importing_the_core_is_light() -> None:

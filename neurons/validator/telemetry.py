@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 from neurons.log import Log
 from neurons.validator.thumbnails import Gallery
 from subnet.evidence.state import State
-from subnet.game.step import Round
+from subnet.game.step import Draw, Round
 from subnet.types import JSON, Failure
 
 
@@ -22,7 +22,7 @@ class Telemetry:
         registry = CollectorRegistry()
         self._json, self._log = json, log
         self._gallery = Gallery(gallery) if gallery else None
-        self.failed_rounds = Counter("assay_failed_rounds", "Rounds that raised", registry=registry)
+        self._failed = Counter("assay_failed_rounds", "Rounds that raised", registry=registry)
         self._rounds = Counter("assay_rounds", "Rounds played", ["modality", "label", "void"], registry=registry)
         self._answers = Counter("assay_answers", "Answers by kind", ["kind"], registry=registry)
         self._block = Gauge("assay_block", "Newest block seen", registry=registry)
@@ -30,7 +30,7 @@ class Telemetry:
         if port is not None:
             start_http_server(port, addr="127.0.0.1", registry=registry)
 
-    def played(self, played: Round, block: int) -> None:
+    def played(self, played: Round[Draw], block: int) -> None:
         """One round has been played and written down."""
         plan = played.plan
         void = "yes" if played.void else "no"
@@ -49,12 +49,16 @@ class Telemetry:
         if self._json:
             print(jsonlib.dumps(_line(played, block)), flush=True)
 
+    def failed(self) -> None:
+        """A round raised, and does not count."""
+        self._failed.inc()
+
     def finished(self, state: State) -> None:
         """The last round has been played."""
         self._log.info("finished", rounds=state.next_round)
 
 
-def _line(played: Round, block: int) -> dict[str, JSON]:
+def _line(played: Round[Draw], block: int) -> dict[str, JSON]:
     plan = played.plan
     return {
         "round": plan.number,

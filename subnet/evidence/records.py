@@ -12,7 +12,7 @@ from subnet.errors import JournalBroken
 from subnet.evidence.journal import Entry
 from subnet.game.history import History
 from subnet.game.scoring import retain, settle
-from subnet.game.step import Round
+from subnet.game.step import Draw, Round
 from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Submission
 
 ROUND, WEIGHTS, DEPARTED = "round", "weights", "departed"
@@ -71,7 +71,7 @@ class DepartedRecord(Record):
     hotkeys: tuple[str, ...]
 
 
-def record(played: Round) -> RoundRecord:
+def record(played: Round[Draw]) -> RoundRecord:
     """What is written of a round."""
     plan = played.plan
     return RoundRecord(
@@ -82,7 +82,7 @@ def record(played: Round) -> RoundRecord:
         origin=plan.origin,
         level=plan.level,
         seed=plan.seed,
-        provenance=_provenance(played.sample.provenance) if played.sample else None,
+        provenance=_provenance(played.drawn.sample.provenance) if played.drawn else None,
         void=played.void,
         outcomes=tuple(
             _outcome(outcome, reply, query, played.history[outcome.hotkey].score)

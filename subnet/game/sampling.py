@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from subnet.errors import SettingsError
-from subnet.types import Label, Modality, Neuron
+from subnet.game.history import History
+from subnet.game.scoring import is_validator
+from subnet.types import Label, Modality, Neuron, Snapshot
 
 Origins = Mapping[tuple[Modality, Label], Mapping[str, float]]
 
@@ -52,6 +54,18 @@ class RoundPlan:
     level: int
     seed: int
     hotkeys: tuple[str, ...]
+
+
+def eligible(snapshot: Snapshot, history: History, hotkey: str, stake_limit: float) -> list[Neuron]:
+    """Whom the validator `hotkey` may ask: every miner that serves, and those that were asked before.
+
+    Going away costs: who was asked once goes on being asked, and fails. Nobody else's choice depends on it.
+    """
+    return [
+        n
+        for n in snapshot.neurons
+        if n.hotkey != hotkey and not is_validator(n, stake_limit) and (n.endpoint or history[n.hotkey].asked)
+    ]
 
 
 def round_rng(seed: int, number: int) -> np.random.Generator:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from subnet.errors import MediaError, SourceEmpty
 from subnet.game.history import History
@@ -18,14 +19,24 @@ from subnet.protocols import Transport
 from subnet.types import Challenge, Neuron, Outcome, Reply, Sample, Snapshot
 
 
+class Draw(Protocol):
+    """What a source gave for one round: the sample, and whatever else the source knows it by."""
+
+    @property
+    def sample(self) -> Sample: ...
+
+
+DrawT_co = TypeVar("DrawT_co", bound=Draw, covariant=True)
+
+
 @dataclass(frozen=True)
-class Round:
+class Round(Generic[DrawT_co]):
     """Everything one step did: the fact that is journalled, and the history that came of it."""
 
     plan: RoundPlan
     block: int
     history: History
-    sample: Sample | None = None  # None when none could be drawn
+    drawn: DrawT_co | None = None  # None when nothing could be drawn
     outcomes: tuple[Outcome, ...] = ()
     replies: tuple[Reply, ...] = ()
     queries: tuple[str, ...] = ()  # sha256 of what each hotkey was sent, in the order of the outcomes
@@ -36,11 +47,11 @@ async def step(
     plan: RoundPlan,
     snapshot: Snapshot,
     history: History,
-    draw: Callable[[RoundPlan], Sample],
+    draw: Callable[[RoundPlan], DrawT_co],
     transport: Transport,
     deadline: float,
     executor: Executor,
-) -> Round:
+) -> Round[DrawT_co]:
     """Play one round. Never raises for what a miner or a source does: our own fault makes the round void.
 
     `draw` and the encoding of variants run in `executor`, off the event loop; `deadline` is in seconds.
@@ -49,18 +60,19 @@ async def step(
     neurons = [neuron for hotkey in plan.hotkeys if (neuron := snapshot.neuron(hotkey))]
     if not neurons:
         return Round(plan, snapshot.block, history, void="nobody to ask")
+    drawn: DrawT_co | None = None
     try:
-        sample = await loop.run_in_executor(executor, draw, plan)
-        challenge = Challenge(f"{plan.number:08d}-{plan.seed:016x}", sample, plan.seed, plan.level)
+        drawn = await loop.run_in_executor(executor, draw, plan)
+        challenge = Challenge(f"{plan.number:08d}-{plan.seed:016x}", drawn.sample, plan.seed, plan.level)
         vary = partial(variant, challenge)
         queries = await asyncio.gather(*(loop.run_in_executor(executor, vary, n.hotkey) for n in neurons))
     except (SourceEmpty, MediaError, OSError) as fault:
-        return Round(plan, snapshot.block, history, void=f"{type(fault).__name__}: {fault}")
+        return Round(plan, snapshot.block, history, drawn, void=f"{type(fault).__name__}: {fault}")
     replies = await transport.ask(list(zip(neurons, queries, strict=True)), deadline)
     outcomes = judge(challenge, neurons, replies, snapshot.block)
     void = "nobody was heard" if is_void(outcomes) else ""
     hashes = tuple(hashlib.sha256(query.body).hexdigest() for query in queries)
-    return Round(plan, snapshot.block, settle(history, outcomes), sample, outcomes, tuple(replies), hashes, void)
+    return Round(plan, snapshot.block, settle(history, outcomes), drawn, outcomes, tuple(replies), hashes, void)
 
 
 def judge(challenge: Challenge, neurons: Sequence[Neuron], replies: Sequence[Reply], block: int) -> tuple[Outcome, ...]:

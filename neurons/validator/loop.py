@@ -1,0 +1,120 @@
+"""The loop around `subnet.game.step`: one round after another, whatever a round, a disk or a screen does."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from neurons.chain_view import ChainView
+from neurons.log import Log
+from neurons.signals import pause
+from neurons.validator.settings import ValidatorSettings
+from neurons.validator.weight_setter import WeightSetter
+from subnet.errors import SettingsError
+from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, record
+from subnet.evidence.state import State, StateStore
+from subnet.game.sampling import RoundPlan, eligible, plan
+from subnet.game.scoring import retain
+from subnet.game.step import Draw, Round, step
+from subnet.media.pool.item import PoolItem
+from subnet.media.pool.pool import Drawn
+from subnet.protocols import Transport
+from subnet.types import Snapshot
+
+STALE = 600.0  # seconds after which a snapshot is too old to play on
+
+
+class Watcher(Protocol):
+    """Whoever is told what was played: `neurons.validator.telemetry.Telemetry`, or a test."""
+
+    def played(self, played: Round[Draw], block: int) -> None: ...
+
+    def failed(self) -> None: ...
+
+    def finished(self, state: State) -> None: ...
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Whom the loop plays with. `draw` may block and runs in `executor`; `retire` deletes what a round used."""
+
+    view: ChainView
+    transport: Transport
+    draw: Callable[[RoundPlan], Drawn]
+    retire: Callable[[PoolItem], None]
+    executor: Executor
+
+
+class ValidatorLoop:
+    """Plays rounds and keeps their facts in `store`. What goes wrong in one round is logged, and the next is played."""
+
+    def __init__(
+        self,
+        hotkey: str,
+        settings: ValidatorSettings,
+        seed: int,
+        partners: Partners,
+        store: StateStore,
+        watcher: Watcher,
+        log: Log,
+    ) -> None:
+        self.hotkey, self.settings, self.seed, self.partners = hotkey, settings, seed, partners
+        self.store, self.watcher, self.log = store, watcher, log
+
+    async def run(self, setter: WeightSetter, stop: asyncio.Event) -> None:
+        """Play until `stop`, or until the wanted rounds have been played and their weights stand on chain."""
+        loop, rounds = asyncio.get_running_loop(), self.settings.rounds
+        while not stop.is_set() and (rounds is None or self.store.state.next_round < rounds):
+            started = loop.time()
+            if not await self._survives("a round", self.play):
+                self.store.skip()
+                await self._survives("telemetry", self.watcher.failed)
+                await pause(stop, 1.0)
+            await self._survives("setting weights", setter.when_due)
+            await pause(stop, max(0.0, self.settings.neuron.interval - (loop.time() - started)))
+        if rounds is not None and not stop.is_set():
+            await setter.finish(stop)
+        await self._survives("telemetry", partial(self.watcher.finished, self.store.state))
+
+    async def play(self) -> None:
+        """One round: ask, write down, retire what was used, and tell of it."""
+        partners, settings = self.partners, self.settings.neuron
+        snapshot = partners.view.snapshot
+        if snapshot is None or partners.view.age > STALE:
+            raise SettingsError("the chain has been silent for too long to play on its last snapshot")
+        self._forget_departed(snapshot)
+        state = self.store.state
+        miners = eligible(snapshot, state.history, self.hotkey, settings.vpermit_tao_limit)
+        what = plan(self.seed, state.next_round, self.settings.sampling, miners)
+        played = await step(
+            what, snapshot, state.history, partners.draw, partners.transport, settings.timeout, partners.executor
+        )
+        if error := self.store.write(ROUND, record(played), State(what.number + 1, played.history)):
+            self.log.error("the journal cannot be written", error=str(error), unwritten=self.store.unwritten)
+        if played.drawn is not None:
+            await self._survives("retiring an item", partial(partners.retire, played.drawn.item))
+        await self._survives("telemetry", partial(self.watcher.played, played, partners.view.block))
+
+    async def _survives(self, what: str, action: Callable[[], Awaitable[None] | None]) -> bool:
+        """Do `action`, which may be a coroutine function; whether it went well."""
+        try:
+            if inspect.isawaitable(doing := action()):
+                await doing
+        except Exception:  # the one broad except: nothing that one round does may end a validator
+            self.log.exception(f"{what} failed", number=self.store.state.next_round)
+            return False
+        return True
+
+    def _forget_departed(self, snapshot: Snapshot) -> None:
+        state = self.store.state
+        present = frozenset(n.hotkey for n in snapshot.neurons)
+        departed = tuple(sorted(set(state.history.standings) - present))
+        if departed:
+            body = DepartedRecord(block=snapshot.block, hotkeys=departed)
+            self.store.write(DEPARTED, body, State(state.next_round, retain(state.history, present)))
+            self.log.info("hotkeys left the subnet", hotkeys=departed)
