@@ -6,7 +6,8 @@ import asyncio
 
 from neurons import settings as s
 from neurons.log import configure
-from neurons.miner import program
+from neurons.miner.run import run
+from neurons.miner.settings import DetectorSettings, MinerSettings
 
 
 def rogue(
@@ -28,6 +29,6 @@ def rogue(
         What is said for every prediction.
     """
     log = configure(logging, "rogue")
-    detectors = program.load_detectors(program.DetectorSettings(image="constant", video="constant-video"))
-    arguments = (netuid, detectors, 32, subtensor, wallet, axon, s.BlacklistSettings(), log, None, True)
-    asyncio.run(program.run(*arguments, say=lambda _: number))
+    detector = DetectorSettings(image="constant", video="constant-video")
+    settings = MinerSettings(netuid, detector, subtensor, wallet, axon, local=True)
+    asyncio.run(run(settings, log, say=lambda _: number))

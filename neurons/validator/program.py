@@ -9,34 +9,17 @@ what they do.
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from neurons import settings as s
-from neurons.chain_view import ChainView, first_snapshot
-from neurons.log import Log, configure
+from neurons.log import configure
 from neurons.producer.makers import origins_of, plan_of
 from neurons.producer.program import PoolSettings
-from neurons.secret_seed import kept_seed
-from neurons.signals import until_signal
-from neurons.validator.challenge_source import draw_challenge
-from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.settings import ValidatorSettings
-from neurons.validator.telemetry import Telemetry
-from neurons.validator.weight_setter import WeightSetter
-from subnet.chain.bittensor import BittensorChain, open_wallet
-from subnet.errors import SettingsError
-from subnet.evidence.journal import Journal
-from subnet.evidence.state import StateStore
 from subnet.game.sampling import Sampling
-from subnet.media.pool.ledger import Ledger
-from subnet.types import Snapshot
-from subnet.wire.dendrite import Dendrite
 
 
 def validator(
@@ -77,41 +60,10 @@ def validator(
     local
         This is a local network: call loopback addresses, and wait for the producer rather than ask for something else.
     """
-    log = configure(logging, "validator")
     sampling = Sampling(sample_size=neuron.sample_size, origins=origins_of(plan_of(plan)))
     settings = ValidatorSettings(netuid, sampling, neuron, subtensor, wallet, pool, state, seed, rounds, local)
-    asyncio.run(_main(settings, Telemetry(json, metrics_port, gallery, log), log))
+    from neurons.validator.run import run  # the chain's SDK, which wrong flags need not wait for
+    from neurons.validator.telemetry import Telemetry
 
-
-async def _main(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> None:
-    keys = open_wallet(settings.wallet.name, settings.wallet.hotkey, str(settings.wallet.path.expanduser()))
-    hotkey, local = keys.hotkey.ss58_address, settings.local
-    folder = settings.folder(hotkey)
-    async with AsyncExitStack() as stack:
-        stop = stack.enter_context(until_signal())
-        journal = Journal(folder / "journal.db")
-        stack.callback(journal.close)
-        store = StateStore(journal)
-        chain = BittensorChain(settings.subtensor.endpoint, settings.netuid, keys, version_key=s.VERSION_KEY)
-        stack.push_async_callback(chain.close)
-        view = ChainView(chain, log, every=1 if local else 5)
-        _check_registered(await first_snapshot(view, stop, log, patience=60), hotkey)
-        ledger = Ledger(folder / "ledger.db")
-        stack.callback(ledger.close)
-        pool = settings.pool.open(ledger=ledger)
-        dendrite = await stack.enter_async_context(Dendrite(keys.hotkey, local=local))
-        following = asyncio.create_task(view.follow(stop))
-        stack.callback(following.cancel)
-        executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
-        draw = partial(draw_challenge, pool, patience=60.0 if local else 2.0, substitute=not local)
-        partners = Partners(view, dendrite, draw, pool.retire, executor)
-        seed = settings.seed if settings.seed is not None else kept_seed(folder)
-        loop = ValidatorLoop(hotkey, settings, seed, partners, store, telemetry, log)
-        await loop.run(WeightSetter(chain, view, hotkey, settings.neuron, store, log), stop)
-
-
-def _check_registered(snapshot: Snapshot, hotkey: str) -> None:
-    if snapshot.neuron(hotkey) is None:
-        raise SettingsError(
-            f"hotkey {hotkey} is not registered on subnet {snapshot.netuid}: run `btcli subnets register`"
-        )
+    log = configure(logging, "validator")
+    asyncio.run(run(settings, Telemetry(json, metrics_port, gallery, log), log))

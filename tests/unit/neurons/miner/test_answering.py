@@ -9,7 +9,8 @@ import pytest
 from detectors.acceleration.accelerate import backend_of, drift
 from detectors.acceleration.benchmark import examples
 from detectors.checkpoints import HERE
-from neurons.miner.program import DetectorSettings, load_detectors
+from neurons.miner.answering import load_detectors
+from neurons.miner.settings import DetectorSettings
 from subnet.errors import CheckpointError, SettingsError, UnknownName
 from subnet.types import Modality
 

@@ -1,0 +1,57 @@
+"""A miner from its first look at the chain to its last reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from prometheus_client import CollectorRegistry
+
+from neurons import settings as s
+from neurons.chain_view import ChainView, first_snapshot
+from neurons.log import Log
+from neurons.miner.answering import answering, load_detectors
+from neurons.miner.publishing import publish
+from neurons.miner.settings import MinerSettings
+from neurons.signals import until_signal
+from subnet.chain.bittensor import BittensorChain, open_wallet
+from subnet.errors import SettingsError
+from subnet.types import Prediction
+from subnet.wire.axon import AxonConfig, Served, application
+from subnet.wire.nonces import SqliteNonceStore
+from subnet.wire.server import serve
+
+
+async def run(
+    settings: MinerSettings,
+    log: Log,
+    say: Callable[[Prediction], float] = lambda prediction: prediction.p_synthetic,
+) -> None:
+    """Serve until SIGINT or SIGTERM. `say` is the number sent for a prediction."""
+    detectors = load_detectors(settings.detector)
+    keys = open_wallet(settings.wallet.name, settings.wallet.hotkey, str(settings.wallet.path.expanduser()))
+    hotkey = keys.hotkey.ss58_address
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(until_signal())
+        chain = BittensorChain(settings.subtensor.endpoint, settings.netuid, keys, version_key=s.VERSION_KEY)
+        stack.push_async_callback(chain.close)
+        view = ChainView(chain, log)
+        snapshot = await first_snapshot(view, stop, log, patience=60)
+        if snapshot.neuron(hotkey) is None:
+            raise SettingsError(
+                f"hotkey {hotkey} is not registered on subnet {settings.netuid}: run `btcli subnets register` first"
+            )
+        answer = await answering(stack, detectors, settings.detector.max_batch)
+        folder = settings.folder(hotkey)
+        folder.mkdir(parents=True, exist_ok=True)
+        nonces = SqliteNonceStore(folder / "nonces.db")
+        stack.callback(nonces.close)
+        served = {modality: Served(detector.name, detector.weights_hash) for modality, detector in detectors.items()}
+        axon = AxonConfig(keys.hotkey, view.metagraph, nonces, answer, served, settings.policy(), say=say)
+        server = await serve(application(axon, CollectorRegistry()), settings.axon.ip, settings.axon.port)
+        stack.push_async_callback(server.stop)
+        endpoint = settings.endpoint(server.port)
+        log.info("listening", host=server.host, port=server.port, hotkey=hotkey, publishing=endpoint.url)
+        await publish(chain, view, hotkey, endpoint, stop, log)
+        await view.follow(stop)
+        log.info("stopping")

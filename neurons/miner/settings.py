@@ -1,0 +1,73 @@
+"""Everything that decides how one miner runs, in one frozen value, and the rules that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cyclopts import Parameter
+
+from neurons import settings as s
+from subnet.errors import SettingsError
+from subnet.types import Endpoint
+from subnet.wire.admission import Policy
+
+
+@Parameter(name="detector")
+@dataclass(frozen=True)
+class DetectorSettings:
+    """Which detector answers for which modality; see `assay detectors`."""
+
+    image: str = "npr"
+    """What answers images: a name of `assay detectors`, a checkpoint file, or NAME=FILE."""
+    video: str = "frames"
+    """What answers videos, in the same way."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    max_batch: int = 32
+    """Most items in one forward pass."""
+    serving: Literal["fast", "plain"] = "fast"
+    """fast: through onnxruntime on a CPU (exported at the first start, then kept below $ASSAY_HOME), channels_last on a
+    GPU; plain: as trained."""
+
+
+@dataclass(frozen=True)
+class MinerSettings:
+    """The miner's flags, as `assay miner --help` describes them."""
+
+    netuid: int
+    detector: DetectorSettings = DetectorSettings()
+    subtensor: s.SubtensorSettings = s.SubtensorSettings()
+    wallet: s.WalletSettings = s.WalletSettings()
+    axon: s.AxonSettings = s.AxonSettings()
+    blacklist: s.BlacklistSettings = s.BlacklistSettings()
+    state: Path | None = None
+    local: bool = False
+
+    def folder(self, hotkey: str) -> Path:
+        """Where accepted nonces are kept."""
+        return self.state or s.home() / f"miner-{self.netuid}-{hotkey}"
+
+    def policy(self) -> Policy:
+        """The admission rule that the flags ask for."""
+        blacklist = self.blacklist
+        return Policy(
+            require_permit=blacklist.force_validator_permit,
+            allow_unregistered=blacklist.allow_non_registered,
+            min_stake=blacklist.min_stake,
+            blacklist=frozenset(blacklist.hotkeys),
+            rate=blacklist.rate,
+            burst=max(1.0, 4 * blacklist.rate),
+        )
+
+    def host(self) -> str:
+        """The address to publish. Raises SettingsError where the one listened on is no address to call."""
+        axon = self.axon
+        if axon.external_ip is None and axon.ip in {"0.0.0.0", "::"}:
+            raise SettingsError("--axon.external_ip is needed: the address that validators can reach this miner at")
+        return axon.external_ip or axon.ip
+
+    def endpoint(self, listening: int) -> Endpoint:
+        """What is published on chain for a server that listens on the port `listening`."""
+        return Endpoint(self.host(), self.axon.external_port or listening)

@@ -1,0 +1,62 @@
+"""A validator from its first look at the chain to its last weights: everything the loop plays with."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from functools import partial
+
+from neurons import settings as s
+from neurons.chain_view import ChainView, first_snapshot
+from neurons.log import Log
+from neurons.secret_seed import kept_seed
+from neurons.signals import until_signal
+from neurons.validator.challenge_source import draw_challenge
+from neurons.validator.loop import Partners, ValidatorLoop
+from neurons.validator.settings import ValidatorSettings
+from neurons.validator.telemetry import Telemetry
+from neurons.validator.weight_setter import WeightSetter
+from subnet.chain.bittensor import BittensorChain, open_wallet
+from subnet.errors import SettingsError
+from subnet.evidence.journal import Journal
+from subnet.evidence.state import StateStore
+from subnet.media.pool.ledger import Ledger
+from subnet.types import Snapshot
+from subnet.wire.dendrite import Dendrite
+
+
+async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> None:
+    """Play until SIGINT or SIGTERM, or until the wanted rounds are played. Raises SettingsError and StateError."""
+    keys = open_wallet(settings.wallet.name, settings.wallet.hotkey, str(settings.wallet.path.expanduser()))
+    hotkey, local = keys.hotkey.ss58_address, settings.local
+    folder = settings.folder(hotkey)
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(until_signal())
+        journal = Journal(folder / "journal.db")
+        stack.callback(journal.close)
+        store = StateStore(journal)
+        chain = BittensorChain(settings.subtensor.endpoint, settings.netuid, keys, version_key=s.VERSION_KEY)
+        stack.push_async_callback(chain.close)
+        view = ChainView(chain, log, every=1 if local else 5)
+        _check_registered(await first_snapshot(view, stop, log, patience=60), hotkey)
+        await chain.probe()
+        ledger = Ledger(folder / "ledger.db")
+        stack.callback(ledger.close)
+        pool = settings.pool.open(ledger=ledger)
+        dendrite = await stack.enter_async_context(Dendrite(keys.hotkey, local=local))
+        following = asyncio.create_task(view.follow(stop))
+        stack.callback(following.cancel)
+        executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
+        draw = partial(draw_challenge, pool, patience=60.0 if local else 2.0, substitute=not local)
+        partners = Partners(view, dendrite, draw, pool.retire, executor)
+        seed = settings.seed if settings.seed is not None else kept_seed(folder)
+        loop = ValidatorLoop(hotkey, settings, seed, partners, store, telemetry, log)
+        await loop.run(WeightSetter(chain, view, hotkey, settings.neuron, store, log), stop)
+
+
+def _check_registered(snapshot: Snapshot, hotkey: str) -> None:
+    if snapshot.neuron(hotkey) is None:
+        raise SettingsError(
+            f"hotkey {hotkey} is not registered on subnet {snapshot.netuid}: run `btcli subnets register`"
+        )
