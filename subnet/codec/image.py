@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from subnet.codec.image_header import Header, read_header
 from subnet.codec.video import Limits, decode_video, encode_lossless_video, encode_video
-from subnet.errors import MediaTooLarge, MediaUnreadable
+from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
 from subnet.types import Frames, Media, Modality
 
 __all__ = [
@@ -102,10 +102,17 @@ def _turned(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def encode_image(media: Media, quality: int) -> bytes:
-    """JPEG (baseline, 4:2:0, JFIF, no metadata) at quality 1..100. Raises ValueError for a video or a wrong quality."""
+    """JPEG (baseline, 4:2:0, JFIF, no metadata) at quality 1..100.
+
+    Raises ValueError for a video or a wrong quality, and MediaError for what no JPEG can hold (over 65,500 a side).
+    """
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be in 1..100, not {quality}")
-    encoded: bytes = simplejpeg.encode_jpeg(_frame(media), quality, "RGB", "420", False)
+    frame = _frame(media)
+    try:
+        encoded: bytes = simplejpeg.encode_jpeg(frame, quality, "RGB", "420", False)
+    except ValueError as error:
+        raise MediaError(f"{frame.shape[1]}x{frame.shape[0]} pixels cannot be written as JPEG: {error}") from error
     return encoded
 
 

@@ -18,6 +18,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from subnet.codec.image import encode_image
 from subnet.codec.video import decode_video, encode_video
 from subnet.types import Frames, Media
 
@@ -126,7 +127,7 @@ def jpeg(frames: Frames, quality: int) -> Frames:
 
 
 def _jpeg(frame: Frames, quality: int) -> Frames:
-    decoded: Frames = simplejpeg.decode_jpeg(simplejpeg.encode_jpeg(frame, quality, "RGB", "420", False), "RGB")
+    decoded: Frames = simplejpeg.decode_jpeg(encode_image(Media(frame[None]), quality), "RGB")
     return decoded
 
 
