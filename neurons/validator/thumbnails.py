@@ -26,10 +26,10 @@ class Gallery:
 
     def keep(self, played: Round[Draw]) -> None:
         """Write one thumbnail; a disk that refuses only costs the picture."""
-        if played.drawn is None or not played.outcomes or played.plan.number >= self.count:
+        if played.sample is None or not played.outcomes or played.plan.number >= self.count:
             return
         plan = played.plan
-        query = variant(Challenge("", played.drawn.sample, plan.seed, plan.level), played.outcomes[0].hotkey)
+        query = variant(Challenge("", played.sample, plan.seed, plan.level), played.outcomes[0].hotkey)
         video = plan.modality is Modality.VIDEO
         media = codec.decode_video(query.body) if video else codec.decode_image(query.body)
         picture = Image.fromarray(np.asarray(media.frames[len(media.frames) // 2])).resize((SIDE, SIDE))

@@ -82,7 +82,7 @@ def record(played: Round[Draw]) -> RoundRecord:
         origin=plan.origin,
         level=plan.level,
         seed=plan.seed,
-        provenance=_provenance(played.drawn.sample.provenance) if played.drawn else None,
+        provenance=_provenance(played.sample.provenance) if played.sample else None,
         void=played.void,
         outcomes=tuple(
             _outcome(outcome, reply, query, played.history[outcome.hotkey].score)

@@ -42,6 +42,11 @@ class Round(Generic[DrawT_co]):
     queries: tuple[str, ...] = ()  # sha256 of what each hotkey was sent, in the order of the outcomes
     void: str = ""  # why the round does not count, "" when it does
 
+    @property
+    def sample(self) -> Sample | None:
+        """What was asked about, None when nothing could be drawn."""
+        return self.drawn.sample if self.drawn else None
+
 
 async def step(
     plan: RoundPlan,

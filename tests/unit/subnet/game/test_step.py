@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -47,7 +47,16 @@ HISTORY = History({"alpha": Standing(score=0.4), "away": Standing(score=0.9)})
 ANSWERS = st.one_of(st.floats(0, 1).map(Prediction), st.sampled_from(Failure))
 ROUNDS = st.dictionaries(st.sampled_from(HOTKEYS), ANSWERS, min_size=1)
 
-Draw = Callable[[RoundPlan], Sample]
+DrawSample = Callable[[RoundPlan], Sample]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a source gives: the sample alone."""
+
+    sample: Sample
+
+
 Behaviour = Callable[[Neuron, Query], Reply | Answer]
 
 
@@ -70,10 +79,13 @@ async def play(
     answer: Behaviour = right,
     *,
     plan: RoundPlan = PLAN,
-    draw: Draw = lambda _: SAMPLE,
+    draw: DrawSample = lambda _: SAMPLE,
     neurons: tuple[Neuron, ...] = NEURONS,
-) -> Round:
-    return await step(plan, snapshot(*neurons), HISTORY, draw, MemoryTransport(answer), 5.0, executor)
+) -> Round[Drawn]:
+    def give(what: RoundPlan) -> Drawn:
+        return Drawn(draw(what))
+
+    return await step(plan, snapshot(*neurons), HISTORY, give, MemoryTransport(answer), 5.0, executor)
 
 
 def refuse_to_answer(_neuron: Neuron, _query: Query) -> Answer:
@@ -140,7 +152,7 @@ async def test_media_that_does_not_encode_makes_the_round_void(
     sample = Sample(Media(np.zeros(shape, np.uint8), fps), Label.REAL, Provenance("folder", "large"))
     played = await play(executor, refuse_to_answer, plan=replace(PLAN, level=level), draw=lambda _: sample)
     assert played.void.startswith("MediaError: ")
-    assert (played.history, played.outcomes, played.sample) == (HISTORY, (), None)
+    assert (played.history, played.outcomes, played.sample) == (HISTORY, (), sample)  # for whoever retires it
 
 
 @given(ROUNDS)
