@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from subnet.evidence.state import PATIENCE, State, StateStore
 from subnet.game.history import History
 from subnet.game.sampling import RoundPlan
 from subnet.game.scoring import settle
-from subnet.game.step import Round
+from subnet.game.step import Draw, Round
 from subnet.types import Answer, Failure, Label, Media, Modality, Outcome, Prediction, Provenance, Reply, Sample
 
 ANSWERS = st.one_of(st.floats(0, 1).map(Prediction), st.sampled_from(Failure))
@@ -37,7 +38,7 @@ class Fact(BaseModel):
     number: int
 
 
-def played(history: History, number: int, modality: Modality, label: Label, answers: dict[str, Answer]) -> Round:
+def played(history: History, number: int, modality: Modality, label: Label, answers: dict[str, Answer]) -> Round[Draw]:
     outcomes = tuple(Outcome(h, "c", modality, label, answer, 0.25, number) for h, answer in answers.items())
     plan = RoundPlan(number, modality, label, "origin", 1, 99, tuple(answers))
     fps = 25.0 if modality is Modality.VIDEO else None
@@ -46,7 +47,8 @@ def played(history: History, number: int, modality: Modality, label: Label, answ
     from subnet.game.scoring import is_void
 
     void = "nobody was heard" if is_void(outcomes) else ""
-    return Round(plan, number, settle(history, outcomes), sample, outcomes, replies, ("0" * 64,) * len(outcomes), void)
+    drawn = SimpleNamespace(sample=sample)
+    return Round(plan, number, settle(history, outcomes), drawn, outcomes, replies, ("0" * 64,) * len(outcomes), void)
 
 
 @given(ROUNDS)
