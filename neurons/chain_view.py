@@ -6,10 +6,12 @@ import asyncio
 import time
 
 from neurons.log import Log
-from neurons.signals import pause
+from neurons.signals import ends_before, pause
 from subnet.errors import ChainError
 from subnet.protocols import Chain
 from subnet.types import Neuron, Snapshot
+
+REORGANISATION = 64  # blocks; a head that is further back belongs to a chain that was reset
 
 
 class ChainView:
@@ -36,6 +38,9 @@ class ChainView:
         """Read a snapshot now. Raises ChainError."""
         snapshot = await self.chain.snapshot()
         self._read_at = time.monotonic()
+        if snapshot.block < self.block - REORGANISATION:
+            self._log.warning("the chain went back", block=snapshot.block, before=self.block)
+            self.block = snapshot.block
         self.snapshot, self.block = snapshot, max(self.block, snapshot.block)
         self._by_hotkey = {neuron.hotkey: neuron for neuron in snapshot.neurons}
         return snapshot
@@ -49,7 +54,7 @@ class ChainView:
                     if failures:
                         self._log.info("the chain is back", block=block)
                     failures, self.block = 0, block
-                    if self.snapshot is None or block - self.snapshot.block >= self.every:
+                    if self.snapshot is None or not 0 <= block - self.snapshot.block < self.every:
                         await self.refresh()
                     if stop.is_set():
                         return
@@ -60,13 +65,21 @@ class ChainView:
             await pause(stop, min(30.0, 0.5 * 2 ** min(failures, 8)))
 
 
-async def first_snapshot(view: ChainView, stop: asyncio.Event, log: Log, patience: float) -> Snapshot:
-    """The first snapshot, tried for `patience` seconds. Raises ChainError when there is none by then."""
+async def first_snapshot(view: ChainView, stop: asyncio.Event, log: Log, patience: float) -> Snapshot | None:
+    """The first snapshot, tried for `patience` seconds; None when `stop` comes first.
+
+    Raises ChainError when there is none by then.
+    """
     ends = time.monotonic() + patience
-    while True:
+    while not stop.is_set():
+        reading = asyncio.create_task(view.refresh())
+        if not await ends_before(stop, reading, grace=0.0):
+            break
         try:
-            return await view.refresh()
+            return reading.result()
         except ChainError as error:
-            if time.monotonic() > ends or await pause(stop, 1.0):
+            if time.monotonic() > ends:
                 raise
             log.warning("the chain does not answer yet", error=str(error))
+            await pause(stop, 1.0)
+    return None

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env, Toml
 
 from subnet.errors import SettingsError, StateError, SubnetError
+from subnet.lifetime import end_with_parent
 
 COMMANDS = {
     "localnet": ("neurons.localnet.program:localnet", "Play the whole game on this machine, offline."),
@@ -77,6 +78,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
     Exit status 2: a setting; 3: state on disk; 1: anything else.
     """
+    end_with_parent()
     app = build()
     try:
         app.meta(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)

@@ -1,9 +1,14 @@
-"""Logging of the programs: colour for people on a terminal, JSON lines for machines, always on standard error."""
+"""Logging of the programs: colour for people on a terminal, JSON lines for machines, always on standard error.
+
+A log that cannot be written (a closed terminal, a full disk) is lost, and the program goes on.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
@@ -12,12 +17,30 @@ from neurons.settings import LoggingSettings
 Log = structlog.typing.FilteringBoundLogger
 
 
+class Expendable:
+    """A text stream whose failures cost only what was to be written to it. None where a program has no such stream."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # ValueError: the stream is closed
+                self._stream.write(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.flush()
+
+
 def configure(settings: LoggingSettings, program: str) -> Log:
     """Set up logging once, at the start of a program, and return its logger."""
     level = (
         logging.DEBUG if settings.debug or settings.trace else logging.getLevelNamesMapping()[settings.level.upper()]
     )
-    people = sys.stderr.isatty()
+    people = bool(sys.stderr and sys.stderr.isatty())
+    stream = Expendable(sys.stderr)
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # no locals: seeds are secret
         if people
@@ -32,9 +55,10 @@ def configure(settings: LoggingSettings, program: str) -> Log:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr)
+    logging.basicConfig(level=max(level, logging.WARNING), stream=stream)
+    logging.raiseExceptions = False  # a handler that cannot write says nothing, rather than a traceback a line
     log: Log = structlog.get_logger(program=program)
     return log

@@ -118,6 +118,8 @@ class NeuronSettings:
     """Seconds from one round to the next; 0 plays as fast as it can."""
     epoch_length: int = 100
     """Blocks between two settings of weights, when the chain's rate limit is not longer."""
+    min_answers: int = 24
+    """Answers that the median miner must have given before the first weights are set: fewer pay luck."""
     vpermit_tao_limit: float = 1000.0
     """A neuron with a permit and at least this stake (TAO) is a validator, and not asked."""
     disable_set_weights: bool = False

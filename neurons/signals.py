@@ -1,4 +1,4 @@
-"""How a program ends: on SIGINT or SIGTERM it finishes what it has in hand and exits 0."""
+"""How a program ends: on SIGINT, SIGTERM or SIGHUP it finishes what it has in hand, within two seconds, and exits 0."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last when a terminal is closed
+GRACE = 1.0  # seconds that work in hand has to come to its end
 
 
 @contextlib.contextmanager
 def until_signal() -> Iterator[asyncio.Event]:
-    """An event that SIGINT and SIGTERM set, for the time of a program in the running loop."""
+    """An event that a signal to end sets, for the time of a program in the running loop."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         loop.add_signal_handler(number, stop.set)
     try:
         yield stop
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING:
             loop.remove_signal_handler(number)
 
 
 def set_by_signal(stop: threading.Event) -> None:
-    """From now on SIGINT and SIGTERM set `stop`, for programs without a running loop."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """From now on a signal to end sets `stop`, for programs without a running loop."""
+    for number in ENDING:
         signal.signal(number, lambda *_: stop.set())
 
 
@@ -33,3 +37,20 @@ async def pause(stop: asyncio.Event, seconds: float) -> bool:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
     return stop.is_set()
+
+
+async def ends_before(stop: asyncio.Event, task: asyncio.Task[Any], grace: float = GRACE) -> bool:
+    """Wait for `task`; once `stop` is set, `grace` seconds more, and then it is cancelled. Whether it came to its end.
+
+    What the task raises is left in it. A task that does not let itself be cancelled is left behind after half a second.
+    """
+    ending = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task}, timeout=grace)
+    finally:
+        ending.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.5)
+    return task.done() and not task.cancelled()

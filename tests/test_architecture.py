@@ -23,7 +23,7 @@ ALLOWED = {
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 # Floors of `subnet`, lowest first: a place imports its own floor's rooms never, and only from lower ones.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("types", "errors", "files"),
+    ("types", "errors", "files", "lifetime"),
     ("registry", "protocols"),
     ("codec", "chain"),
     ("game", "wire"),

@@ -1,4 +1,7 @@
-"""Starts the processes of a local network, keeps their logs, and ends all of them whatever happens."""
+"""Starts the processes of a local network, keeps their logs, and ends all of them whatever happens.
+
+They also end when we are killed (`subnet.lifetime`).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from subnet.errors import SubnetError
+from subnet.lifetime import PARENT
 
 GRACE = 8.0  # seconds from SIGTERM to SIGKILL
 
@@ -24,7 +28,7 @@ class Crew:
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
         logs.mkdir(parents=True, exist_ok=True)
-        self._logs, self._environment = logs, {**os.environ, **environment}
+        self._logs, self._environment = logs, {**os.environ, **environment, PARENT: str(os.getpid())}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
 
     async def start(self, name: str, module: str, arguments: Sequence[str]) -> asyncio.subprocess.Process:

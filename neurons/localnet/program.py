@@ -30,6 +30,7 @@ from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
 
 TEMPO, RATE_LIMIT = 20, 20  # blocks
+MIN_ANSWERS = 5  # a game of a few minutes cannot wait for as many as a subnet should
 START_SECONDS = 120.0
 
 
@@ -163,6 +164,7 @@ class Network:
         arguments = ["validator", *self.common, "--wallet.name", VALIDATOR, *self.playing, "--json"]
         arguments += ["--state", str(self.folder / "validator"), "--gallery", str(self.folder / "gallery")]
         arguments += ["--neuron.interval", "0", "--neuron.epoch_length", str(RATE_LIMIT), "--neuron.timeout", "15"]
+        arguments += ["--neuron.min_answers", str(MIN_ANSWERS)]
         process = await self.crew.start("validator", "neurons", arguments)
         assert process.stdout
         watching = asyncio.create_task(self._watch(chain, stop))

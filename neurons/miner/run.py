@@ -37,6 +37,8 @@ async def run(
         stack.push_async_callback(chain.close)
         view = ChainView(chain, log)
         snapshot = await first_snapshot(view, stop, log, patience=60)
+        if snapshot is None:
+            return
         if snapshot.neuron(hotkey) is None:
             raise SettingsError(
                 f"hotkey {hotkey} is not registered on subnet {settings.netuid}: run `btcli subnets register` first"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from subnet.errors import SourceEmpty
 from subnet.game.sampling import RoundPlan, round_rng
@@ -11,16 +12,19 @@ from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Drawn, Pool
 
 
-def draw_challenge(pool: Pool, plan: RoundPlan, *, patience: float, substitute: bool) -> Drawn:
+def draw_challenge(
+    pool: Pool, plan: RoundPlan, *, patience: float, substitute: bool, stopping: Callable[[], bool]
+) -> Drawn:
     """What `plan` asks for, recorded as asked of its hotkeys. Runs in a worker thread.
 
     Waits `patience` seconds for a cell that is empty; then, with `substitute`, takes another origin of the same
-    modality and label. Raises SourceEmpty when the pool has nothing for these hotkeys.
+    modality and label. Raises SourceEmpty when the pool has nothing for these hotkeys, and at once when the
+    program is `stopping`.
     """
     cell = Cell(plan.modality, plan.label, plan.origin)
     ends, pause = time.monotonic() + patience, threading.Event()
     drawn = pool.take(cell, plan.hotkeys)
-    while drawn is None and time.monotonic() < ends:
+    while drawn is None and time.monotonic() < ends and not stopping():
         pause.wait(0.05)
         drawn = pool.take(cell, plan.hotkeys)
     if drawn is None and substitute:

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from neurons.chain_view import ChainView
 from neurons.log import Log
-from neurons.signals import pause
+from neurons.signals import ends_before, pause
 from neurons.validator.settings import ValidatorSettings
-from neurons.validator.weight_setter import WeightSetter
+from neurons.validator.weight_setter import WeightSetter, WeightsStanding
 from subnet.errors import SettingsError
 from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, record
 from subnet.evidence.state import State, StateStore
@@ -26,6 +26,7 @@ from subnet.media.pool.pool import Drawn
 from subnet.protocols import Transport
 from subnet.types import Snapshot
 
+LOOK_SECONDS = 0.25  # between two looks at whether weights are due
 STALE = 600.0  # seconds after which a snapshot is too old to play on
 
 
@@ -35,6 +36,8 @@ class Watcher(Protocol):
     def played(self, played: Round[Draw], block: int) -> None: ...
 
     def failed(self) -> None: ...
+
+    def weights(self, standing: WeightsStanding) -> None: ...
 
     def finished(self, state: State) -> None: ...
 
@@ -65,21 +68,40 @@ class ValidatorLoop:
     ) -> None:
         self.hotkey, self.settings, self.seed, self.partners = hotkey, settings, seed, partners
         self.store, self.watcher, self.log = store, watcher, log
+        self._played = False
 
     async def run(self, setter: WeightSetter, stop: asyncio.Event) -> None:
-        """Play until `stop`, or until the wanted rounds have been played and their weights stand on chain."""
+        """Play until `stop`, or until the wanted rounds have been played and their weights stand on chain.
+
+        Weights are set on the chain's schedule, beside the rounds: a round that waits for media delays none.
+        """
         loop, rounds = asyncio.get_running_loop(), self.settings.rounds
-        while not stop.is_set() and (rounds is None or self.store.state.next_round < rounds):
-            started = loop.time()
-            if not await self._survives("a round", self.play):
-                self.store.skip()
-                await self._survives("telemetry", self.watcher.failed)
-                await pause(stop, 1.0)
-            await self._survives("setting weights", setter.when_due)
-            await pause(stop, max(0.0, self.settings.neuron.interval - (loop.time() - started)))
+        setting = asyncio.create_task(self._set_weights(setter, stop))
+        try:
+            while not stop.is_set() and (rounds is None or self.store.state.next_round < rounds):
+                started = loop.time()
+                await self._round(stop)
+                await pause(stop, max(0.0, self.settings.neuron.interval - (loop.time() - started)))
+        finally:
+            self._played = True
+            await ends_before(stop, setting)
         if rounds is not None and not stop.is_set():
-            await setter.finish(stop)
+            await ends_before(stop, asyncio.create_task(setter.finish(stop)))
         await self._survives("telemetry", partial(self.watcher.finished, self.store.state))
+
+    async def _round(self, stop: asyncio.Event) -> None:
+        """One round, whatever comes of it. One that `stop` interrupts is neither recorded nor counted as failed."""
+        playing = asyncio.create_task(self._survives("a round", self.play))
+        if await ends_before(stop, playing) and not playing.result():
+            self.store.skip()
+            await self._survives("telemetry", self.watcher.failed)
+            await pause(stop, 1.0)
+
+    async def _set_weights(self, setter: WeightSetter, stop: asyncio.Event) -> None:
+        while not stop.is_set() and not self._played:
+            await self._survives("setting weights", setter.when_due)
+            await self._survives("telemetry", partial(self.watcher.weights, setter.standing))
+            await pause(stop, LOOK_SECONDS)
 
     async def play(self) -> None:
         """One round: ask, write down, retire what was used, and tell of it."""

@@ -11,7 +11,7 @@ from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.log import Log
 from neurons.secret_seed import kept_seed
-from neurons.signals import until_signal
+from neurons.signals import ends_before, until_signal
 from neurons.validator.challenge_source import draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.settings import ValidatorSettings
@@ -39,8 +39,11 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         chain = BittensorChain(settings.subtensor.endpoint, settings.netuid, keys, version_key=s.VERSION_KEY)
         stack.push_async_callback(chain.close)
         view = ChainView(chain, log, every=1 if local else 5)
-        _check_registered(await first_snapshot(view, stop, log, patience=60), hotkey)
-        await chain.probe()
+        snapshot = await first_snapshot(view, stop, log, patience=60)
+        if snapshot is None or not await ends_before(stop, probing := asyncio.create_task(chain.probe())):
+            return
+        probing.result()
+        _check_registered(snapshot, hotkey)
         ledger = Ledger(folder / "ledger.db")
         stack.callback(ledger.close)
         pool = settings.pool.open(ledger=ledger)
@@ -48,7 +51,8 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         following = asyncio.create_task(view.follow(stop))
         stack.callback(following.cancel)
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
-        draw = partial(draw_challenge, pool, patience=60.0 if local else 2.0, substitute=not local)
+        patience = 60.0 if local else 2.0
+        draw = partial(draw_challenge, pool, patience=patience, substitute=not local, stopping=stop.is_set)
         partners = Partners(view, dendrite, draw, pool.retire, executor)
         seed = settings.seed if settings.seed is not None else kept_seed(folder)
         loop = ValidatorLoop(hotkey, settings, seed, partners, store, telemetry, log)

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 
 from neurons.log import Log
 from neurons.validator.thumbnails import Gallery
+from neurons.validator.weight_setter import WeightsStanding
 from subnet.evidence.state import State
 from subnet.game.step import Draw, Round
 from subnet.types import JSON, Failure
@@ -27,6 +28,11 @@ class Telemetry:
         self._answers = Counter("assay_answers", "Answers by kind", ["kind"], registry=registry)
         self._block = Gauge("assay_block", "Newest block seen", registry=registry)
         self._score = Gauge("assay_score", "Score by hotkey", ["hotkey"], registry=registry)
+        self._attempts = Gauge("assay_weights_attempts", "Attempts to set weights", ["result"], registry=registry)
+        self._weights_block = Gauge("assay_weights_block", "Block of the last weights", registry=registry)
+        self._permit = Gauge("assay_permit", "1 with a validator permit", registry=registry)
+        self._median_answers = Gauge("assay_median_answers", "Answers of the median miner", registry=registry)
+        self._unrevealed = Gauge("assay_unrevealed_commits", "Sealed weights that never opened", registry=registry)
         if port is not None:
             start_http_server(port, addr="127.0.0.1", registry=registry)
 
@@ -48,6 +54,15 @@ class Telemetry:
             self._gallery.keep(played)
         if self._json:
             print(jsonlib.dumps(_line(played, block)), flush=True)
+
+    def weights(self, standing: WeightsStanding) -> None:
+        """How weights stand now."""
+        self._permit.set(standing.permit)
+        self._median_answers.set(standing.answers)
+        self._unrevealed.set(standing.unrevealed)
+        self._weights_block.set(standing.block)
+        for submission, count in standing.attempts.items():
+            self._attempts.labels(submission.value).set(count)
 
     def failed(self) -> None:
         """A round raised, and does not count."""

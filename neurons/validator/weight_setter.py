@@ -3,39 +3,70 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from neurons import settings as s
 from neurons.chain_view import ChainView
 from neurons.log import Log
 from neurons.signals import pause
+from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError
 from subnet.evidence.records import WEIGHTS, WeightsRecord
 from subnet.evidence.state import StateStore
-from subnet.game.scoring import weights
+from subnet.game.scoring import evidence, is_validator, weights
 from subnet.protocols import Chain
 from subnet.types import Receipt, Snapshot, Submission
 
 NO_SCORES, UNWRITTEN = "NO_SCORES", "UNWRITTEN"  # our own reasons, beside the chain's codes
+REVEALED_AFTER = 3  # tempos after a commit in which the chain must have opened it
+
+
+@dataclass(frozen=True)
+class WeightsStanding:
+    """How weights stand: whether we may set them, what stands behind them, what became of the last."""
+
+    permit: bool = False
+    answers: int = 0  # of the median miner
+    unrevealed: int = 0  # sealed weights that never opened
+    attempts: Mapping[Submission, int] = field(default_factory=dict)
+    block: int = 0  # of the last weights that the chain took
 
 
 class WeightSetter:
-    """Sets weights by the chain's rate limit and `--neuron.epoch_length`, and writes down every attempt."""
+    """Sets weights by the chain's rate limit and `--neuron.epoch_length`, and writes down every attempt.
+
+    The first weights wait until the median miner has `--neuron.min_answers` answers behind its score.
+    """
 
     def __init__(
-        self, chain: Chain, view: ChainView, hotkey: str, settings: s.NeuronSettings, memory: StateStore, log: Log
+        self,
+        chain: Chain,
+        view: ChainView,
+        hotkey: str,
+        settings: s.NeuronSettings,
+        store: StateStore,
+        log: Log,
     ) -> None:
         self._chain, self._view, self._hotkey, self._settings = chain, view, hotkey, settings
-        self._memory, self._log = memory, log
-        self._not_before = 0  # block
-        self._task: asyncio.Task[Receipt] | None = None
+        self._store, self._log = store, log
+        self.standing = WeightsStanding()
+        self._not_before = self._tried_at = 0  # blocks
+        self._enough = False
+        self._commits: deque[tuple[int, dict[int, int]]] = deque(maxlen=16)  # block and sealed weights, not yet open
+        self._notes: dict[str, str] = {}
 
     async def when_due(self) -> None:
-        """Start setting weights when they are due; rounds go on meanwhile."""
+        """Set weights if they are due: by the chain's record, by our own waiting, and with enough answers."""
         snapshot = self._view.snapshot
-        if snapshot is None or self._settings.disable_set_weights or (self._task and not self._task.done()):
+        if snapshot is None or self._settings.disable_set_weights:
             return
-        if self._view.block >= max(self._not_before, self.due(snapshot)):
-            self._task = asyncio.create_task(self._try_once(snapshot))
+        permit, answers = self._permit(snapshot), self._answers(snapshot)
+        self.standing = replace(self.standing, permit=permit, answers=answers)
+        if permit and self._ripe(snapshot, answers):
+            await self._look_for_reveals(snapshot)
+            await self._try_once(snapshot)
 
     def due(self, snapshot: Snapshot) -> int:
         """The block from which weights may be set again: by the chain's record, so a restart never sets them twice."""
@@ -47,16 +78,66 @@ class WeightSetter:
         """Set final weights, as soon as the chain allows, and wait until they stand there."""
         if self._settings.disable_set_weights:
             return
-        if self._task:
-            await self._task
         ends = asyncio.get_running_loop().time() + patience
         while not stop.is_set() and asyncio.get_running_loop().time() < ends:
             snapshot = self._view.snapshot
-            ripe = snapshot and self._view.block >= max(self._not_before, self.due(snapshot))
+            ripe = snapshot and self._ripe(snapshot, self._settings.min_answers)
             if snapshot and ripe and (await self._try_once(snapshot)).submission is Submission.OK:
                 return
             await pause(stop, 0.2)
         self._log.error("the final weights were not set in time", seconds=patience)
+
+    def _ripe(self, snapshot: Snapshot, answers: int) -> bool:
+        block = self._view.block
+        if block < self._tried_at:  # the chain was reset: what we wait for is of another chain
+            self._not_before = self._tried_at = 0
+        self._enough = self._enough or answers >= self._settings.min_answers  # for good: newcomers stop no weights
+        why = f"the median miner has {answers} of {self._settings.min_answers} answers: no weights yet"
+        self._note("answers", "" if self._enough else why)
+        return self._enough and block >= max(self._not_before, self.due(snapshot))
+
+    def _answers(self, snapshot: Snapshot) -> int:
+        return evidence(self._store.state.history, snapshot.neurons, self._settings.vpermit_tao_limit)
+
+    def _permit(self, snapshot: Snapshot) -> bool:
+        me = snapshot.neuron(self._hotkey)
+        permitted = me is not None and me.permit
+        if me is None:
+            why = "this hotkey is not registered any more: no weights can be set; register it again"
+        elif not me.permit:
+            why = "no validator permit: the chain would not count weights; more stake brings one at the next epoch"
+        else:
+            why = ""
+        self._note("permit", why)
+        poor = permitted and me is not None and not is_validator(me, self._settings.vpermit_tao_limit)
+        self._note("stake", "below --neuron.vpermit_tao_limit: others take this validator for a miner" if poor else "")
+        return permitted
+
+    async def _look_for_reveals(self, snapshot: Snapshot) -> None:
+        """Sealed weights that never showed on chain are told: validators lose their dividends by that in silence."""
+        ripe = self._view.block - REVEALED_AFTER * snapshot.hyperparameters.tempo
+        me = snapshot.neuron(self._hotkey)
+        if me is None or not self._commits or self._commits[0][0] > ripe:
+            return
+        try:
+            shown = await self._chain.weights(me.uid)
+        except ChainError:
+            return
+        old = [sealed for block, sealed in self._commits if block <= ripe]
+        opened = any(shown == sealed for _, sealed in self._commits)
+        self.standing = replace(self.standing, unrevealed=0 if opened else len(old))
+        why = f"{len(old)} sealed weights never opened on chain, the oldest of block {self._commits[0][0]}"
+        self._note("reveals", "" if opened else f"{why}: look at the subnet's reveal period and at this clock")
+        while self._commits and self._commits[0][0] <= ripe:
+            self._commits.popleft()
+
+    def _note(self, about: str, why: str) -> None:
+        """Warn once for every new reason, and say when it is gone."""
+        before, self._notes[about] = self._notes.get(about, ""), why
+        if why and why != before:
+            self._log.warning("weights", about=about, why=why)
+        elif before and not why:
+            self._log.info("weights", about=about, why="mended")
 
     async def _try_once(self, snapshot: Snapshot) -> Receipt:
         receipt, sent = await self._submit(snapshot)
@@ -67,9 +148,15 @@ class WeightSetter:
             code=receipt.code,
             message=receipt.message,
         )
-        if error := self._memory.write(WEIGHTS, body):
-            self._log.error("the journal cannot be written", error=str(error), unwritten=self._memory.unwritten)
-        self._not_before = self._view.block + self._wait(receipt, snapshot)
+        if error := self._store.write(WEIGHTS, body):
+            self._log.error("the journal cannot be written", error=str(error), unwritten=self._store.unwritten)
+        self._tried_at = self._view.block
+        self._not_before = self._tried_at + self._wait(receipt, snapshot)
+        if receipt.submission is Submission.OK and snapshot.hyperparameters.commit_reveal:
+            self._commits.append((self._tried_at, normalise_u16(sent)))
+        attempts = {**self.standing.attempts, receipt.submission: self.standing.attempts.get(receipt.submission, 0) + 1}
+        block = self._tried_at if receipt.submission is Submission.OK else self.standing.block
+        self.standing = replace(self.standing, attempts=attempts, block=block)
         say = self._log.info if receipt.submission is Submission.OK else self._log.warning
         say(
             "weights",
@@ -81,9 +168,9 @@ class WeightSetter:
         return receipt
 
     async def _submit(self, snapshot: Snapshot) -> tuple[Receipt, dict[int, float]]:
-        if self._memory.blocked:
+        if self._store.blocked:
             return Receipt(Submission.REJECTED, code=UNWRITTEN, message="nothing can be written down: no weights"), {}
-        wanted = weights(self._memory.state.history, snapshot.neurons, self._settings.vpermit_tao_limit)
+        wanted = weights(self._store.state.history, snapshot.neurons, self._settings.vpermit_tao_limit)
         if not wanted:
             return Receipt(Submission.REJECTED, code=NO_SCORES, message="no miner has earned anything yet"), {}
         try:

@@ -99,6 +99,16 @@ def weights(history: History, neurons: Sequence[Neuron], stake_limit: float) -> 
     return {uid: value / total for uid, value in earned.items()}
 
 
+def evidence(history: History, neurons: Sequence[Neuron], stake_limit: float) -> int:
+    """How many answers stand behind the median miner's score: asked ever, over miners that serve or were asked before.
+
+    Weights on less than a few dozen pay luck: see `python -m benchmarks.first_weights`.
+    """
+    miners = (n for n in neurons if not is_validator(n, stake_limit))
+    asked = sorted(history[n.hotkey].asked for n in miners if n.endpoint or history[n.hotkey].asked)
+    return asked[(len(asked) - 1) // 2] if asked else 0
+
+
 def is_validator(neuron: Neuron, stake_limit: float) -> bool:
     """A permit and enough stake to set weights: such a neuron is not asked and not paid as a miner.
 

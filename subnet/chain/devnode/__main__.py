@@ -18,6 +18,7 @@ from subnet.chain.devnode.keys import seeded
 from subnet.chain.devnode.metadata import read_metadata
 from subnet.chain.devnode.server import Node
 from subnet.errors import SettingsError
+from subnet.lifetime import end_with_parent
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,7 +67,7 @@ async def run(given: argparse.Namespace) -> None:
             chain.beacon.publish(int(number), signature)
     node = Node(chain, block_ms=given.block_ms, instant=given.block_ms == 0, host=given.host)
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         await node.start(given.port)
@@ -82,6 +83,7 @@ async def run(given: argparse.Namespace) -> None:
 
 def main() -> int:
     """Exit code 2 for a wrong flag or file."""
+    end_with_parent()
     try:
         asyncio.run(run(parser().parse_args()))
     except ValueError as error:

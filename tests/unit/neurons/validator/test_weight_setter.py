@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from neurons.chain_view import ChainView
 from neurons.settings import NeuronSettings
@@ -19,10 +20,11 @@ from subnet.errors import ChainError
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import WEIGHTS, WeightsRecord
 from subnet.evidence.state import State, StateStore
-from subnet.game.history import History, Standing
+from subnet.game.history import History, Standing, Window
 from subnet.types import Receipt, Submission
 
 LOG = structlog.get_logger()
+NEURONS = (GenesisNeuron("v", "v", 5000.0), GenesisNeuron("m1", "m1"), GenesisNeuron("m2", "m2"))
 SCORES = History({"m1": Standing(score=0.75), "m2": Standing(score=0.25)})
 
 
@@ -34,7 +36,7 @@ class Rig:
     journal: Journal
 
     def weighing(self, chain: MemoryChain | None = None, **settings: object) -> WeightSetter:
-        wanted = NeuronSettings(**{"epoch_length": 10, **settings})  # type: ignore[arg-type]
+        wanted = NeuronSettings(**{"epoch_length": 10, "min_answers": 0, **settings})  # type: ignore[arg-type]
         return WeightSetter(chain or self.chain, self.view, "v", wanted, self.memory, LOG)
 
     @property
@@ -47,14 +49,11 @@ class Rig:
     async def settle(self, weighing: WeightSetter) -> None:
         await self.view.refresh()
         await weighing.when_due()
-        if weighing._task:
-            await weighing._task
 
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    neurons = (GenesisNeuron("v", "v", 5000.0), GenesisNeuron("m1", "m1"), GenesisNeuron("m2", "m2"))
-    subnet = MemorySubnet(Genesis(34, neurons, Rules(tempo=5, weights_rate_limit=10, version_key=1)))
+    subnet = MemorySubnet(Genesis(34, NEURONS, Rules(tempo=5, weights_rate_limit=10, version_key=1)))
     await subnet.advance(12)
     journal = Journal(tmp_path / "journal.db")
     memory = StateStore(journal)
@@ -142,3 +141,88 @@ async def test_the_final_weights_wait_for_the_rate_limit(rig: Rig) -> None:
     await asyncio.gather(weighing.finish(asyncio.Event(), patience=20), time_passes())
     await rig.subnet.advance(1)
     assert await rig.chain.weights(0) == {1: 65535, 2: 65535}
+
+
+async def test_no_weights_before_enough_answers(rig: Rig) -> None:
+    """The median miner's answers decide, once and for all: newcomers later stop no weights."""
+    setter = rig.weighing(min_answers=3)
+    rig.memory.state = State(1, answered(m1=9, m2=2))
+    await rig.settle(setter)
+    assert rig.attempts() == []
+    assert setter.standing.answers == 2  # of two, the lower one
+    setter = rig.weighing(min_answers=10)
+    await rig.settle(setter)
+    assert rig.attempts() == []
+    rig.memory.state = State(1, answered(m1=12, m2=11))
+    await rig.settle(setter)
+    assert [a.submission for a in rig.attempts()] == [Submission.OK]
+    rig.memory.state = State(1, answered(m1=1, m2=1))
+    await rig.subnet.advance(20)
+    await rig.settle(setter)
+    assert [a.submission for a in rig.attempts()] == [Submission.OK] * 2
+
+
+def answered(**counts: int) -> History:
+    """Standings of which so many answers are known, half of them right."""
+    windows = {hotkey: Window(0, 0, min(100, count), count) for hotkey, count in counts.items()}
+    return History({hotkey: Standing(image=window, score=0.5) for hotkey, window in windows.items()})
+
+
+async def test_without_a_permit_nothing_is_sent_and_it_is_told_once(rig: Rig) -> None:
+    """A validator that never had, or lost, its permit warns once, and goes on when it is back."""
+    setter = rig.weighing()
+    await rig.view.refresh()
+    assert rig.view.snapshot is not None
+    whole = rig.view.snapshot
+    poor = tuple(replace(n, permit=False) for n in whole.neurons)
+    rig.view.snapshot = replace(whole, neurons=poor)
+    with capture_logs() as lines:
+        await setter.when_due()
+        await setter.when_due()
+    assert [line["about"] for line in lines if line["log_level"] == "warning"] == ["permit"]
+    assert (rig.attempts(), setter.standing.permit) == ([], False)
+    rig.view.snapshot = whole
+    await setter.when_due()
+    assert [a.submission for a in rig.attempts()] == [Submission.OK]
+    assert setter.standing.permit
+
+
+async def test_a_chain_that_was_reset_is_not_waited_for(rig: Rig) -> None:
+    """After weights at a high block, a chain that comes back at a low one gets weights by its own record."""
+    setter = rig.weighing(epoch_length=1000)
+    await rig.subnet.advance(300)
+    await rig.settle(setter)
+    assert [a.submission for a in rig.attempts()] == [Submission.OK]
+    young = MemorySubnet(Genesis(34, NEURONS, Rules(tempo=5, version_key=1)))
+    await young.advance(12)
+    rig.view.chain = MemoryChain(young, "v")
+    with capture_logs() as lines:
+        await rig.view.refresh()
+    assert rig.view.block == 12
+    assert [line["event"] for line in lines] == ["the chain went back"]
+    setter._chain = MemoryChain(young, "v", version_key=1)
+    await setter.when_due()
+    assert [a.submission for a in rig.attempts()] == [Submission.OK] * 2
+
+
+async def test_sealed_weights_that_never_open_are_told(rig: Rig) -> None:
+    """With commit-reveal, what the chain took but never showed is a warning and a number for metrics."""
+    setter = rig.weighing(epoch_length=1)
+    await rig.view.refresh()
+    for _ in range(2):
+        assert rig.view.snapshot is not None
+        hyperparameters = replace(rig.view.snapshot.hyperparameters, commit_reveal=True, tempo=1)
+        rig.view.snapshot = replace(rig.view.snapshot, hyperparameters=hyperparameters)
+        setter._chain = Forgetful(rig.subnet, "v")
+        with capture_logs() as lines:
+            await setter.when_due()
+        rig.view.block += 50
+    assert setter.standing.unrevealed == 1
+    assert [line["about"] for line in lines if line["log_level"] == "warning"] == ["reveals"]
+
+
+class Forgetful(MemoryChain):
+    """Takes every commit and never opens one."""
+
+    async def set_weights(self, weights: Mapping[int, float]) -> Receipt:
+        return Receipt(Submission.OK)

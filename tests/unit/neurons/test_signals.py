@@ -1,0 +1,155 @@
+"""How programs end: at once when told, and never after the one that started them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from neurons.chain_view import ChainView, first_snapshot
+from neurons.signals import ends_before, until_signal
+from subnet.chain.bittensor import BittensorChain
+from tests.places import ROOT
+
+CHILD = """
+import sys, time
+from subnet.lifetime import end_with_parent
+end_with_parent()
+print("up", flush=True)
+time.sleep(60)
+"""
+PARENT = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], env={**os.environ, "ASSAY_PARENT": str(os.getpid())},
+                         stdout=subprocess.PIPE, start_new_session=True)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that ended but was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def gone_within(pid: int, seconds: float) -> bool:
+    ends = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < ends:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+def test_a_child_ends_with_its_parent(number: signal.Signals) -> None:
+    """Whatever ends the parent, SIGKILL too, the child in a session of its own ends as well."""
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert parent.stdout
+    child = int(parent.stdout.readline())
+    assert alive(child)
+    parent.send_signal(number)
+    parent.wait(5)
+    parent.stdout.close()
+    assert gone_within(child, 5)
+
+
+def test_without_the_variable_nothing_is_tied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that an operator starts outlives the shell, as ever."""
+    code = "from subnet.lifetime import end_with_parent; end_with_parent(); print('up')"
+    monkeypatch.delenv("ASSAY_PARENT", raising=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "up\n"
+    orphan = {**os.environ, "ASSAY_PARENT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=orphan, check=True
+    )
+    assert done.stdout == ("" if os.getpid() != 1 else "up\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_signals_that_end(number: signal.Signals) -> None:
+    """Ctrl-C, a service manager and a closed terminal all set the event."""
+    with until_signal() as stop:
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(stop.wait(), 2)
+
+
+async def test_work_that_ends_by_itself_is_told_from_work_that_is_cut_short() -> None:
+    """True and untouched when it ends before the stop or within the grace; else False, cancelled, and soon."""
+    stop = asyncio.Event()
+    quick = asyncio.create_task(asyncio.sleep(0.01, "done"))
+    assert await ends_before(stop, quick)
+    assert quick.result() == "done"
+    stop.set()
+    graceful = asyncio.create_task(asyncio.sleep(0.05, "done"))
+    assert await ends_before(stop, graceful, grace=5.0)
+    endless = asyncio.create_task(asyncio.sleep(60))
+    assert not await ends_before(stop, endless, grace=0.05)
+    assert endless.cancelled()
+
+
+async def test_work_that_does_not_let_itself_be_cancelled_is_left_behind() -> None:
+    """Even a task that swallows its cancellation delays the end by half a second at most."""
+    stop, release = asyncio.Event(), asyncio.Event()
+
+    async def stubborn() -> None:
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    task, began = asyncio.create_task(stubborn()), time.monotonic()
+    stop.set()
+    assert not await ends_before(stop, task, grace=0.0)
+    assert time.monotonic() - began < 5
+    release.set()
+    await task
+
+
+async def test_a_silent_chain_does_not_hold_up_the_end() -> None:
+    """A node that accepts connections and says nothing: a stop ends the first look at it at once."""
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    chain = BittensorChain(f"ws://127.0.0.1:{port}", 1, call_deadline=60)
+    from structlog import get_logger
+
+    stop, log = asyncio.Event(), get_logger()
+    looking = asyncio.create_task(first_snapshot(ChainView(chain, log), stop, log, patience=60))
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    stop.set()
+    assert await asyncio.wait_for(looking, 10) is None
+    assert time.monotonic() - began < 2
+    await asyncio.wait_for(chain.close(), 10)
+    server.close()
+
+
+LOGGING = """
+import logging
+from neurons.log import configure
+from neurons.settings import LoggingSettings
+log = configure(LoggingSettings(), "test")
+for _ in range(3):
+    log.error("a line")
+    logging.getLogger("library").error("another")
+print("alive")
+"""
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2> >(exec true)"], ids=["closed", "full", "broken"])
+def test_a_log_that_cannot_be_written_is_lost_in_silence(redirection: str) -> None:
+    """A closed standard error, a full disk and a broken pipe take the lines, and the program goes on."""
+    command = ["bash", "-c", f'"$0" -c "$1" {redirection}', sys.executable, LOGGING]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.stdout, done.stderr) == ("alive\n", "")
