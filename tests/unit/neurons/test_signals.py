@@ -119,7 +119,12 @@ async def test_work_that_does_not_let_itself_be_cancelled_is_left_behind() -> No
 
 async def test_a_silent_chain_does_not_hold_up_the_end() -> None:
     """A node that accepts connections and says nothing: a stop ends the first look at it at once."""
-    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silence, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     chain = BittensorChain(f"ws://127.0.0.1:{port}", 1, call_deadline=60)
     from structlog import get_logger
@@ -133,6 +138,8 @@ async def test_a_silent_chain_does_not_hold_up_the_end() -> None:
     assert time.monotonic() - began < 2
     await asyncio.wait_for(chain.close(), 10)
     server.close()
+    await server.wait_closed()
+    await asyncio.sleep(0.05)  # for the handlers to see the end
 
 
 LOGGING = """
