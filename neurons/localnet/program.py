@@ -22,7 +22,7 @@ from rich.live import Live
 
 from neurons.localnet.players import NETUID, PLAYERS, VALIDATOR, Keys, Player, genesis, make_keys
 from neurons.localnet.processes import Crew, ProcessDied
-from neurons.localnet.report import ENOUGH, summarise, write_report
+from neurons.localnet.report import summarise, write_report
 from neurons.localnet.scoreboard import Scoreboard
 from neurons.settings import Json
 from neurons.signals import pause, until_signal
@@ -106,7 +106,7 @@ class Network:
         console.print(f"{summary['verdict']}\nreport: {self.folder}", highlight=False)
         if json:
             print(jsonlib.dumps(summary))
-        return 0 if summary["as_expected"] or self.rounds < ENOUGH or self.kill else 1
+        return 1 if summary["as_expected"] is False else 0
 
     async def _start(self, stop: asyncio.Event) -> BittensorChain:
         """Everything but the validator, until all miners have published where they listen."""

@@ -114,25 +114,51 @@ def digest(rounds: Sequence[RoundRecord]) -> str:
 
 def as_expected(
     miners: Sequence[dict[str, Any]], players: Sequence[Player], sent: dict[int, float], board: Scoreboard
-) -> tuple[bool, str]:
-    """Whether everybody ended where honest scoring puts them, and one line that says so."""
-    expected = {player.name: player.expect for player in players}
-    best = max(row["score"] for row in miners)
-    wrong = []
+) -> tuple[bool | None, str]:
+    """Whether everybody ended where honest scoring puts them, and one line that says so; None after too few rounds.
+
+    Faults of the game itself count however short it was: void rounds, a modality in which nobody was heard, and weights
+    on chain that are not the ones sent.
+    """
+    order = " > ".join(f"{row['name']} {row['score']:.3f}" for row in miners)
+    faults = _faults(board)
     if (normalise_u16(sent) if sent else {}) != dict(board.weights):
-        wrong.append("the weights on chain are not the ones that were sent")
-    low = max(row["score"] for row in miners if expected[row["name"]] == "low")
+        faults.append("the weights on chain are not the ones that were sent")
+    if len(board.lines) >= ENOUGH:
+        faults += _misplaced(miners, players, board)
+    if faults:
+        return False, f"NOT as expected ({'; '.join(faults)}): {order}"
+    if len(board.lines) < ENOUGH:
+        return None, f"{len(board.lines)} rounds are too few to judge, {ENOUGH} are enough: {order}"
+    return True, f"as expected: {order}"
+
+
+def _faults(board: Scoreboard) -> list[str]:
+    """What no game should show, whoever plays."""
+    faults = []
+    void = [line for line in board.lines if line["void"]]
+    if void:
+        faults.append(f"{len(void)} of {len(board.lines)} rounds are void, the first since {void[0]['void']}")
+    for modality in sorted({str(line["modality"]) for line in board.lines}):
+        asked = [line for line in board.lines if line["modality"] == modality and not line["void"]]
+        if asked and not any(isinstance(answer, float | int) for line in asked for answer in line["answers"].values()):
+            faults.append(f"nobody answered any of {len(asked)} {modality}s")
+    return faults
+
+
+def _misplaced(miners: Sequence[dict[str, Any]], players: Sequence[Player], board: Scoreboard) -> list[str]:
+    """Who has not the place that honest scoring gives. Who was killed half way fades, whatever it was before."""
+    expected = {p.name: "zero" if p.name in board.gone else p.expect for p in players}
+    best = max(row["score"] for row in miners)
+    low = max((row["score"] for row in miners if expected[row["name"]] == "low"), default=0.0)
     faded = (1 - ALPHA) ** (board.rounds // 2) < ZERO  # long enough for who left half way
+    wrong = []
     for row in miners:
         if expected[row["name"]] == "high" and row["score"] <= low:
             wrong.append(f"{row['name']} has {row['score']:.3f}, a guesser {low:.3f}")
         if expected[row["name"]] == "zero" and row["score"] > ZERO * best and (faded or row["answered"] == 0):
             wrong.append(f"{row['name']} still has {row['score']:.3f}")
-    order = " > ".join(f"{row['name']} {row['score']:.3f}" for row in miners)
-    if not wrong:
-        return True, f"as expected: {order}"
-    words = "NOT as expected" if board.rounds >= ENOUGH else f"{board.rounds} rounds are too few to judge"
-    return False, f"{words} ({'; '.join(wrong)}): {order}"
+    return wrong
 
 
 def write_report(summary: dict[str, Any], board: Scoreboard, folder: Path) -> None:
