@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +39,11 @@ def test_every_command_has_a_chapter_with_its_flags() -> None:
     assert {chapter for chapter in chapters if chapter.startswith("pool")} == {
         *("pool status", "pool verify", "pool prune", "pool export"),
     }
-    for flag in ("`--pool.floor_gigabytes FLOAT`", "`BT_WALLET_HOTKEY`", "| `--netuid INT` | Number of the subnet. | **"):
+    for flag in (
+        "`--pool.floor_gigabytes FLOAT`",
+        "`BT_WALLET_HOTKEY`",
+        "| `--netuid INT` | Number of the subnet. | **",
+    ):
         assert flag in text
 
 
@@ -67,7 +73,7 @@ def test_every_result_is_on_the_page() -> None:
         (lambda result: result["rows"][0].pop(), "7 columns, but a row has 6 cells"),
     ],
 )
-def test_a_broken_result_is_named(change, message, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_broken_result_is_named(change: Callable[[Any], object], message: str, tmp_path: Path) -> None:
     """A field or a cell that is missing is told with the file, not printed as a hole."""
     result = json.loads((tables.RESULTS / "accuracy-images.json").read_text())
     change(result)
