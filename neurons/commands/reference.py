@@ -23,35 +23,39 @@ PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 HEAD = """# Commands
 
 Written by `python -m neurons.commands.reference` from the program; do not edit. A flag wins over its variable, a
-variable over the file of `--config`, that over the default.
+variable over the file of `--config`, that over the default. Variables stand in brackets.
 
 Every command also has `--help`, and `--config PATH` (`ASSAY_CONFIG`): a TOML file with flags, such as `port = 8091`
 below `[miner.axon]`.
 """
-COLUMNS = "| Flag | What it is | Default | Variables |\n|---|---|---|---|"
 EVERYWHERE = {"--help", "--version", "--config"}
 NO_DEFAULT = (None, "()", "False")  # nothing, an empty list, a switch that is off
 
 
 def plain(value: Any) -> str:
-    """A text of cyclopts on one line, fit for a cell of a table."""
-    text = getattr(value, "primary_renderable", value)
-    return " ".join(str(text or "").split()).replace("|", "\\|")
+    """A text of cyclopts on one line."""
+    return " ".join(str(getattr(value, "primary_renderable", value) or "").split())
 
 
-def row(entry: HelpEntry) -> str:
-    """One flag or argument: its names, what it is, its default, and the variables that set it."""
-    names = f"`{', '.join(entry.display_labels)}{f' {entry.metavar}' if entry.metavar else ''}`"
-    about = plain(entry.description) + (f" One of: {', '.join(entry.choices)}." if entry.choices else "")
-    default = "**required**" if entry.required else "" if entry.default in NO_DEFAULT else f"`{plain(entry.default)}`"
-    return f"| {names} | {about} | {default} | {', '.join(f'`{name}`' for name in entry.env_var or ())} |"
+def line(entry: HelpEntry) -> str:
+    """One flag or argument: its names, what it is, its choices, its default, and the variables that set it."""
+    names = " or ".join(f"`{name}`" for name in entry.display_labels)
+    facts = [plain(entry.description)]
+    if entry.choices:
+        facts.append(f"One of {', '.join(entry.choices)}.")
+    if entry.required:
+        facts.append("**Required.**")
+    elif entry.default not in NO_DEFAULT:
+        facts.append(f"Default: `{plain(entry.default)}`.")
+    variables = ", ".join(f"`{name}`" for name in entry.env_var or ())
+    return f"- {names}{f' {entry.metavar}' if entry.metavar else ''}: {' '.join(facts)} ({variables})"
 
 
-def table(console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+def listing(console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
     """The help formatter of cyclopts that writes Markdown; what every command has stands once, in HEAD."""
-    rows = [row(entry) for entry in panel.entries if not EVERYWHERE & set(entry.names)]
-    if panel.format == "parameter" and rows:
-        console.file.write("\n".join((COLUMNS, *rows, "")))
+    lines = [line(entry) for entry in panel.entries if not EVERYWHERE & set(entry.names)]
+    if panel.format == "parameter" and lines:
+        console.file.write("\n".join((*lines, "")))
 
 
 def chains(app: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -73,7 +77,7 @@ def chapter(app: App, chain: tuple[str, ...]) -> str:
 def reference() -> str:
     """Markdown of every command."""
     app = build()
-    app.help_formatter = table
+    app.help_formatter = listing
     return HEAD + "".join(chapter(app, chain) for chain in chains(app))
 
 

@@ -40,9 +40,9 @@ def test_every_command_has_a_chapter_with_its_flags() -> None:
         *("pool status", "pool verify", "pool prune", "pool export"),
     }
     for flag in (
-        "`--pool.floor_gigabytes FLOAT`",
+        "`--pool.floor_gigabytes` FLOAT: ",
         "`BT_WALLET_HOTKEY`",
-        "| `--netuid INT` | Number of the subnet. | **",
+        "- `--netuid` INT: Number of the subnet. **Req",
     ):
         assert flag in text
 
