@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup localnet test lint bench lock clean
+.PHONY: setup localnet test lint bench pages docs lock clean
 
 setup: $(READY)
 
@@ -27,9 +27,23 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## every benchmark, one after another (leave_one_out.py trains for hours and is left out)
-	for name in $(filter-out leave_one_out,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
+bench: $(READY)  ## every benchmark, one after another (leave_one_out.py trains for hours, tables.py measures nothing)
+	for name in $(filter-out leave_one_out tables,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+pages: $(READY)  ## what commands write: docs/commands.md, docs/benchmarks.md
+	$(BIN)/python -m neurons.commands.reference
+	$(BIN)/python -m benchmarks.tables
+
+docs: build/docs/venv/.ready  ## the site of the pages, in build/docs/site
+	build/docs/venv/bin/python docs/gather.py build/docs/pages
+	build/docs/venv/bin/mkdocs build --quiet --strict
+	@echo "build/docs/site/index.html"
+
+build/docs/venv/.ready: Makefile
+	$(PYTHON) -m venv build/docs/venv
+	build/docs/venv/bin/python -m pip install --quiet mkdocs==1.6.1
+	touch $@
 
 lock:  ## resolve requirements.in anew
 	$(PYTHON) -m venv build/lock

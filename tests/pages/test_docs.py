@@ -14,7 +14,7 @@ from cyclopts import CycloptsError
 from neurons.cli import COMMANDS, build
 from tests.places import ROOT
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docker").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "docker").glob("*.md")])
 SAMPLES = {"N": "34", "IP": "203.0.113.7", "W": "cold", "H": "hot", "HOTKEY": "hot"}
 
 
@@ -32,9 +32,9 @@ def commands(text: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link is a file or folder of the repository."""
+    """Every relative link is a file of the repository: a folder could not be opened on the site."""
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
-    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    missing = [link for link in links if "://" not in link and not (page.parent / link).is_file()]
     assert not missing
 
 

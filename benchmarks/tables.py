@@ -1,0 +1,76 @@
+"""The page of all measurements, made from results/*.json: `python -m benchmarks.tables [PAGE]`.
+
+A result file holds one table: title, the command that measures it, date, the commit that first states it, columns,
+rows, and what must be known to read it. A cell is a text, or a value with its 95 % interval; `digits` are theirs. To
+measure again, write the new numbers, date and commit into the file and run this; a test compares page and files.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from subnet.errors import SettingsError
+from subnet.files import write_atomically
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+ORDER = ("accuracy-images", "accuracy-clips", "accuracy-pans", "leave-one-out", "quality", "leak", "speed")
+FIELDS = {"title", "command", "measured", "commit", "about", "digits", "columns", "rows", "notes"}
+HEAD = """# Benchmarks
+
+Written by `python -m benchmarks.tables` from `benchmarks/results/`; do not edit. Measured on two cores of a shared
+server without a GPU. Training and these figures share no photograph, no clip and no generator seed; the one exception
+to tuning is told below its table. A commit is the one that first states the numbers.
+"""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """One result file. Raises SettingsError that names the file and what is wrong with it."""
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SettingsError(f"{path}: not JSON: {error}") from error
+    if not isinstance(result, dict) or set(result) != FIELDS:
+        raise SettingsError(f"{path}: a result has exactly the fields {', '.join(sorted(FIELDS))}")
+    short = [row for row in result["rows"] if len(row) != len(result["columns"])]
+    if short:
+        raise SettingsError(
+            f"{path}: {len(result['columns'])} columns, but a row has {len(short[0])} cells: {short[0]}"
+        )
+    return result
+
+
+def cell(value: Any, digits: Sequence[int]) -> str:
+    """A text as it is; a value with its interval as "0.886 [0.84, 0.92]"."""
+    if isinstance(value, str):
+        return value
+    fine, rough = digits
+    return f"{value['value']:.{fine}f} [{value['low']:.{rough}f}, {value['high']:.{rough}f}]"
+
+
+def chapter(result: dict[str, Any]) -> str:
+    """Title, command, table and remarks of one result, as Markdown."""
+    origin = f", commit {result['commit']}" if result["commit"] else ""
+    rows = [result["columns"], ["---"] * len(result["columns"])]
+    rows += [[cell(value, result["digits"]) for value in row] for row in result["rows"]]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    source = f"`{result['command']}` ({result['measured']}{origin})"
+    return "\n\n".join((f"\n## {result['title']}", source, *result["about"], table, *result["notes"])) + "\n"
+
+
+def page(results: Path = RESULTS) -> str:
+    """The whole page."""
+    return HEAD + "".join(chapter(read(results / f"{name}.json")) for name in ORDER)
+
+
+def main(words: Sequence[str]) -> None:
+    """Write the page to the path given, or to docs/benchmarks.md."""
+    write_atomically(Path(words[0]) if words else PAGE, page().encode())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
