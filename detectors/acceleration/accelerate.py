@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from detectors.acceleration.onnx_export import ExportError, OnnxNetwork, exported
 from detectors.acceleration.options import CANDIDATES, Backend, default
-from detectors.camo.mixture import GENERAL, Camo
+from detectors.camo.configuration import GENERAL
+from detectors.camo.mixture import Camo
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
 from subnet.types import Media, Modality

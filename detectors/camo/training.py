@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from detectors import TABLE
 from detectors.calibration import Calibration, fit
+from detectors.camo.configuration import GENERAL, Configuration, Expert, configuration
 from detectors.camo.content_gates import KIND_OF
 from detectors.camo.content_gates import fit as fit_content
-from detectors.camo.mixture import GENERAL, Blend, Configuration, Expert, assemble, configuration
+from detectors.camo.mixture import Blend, assemble
 from detectors.checkpoints import HERE, Checkpoint, read, write
 from detectors.data import DatasetItem, load_media, read_folder
+from detectors.families import family
 from detectors.public_checkpoints import open_checkpoint
 from detectors.rows import Preprocess
-from detectors.training.loop import train
+from detectors.training.loop import Progress, Training, TrainingResult, train
 from detectors.training.recipes import recipe
-from detectors.training.settings import Progress, Training, TrainingResult
 from detectors.training.validation_set import Examples, auc, examples
 from subnet.errors import DataError
 from subnet.media import embedded
@@ -48,7 +49,7 @@ def train_camo(
     experts = {GENERAL: general}
     for expert in configured.experts[1:]:
         weights = _weights(settings, expert, report)
-        experts[expert.name] = open_checkpoint(weights, expert.family, recipe(expert.family).preprocess)
+        experts[expert.name] = open_checkpoint(weights, expert.family, family(expert.family).preprocess)
     state = {f"{name}.{key}": value for name, part in experts.items() for key, value in part.state.items()}
     content = fit_content(*_pictures(settings.data))
     for key in ("weight", "bias", "mean", "scale"):

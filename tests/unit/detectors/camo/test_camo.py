@@ -12,13 +12,14 @@ from skimage import data
 
 from detectors import TABLE
 from detectors.calibration import Calibration
+from detectors.camo.configuration import CONFIGURATION, configuration
 from detectors.camo.content_gates import GATES, KINDS, Content, Region, face, features, fit
-from detectors.camo.mixture import CONFIGURATION, Blend, Camo, camo, configuration
+from detectors.camo.mixture import Blend, Camo, camo
 from detectors.camo.training import fit_blends, train_camo
 from detectors.checkpoints import Checkpoint, read, write
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
-from detectors.training.settings import Training
+from detectors.training.loop import Training
 from detectors.training.validation_set import Examples
 from detectors.ucf.network import UCF
 from subnet.codec import image as codec

@@ -13,10 +13,10 @@ from detectors.data import read_folder
 from detectors.evaluation.answering import View, challenge_media, key_of, shown
 from detectors.evaluation.compare import compare
 from detectors.evaluation.evaluation import Task, evaluate, items
-from detectors.evaluation.opening import open_detector
 from detectors.evaluation.report.write import write_report
 from detectors.evaluation.robustness import chain_views, robustness
 from detectors.evaluation.selection import clusters, select
+from detectors.loading import open_detector
 from neurons.commands.evaluate import evaluate as command
 from subnet.codec import image as codec
 from subnet.errors import CheckpointError, DataError, SettingsError, UnknownName

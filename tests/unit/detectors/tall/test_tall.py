@@ -10,18 +10,16 @@ import torch
 from detectors.preprocess import CANVAS
 from detectors.rows import Preprocess
 from detectors.tall.layouts import adapt, resized, start
+from detectors.tall.losses import hole, objective, still_objective
 from detectors.tall.network import (
     CLIP,
     TALL,
     TENSORS,
     clip_starts,
     clip_views,
-    hole,
     mosaic,
-    objective,
     quarters,
     start_with_cosines,
-    still_objective,
     still_views,
 )
 from detectors.training.batches import Batch
