@@ -43,11 +43,14 @@ def configuration(path: Path = CONFIGURATION) -> Configuration:
     """Read the table. Raises SettingsError naming what is wrong, UnknownName for a gate or family that is not there."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"camo: {path} cannot be read as TOML: {error}") from error
+    try:
         rows = [
             Expert(row["name"], tuple(row["gates"]), tuple(row["categories"]), row.get("family", "npr"))
             for row in content["experts"]
         ]
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise SettingsError(f"camo: {path} is not a table of experts: {type(error).__name__} {error}") from error
     for row in rows:
         family(row.family)

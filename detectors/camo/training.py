@@ -58,10 +58,12 @@ def train_camo(
 
 
 def _weights(settings: Training, expert: Expert, report: Callable[[Progress], None] | None) -> Path:
-    """What is given for an expert, what ships of another family, or else npr trained for it now."""
+    """What is given for an expert, what is trained for it now on its categories, or else what ships of its family."""
     given = dict(settings.experts).get(expert.name)
-    if given is not None or expert.family == "npr":
-        return given or train(_own(settings, expert), report).weights
+    if given is not None:
+        return given
+    if expert.categories:
+        return train(_own(settings, expert), report).weights
     if settings.exclude:
         raise DataError(
             f"exclude: the weights that ship for the expert {expert.name} were trained on all generators; "
@@ -71,13 +73,23 @@ def _weights(settings: Training, expert: Expert, report: Callable[[Progress], No
 
 
 def _own(settings: Training, expert: Expert) -> Training:
-    """The run that trains one expert: npr, on the photographs of its categories."""
+    """The run that trains one expert on the photographs of its categories, from the general one where that fits."""
     out = settings.out.with_name(f"{settings.out.stem}-{expert.name}.safetensors")
     items = tuple(item.id for item in embedded.items(Modality.IMAGE) if item.category in expert.categories)
     own = recipe("camo")
     steps, learning_rate = settings.steps or own.steps, settings.learning_rate or own.learning_rate
     plan = settings.plan or own.plan
-    return replace(settings, detector="npr", out=out, items=items, steps=steps, learning_rate=learning_rate, plan=plan)
+    fits = family(expert.family).network == family(settings.detector).network
+    return replace(
+        settings,
+        detector=expert.family,
+        out=out,
+        items=items,
+        init=settings.init if fits else None,
+        steps=steps,
+        learning_rate=learning_rate,
+        plan=plan,
+    )
 
 
 def _pictures(root: Path) -> tuple[list[NDArray[np.uint8]], list[str]]:

@@ -223,7 +223,7 @@ class _Run:
         if step % self.settings.evaluate_every and step != self.steps:
             return None
         measured = auc(self._detector(self.state.mean), self.validation)
-        self.state.judged(step, measured)
+        self.state.record(step, measured)
         return measured
 
     def _detector(self, weights: dict[str, Tensor]) -> TorchDetector:
