@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from detectors.training.recipes import recipe
 from detectors.training.validation_set import Examples, auc, examples
 from subnet.errors import DataError
 from subnet.media import embedded
+from subnet.media.leak.roc import plain_auc
 from subnet.types import Label, Modality, Split
 
 LEAST = 16  # validation pictures through a gate below which its expert gets no say of its own
@@ -122,19 +123,14 @@ def _finish(
     notes["blends"] = {name: [blend.general, blend.expert, blend.bias] for name, blend in blends.items()}
     sha256 = write(settings.out, state, preprocess=preprocess, notes=notes, half=settings.half)
     mixture = assemble("camo", read(settings.out), configured, torch.device("cpu"))
-    measured = _auc([prediction.p_synthetic for prediction in mixture.predict(judged.media)], judged.labels)
+    answers = np.array([prediction.p_synthetic for prediction in mixture.predict(judged.media)])
+    measured = plain_auc(answers, np.array(judged.labels))
     return TrainingResult(settings.out, sha256, 0, 0, measured, [(0, auc(mixture.general, judged))])
 
 
 def _images(settings: Training) -> list[DatasetItem]:
     records = read_folder(settings.validation or settings.data.parent / "validation")
     return [r for r in records if r.modality is Modality.IMAGE and r.origin not in settings.exclude]
-
-
-def _auc(values: Sequence[float], labels: Sequence[int]) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(labels, values))
 
 
 def fit_blends(configured: Configuration, draft: Checkpoint, judged: Examples) -> dict[str, Blend]:

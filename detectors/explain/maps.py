@@ -21,7 +21,7 @@ from detectors.tall.network import mosaic
 from detectors.torch_detector import TorchDetector
 from subnet.errors import SettingsError
 from subnet.protocols import Detector
-from subnet.types import Frames, Label, Media
+from subnet.types import Frames, Label, Media, Prediction
 
 GRID = 16  # cells along each side of the map in JSON, and of what the deletion test removes
 
@@ -106,8 +106,7 @@ def heat_map(subject: Explainable, media: Media, evidence_for: Label | None = No
     with torch.no_grad():
         log_odds = shown(pictures).float().cpu().numpy()
     if evidence_for is None:
-        probability = detector.calibration.probability(float(log_odds.mean()))
-        evidence_for = Label.SYNTHETIC if probability > 0.5 else Label.REAL
+        evidence_for = Prediction(detector.calibration.probability(float(log_odds.mean()))).label
     sign = 1.0 if evidence_for is Label.SYNTHETIC else -1.0
     layer = network.get_submodule(subject.layer)
     transform = _from_tokens if subject.grid == "tokens" else None

@@ -31,7 +31,7 @@ class Blurriness:
     name, modality, weights_hash = "blurriness", Modality.IMAGE, ""
 
     def predict(self, batch: list[Media]) -> list[Prediction]:
-        return [Prediction(1 / (1 + (sharpness(media) / 400) ** 2)) for media in batch]
+        return [Prediction(1 / (1 + (sharpness(media.frames) / 400) ** 2)) for media in batch]
 
 
 @pytest.fixture(scope="module")
