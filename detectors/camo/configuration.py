@@ -18,7 +18,11 @@ GENERAL = "general"
 
 @dataclass(frozen=True)
 class Expert:
-    """One row of camo.toml: runs where one of its gates opens; trained on items of these categories (none: all)."""
+    """One row of camo.toml: runs where one of its gates opens.
+
+    It is trained on items of its categories. Without any, the general expert is trained on all items, and another one
+    is taken as its family ships.
+    """
 
     name: str
     gates: tuple[str, ...]

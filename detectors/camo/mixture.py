@@ -81,16 +81,16 @@ class Camo:
         """Experts that see everything look at all pictures together, the others at what their gates let in."""
         steady = [expert.name for expert in self.configuration.experts if expert.steady]
         columns = [self.experts[name].logits(pictures).tolist() for name in steady]
-        said = zip(*columns, strict=True)
+        logits = zip(*columns, strict=True)
         return [
             self._route(picture, dict(zip(steady, row, strict=True)))
-            for picture, row in zip(pictures, said, strict=True)
+            for picture, row in zip(pictures, logits, strict=True)
         ]
 
-    def _route(self, picture: Media, said: Mapping[str, float]) -> list[Route]:
+    def _route(self, picture: Media, logits: Mapping[str, float]) -> list[Route]:
         frame = picture.frames[0]
         shares = self.content.shares(frame)
-        routes = [Route(name, "none", whole(frame), logit) for name, logit in said.items()]
+        routes = [Route(name, "none", whole(frame), logit) for name, logit in logits.items()]
         for expert in self.configuration.experts:
             for gate in () if expert.steady else expert.gates:
                 region = GATES[gate].find(frame, shares)
@@ -106,8 +106,8 @@ class Camo:
         if self.configuration.rule == "max":
             return max(self.experts[route.expert].calibration.probability(route.logit) for route in routes)
         pairs = [(self.blends[route.expert], route.logit) for route in routes[1:]]
-        told = [blend(general, logit) for blend, logit in pairs if blend.expert > 0]
-        return sigmoid(math.fsum(told) / len(told)) if told else self.calibration.probability(general)
+        opinions = [blend(general, logit) for blend, logit in pairs if blend.expert > 0]
+        return sigmoid(math.fsum(opinions) / len(opinions)) if opinions else self.calibration.probability(general)
 
 
 def camo(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from detectors.tall.network import quarters
 from detectors.training.batches import Batch
-from detectors.training.losses import Losses, ordered
+from detectors.training.losses import Losses, ranking
 
 SMOOTHING = 0.1  # of labels
 HOLE = 16  # side of the square that is cut out, pixels
@@ -34,7 +34,7 @@ def objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator)
     real = hole(x[:half], rng)
     rng.set_state(state)  # twins lose the same square
     log_odds = network(torch.cat([real, hole(x[half:], rng)]))
-    return ordered(log_odds, batch.labels * (1 - SMOOTHING) + SMOOTHING / 2)
+    return ranking(log_odds, batch.labels * (1 - SMOOTHING) + SMOOTHING / 2)
 
 
 def still_objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> Losses:

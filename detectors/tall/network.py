@@ -23,7 +23,6 @@ from subnet.types import Media
 CLIP = 4  # frames in one picture
 SIDE = 224  # of the picture
 PATCH = 4
-TENSORS = 356
 GAIN = 4.0  # on the first filters of a network that starts from nothing: residuals are faint
 
 

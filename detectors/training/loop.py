@@ -249,13 +249,13 @@ class _Run:
             "history": state.history,
         }
         calibration = fit(logits, self.validation.labels)
-        told = json.loads(json.dumps(notes, default=_plain))
+        plain_notes = json.loads(json.dumps(notes, default=_plain))
         sha256 = write(
             settings.out,
             state.best_weights,
             preprocess=self.recipe.family.preprocess,
             calibration=calibration,
-            notes=told,
+            notes=plain_notes,
             half=settings.half,
         )
         history = [(int(step), float(value)) for step, value in state.history]

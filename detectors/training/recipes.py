@@ -55,7 +55,7 @@ RECIPES: dict[str, Recipe] = table(
         ),
         Recipe(  # UCF's judging half as a plain classifier: what ucf starts from where ImageNet weights are not at hand
             name="ucf-plain",
-            objective="detectors.training.losses:paired",
+            objective="detectors.training.losses:binary_and_ranking",
             plan=BatchPlan(pairs=8, crop=96, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
             start="detectors.ucf.network:start_with_residuals",
             steps=1500,

@@ -18,19 +18,19 @@ LAYOUT = Layout(gap=6, caption=34, font=11, ground="white")
 INK = {Label.REAL: "#0072B2", Label.SYNTHETIC: "#B5179E"}
 
 
-def worst(measured: Evaluation, most: int = 12) -> list[tuple[int, int]]:
+def worst(evaluation: Evaluation, most: int = 12) -> list[tuple[int, int]]:
     """(record, view) of the worst answers, at most one per record, the most wrong first."""
-    answers = measured.answers
+    answers = evaluation.answers
     wrong = np.where((answers.p > THRESHOLD) != answers.y, np.abs(answers.p - answers.y), 0.0)
-    by_record = wrong.reshape(len(measured.records), -1)
+    by_record = wrong.reshape(len(evaluation.records), -1)
     views, depths = by_record.argmax(axis=1), by_record.max(axis=1)
     order = np.argsort(-depths, kind="stable")[:most]
     return [(int(record), int(views[record])) for record in order if depths[record] > 0]
 
 
-def sheet(measured: Evaluation, most: int = 12, columns: int = 4) -> bytes | None:
+def sheet(evaluation: Evaluation, most: int = 12, columns: int = 4) -> bytes | None:
     """PNG of the worst mistakes; below each the truth, the answer, its origin and level. None without mistakes."""
-    tiles = [_tile(measured, index, view) for index, view in worst(measured, most)]
+    tiles = [_tile(evaluation, index, view) for index, view in worst(evaluation, most)]
     if not tiles:
         return None
     buffer = io.BytesIO()
@@ -38,11 +38,11 @@ def sheet(measured: Evaluation, most: int = 12, columns: int = 4) -> bytes | Non
     return buffer.getvalue()
 
 
-def _tile(measured: Evaluation, index: int, number: int) -> Tile:
-    task, record = measured.task, measured.records[index]
+def _tile(evaluation: Evaluation, index: int, number: int) -> Tile:
+    task, record = evaluation.task, evaluation.records[index]
     key, view = key_of(record, task.root), task.views[number]
     variant = show(challenge_media(record, key, task.seed), key, view, task.seed)
     picture = Image.fromarray(np.asarray(middle(variant))).resize((SIDE, SIDE))
-    p = measured.answers.p.reshape(len(measured.records), -1)[index, number]
+    p = evaluation.answers.p.reshape(len(evaluation.records), -1)[index, number]
     lines = f"{record.label.name.lower()}, answered {p:.2f}", f"{record.origin}, level {view.level}"
     return Tile(picture, lines, INK[record.label])

@@ -10,7 +10,7 @@ import pytest
 
 from detectors.baselines import Constant
 from detectors.data import read_folder
-from detectors.evaluation.answering import View, challenge_media, key_of, shown
+from detectors.evaluation.answering import View, challenge_media, key_of, variants
 from detectors.evaluation.compare import compare
 from detectors.evaluation.evaluation import Task, evaluate, items
 from detectors.evaluation.report.write import write_report
@@ -42,10 +42,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_shown_depends_on_seed_item_and_view_alone(folder: Path) -> None:
     """Shown again it is the same to the last bit, whatever else is shown; another seed shows something else."""
     record = read_folder(folder)[0]
-    alone = shown(record, [View(3)], folder, 0)[0]
-    among = shown(record, [View(0), View(1), View(3)], folder, 0)[2]
+    alone = variants(record, [View(3)], folder, 0)[0]
+    among = variants(record, [View(0), View(1), View(3)], folder, 0)[2]
     np.testing.assert_array_equal(alone.frames, among.frames)
-    assert not np.array_equal(alone.frames, shown(record, [View(3)], folder, 1)[0].frames)
+    assert not np.array_equal(alone.frames, variants(record, [View(3)], folder, 1)[0].frames)
 
 
 def test_media_of_any_size_become_challenges(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_data_that_cannot_be_evaluated_on(folder: Path, tmp_path: Path) -> None:
         evaluate([Blurriness()], task, items(task, Modality.IMAGE))
     short = write_clips(tmp_path / "short", 1, frames=3)
     with pytest.raises(DataError, match="3 frames; a clip needs at least 4"):
-        shown(read_folder(short)[0], [View(0)], short, 0)
+        variants(read_folder(short)[0], [View(0)], short, 0)
 
 
 def test_flags_that_are_wrong(folder: Path, tmp_path: Path) -> None:
