@@ -29,10 +29,9 @@ from detectors import TABLE
 from detectors.acceleration.accelerate import accelerated
 from detectors.data import DatasetItem, read_folder
 from detectors.evaluation.evaluation import Task, evaluate, items
-from detectors.evaluation.opening import open_detector
-from detectors.training.loop import train
+from detectors.loading import open_detector
+from detectors.training.loop import Progress, Training, train
 from detectors.training.recipes import recipe
-from detectors.training.settings import Progress, Training
 from neurons.commands.train import PANS
 from neurons.datasets.spec import DataSpec, materialise
 from subnet.types import Label, Modality, Split
@@ -77,7 +76,7 @@ def trained(detector: str, left_out: str, sets: Sets, out: Path, threads: int) -
     torch.set_num_threads(threads)
     weights: Path | None = None
     for stage, steps in COURSES[detector]:
-        modality = recipe(stage).modality
+        modality = recipe(stage).family.modality
         data = sets(modality, Split.TRAIN)
         file = out / (f"{stage}-without-{left_out}" if left_out in families(read_folder(data)) else stage)
         settings = Training(

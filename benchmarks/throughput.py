@@ -14,8 +14,8 @@ import torch
 from detectors import TABLE, load_detector
 from detectors.acceleration.benchmark import Throughput, examples, throughput
 from detectors.acceleration.options import CANDIDATES
+from detectors.families import family
 from detectors.torch_detector import TorchDetector
-from detectors.training.recipes import recipe
 from subnet.protocols import Detector
 from subnet.registry import resolve
 from subnet.types import Modality
@@ -26,7 +26,7 @@ IMAGES, CLIPS = 16, 2
 def published(name: str) -> Detector:
     """The network of a row in its published size, with random weights."""
     torch.manual_seed(0)
-    row, made = TABLE[name], recipe(TABLE[name].family)
+    row, made = TABLE[name], family(TABLE[name].family)
     views = resolve(made.views)
     network = resolve(made.network)()
     return TorchDetector(f"{name} (published size)", row.modality, network, preprocess=row.preprocess, views=views)

@@ -1,7 +1,7 @@
 """Detectors by name. One row each; nothing is imported before `load_detector` resolves a row's target.
 
->>> from detectors import load
->>> load("npr").predict([media])
+>>> from detectors import load_detector
+>>> load_detector("npr").predict([media])
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from subnet.protocols import Detector
 from subnet.registry import find, resolve, table
 from subnet.types import Modality
 
-__all__ = ["TABLE", "load"]
+__all__ = ["TABLE", "load_detector"]
 
 TABLE: dict[str, DetectorRow] = table(
     (

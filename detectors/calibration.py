@@ -14,6 +14,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from subnet.types import THRESHOLD, Label, Prediction
+
 
 class Verdict(StrEnum):
     """What to tell a person."""
@@ -55,7 +57,7 @@ class Calibration:
         """In words."""
         if self.low < probability < self.high:
             return Verdict.UNCERTAIN
-        return Verdict.SYNTHETIC if probability > 0.5 else Verdict.REAL
+        return Verdict.SYNTHETIC if Prediction(probability).label is Label.SYNTHETIC else Verdict.REAL
 
     def to_json(self) -> dict[str, float]:
         return {"temperature": self.temperature, "bias": self.bias, "low": self.low, "high": self.high}
@@ -110,7 +112,7 @@ def _logistic(x: NDArray[np.float64], y: NDArray[np.float64], ridge: float = 1e-
 
 def _band(p: NDArray[np.float64], y: NDArray[np.float64], error: float) -> tuple[float, float]:
     confidence = np.abs(p - 0.5)
-    wrong = (p > 0.5) != (y == 1)
+    wrong = (p > THRESHOLD) != (y == 1)
     for edge in np.arange(0.0, 0.4, 0.05):
         ring = (confidence >= edge) & (confidence < edge + 0.1)
         if ring.sum() == 0 or wrong[ring].mean() <= error:

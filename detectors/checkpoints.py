@@ -9,7 +9,7 @@ import hashlib
 import json
 import pickle
 import re
-import zipfile
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +27,18 @@ from subnet.files import write_atomically
 
 HERE = Path(__file__).parent / "weights"
 METADATA = "assay"
+# What unpickling raises for bytes that no pickler wrote. Python's `pickle` promises no shorter list, these have no base
+# class but Exception, and each came up when files of both of torch's formats were damaged at random.
+NOT_A_PICKLE = (
+    pickle.UnpicklingError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
 _HUB = re.compile(r"^hub:(?P<repo>[^/]+/[^/]+)/(?P<file>[^@]+)@(?P<revision>[0-9a-f]{40})#(?P<sha256>[0-9a-f]{64})$")
 
 
@@ -62,9 +74,9 @@ def locate(spec: Path | str) -> Path:
         path = Path(hf_hub_download(match["repo"], match["file"], revision=match["revision"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(f"weights: {spec} cannot be fetched: {error}") from error
-    found = sha256_of(path)
-    if found != match["sha256"]:
-        raise CheckpointError(f"weights: {spec} has sha256 {found}: not the file that was pinned")
+    digest = sha256_of(path)
+    if digest != match["sha256"]:
+        raise CheckpointError(f"weights: {spec} has sha256 {digest}: not the file that was pinned")
     return path
 
 
@@ -79,18 +91,27 @@ def read(path: Path, *, sha256: str = "") -> Checkpoint:
 
     Raises CheckpointError when the file is damaged, holds anything but tensors, or differs from the pinned `sha256`.
     """
-    found = sha256_of(path)
-    if sha256 and found != sha256:
-        raise CheckpointError(f"weights: {path} has sha256 {found[:12]}..., but {sha256[:12]}... is pinned")
-    state, text = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), "")
-    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-    notes: dict[str, Any] = json.loads(text) if text else {}
     try:
+        digest, safetensors = sha256_of(path), _is_safetensors(path)
+    except OSError as error:
+        raise CheckpointError(f"weights: {path} cannot be read: {error.strerror}") from error
+    if sha256 and digest != sha256:
+        raise CheckpointError(f"weights: {path} has sha256 {digest[:12]}..., but {sha256[:12]}... is pinned")
+    state, text = _read_safetensors(path) if safetensors else (_read_torch(path), "{}")
+    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    try:
+        notes: dict[str, Any] = dict(json.loads(text))
         preprocess = preprocess_from(notes["preprocess"]) if "preprocess" in notes else None
         calibration = Calibration.from_json(notes["calibration"]) if "calibration" in notes else None
     except (TypeError, ValueError, KeyError) as error:
         raise CheckpointError(f"weights: the metadata of {path} is not ours: {error}") from error
-    return Checkpoint(path.name, state, found, preprocess, calibration, notes)
+    return Checkpoint(path.name, state, digest, preprocess, calibration, notes)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By its content: eight bytes of length, then JSON, which has to begin with a brace (the format's description)."""
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
 
 
 def preprocess_from(values: Mapping[str, Any]) -> Preprocess:
@@ -105,16 +126,18 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            return {key: file.get_tensor(key) for key in file.keys()}, metadata.get(METADATA, "")  # noqa: SIM118
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata.get(METADATA, "{}")  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"weights: {path} is damaged or not safetensors: {error}") from error
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"weights: {path} is damaged, or holds more than tensors: {error}") from error
+        with path.open("rb") as file:  # of a path torch looks at the ending
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, *NOT_A_PICKLE) as error:  # RuntimeError: the archive around the pickle
+        kind = type(error).__name__  # torch's own words advise to unpickle everything
+        raise CheckpointError(f"weights: {path} is damaged, or holds more than tensors ({kind})") from error
     for wrapper in ("model", "state_dict", "net"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -136,13 +159,13 @@ def write(
     half: bool = False,
 ) -> str:
     """Save tensors and what serving needs to know beside them, atomically; returns the sha256. `half` stores fp16."""
-    said = {**(notes or {}), "preprocess": asdict(preprocess)}
+    about = {**(notes or {}), "preprocess": asdict(preprocess)}
     if calibration is not None:
-        said["calibration"] = calibration.to_json()
+        about["calibration"] = calibration.to_json()
     tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     if half:
         tensors = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
-    write_atomically(path, save(tensors, metadata={METADATA: json.dumps(said, sort_keys=True)}))
+    write_atomically(path, save(tensors, metadata={METADATA: json.dumps(about, sort_keys=True)}))
     return sha256_of(path)
 
 

@@ -1,15 +1,18 @@
-"""From a row of the table to a detector that answers."""
+"""From what a person types, or a row of the table, to a detector that answers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from detectors.checkpoints import HERE
-from detectors.public_checkpoints import build, open_checkpoint
+from detectors import TABLE, load_detector
+from detectors.checkpoints import HERE, locate, read
+from detectors.families import family
+from detectors.public_checkpoints import PUBLIC, build, open_checkpoint
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector, torch_device
-from detectors.training.recipes import recipe
-from subnet.registry import resolve
+from subnet.errors import CheckpointError
+from subnet.protocols import Detector
+from subnet.registry import find, resolve
 
 
 def network_detector(row: DetectorRow, *, device: str = "cpu", weights: Path | str | None = None) -> TorchDetector:
@@ -25,8 +28,39 @@ def network_detector(row: DetectorRow, *, device: str = "cpu", weights: Path | s
         row.modality,
         build(checkpoint, row.family),
         preprocess=checkpoint.preprocess or row.preprocess,
-        views=resolve(recipe(row.family).views),
+        views=resolve(family(row.family).views),
         calibration=checkpoint.calibration,
         weights_hash=checkpoint.sha256,
         device=place,
     )
+
+
+def open_detector(text: str, *, device: str = "cpu") -> Detector:
+    """The detector meant by `text`:
+
+    - `npr`: a row of the table with the weights that ship here;
+    - `runs/npr.safetensors`: a file that says which detector it belongs to, or a public file known by its name;
+    - `npr=FILE`, `npr=hub:...`, `npr-official=NPR.pth`: weights for a named detector or of a known publication.
+
+    Raises UnknownName with the nearest names, CheckpointError naming the file, SettingsError for a missing device.
+    """
+    name, separator, weights = text.partition("=")
+    if separator and name in TABLE:
+        return load_detector(name, device=device, weights=weights)
+    if separator:
+        return load_detector(find(PUBLIC, name, "detector or public checkpoint").family, device=device, weights=text)
+    if text not in TABLE and (Path(text).exists() or "/" in text or Path(text).suffix):
+        return load_detector(_owner(Path(text)), device=device, weights=Path(text))
+    return load_detector(text, device=device)
+
+
+def _owner(path: Path) -> str:
+    """The row of the table that a file belongs to, by its metadata or its well-known name."""
+    note = read(locate(path)).notes.get("detector")
+    if isinstance(note, str):
+        return find(TABLE, note, "detector").name
+    known = next((row.family for row in PUBLIC.values() if path.name in row.files), None)
+    if known is None:
+        names = ", ".join(row.name for row in TABLE.values() if row.weights)
+        raise CheckpointError(f"weights: {path} does not say which detector it is for; write NAME={path} with {names}")
+    return known

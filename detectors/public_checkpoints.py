@@ -13,12 +13,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from detectors.checkpoints import Checkpoint, load_strictly, locate, read
+from detectors.families import Family, family
 from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, ONE, ZERO, Preprocess
 from subnet.errors import CheckpointError
 from subnet.registry import find, resolve, table
 
 Adapted = tuple[dict[str, Tensor], dict[str, Any]]
-METHODS = ("head_spe.mlp.2.weight", "head_spe.mlp.2.bias")  # UCF's layer with one output a forgery method
 
 
 @dataclass(frozen=True)
@@ -99,56 +99,57 @@ PUBLIC: dict[str, PublicRow] = table(
 )
 
 
-def open_checkpoint(spec: Path | str, family: str, default: Preprocess, *, sha256: str = "") -> Checkpoint:
-    """Read `spec` (a file, `PUBLIC=FILE`, or a pinned hub address) with the preprocessing that belongs to it.
+def open_checkpoint(spec: Path | str, owner: str, default: Preprocess, *, sha256: str = "") -> Checkpoint:
+    """Read weights of the family `owner` with the preprocessing that belongs to them.
 
-    Preprocessing comes from the file's own metadata, else from the PUBLIC row that is named or has this file name,
-    else it is `default`. Raises CheckpointError, or UnknownName for a PUBLIC name that is not there.
+    `spec` is a file, `PUBLIC=FILE`, or a pinned hub address. Preprocessing comes from the file's own metadata, else
+    from the PUBLIC row that is named or has this file name, else it is `default`.
+    Raises CheckpointError, or UnknownName for a PUBLIC name that is not there.
     """
     name, separator, rest = str(spec).partition("=")
     row = find(PUBLIC, name, "public checkpoint") if separator and "/" not in name else None
     path = locate(rest if row else spec)
-    if row is not None and row.family != family:
-        raise CheckpointError(f"weights: {row.name} holds {row.family} weights, not {family}")
+    if row is not None and row.family != owner:
+        raise CheckpointError(f"weights: {row.name} holds {row.family} weights, not {owner}")
     checkpoint = read(path, sha256=sha256)
     if checkpoint.preprocess is not None:
         return checkpoint
-    row = row or next((row for row in PUBLIC.values() if path.name in row.files and row.family == family), None)
+    row = row or next((row for row in PUBLIC.values() if path.name in row.files and row.family == owner), None)
     return replace(checkpoint, preprocess=row.preprocess if row else default)
 
 
-def adapt(state: dict[str, Tensor], family: str) -> Adapted:
+def adapt(state: dict[str, Tensor], chosen: Family) -> Adapted:
     """Keys as in our networks, and the arguments that build the network they fit. Raises CheckpointError."""
-    if family in ("npr", "frames"):
+    if not chosen.adapt:
         return state, {}
-    adapted: Adapted = resolve(f"detectors.{family.partition('-')[0]}.layouts:adapt")(state)
+    adapted: Adapted = resolve(chosen.adapt)(state)
     return adapted
 
 
-def build(checkpoint: Checkpoint, family: str) -> nn.Module:
-    """The network of `family` in the size of the checkpoint, filled strictly. Raises CheckpointError naming keys."""
-    from detectors.training.recipes import recipe
+def build(checkpoint: Checkpoint, name: str) -> nn.Module:
+    """The network of the family `name` in the size of the checkpoint, filled strictly.
 
-    kind = checkpoint.notes.get("detector")
-    if kind and recipe(str(kind)).network != recipe(family).network:
-        raise CheckpointError(f"weights: {checkpoint.name} holds weights of {kind}, not of {family}")
-    state, size = adapt(checkpoint.state, family)
-    network: nn.Module = resolve(recipe(family).network)(**size)
+    Raises CheckpointError naming keys, UnknownName for a family that is not there.
+    """
+    chosen, kind = family(name), checkpoint.notes.get("detector")
+    if kind and family(str(kind)).network != chosen.network:
+        raise CheckpointError(f"weights: {checkpoint.name} holds weights of {kind}, not of {name}")
+    state, size = adapt(checkpoint.state, chosen)
+    network: nn.Module = resolve(chosen.network)(**size)
     load_strictly(network, state, checkpoint.name)
     return network
 
 
-def load_into(network: nn.Module, spec: Path | str, family: str) -> None:
-    """Start a network from a checkpoint of its own family, or from an ImageNet backbone of it (`start`).
+def load_into(network: nn.Module, spec: Path | str, name: str) -> None:
+    """Start a network from a checkpoint of its family `name`, or from an ImageNet backbone of it.
 
-    UCF's layer of methods stays as it is where the checkpoint knows another number of them: methods belong to the data.
-    Raises CheckpointError naming what does not fit.
+    A layer with one output a forgery method stays as it is where the checkpoint knows another number of methods:
+    methods belong to the data. Raises CheckpointError naming what does not fit.
     """
-    state = read(locate(spec)).state
-    layouts = f"detectors.{family.partition('-')[0]}.layouts"
-    if family.startswith(("ucf", "tall")) and resolve(f"{layouts}:is_backbone")(state):
-        resolve(f"{layouts}:start")(network, state)
+    chosen, state = family(name), read(locate(spec)).state
+    if chosen.is_backbone and resolve(chosen.is_backbone)(state):
+        resolve(chosen.start_from_backbone)(network, state)
         return
-    state, own = adapt(state, family)[0], network.state_dict()
-    counts = {key for key in METHODS if key in own and key in state and len(own[key]) != len(state[key])}
+    state, own = adapt(state, chosen)[0], network.state_dict()
+    counts = {k for k in chosen.per_method if k in own and k in state and len(own[k]) != len(state[k])}
     load_strictly(network, {**state, **{key: own[key] for key in counts}}, str(spec))

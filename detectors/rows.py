@@ -61,5 +61,5 @@ class DetectorRow:
     preprocess: Preprocess = Preprocess()
     layer: str = ""
     grid: Literal["", "maps", "tokens"] = ""
-    family: str = ""  # the row of detectors.training.recipes that it is built and trained by
+    family: str = ""  # the row of detectors.families that its weights belong to
     trainable: bool = False

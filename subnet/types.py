@@ -104,6 +104,9 @@ class Challenge:
     level: int
 
 
+THRESHOLD = 0.5  # P(synthetic) above this says synthetic; a tie at exactly this says real
+
+
 @dataclass(frozen=True)
 class Prediction:
     """P(synthetic) in [0, 1]. Raises ValueError for anything else, NaN included."""
@@ -117,8 +120,8 @@ class Prediction:
 
     @property
     def label(self) -> Label:
-        """Synthetic when p > 0.5; a tie at exactly 0.5 says real."""
-        return Label.SYNTHETIC if self.p_synthetic > 0.5 else Label.REAL
+        """Synthetic when p > THRESHOLD."""
+        return Label.SYNTHETIC if self.p_synthetic > THRESHOLD else Label.REAL
 
 
 class Failure(StrEnum):

@@ -6,7 +6,6 @@ Out of memory becomes `MemoryError`, which the miner's batcher answers with smal
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,14 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detectors.acceleration.onnx_export import ExportError, OnnxNetwork, exported
-from detectors.acceleration.options import CANDIDATES, Backend, default
-from detectors.camo.mixture import GENERAL, Camo
+from detectors.acceleration.onnx_export import ExportError, OnnxNetwork, export
+from detectors.acceleration.options import EAGER, Backend, default
+from detectors.camo.configuration import GENERAL
+from detectors.camo.mixture import Camo
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
 from subnet.types import Media, Modality
-
-DRIFT = 1e-3  # most that a probability may move
 
 
 class Fast(nn.Module):
@@ -109,7 +107,7 @@ def backend_of(detector: Detector) -> Backend | None:
         detector = detector.general
     if not isinstance(detector, TorchDetector):
         return None
-    return detector.network.backend if isinstance(detector.network, Fast) else Backend()
+    return detector.network.backend if isinstance(detector.network, Fast) else EAGER
 
 
 def _with(detector: TorchDetector, network: Fast, backend: Backend) -> TorchDetector:
@@ -124,7 +122,7 @@ def _onnx(detector: TorchDetector, network: nn.Module, backend: Backend, cache: 
     file = None
     if cache is not None and detector.weights_hash:
         file = cache / f"{detector.name}-{detector.weights_hash[:16]}-{torch.__version__}.onnx"
-    return exported(network, example_views(detector), threads=backend.threads, cache=file)
+    return export(network, example_views(detector), threads=backend.threads, cache=file)
 
 
 def example_views(detector: TorchDetector) -> Tensor:
@@ -138,28 +136,3 @@ def drift(detector: Detector, other: Detector, media: Sequence[Media]) -> float:
     """The largest difference of two detectors' probabilities over `media`."""
     pairs = zip(detector.predict(media), other.predict(media), strict=True)
     return max((abs(a.p_synthetic - b.p_synthetic) for a, b in pairs), default=0.0)
-
-
-def seconds(detector: Detector, batches: Sequence[Sequence[Media]], rounds: int = 2) -> float:
-    """The least wall time of `rounds` passes over `batches`, after one to warm up."""
-    best = float("inf")
-    for number in range(rounds + 1):
-        started = time.perf_counter()
-        for batch in batches:
-            detector.predict(batch)
-        if number:
-            best = min(best, time.perf_counter() - started)
-    return best
-
-
-def fastest(detector: Detector, media: Sequence[Media], *, cache: Path | None = None) -> Detector:
-    """Of the CANDIDATES for its device the one that is fastest on `media`, among those that move no score by DRIFT."""
-    if not isinstance(detector, TorchDetector):
-        return accelerated(detector, cache=cache)
-    best: Detector = detector
-    least = seconds(detector, [media])
-    for backend in CANDIDATES[detector.device.type]:
-        other = accelerated(detector, backend, cache=cache)
-        if drift(detector, other, media) <= DRIFT and (taken := seconds(other, [media])) < least:
-            best, least = other, taken
-    return best

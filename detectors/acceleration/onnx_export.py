@@ -104,7 +104,7 @@ def parity(network: nn.Module, exported: nn.Module, example: Tensor, seed: int =
     return float((network(noise).reshape(-1) - exported(noise).reshape(-1)).abs().max())
 
 
-def _kept(cache: Path, threads: int) -> OnnxNetwork | None:
+def _from_file(cache: Path, threads: int) -> OnnxNetwork | None:
     """The model in a file of an earlier run; None when it is damaged."""
     try:
         return OnnxNetwork(cache.read_bytes(), threads)
@@ -112,12 +112,12 @@ def _kept(cache: Path, threads: int) -> OnnxNetwork | None:
         return None
 
 
-def exported(network: nn.Module, example: Tensor, *, threads: int = 0, cache: Path | None = None) -> OnnxNetwork:
+def export(network: nn.Module, example: Tensor, *, threads: int = 0, cache: Path | None = None) -> OnnxNetwork:
     """`network` in onnxruntime; read from the file `cache` where that is there, else written to it.
 
     Raises ExportError when it cannot be exported, or answers differ by more than PARITY.
     """
-    kept = _kept(cache, threads) if cache is not None and cache.is_file() else None
+    kept = _from_file(cache, threads) if cache is not None and cache.is_file() else None
     if kept is not None and kept.shape == tuple(example.shape[1:]) and parity(network, kept, example) <= PARITY:
         return kept
     model = to_onnx(network, example)

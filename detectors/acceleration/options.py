@@ -38,7 +38,7 @@ EAGER = Backend()
 ON_CPU = Backend("onnx")
 ON_GPU = Backend("eager", channels_last=True, batch=32)
 
-# Tried by `benchmarks/throughput.py`, and by `fastest` on the machine that serves.
+# Tried by `benchmarks/throughput.py`.
 CANDIDATES: dict[str, tuple[Backend, ...]] = {
     "cpu": (ON_CPU, Backend("onnx", batch=1), Backend(channels_last=True), Backend(channels_last=True, bf16=True)),
     "cuda": (

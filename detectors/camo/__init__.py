@@ -1,1 +1,1 @@
-"""CAMO, the content-aware mixture of experts: who judges what, how gates open, how experts and blend are trained."""
+"""CAMO, the content-aware mixture of experts: its table, how gates open, the mixture itself, and how it is trained."""

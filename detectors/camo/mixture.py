@@ -1,60 +1,30 @@
 """CAMO: a mixture of experts by content. Gates look at a picture, and experts trained on that content judge it.
 
 The idea is BitMind's "content-aware model orchestration" (subnet v2.2), with two changes: the general expert always
-runs, and answers are combined by weights fitted on validation data; their rule, the maximum, is an option. `camo.toml`
-is the table of experts, `detectors.camo.content_gates` that of gates.
+runs, and answers are combined by weights fitted on validation data; their rule, the maximum, is an option.
 """
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from detectors.calibration import Calibration, sigmoid
+from detectors.camo.configuration import CONFIGURATION, GENERAL, Configuration, Expert, configuration
 from detectors.camo.content_gates import GATES, Content, Region, whole
 from detectors.checkpoints import HERE, Checkpoint, preprocess_from
 from detectors.public_checkpoints import build, open_checkpoint
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector, torch_device
-from detectors.training.recipes import recipe
 from subnet.codec import image as codec
-from subnet.errors import CheckpointError, SettingsError
-from subnet.registry import find
+from subnet.errors import CheckpointError
 from subnet.types import Media, Modality, Prediction
-
-CONFIGURATION = Path(__file__).with_name("camo.toml")
-GENERAL = "general"
-
-
-@dataclass(frozen=True)
-class Expert:
-    """One row of camo.toml: runs where one of its gates opens; trained on items of these categories (none: all)."""
-
-    name: str
-    gates: tuple[str, ...]
-    categories: tuple[str, ...]
-    family: str = "npr"
-
-    @property
-    def steady(self) -> bool:
-        """Whether it sees every picture, and all of it."""
-        return self.gates == ("none",)
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """camo.toml. The first expert is the general one."""
-
-    rule: Literal["combine", "max"]
-    experts: tuple[Expert, ...]
 
 
 @dataclass(frozen=True)
@@ -77,28 +47,6 @@ class Route:
     gate: str
     region: Region
     logit: float
-
-
-def configuration(path: Path = CONFIGURATION) -> Configuration:
-    """Read the table. Raises SettingsError naming what is wrong, UnknownName for a gate or family that is not there."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        rows = [
-            Expert(row["name"], tuple(row["gates"]), tuple(row["categories"]), row.get("family", "npr"))
-            for row in content["experts"]
-        ]
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise SettingsError(f"camo: {path} is not a table of experts: {type(error).__name__} {error}") from error
-    for row in rows:
-        recipe(row.family)
-        for gate in row.gates:
-            find(GATES, gate, "gate")
-    rule = content.get("rule", "combine")
-    if rule not in ("combine", "max"):
-        raise SettingsError(f"camo: rule in {path} must be combine or max, not {rule!r}")
-    if not rows or rows[0].name != GENERAL or not rows[0].steady:
-        raise SettingsError(f'camo: the first expert in {path} must be called "general" and have the gate "none"')
-    return Configuration(rule, tuple(rows))
 
 
 class Camo:
@@ -133,16 +81,16 @@ class Camo:
         """Experts that see everything look at all pictures together, the others at what their gates let in."""
         steady = [expert.name for expert in self.configuration.experts if expert.steady]
         columns = [self.experts[name].logits(pictures).tolist() for name in steady]
-        said = zip(*columns, strict=True)
+        logits = zip(*columns, strict=True)
         return [
             self._route(picture, dict(zip(steady, row, strict=True)))
-            for picture, row in zip(pictures, said, strict=True)
+            for picture, row in zip(pictures, logits, strict=True)
         ]
 
-    def _route(self, picture: Media, said: Mapping[str, float]) -> list[Route]:
+    def _route(self, picture: Media, logits: Mapping[str, float]) -> list[Route]:
         frame = picture.frames[0]
         shares = self.content.shares(frame)
-        routes = [Route(name, "none", whole(frame), logit) for name, logit in said.items()]
+        routes = [Route(name, "none", whole(frame), logit) for name, logit in logits.items()]
         for expert in self.configuration.experts:
             for gate in () if expert.steady else expert.gates:
                 region = GATES[gate].find(frame, shares)
@@ -158,8 +106,8 @@ class Camo:
         if self.configuration.rule == "max":
             return max(self.experts[route.expert].calibration.probability(route.logit) for route in routes)
         pairs = [(self.blends[route.expert], route.logit) for route in routes[1:]]
-        told = [blend(general, logit) for blend, logit in pairs if blend.expert > 0]
-        return sigmoid(math.fsum(told) / len(told)) if told else self.calibration.probability(general)
+        opinions = [blend(general, logit) for blend, logit in pairs if blend.expert > 0]
+        return sigmoid(math.fsum(opinions) / len(opinions)) if opinions else self.calibration.probability(general)
 
 
 def camo(
@@ -168,7 +116,8 @@ def camo(
     """The mixture with its embedded weights, or those of `weights`. Raises CheckpointError and SettingsError."""
     place = torch_device(device)
     spec, pinned = (weights, "") if weights is not None else (HERE / row.weights, row.sha256)
-    return assemble(row.name, open_checkpoint(spec, "camo", row.preprocess, sha256=pinned), configuration(table), place)
+    checkpoint = open_checkpoint(spec, row.family, row.preprocess, sha256=pinned)
+    return assemble(row.name, checkpoint, configuration(table), place)
 
 
 def assemble(name: str, checkpoint: Checkpoint, configured: Configuration, device: torch.device) -> Camo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,21 @@ from numpy.typing import NDArray
 
 from detectors import TABLE
 from detectors.calibration import Calibration, fit
+from detectors.camo.configuration import GENERAL, Configuration, Expert, configuration
 from detectors.camo.content_gates import KIND_OF
 from detectors.camo.content_gates import fit as fit_content
-from detectors.camo.mixture import GENERAL, Blend, Configuration, Expert, assemble, configuration
+from detectors.camo.mixture import Blend, assemble
 from detectors.checkpoints import HERE, Checkpoint, read, write
 from detectors.data import DatasetItem, load_media, read_folder
+from detectors.families import family
 from detectors.public_checkpoints import open_checkpoint
 from detectors.rows import Preprocess
-from detectors.training.loop import train
+from detectors.training.loop import Progress, Training, TrainingResult, train
 from detectors.training.recipes import recipe
-from detectors.training.settings import Progress, Training, TrainingResult
 from detectors.training.validation_set import Examples, auc, examples
 from subnet.errors import DataError
 from subnet.media import embedded
+from subnet.media.leak.roc import plain_auc
 from subnet.types import Label, Modality, Split
 
 LEAST = 16  # validation pictures through a gate below which its expert gets no say of its own
@@ -48,7 +50,7 @@ def train_camo(
     experts = {GENERAL: general}
     for expert in configured.experts[1:]:
         weights = _weights(settings, expert, report)
-        experts[expert.name] = open_checkpoint(weights, expert.family, recipe(expert.family).preprocess)
+        experts[expert.name] = open_checkpoint(weights, expert.family, family(expert.family).preprocess)
     state = {f"{name}.{key}": value for name, part in experts.items() for key, value in part.state.items()}
     content = fit_content(*_pictures(settings.data))
     for key in ("weight", "bias", "mean", "scale"):
@@ -57,10 +59,12 @@ def train_camo(
 
 
 def _weights(settings: Training, expert: Expert, report: Callable[[Progress], None] | None) -> Path:
-    """What is given for an expert, what ships of another family, or else npr trained for it now."""
+    """What is given for an expert, what is trained for it now on its categories, or else what ships of its family."""
     given = dict(settings.experts).get(expert.name)
-    if given is not None or expert.family == "npr":
-        return given or train(_own(settings, expert), report).weights
+    if given is not None:
+        return given
+    if expert.categories:
+        return train(_own(settings, expert), report).weights
     if settings.exclude:
         raise DataError(
             f"exclude: the weights that ship for the expert {expert.name} were trained on all generators; "
@@ -70,13 +74,23 @@ def _weights(settings: Training, expert: Expert, report: Callable[[Progress], No
 
 
 def _own(settings: Training, expert: Expert) -> Training:
-    """The run that trains one expert: npr, on the photographs of its categories."""
+    """The run that trains one expert on the photographs of its categories, from the general one where that fits."""
     out = settings.out.with_name(f"{settings.out.stem}-{expert.name}.safetensors")
     items = tuple(item.id for item in embedded.items(Modality.IMAGE) if item.category in expert.categories)
     own = recipe("camo")
     steps, learning_rate = settings.steps or own.steps, settings.learning_rate or own.learning_rate
     plan = settings.plan or own.plan
-    return replace(settings, detector="npr", out=out, items=items, steps=steps, learning_rate=learning_rate, plan=plan)
+    fits = family(expert.family).network == family(settings.detector).network
+    return replace(
+        settings,
+        detector=expert.family,
+        out=out,
+        items=items,
+        init=settings.init if fits else None,
+        steps=steps,
+        learning_rate=learning_rate,
+        plan=plan,
+    )
 
 
 def _pictures(root: Path) -> tuple[list[NDArray[np.uint8]], list[str]]:
@@ -109,19 +123,14 @@ def _finish(
     notes["blends"] = {name: [blend.general, blend.expert, blend.bias] for name, blend in blends.items()}
     sha256 = write(settings.out, state, preprocess=preprocess, notes=notes, half=settings.half)
     mixture = assemble("camo", read(settings.out), configured, torch.device("cpu"))
-    measured = _auc([prediction.p_synthetic for prediction in mixture.predict(judged.media)], judged.labels)
+    answers = np.array([prediction.p_synthetic for prediction in mixture.predict(judged.media)])
+    measured = plain_auc(answers, np.array(judged.labels))
     return TrainingResult(settings.out, sha256, 0, 0, measured, [(0, auc(mixture.general, judged))])
 
 
 def _images(settings: Training) -> list[DatasetItem]:
     records = read_folder(settings.validation or settings.data.parent / "validation")
     return [r for r in records if r.modality is Modality.IMAGE and r.origin not in settings.exclude]
-
-
-def _auc(values: Sequence[float], labels: Sequence[int]) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(labels, values))
 
 
 def fit_blends(configured: Configuration, draft: Checkpoint, judged: Examples) -> dict[str, Blend]:

@@ -71,7 +71,7 @@ def show(media: Media, key: str, view: View, seed: int) -> Media:
     return variant_frames(media, view.level, rng)
 
 
-def shown(record: DatasetItem, views: Sequence[View], root: Path, seed: int) -> list[Media]:
+def variants(record: DatasetItem, views: Sequence[View], root: Path, seed: int) -> list[Media]:
     """One item in all views."""
     key = key_of(record, root)
     media = challenge_media(record, key, seed)
@@ -124,7 +124,7 @@ def _ahead(
         try:
             while True:
                 for record in islice(work, 4 * workers - len(pending)):
-                    pending.append(pool.submit(shown, record, views, root, seed))
+                    pending.append(pool.submit(variants, record, views, root, seed))
                 if not pending:
                     return
                 yield pending.popleft().result()

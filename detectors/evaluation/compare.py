@@ -11,6 +11,7 @@ from detectors.evaluation.intervals import DIGITS, RESAMPLES, distributions, int
 from detectors.evaluation.metrics import METRICS, Floats
 from detectors.evaluation.summary import Answers
 from subnet.errors import DataError
+from subnet.types import THRESHOLD
 
 
 def compare(first: Evaluation, second: Evaluation, *, times: int = RESAMPLES) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def compare(first: Evaluation, second: Evaluation, *, times: int = RESAMPLES) ->
         "second": second.findings["detector"],
         "differences": differences(one, other.p, times=times, seed=seed),
         "by_level": levels,
-        "disagreements": int(((one.p > 0.5) != (other.p > 0.5)).sum()),
+        "disagreements": int(((one.p > THRESHOLD) != (other.p > THRESHOLD)).sum()),
     }
 
 

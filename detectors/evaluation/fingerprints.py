@@ -42,7 +42,7 @@ def embedding(media: Media) -> Floats:
     return _unit(values - values.mean())
 
 
-def mirrored(vector: Floats) -> Floats:
+def mirror_image(vector: Floats) -> Floats:
     """The embedding of the mirror image."""
     flipped: Floats = vector.reshape(SIDE, SIDE, 3)[:, ::-1].reshape(-1)
     return flipped
@@ -80,7 +80,7 @@ def twins(first: Prints, second: Prints) -> list[LookAlike]:
     found = []
     for index, path in enumerate(first.paths):
         bits = np.bitwise_count(second.hashes ^ first.hashes[index]).astype(np.int64)
-        alike = np.maximum(second.vectors @ first.vectors[index], second.vectors @ mirrored(first.vectors[index]))
+        alike = np.maximum(second.vectors @ first.vectors[index], second.vectors @ mirror_image(first.vectors[index]))
         for other in np.flatnonzero((bits <= BITS) | (alike >= COSINE)).tolist():
             pair = str(path), str(second.paths[other]), int(bits[other]), round(float(alike[other]), 4)
             found.append(LookAlike(*pair))

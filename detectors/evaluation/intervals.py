@@ -34,13 +34,13 @@ class Interval:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def numbered(keys: Iterable[Hashable]) -> Ints:
+def numbers_of(keys: Iterable[Hashable]) -> Ints:
     """0.. for each distinct key, in the order of first appearance."""
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
-def joined(links: Sequence[Sequence[Hashable]]) -> Ints:
+def connected_components(links: Sequence[Sequence[Hashable]]) -> Ints:
     """Clusters of items: two items that share any of their keys, or a chain of such, get the same number."""
     parent: dict[Hashable, Hashable] = {}
 
@@ -52,7 +52,7 @@ def joined(links: Sequence[Sequence[Hashable]]) -> Ints:
     for keys in links:
         for key in keys[1:]:
             parent[root(key)] = root(keys[0])
-    return numbered(root(keys[0]) for keys in links)
+    return numbers_of(root(keys[0]) for keys in links)
 
 
 def resamples(clusters: Ints, times: int, seed: int) -> Floats:
@@ -85,7 +85,7 @@ def measure(
     seed: int = 0,
 ) -> dict[str, Interval]:
     """Every metric with its interval. Where no resample holds both classes the interval is all that is possible."""
-    clusters = numbered(clusters.tolist())
+    clusters = numbers_of(clusters.tolist())
     spread = distributions(p, y, clusters, metrics, times=times, seed=seed)
     ones = np.ones((1, len(p)))
     return {name: interval(float(metric(p, y, ones)[0]), spread[name], name) for name, metric in metrics.items()}

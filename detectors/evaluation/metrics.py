@@ -2,7 +2,8 @@
 
 Every function takes answers `p` (N,) in [0, 1], truths `y` (N,) of 0 and 1, and weights `w_RN`; it returns (R,). A row
 of ones gives the plain metric, the rows of a bootstrap its distribution. Each equals scikit-learn's with
-`sample_weight`; where a class has no weight the result is NaN. Synthetic is the positive class, called when p > 0.5.
+`sample_weight`; where a class has no weight the result is NaN. Synthetic is the positive class, called above
+`subnet.types.THRESHOLD`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from subnet.media.leak.roc import auc, ratio, steps
+from subnet.types import THRESHOLD
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Metric = Callable[[Floats, Ints, Floats], Floats]
@@ -19,14 +23,9 @@ Metric = Callable[[Floats, Ints, Floats], Floats]
 BINS = 10  # of the calibration error and the reliability diagram, equally wide
 
 
-def ratio(above: Floats, below: Floats) -> Floats:
-    """above / below, NaN where below is 0."""
-    return np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0)
-
-
 def confusion(p: Floats, y: Ints, w_RN: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Weights of true positives, false positives, false negatives and true negatives, (R,) each."""
-    called = p > 0.5
+    called = p > THRESHOLD
     cells = np.stack([called & (y == 1), called & (y == 0), ~called & (y == 1), ~called & (y == 0)], axis=1)
     counts = w_RN @ cells.astype(np.float64)
     return counts[:, 0], counts[:, 1], counts[:, 2], counts[:, 3]
@@ -78,22 +77,6 @@ def ece(p: Floats, y: Ints, w_RN: Floats) -> Floats:
     members = (bin_of(p)[:, None] == np.arange(BINS)).astype(np.float64)
     gaps = np.abs(w_RN @ (members * (p - y)[:, None]))
     return ratio(gaps.sum(axis=1), w_RN.sum(axis=1))
-
-
-def steps(p: Floats, y: Ints, w_RN: Floats) -> tuple[Floats, Floats]:
-    """Weights of synthetic and of real items at each distinct answer, from the highest down: two arrays (R, G)."""
-    order = np.argsort(-p, kind="stable")
-    first = np.flatnonzero(np.diff(p[order], prepend=np.inf))
-    sorted_RN = w_RN[:, order]
-    positive = sorted_RN * (y[order] == 1)
-    return np.add.reduceat(positive, first, axis=1), np.add.reduceat(sorted_RN - positive, first, axis=1)
-
-
-def auc(p: Floats, y: Ints, w_RN: Floats) -> Floats:
-    """Area under the ROC curve, 0..1; ties count half."""
-    positive, negative = steps(p, y, w_RN)
-    below = np.cumsum(positive, axis=1) - positive / 2
-    return ratio((below * negative).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1))
 
 
 def ap(p: Floats, y: Ints, w_RN: Floats) -> Floats:

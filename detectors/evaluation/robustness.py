@@ -9,9 +9,10 @@ from detectors.data import DatasetItem
 from detectors.evaluation.answering import Progress, View, score
 from detectors.evaluation.evaluation import Task
 from detectors.evaluation.intervals import RESAMPLES, measure
-from detectors.evaluation.metrics import auc, balanced_accuracy, type_1_error, type_2_error
+from detectors.evaluation.metrics import balanced_accuracy, type_1_error, type_2_error
 from detectors.evaluation.summary import answers
 from subnet.game.augment import DISTORTIONS
+from subnet.media.leak.roc import auc
 from subnet.protocols import Detector
 from subnet.types import Modality
 

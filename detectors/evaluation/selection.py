@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from detectors.data import DatasetItem, both_classes
-from detectors.evaluation.intervals import joined
+from detectors.evaluation.intervals import connected_components
 from detectors.evaluation.metrics import Ints
 from subnet.codec.image_header import read_header
 from subnet.errors import DataError, MediaUnreadable
@@ -59,7 +59,7 @@ def clusters(records: Sequence[DatasetItem]) -> Ints:
         if record.pair:
             keys.append(("pair", record.pair))
         links.append(keys or [("file", str(record.path))])
-    return joined(links)
+    return connected_components(links)
 
 
 def sources(records: Sequence[DatasetItem]) -> list[str]:

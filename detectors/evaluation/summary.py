@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from detectors.data import DatasetItem
 from detectors.evaluation.intervals import RESAMPLES, Interval, measure
-from detectors.evaluation.metrics import METRICS, Floats, Ints, auc, mcc, tpr_at, type_1_error, type_2_error
+from detectors.evaluation.metrics import METRICS, Floats, Ints, Metric, mcc, tpr_at, type_1_error, type_2_error
 from detectors.evaluation.selection import clusters, sources
 from subnet.game.history import Window
 from subnet.game.scoring import modality_reward
-from subnet.types import Label
+from subnet.media.leak.roc import auc
+from subnet.types import THRESHOLD, Label
 
 WINDOWS = 200
 
@@ -103,7 +104,7 @@ def by_source(given: Answers, times: int, seed: int) -> Findings:
     result = {}
     for name in _kinds(given.source[given.y == Label.REAL]):
         part = given.where(given.source == name)
-        metrics = {"type_1_error": type_1_error}
+        metrics: dict[str, Metric] = {"type_1_error": type_1_error}
         if (part.y == Label.SYNTHETIC).any():
             metrics |= {"type_2_error": type_2_error, "auc": auc}
         found = measure(part.p, part.y, part.cluster, metrics, times=times, seed=seed)
@@ -135,7 +136,7 @@ def reward_windows(given: Answers, seed: int) -> dict[str, float]:
     Played with the validator's own windows; `low` and `high` hold nine in ten of them.
     """
     rng = np.random.default_rng([seed, 4])
-    wrong = (given.p > 0.5) != (given.y == 1)
+    wrong = (given.p > THRESHOLD) != (given.y == 1)
     by_label = [wrong[given.y == int(label)] for label in Label]
     rewards = []
     for _ in range(WINDOWS):

@@ -46,21 +46,21 @@ class Deletion:
 def deletion(
     subject: Explainable,
     media: Media,
-    found: HeatMap,
+    heat_map: HeatMap,
     rng: np.random.Generator,
     *,
     shares: Sequence[float] = SHARES,
     draws: int = 8,
 ) -> Deletion:
     """Play the game on the strongest view. Removed cells take the mean colour of the picture."""
-    detector, number = subject.detector, found.strongest
+    detector, number = subject.detector, heat_map.strongest
     views = detector.views(media)[number : number + 1]
     picture = to_pictures(views)
-    order = np.argsort(-cells(found.heat[number]).reshape(-1), kind="stable")
+    order = np.argsort(-cells(heat_map.heat[number]).reshape(-1), kind="stable")
     counts = [max(1, round(share * order.size)) for share in shares]
     chosen = [order[:count] for count in counts]
     chosen += [rng.permutation(order.size)[:count] for count in counts for _ in range(draws)]
-    sign = 1.0 if found.evidence_for is Label.SYNTHETIC else -1.0
+    sign = 1.0 if heat_map.evidence_for is Label.SYNTHETIC else -1.0
     network = original(detector)
     with torch.inference_mode():
         spoilt = torch.cat([picture, *(without(picture, which) for which in chosen)])

@@ -21,7 +21,7 @@ from detectors.tall.network import mosaic
 from detectors.torch_detector import TorchDetector
 from subnet.errors import SettingsError
 from subnet.protocols import Detector
-from subnet.types import Frames, Label, Media
+from subnet.types import Frames, Label, Media, Prediction
 
 GRID = 16  # cells along each side of the map in JSON, and of what the deletion test removes
 
@@ -77,7 +77,7 @@ def to_views(pictures: Tensor, like: Tensor) -> Tensor:
     return torch.stack([pictures[..., top : top + height, left : left + width] for top, left in corners], dim=1)
 
 
-class _Shown(nn.Module):
+class _OfPictures(nn.Module):
     """A network that takes pictures in place of views."""
 
     def __init__(self, network: nn.Module, like: Tensor) -> None:
@@ -102,16 +102,15 @@ def heat_map(subject: Explainable, media: Media, evidence_for: Label | None = No
     detector = subject.detector
     network = copy.deepcopy(original(detector)).eval()
     views = detector.views(media)
-    shown, pictures = _Shown(network, views), to_pictures(views)
+    by_picture, pictures = _OfPictures(network, views), to_pictures(views)
     with torch.no_grad():
-        log_odds = shown(pictures).float().cpu().numpy()
+        log_odds = by_picture(pictures).float().cpu().numpy()
     if evidence_for is None:
-        probability = detector.calibration.probability(float(log_odds.mean()))
-        evidence_for = Label.SYNTHETIC if probability > 0.5 else Label.REAL
+        evidence_for = Prediction(detector.calibration.probability(float(log_odds.mean()))).label
     sign = 1.0 if evidence_for is Label.SYNTHETIC else -1.0
     layer = network.get_submodule(subject.layer)
     transform = _from_tokens if subject.grid == "tokens" else None
-    with torch.enable_grad(), GradCAM(shown, [layer], reshape_transform=transform) as cam:
+    with torch.enable_grad(), GradCAM(by_picture, [layer], reshape_transform=transform) as cam:
         heats = [cam(pictures[i : i + 1], [lambda output: sign * output])[0] for i in range(len(pictures))]
     return HeatMap(np.stack(heats).astype(np.float32), pixels(detector, pictures), log_odds, evidence_for)
 

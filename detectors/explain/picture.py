@@ -31,7 +31,7 @@ def draw(
     name: str,
     p_synthetic: float,
     calibration: Calibration,
-    found: HeatMap | None,
+    heat_map: HeatMap | None,
     moments: Sequence[Moment] = (),
     most: int = 4,
 ) -> bytes:
@@ -40,15 +40,15 @@ def draw(
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
 
-    columns = _chosen(found, most) if found is not None else []
+    columns = _chosen(heat_map, most) if heat_map is not None else []
     width = max(2, len(columns)) if len(columns) != 1 else 2
     figure = Figure(figsize=(2.6 * width, (5.6 if len(columns) > 1 else 3.2) + (1.9 if moments else 0)), dpi=120)
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained")
     heights = [2.6] * (2 if len(columns) > 1 else 1) + ([1.8] if moments else [])
     grid = GridSpec(len(heights), width, figure, height_ratios=heights)
-    if found is not None:
-        _pictures(figure, grid, found, columns)
+    if heat_map is not None:
+        _pictures(figure, grid, heat_map, columns)
     if moments:
         _over_time(figure.add_subplot(grid[-1, :]), moments, calibration)
     verdict = calibration.verdict(p_synthetic)
@@ -58,23 +58,23 @@ def draw(
     return buffer.getvalue()
 
 
-def _chosen(found: HeatMap, most: int) -> list[int]:
-    loud = found.log_odds if found.evidence_for is Label.SYNTHETIC else -found.log_odds
+def _chosen(heat_map: HeatMap, most: int) -> list[int]:
+    loud = heat_map.log_odds if heat_map.evidence_for is Label.SYNTHETIC else -heat_map.log_odds
     return sorted(np.argsort(-loud, kind="stable")[:most].tolist())
 
 
-def _pictures(figure, grid, found: HeatMap, columns: Sequence[int]) -> None:  # type: ignore[no-untyped-def]
+def _pictures(figure, grid, heat_map: HeatMap, columns: Sequence[int]) -> None:  # type: ignore[no-untyped-def]
     """One view side by side with its map; several in two rows."""
     for place, view in enumerate(columns):
         single = len(columns) == 1
         plain = figure.add_subplot(grid[0, 0] if single else grid[0, place])
         mapped = figure.add_subplot(grid[0, 1] if single else grid[1, place])
-        plain.imshow(found.pictures[view])
-        mapped.imshow(overlay(found.pictures[view], found.heat[view]))
-        title = "what the network saw" if single else f"view {view + 1}: {found.log_odds[view]:+.2f}"
+        plain.imshow(heat_map.pictures[view])
+        mapped.imshow(overlay(heat_map.pictures[view], heat_map.heat[view]))
+        title = "what the network saw" if single else f"view {view + 1}: {heat_map.log_odds[view]:+.2f}"
         plain.set_title(title, fontsize=8)
         if place == 0:
-            mapped.set_title(f"evidence for {found.evidence_for.name.lower()}", fontsize=8)
+            mapped.set_title(f"evidence for {heat_map.evidence_for.name.lower()}", fontsize=8)
         plain.axis("off")
         mapped.axis("off")
 

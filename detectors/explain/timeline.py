@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from detectors.npr.frames import spaced
+from detectors.npr.frames import even_spacing
 from detectors.tall.network import CLIP, clip_starts
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
@@ -39,7 +39,7 @@ def timeline(detector: Detector, media: Media) -> tuple[Moment, ...]:
 
 
 def _by_frames(logits: Tensor, count: int) -> dict[int, float]:
-    return dict(zip(spaced(count, len(logits)), logits.tolist(), strict=True))
+    return dict(zip(even_spacing(count, len(logits)), logits.tolist(), strict=True))
 
 
 def _by_clips(logits: Tensor, count: int) -> dict[int, float]:

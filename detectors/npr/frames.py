@@ -13,7 +13,7 @@ from subnet.types import Media
 FRAMES = 8
 
 
-def spaced(count: int, wanted: int) -> list[int]:
+def even_spacing(count: int, wanted: int) -> list[int]:
     """At most `wanted` distinct frame numbers, evenly spaced over 0 .. count-1, the middle one when one is wanted."""
     if wanted >= count:
         return list(range(count))
@@ -22,4 +22,4 @@ def spaced(count: int, wanted: int) -> list[int]:
 
 def frame_views(media: Media, preprocess: Preprocess, device: torch.device) -> Tensor:
     """Up to eight frames as separate images: (V, 3, H, W)."""
-    return prepare(media.frames[spaced(len(media.frames), FRAMES)], preprocess, device)
+    return prepare(media.frames[even_spacing(len(media.frames), FRAMES)], preprocess, device)

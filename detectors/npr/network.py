@@ -7,13 +7,8 @@ Detection", CVPR 2024. Up-sampling leaves the pixels of each 2x2 cell related; t
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import torch
 from torch import Tensor, nn
-
-PARAMETERS = 1_437_761
-TENSORS = 146
 
 
 def residual(x_BCHW: Tensor) -> Tensor:
@@ -72,8 +67,3 @@ class NPR(nn.Module):
         y = self.layer2(self.layer1(y))
         logit: Tensor = self.fc1(y.mean(dim=(2, 3))).squeeze(1)
         return logit
-
-
-def build(state: OrderedDict[str, Tensor] | dict[str, Tensor] | None = None) -> NPR:
-    """The network; there is one size, so `state` is not looked at."""
-    return NPR()

@@ -1,1 +1,1 @@
-"""TALL, four frames as one thumbnail for a Swin transformer: network, backbone, layouts of public checkpoints."""
+"""TALL, four frames as one thumbnail for a Swin transformer: network, backbone, losses, public layouts."""

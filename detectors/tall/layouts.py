@@ -23,7 +23,7 @@ _DOWNSAMPLE = re.compile(r"^layers\.(\d+)\.downsample\.")
 
 def adapt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Keys as in `TALL`, and the size that its tensors show. Raises CheckpointError when it is not a TALL."""
-    state = unprefixed(state)
+    state = without_prefix(state)
     if "frame_pos_embed" not in state:
         raise CheckpointError("weights: not a TALL checkpoint: frame_pos_embed is missing")
     size = shape(state)
@@ -33,7 +33,7 @@ def adapt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return state, size
 
 
-def unprefixed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Without `model.` in front where every key has it."""
     if all(key.startswith("model.") for key in state):
         return {key.removeprefix("model."): value for key, value in state.items()}
@@ -92,11 +92,11 @@ def start(network: nn.Module, state: dict[str, Tensor]) -> None:
     body = {key: value for key, value in given.items() if not key.startswith("head.") and not key.endswith(BUFFERS)}
     for key, value in body.items():
         if key.endswith("relative_position_bias_table") and key in own:
-            body[key] = resized(value, own[key].shape[0])
+            body[key] = resize_table(value, own[key].shape[0])
     load_strictly(network, {**body, **kept}, "the ImageNet Swin")
 
 
-def resized(table_RH: Tensor, rows: int) -> Tensor:
+def resize_table(table_RH: Tensor, rows: int) -> Tensor:
     """A table for windows of another size: (old rows, heads) -> (rows, heads)."""
     if table_RH.shape[0] == rows:
         return table_RH

@@ -18,17 +18,12 @@ from torch.nn import functional
 from detectors.preprocess import centre_square, prepare, tiles
 from detectors.rows import Preprocess
 from detectors.tall.swin import PatchEmbed, Stage
-from detectors.training.batches import Batch
-from detectors.training.losses import Losses, ordered
 from subnet.types import Media
 
 CLIP = 4  # frames in one picture
 SIDE = 224  # of the picture
 PATCH = 4
-TENSORS = 356
-SMOOTHING = 0.1
 GAIN = 4.0  # on the first filters of a network that starts from nothing: residuals are faint
-HOLE = 16  # side of the square that is cut out while training, pixels
 
 
 def mosaic(x_BTCHW: Tensor) -> Tensor:
@@ -116,30 +111,6 @@ def clip_views(media: Media, preprocess: Preprocess, device: torch.device) -> Te
     return clips
 
 
-def hole(x_BTCHW: Tensor, rng: torch.Generator) -> Tensor:
-    """A grey 16x16 square at one place in all four frames of each clip (DeVries & Taylor 2017), for training only."""
-    height, width = x_BTCHW.shape[-2:]
-    cut = x_BTCHW.clone()
-    for clip in cut:
-        top = int(torch.randint(height - HOLE + 1, (), generator=rng))
-        left = int(torch.randint(width - HOLE + 1, (), generator=rng))
-        clip[..., top : top + HOLE, left : left + HOLE] = 0.0
-    return cut
-
-
-def objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> Losses:
-    """Cross-entropy with smoothed labels on the two logits, after the cut-out, and the order of twins.
-
-    x (2N, 4, 3, h, w). The authors, who start from ImageNet weights and have no twins, minimise the first alone.
-    """
-    half = len(x) // 2
-    state = rng.get_state()
-    real = hole(x[:half], rng)
-    rng.set_state(state)  # twins lose the same square
-    log_odds = network(torch.cat([real, hole(x[half:], rng)]))
-    return ordered(log_odds, batch.labels * (1 - SMOOTHING) + SMOOTHING / 2)
-
-
 def still_views(media: Media, preprocess: Preprocess, device: torch.device) -> Tensor:
     """An image as one clip (1, 4, 3, h, w): the quarters of its centre, which the mosaic puts together again."""
     picture = centre_square(prepare(media.frames, preprocess, device))
@@ -151,11 +122,6 @@ def still_views(media: Media, preprocess: Preprocess, device: torch.device) -> T
 def quarters(x_BCHW: Tensor) -> Tensor:
     """The inverse of `mosaic`: (B, C, 2h, 2w) -> (B, 4, C, h, w)."""
     return torch.stack([part for half in x_BCHW.chunk(2, dim=-2) for part in half.chunk(2, dim=-1)], dim=1)
-
-
-def still_objective(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> Losses:
-    """The same loss where the mosaic is one image. x (2N, 1, 3, 2h, 2w)."""
-    return objective(network, quarters(x[:, 0]), batch, rng)
 
 
 def start_with_cosines(network: nn.Module) -> None:

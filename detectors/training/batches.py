@@ -18,7 +18,7 @@ from subnet.game.augment import DISTORTIONS, LEVELS, distort
 from subnet.game.variant import variant_frames
 from subnet.types import Frames, Label, Media
 
-GRID = 16  # crops start on multiples of this, so that JPEG blocks and pixel cells stay where serving sees them
+GRID = 16  # crops start on multiples of this, so that JPEG blocks and pixel cells stay where they are in what is judged
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def stretch(media: Media, frames: int, rng: np.random.Generator) -> Media:
     return Media(media.frames[start : start + frames], media.fps)
 
 
-def seen(media: Media, level: int, distortion: float, rng: np.random.Generator) -> Media:
+def challenge_variant(media: Media, level: int, distortion: float, rng: np.random.Generator) -> Media:
     """The variant that a miner would be sent, after an optional distortion chain."""
     if rng.random() < distortion:
         name = str(rng.choice([name for name in DISTORTIONS if name != "h264" or media.fps]))
@@ -125,8 +125,8 @@ class Batches(Dataset[Batch]):
         mix = step / max(1, self.steps)
         odds = (1 - mix) * np.array(self.plan.early) + mix * np.array(self.plan.late)
         level, seed = int(rng.choice(LEVELS, p=odds / odds.sum())), int(rng.integers(2**63))
-        shown = [self._shown(record, level, np.random.default_rng(seed)) for record in (real, fake)]
-        return shown[0], shown[1], self.methods[fake.origin]
+        examples = [self._example(record, level, np.random.default_rng(seed)) for record in (real, fake)]
+        return examples[0], examples[1], self.methods[fake.origin]
 
     def _real(self, fake: DatasetItem, rng: np.random.Generator) -> DatasetItem:
         """The twin; where there is none, and once in five times if there are reals without a twin, any of those."""
@@ -136,9 +136,9 @@ class Batches(Dataset[Batch]):
         others = self._single or self._reals
         return others[int(rng.integers(len(others)))]
 
-    def _shown(self, record: DatasetItem, level: int, rng: np.random.Generator) -> Frames:
+    def _example(self, record: DatasetItem, level: int, rng: np.random.Generator) -> Frames:
         media = stretch(self.media(record), self.plan.span, rng)
-        media = stretch(seen(media, level, self.plan.distortion, rng.spawn(1)[0]), self.plan.frames, rng)
+        media = stretch(challenge_variant(media, level, self.plan.distortion, rng.spawn(1)[0]), self.plan.frames, rng)
         frames = _cut(media.frames, self.plan.crop, rng)
         missing = self.plan.frames - len(frames)
         return frames if missing <= 0 else np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])

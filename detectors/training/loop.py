@@ -11,9 +11,9 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,21 +24,71 @@ from torch.utils.data import DataLoader
 from detectors.calibration import fit
 from detectors.checkpoints import load_strictly, write
 from detectors.data import DatasetItem, both_classes, load_media, read_folder
+from detectors.families import network_size
 from detectors.preprocess import normalise
+from detectors.public_checkpoints import load_into
 from detectors.torch_detector import TorchDetector
 from detectors.training.batches import Batch, Batches, BatchPlan, methods
 from detectors.training.losses import Objective
 from detectors.training.recipes import Recipe, recipe
-from detectors.training.settings import Progress, Training, TrainingResult
 from detectors.training.state import TrainingState, restore, store
 from detectors.training.validation_set import Examples, auc, examples
 from subnet.errors import DataError
 from subnet.registry import resolve
 from subnet.types import Media
 
-__all__ = ["Progress", "Training", "TrainingResult", "train"]
-
 MEAN_OF = 0.995  # decay of the moving average of the weights
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train, on what, and how long. None leaves a number to the recipe."""
+
+    detector: str
+    data: Path
+    out: Path
+    validation: Path | None = None
+    seed: int = 0
+    steps: int | None = None
+    learning_rate: float | None = None
+    plan: BatchPlan | None = None
+    exclude: tuple[str, ...] = ()  # origins that are left out (leave one generator out)
+    items: tuple[str, ...] | None = None  # only these source items, by id
+    init: Path | None = None  # weights to start from
+    experts: tuple[tuple[str, Path], ...] = ()  # of camo, that are trained already: names and weights
+    size: Literal["small", "published"] = "small"  # of the network, where a recipe has a small one
+    device: str = "cpu"
+    precision: str = "no"  # or "bf16"
+    workers: int = 0
+    evaluate_every: int = 100
+    save_every: int = 50
+    patience: int = 8  # evaluations without a better AUC before stopping
+    validation_items: int = 160
+    half: bool = True  # store fp16
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of a run, after each step; `auc` on validation at steps that measure it, `best` the best so far."""
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    seconds_left: float
+    auc: float | None = None
+    best: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The end of a run. `history` holds (step, validation AUC)."""
+
+    weights: Path
+    sha256: str
+    steps: int
+    best_step: int
+    auc: float
+    history: list[tuple[int, float]] = field(default_factory=list)
 
 
 def train(settings: Training, report: Callable[[Progress], None] | None = None) -> TrainingResult:
@@ -73,12 +123,12 @@ def _before(settings: Training, name: str) -> Training:
 
 def select(records: Sequence[DatasetItem], chosen: Recipe, settings: Training) -> list[DatasetItem]:
     """Records of the recipe's modality, without excluded origins, and of the wanted items only. Raises DataError."""
-    kept = [record for record in records if record.modality is chosen.modality]
+    kept = [record for record in records if record.modality is chosen.family.modality]
     kept = [record for record in kept if record.origin not in settings.exclude]
     if settings.items is not None:
         wanted = set(settings.items)
         kept = [record for record in kept if record.item in wanted]
-    both_classes(kept, f"{settings.data} for {chosen.name} ({chosen.modality})")
+    both_classes(kept, f"{settings.data} for {chosen.name} ({chosen.family.modality})")
     return kept
 
 
@@ -104,10 +154,9 @@ class _Run:
     def __init__(self, settings: Training, chosen: Recipe, steps: int, origins: int, validation: Examples) -> None:
         self.settings, self.recipe, self.steps, self.validation = settings, chosen, steps, validation
         torch.manual_seed(settings.seed)
-        network: nn.Module = resolve(chosen.network)(**network_size(chosen, origins, settings.size))
+        self.size = network_size(chosen.family, origins, settings.size)
+        network: nn.Module = resolve(chosen.family.network)(**self.size)
         if settings.init is not None:
-            from detectors.public_checkpoints import load_into
-
             load_into(network, settings.init, chosen.name)
         elif chosen.start:
             resolve(chosen.start)(network)
@@ -161,7 +210,7 @@ class _Run:
         device = self.accelerator.device
         moved = Batch(batch.frames.to(device), batch.labels.to(device), batch.methods.to(device))
         with self.accelerator.autocast():
-            losses = self.objective(self.network, normalise(moved.frames, self.recipe.preprocess), moved, rng)
+            losses = self.objective(self.network, normalise(moved.frames, self.recipe.family.preprocess), moved, rng)
         self.optimiser.zero_grad()
         self.accelerator.backward(losses["loss"])
         self.accelerator.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -174,49 +223,43 @@ class _Run:
         if step % self.settings.evaluate_every and step != self.steps:
             return None
         measured = auc(self._detector(self.state.mean), self.validation)
-        self.state.judged(step, measured)
+        self.state.record(step, measured)
         return measured
 
     def _detector(self, weights: dict[str, Tensor]) -> TorchDetector:
-        network: nn.Module = resolve(self.recipe.network)(**self._size())
+        chosen = self.recipe.family
+        network: nn.Module = resolve(chosen.network)(**self.size)
         load_strictly(network, weights, "the moving average")
-        chosen = self.recipe
         views = resolve(chosen.views)
         return TorchDetector(chosen.name, chosen.modality, network, preprocess=chosen.preprocess, views=views)
 
-    def _size(self) -> dict[str, Any]:
-        origins = getattr(self._bare(), "methods", 2) - 1
-        return network_size(self.recipe, origins, self.settings.size)
-
     def finish(self, plan: BatchPlan, records: Sequence[DatasetItem]) -> TrainingResult:
         """Fit the calibration of the best weights, and write them with the recipe that made them."""
-        state, settings = self.state, self.settings
+        state, settings, network = self.state, self.settings, self.recipe.family.network
         logits = self._detector(state.best_weights).logits(self.validation.media).tolist()
         notes = {
             "detector": self.recipe.name,
-            "size": self._size(),
-            "recipe": {**asdict(replace(settings, plan=plan)), "steps": self.steps, "network": self.recipe.network},
+            "size": self.size,
+            "recipe": {
+                **asdict(replace(settings, plan=plan)),
+                "steps": self.steps,
+                "network": network,
+            },
             "origins": sorted(methods(records)),
             "history": state.history,
         }
         calibration = fit(logits, self.validation.labels)
-        told = json.loads(json.dumps(notes, default=_plain))
+        plain_notes = json.loads(json.dumps(notes, default=_plain))
         sha256 = write(
             settings.out,
             state.best_weights,
-            preprocess=self.recipe.preprocess,
+            preprocess=self.recipe.family.preprocess,
             calibration=calibration,
-            notes=told,
+            notes=plain_notes,
             half=settings.half,
         )
         history = [(int(step), float(value)) for step, value in state.history]
         return TrainingResult(settings.out, sha256, state.step, state.best_step, float(state.best or np.nan), history)
-
-
-def network_size(chosen: Recipe, origins: int, size: str = "small") -> dict[str, Any]:
-    """Arguments of the recipe's network, small or as published, for data with this many origins of fakes."""
-    sizes = chosen.size if size == "small" else {}
-    return {**sizes, **({"methods": origins + 1} if chosen.network.endswith(":UCF") else {})}
 
 
 def _plain(value: object) -> str:

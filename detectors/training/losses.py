@@ -22,12 +22,12 @@ def binary(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) ->
     return {"loss": functional.binary_cross_entropy_with_logits(network(x[:, 0]), batch.labels)}
 
 
-def paired(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> Losses:
+def binary_and_ranking(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> Losses:
     """Binary cross-entropy on the first frame, and the order of twins."""
-    return ordered(network(x[:, 0]), batch.labels)
+    return ranking(network(x[:, 0]), batch.labels)
 
 
-def ordered(log_odds: Tensor, targets: Tensor) -> Losses:
+def ranking(log_odds: Tensor, targets: Tensor) -> Losses:
     """Binary cross-entropy plus softplus(real - fake), the mean over pairs: RankNet's loss (Burges et al. 2005).
 
     What twins have in common cancels in their difference, so that faint traces are learnt before what pictures show.

@@ -46,7 +46,7 @@ class TrainingState:
             else:
                 held.copy_(value)
 
-    def judged(self, step: int, measured: float) -> None:
+    def record(self, step: int, measured: float) -> None:
         """Keep the moving average as the best weights when it is; ties go to the later step."""
         self.history.append((step, measured))
         if self.best is None or measured >= self.best:
@@ -66,7 +66,7 @@ def store(path: Path, state: TrainingState, network: nn.Module, optimiser: torch
     tensors |= {f"best/{key}": value for key, value in state.best_weights.items()}
     for number, values in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{number}/{name}": torch.as_tensor(value) for name, value in values.items()}
-    told = {
+    about = {
         "fingerprint": state.fingerprint,
         "step": state.step,
         "best": state.best,
@@ -75,18 +75,18 @@ def store(path: Path, state: TrainingState, network: nn.Module, optimiser: torch
         "history": state.history,
     }
     kept = {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
-    write_atomically(path, save(kept, metadata={KEY: json.dumps(told)}))
+    write_atomically(path, save(kept, metadata={KEY: json.dumps(about)}))
 
 
 def restore(path: Path, fingerprint: str, network: nn.Module, optimiser: torch.optim.Optimizer) -> TrainingState:
     """Fill network and optimiser from `path` and return the state. Raises SettingsError for other settings."""
     try:
         with safe_open(path, framework="pt") as file:
-            told = json.loads((file.metadata() or {})[KEY])
+            about = json.loads((file.metadata() or {}).get(KEY, ""))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, OSError) as error:
         raise StateError(f"the training state {path} is damaged ({error}); delete it to start again") from error
-    if told["fingerprint"] != fingerprint:
+    if about["fingerprint"] != fingerprint:
         raise SettingsError(f"out: {path} belongs to a run with other settings; delete it or choose another --out")
     load_strictly(network, _under(tensors, "weights/"), str(path))
     kept: dict[int, dict[str, Tensor]] = {}
@@ -94,15 +94,15 @@ def restore(path: Path, fingerprint: str, network: nn.Module, optimiser: torch.o
         number, _, name = key.partition("/")
         kept.setdefault(int(number), {})[name] = value
     optimiser.load_state_dict({"state": kept, "param_groups": optimiser.state_dict()["param_groups"]})
-    history = [(int(step), float(value)) for step, value in told["history"]]
+    history = [(int(step), float(value)) for step, value in about["history"]]
     return TrainingState(
         fingerprint,
         _under(tensors, "mean/"),
         _under(tensors, "best/"),
-        step=int(told["step"]),
-        best=told["best"],
-        best_step=int(told["best_step"]),
-        waited=int(told["waited"]),
+        step=int(about["step"]),
+        best=about["best"],
+        best_step=int(about["best_step"]),
+        waited=int(about["waited"]),
         history=history,
     )
 

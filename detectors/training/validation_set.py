@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from detectors.data import DatasetItem, load_media
 from detectors.torch_detector import TorchDetector
 from subnet.game.augment import LEVELS
 from subnet.game.variant import variant_frames
+from subnet.media.leak.roc import plain_auc
 from subnet.types import Label, Media
 
 
@@ -51,4 +51,4 @@ def examples(records: Sequence[DatasetItem], limit: int, *, seed: int, levels: S
 
 def auc(detector: TorchDetector, judged: Examples) -> float:
     """Area under the ROC curve of the detector's log-odds, 0..1."""
-    return float(roc_auc_score(judged.labels, detector.logits(judged.media).tolist()))
+    return plain_auc(detector.logits(judged.media).double().numpy(), np.array(judged.labels))

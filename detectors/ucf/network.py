@@ -15,8 +15,6 @@ from torch.nn import functional
 
 from detectors.ucf.xception import Xception, channels
 
-TENSORS = 600
-
 
 class Bottle(nn.Module):
     """Three 1x1 convolutions from the encoder's width to half of it."""

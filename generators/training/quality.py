@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from subnet.media.contact_sheet import Layout, Tile, contact_sheet, strip
+from subnet.media.leak.appearance import sharpness
+from subnet.media.leak.roc import auc, plain_auc
 from subnet.types import Frames, Label, Modality, Sample, Split
 
 Numbers = NDArray[np.float64]
@@ -53,26 +56,15 @@ def psnr(fake: Frames, real: Frames) -> float:
     return float(10 * np.log10(255.0**2 / max(float(error), 1e-3)))
 
 
-def sharpness(frames: Frames) -> float:
-    """Variance of the four-neighbour Laplacian of the grey frames (Pech-Pacheco, ICPR 2000), mean over frames."""
-    grey = frames.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-    inner = grey[:, 1:-1, 1:-1]
-    edges = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] - 4 * inner
-    return float(edges.var(axis=(1, 2)).mean())
-
-
-def auc(positive: Numbers, negative: Numbers) -> float:
-    """Probability that a positive scores above a negative, ties counting half (Mann-Whitney)."""
-    above = (positive[:, None] > negative[None]).mean() + 0.5 * (positive[:, None] == negative[None]).mean()
-    return float(above)
-
-
 def separation(fakes: Numbers, reals: Numbers, rng: np.random.Generator, rounds: int = 500) -> Interval:
     """AUC of a score whichever way it points (0.5 or more), with twins resampled together."""
-    value = auc(fakes, reals)
+    scores, count = np.concatenate([fakes, reals]), len(fakes)
+    labels = np.repeat([int(Label.SYNTHETIC), int(Label.REAL)], count)
+    value = plain_auc(scores, labels)
     turn = value < 0.5
-    picks = rng.integers(0, len(fakes), (rounds, len(fakes)))
-    resampled = np.array([auc(fakes[pick], reals[pick]) for pick in picks])
+    picks = rng.integers(0, count, (rounds, count))
+    w_RN = np.stack([np.bincount(pick, minlength=count) for pick in picks]).astype(np.float64)
+    resampled = auc(scores, labels, np.tile(w_RN, 2))
     low, high = np.quantile(1 - resampled if turn else resampled, [0.025, 0.975])
     return Interval(1 - value if turn else value, float(low), float(high))
 
@@ -101,34 +93,25 @@ def compare(name: str, pairs: Sequence[tuple[Sample, Sample]], seconds: float, *
     )
 
 
-def thumbnail(sample: Sample) -> Image.Image:
-    """A still; of a clip, its first, middle and last frame side by side."""
-    frames = sample.media.frames
-    shown = frames if sample.modality is Modality.IMAGE else frames[[0, len(frames) // 2, -1]]
-    strip = Image.new("RGB", (TILE * len(shown), TILE))
-    for index, frame in enumerate(shown):
-        strip.paste(Image.fromarray(frame).resize((TILE, TILE), Image.Resampling.LANCZOS), (TILE * index, 0))
-    return strip
-
-
 def sheet(title: str, pairs: Sequence[tuple[Sample, Sample]], columns: int) -> Image.Image:
     """Real above synthetic, `columns` pairs a row, with labels."""
-    tiles = [(thumbnail(real), thumbnail(fake)) for real, fake in pairs]
-    wide = tiles[0][0].width + MARGIN
-    rows = -(-len(tiles) // columns)
-    label = 64
-    page = Image.new("RGB", (label + columns * wide + MARGIN, 32 + rows * (2 * TILE + 3 * MARGIN)), "white")
+    layout = Layout(MARGIN, caption=14, left=64, top=32, ground="white")
+    page = contact_sheet([Tile(_stack(*pair)) for pair in pairs], columns, layout)
     pen = ImageDraw.Draw(page)
     pen.text((MARGIN, 8), title, fill="black", font_size=15)
-    for index, (real, fake) in enumerate(tiles):
-        row, column = divmod(index, columns)
-        left, top = label + column * wide, 32 + row * (2 * TILE + 3 * MARGIN)
-        page.paste(real, (left, top))
-        page.paste(fake, (left, top + TILE + 2))
-        if column == 0:
-            pen.text((MARGIN, top + TILE // 2), "real", fill="black", font_size=14)
-            pen.text((MARGIN, top + TILE + TILE // 2), "synth.", fill="#b00020", font_size=14)
+    for top in range(32, page.height, 2 * TILE + 3 * MARGIN):
+        pen.text((MARGIN, top + TILE // 2), "real", fill="black", font_size=14)
+        pen.text((MARGIN, top + TILE + TILE // 2), "synth.", fill="#b00020", font_size=14)
     return page
+
+
+def _stack(real: Sample, fake: Sample) -> Image.Image:
+    """One above the other; of a clip its first, middle and last frame side by side."""
+    upper, lower = (strip(s.media.frames, 1 if s.modality is Modality.IMAGE else 3, TILE) for s in (real, fake))
+    both = Image.new("RGB", (upper.width, 2 * TILE + 2), "white")
+    both.paste(upper, (0, 0))
+    both.paste(lower, (0, TILE + 2))
+    return both
 
 
 def pairs_of(name: str, split: Split, count: int, seed: int) -> tuple[list[tuple[Sample, Sample]], float, bool]:

@@ -29,7 +29,7 @@ def bench(*detectors: str, items: int = 24, rounds: int = 3, device: str = "auto
     """
     from detectors import TABLE
     from detectors.acceleration.benchmark import examples, throughput
-    from detectors.evaluation.opening import open_detector
+    from detectors.loading import open_detector
 
     place, found = s.device(device), []
     names = detectors or tuple(row.name for row in TABLE.values() if row.weights)

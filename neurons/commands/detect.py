@@ -65,7 +65,7 @@ def detect(
 
     @cache
     def opened(modality: Modality) -> Detector:
-        from detectors.evaluation.opening import open_detector
+        from detectors.loading import open_detector
 
         return open_detector(detector or DEFAULTS[modality], device=place)
 

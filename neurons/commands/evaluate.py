@@ -97,7 +97,7 @@ def evaluate(
 def _open(names: Sequence[str], device: str) -> list[Detector]:
     """The detectors, served the fast way. Raises SettingsError when they judge different modalities."""
     from detectors.acceleration.accelerate import accelerated
-    from detectors.evaluation.opening import open_detector
+    from detectors.loading import open_detector
 
     opened = [accelerated(open_detector(name, device=device), cache=s.home() / "serving") for name in names]
     if len({each.modality for each in opened}) > 1:

@@ -21,8 +21,8 @@ from subnet.errors import SettingsError
 from subnet.types import Modality, Split
 
 if TYPE_CHECKING:
-    from detectors.training.settings import Progress as Step
-    from detectors.training.settings import Training, TrainingResult
+    from detectors.training.loop import Progress as Step
+    from detectors.training.loop import Training, TrainingResult
 
 ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded set, each with its twins
 PANS = 0.75  # share of real clips of the embedded set that are pans over photographs
@@ -124,7 +124,7 @@ def train(
     place = s.device(device)
     learn, judge = _folders(data, modality, folder, seed, place)
     _check(learn, modality, data.force)
-    from detectors.training.settings import Training
+    from detectors.training.loop import Training
 
     settings = Training(
         detector,
@@ -151,7 +151,7 @@ def _modality(detector: str) -> Modality:
 
     if detector in TABLE and detector not in RECIPES:
         raise SettingsError(f"{detector} is not trained by itself; there are {', '.join(RECIPES)}")
-    return recipe(detector).modality
+    return recipe(detector).family.modality
 
 
 def _weights(folder: Path, detector: str, resume: bool) -> Path:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from subnet.media.contact_sheet import Layout, Tile, contact_sheet
+
 COLOURS = ("#0072B2", "#56B4E9", "#E69F00", "#999999", "#D55E00", "#CC79A7", "#009E73", "#F0E442", "#000000")
+SIDE = 158  # of a challenge, pixels
 
 
 def score_curves(curves: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> None:
@@ -37,22 +40,13 @@ def score_curves(curves: Mapping[str, Sequence[tuple[int, float]]], path: Path) 
     plt.close(figure)
 
 
-def contact_sheet(pictures: Sequence[tuple[Image.Image, Sequence[str]]], path: Path, columns: int = 10) -> None:
-    """Challenges as miners saw them; below each its number, label, origin and level."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    rows = -(-len(pictures) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(1.5 * columns, 1.85 * rows), dpi=110, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, (picture, (number, modality, label, origin, level)) in zip(grid.flat, pictures, strict=False):
-        axes.imshow(picture)
+def draw_challenges(pictures: Sequence[tuple[Image.Image, Sequence[str]]], path: Path, columns: int = 10) -> None:
+    """Challenges as miners saw them; above each its number, label, origin and level."""
+    tiles = []
+    for picture, (number, modality, label, origin, level) in pictures:
         sign = " (video)" if modality == "video" else ""
-        colour = "#B5179E" if label == "synthetic" else "#0072B2"
-        axes.set_title(f"{number}: {label}{sign}\n{origin}, level {level}", fontsize=7, color=colour)
-    figure.tight_layout(pad=0.4)
-    figure.savefig(path)
-    plt.close(figure)
+        lines = (f"{number}: {label}{sign}", f"{origin}, level {level}")
+        ink = "#B5179E" if label == "synthetic" else "#0072B2"
+        tiles.append(Tile(picture.resize((SIDE, SIDE)), lines, ink))
+    layout = Layout(gap=7, caption=32, above=True, font=12, ground="white")
+    contact_sheet(tiles, columns, layout).save(path)

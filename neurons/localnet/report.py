@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from neurons.localnet.players import Player
-from neurons.localnet.plots import contact_sheet, score_curves
+from neurons.localnet.plots import draw_challenges, score_curves
 from neurons.localnet.scoreboard import Line, Scoreboard
 from neurons.validator import thumbnails
 from subnet.chain.weights import normalise_u16
 from subnet.evidence.journal import Journal
-from subnet.evidence.records import ROUND, WEIGHTS, OutcomeRecord, RoundRecord, WeightsRecord, replay
+from subnet.evidence.records import ROUND, WEIGHTS, RoundRecord, WeightsRecord, replay
 from subnet.game.history import MCC_WINDOW, Window
 from subnet.game.scoring import ALPHA, mcc, score
 from subnet.types import Label, Submission
@@ -63,7 +63,7 @@ def _miner(
     hotkey = board.hotkeys[player.name]
     neuron = board.neurons[hotkey]
     asked = [(r.label, row) for r in rounds if not r.void for row in r.outcomes if row.hotkey == hotkey]
-    right = [_correct(row, label) for label, row in asked]
+    right = [row.correct(label) for label, row in asked]
     return {
         "uid": neuron.uid,
         "hotkey": hotkey,
@@ -85,10 +85,6 @@ def _miner(
         "incentive": neuron.incentive,
         "median_latency": _median([row.latency for _, row in asked if row.failure is None]),
     }
-
-
-def _correct(row: OutcomeRecord, label: Label) -> bool:
-    return row.p_synthetic is not None and (row.p_synthetic > 0.5) == (label is Label.SYNTHETIC)
 
 
 def _mcc(outcomes: Sequence[tuple[Label, bool]]) -> float:
@@ -167,7 +163,7 @@ def write_report(summary: dict[str, Any], board: Scoreboard, folder: Path) -> No
     score_curves(_curves(board.lines, board), folder / "scores.png")
     pictures = thumbnails.read(folder / "gallery")
     if pictures:
-        contact_sheet(pictures, folder / "challenges.png")
+        draw_challenges(pictures, folder / "challenges.png")
 
 
 def _curves(lines: Sequence[Line], board: Scoreboard) -> dict[str, list[tuple[int, float]]]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neurons.localnet.players import Player
-from subnet.types import Failure, Neuron
+from subnet.types import Failure, Label, Neuron, Prediction
 
 Line = Mapping[str, Any]  # one round as `neurons.validator.telemetry` prints it
 
@@ -77,7 +77,7 @@ def _answer(answer: float | str | None, label: str) -> Text:
         return Text("")
     if isinstance(answer, str):
         return Text(Failure(answer).value, style="red")
-    right = (answer > 0.5) == (label == "synthetic")
+    right = Prediction(answer).label is Label[label.upper()]
     return Text(f"{answer:.3f}", style="green" if right else "red")
 
 

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 from detectors import TABLE
 from detectors.acceleration.accelerate import accelerated
-from detectors.evaluation.opening import open_detector
+from detectors.loading import open_detector
 from neurons import settings as s
 from neurons.miner.batching import Batcher
 from neurons.miner.settings import DetectorSettings

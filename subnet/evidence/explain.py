@@ -9,7 +9,7 @@ from subnet.errors import SettingsError
 from subnet.evidence.journal import Entry
 from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, OutcomeRecord, RoundRecord, replay
 from subnet.game.scoring import score
-from subnet.types import Label, Score
+from subnet.types import Score
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def account(entries: Iterable[Entry], hotkey: str) -> Account:
         for key, kind in _KEYS.items():
             before = tallies[key].get(kind(played, row), Tally())
             after = Tally(
-                before.asked + 1, before.right + _right(played, row), before.failed + (row.failure is not None)
+                before.asked + 1, before.right + row.correct(played.label), before.failed + (row.failure is not None)
             )
             tallies[key][kind(played, row)] = after
     return Account(
@@ -113,10 +113,6 @@ def _rounds(entries: Iterable[Entry], hotkey: str) -> list[tuple[RoundRecord, Ou
     return found
 
 
-def _right(played: RoundRecord, row: OutcomeRecord) -> bool:
-    return row.p_synthetic is not None and (row.p_synthetic > 0.5) == (played.label is Label.SYNTHETIC)
-
-
 def _turn(played: RoundRecord, row: OutcomeRecord) -> Turn:
     answer = row.failure.value if row.failure else row.p_synthetic
     return Turn(
@@ -126,6 +122,6 @@ def _turn(played: RoundRecord, row: OutcomeRecord) -> Turn:
         played.origin,
         played.level,
         answer if answer is not None else "nothing",
-        _right(played, row),
+        row.correct(played.label),
         row.score,
     )

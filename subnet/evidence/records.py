@@ -38,6 +38,10 @@ class OutcomeRecord(Record):
     query: str  # sha256 of the body that this hotkey was sent
     score: float
 
+    def correct(self, label: Label) -> bool:
+        """Whether the answer names the true label; a failure never does."""
+        return self.p_synthetic is not None and Prediction(self.p_synthetic).label is label
+
 
 class RoundRecord(Record):
     """One round: plan, provenance and outcomes. `void` says why it does not count, "" when it does."""

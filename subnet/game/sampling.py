@@ -14,7 +14,7 @@ import numpy as np
 
 from subnet.errors import SettingsError
 from subnet.game.history import History
-from subnet.game.scoring import is_validator
+from subnet.game.scoring import VIDEO_SHARE, is_validator
 from subnet.types import Label, Modality, Neuron, Snapshot
 
 Origins = Mapping[tuple[Modality, Label], Mapping[str, float]]
@@ -27,7 +27,7 @@ class Sampling:
     `origins` weighs, for each modality and label, the sources or generators that a sample may come from.
     """
 
-    video_share: float = 0.05  # kept in every hundred rounds, to a whole percent
+    video_share: float = VIDEO_SHARE  # kept in every hundred rounds, to a whole percent
     synthetic_share: float = 0.5
     level_weights: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25)
     sample_size: int = 50  # miners asked per round

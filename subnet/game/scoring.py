@@ -17,7 +17,7 @@ from subnet.game.history import History, Standing, Window
 from subnet.types import Failure, Modality, ModalityScore, Neuron, Outcome, Prediction, Score
 
 ALPHA = 0.05
-IMAGE_SHARE, VIDEO_SHARE = 0.95, 0.05
+IMAGE_SHARE, VIDEO_SHARE = 0.95, 0.05  # of rewards, of what is asked, and so of what a pool is filled with
 
 # Kinds of failure that our own network, clock or firewall may have caused. When nobody got any further than these,
 # the round says nothing about miners.

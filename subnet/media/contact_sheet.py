@@ -1,49 +1,91 @@
-"""A contact sheet of media, drawn with Pillow alone: a picture is one tile, a clip a strip of four frames."""
+"""A contact sheet: pictures in a grid, each with its caption, drawn with Pillow alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from subnet.types import Media, Modality
+from subnet.types import Frames, Media, Modality
 
-TILE, GAP, CAPTION = 256, 8, 20  # pixels
-STRIP = 4  # frames shown of a clip
+SIDE = 256  # of the picture of an image, pixels
+STRIP = 4  # frames of a clip
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One picture and the lines of its caption, in the colour `ink`."""
+
+    picture: Image.Image
+    lines: tuple[str, ...] = ()
+    ink: str = "#3c3c3c"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything in pixels. `caption` is the height kept for a caption, below the picture or, centred, `above` it.
+
+    `left` and `top` are the margins before the first tile, as wide as the gap between tiles where they are None.
+    """
+
+    gap: int = 8
+    caption: int = 20
+    above: bool = False
+    font: float = 12
+    line: int = 14  # from one line of a caption to the next
+    left: int | None = None
+    top: int | None = None
+    ground: str = "#fafafa"
+
+
+def contact_sheet(tiles: Sequence[Tile], columns: int, layout: Layout = Layout()) -> Image.Image:
+    """Tiles row by row in cells as large as the largest picture. Raises ValueError when there are none."""
+    if not tiles:
+        raise ValueError("a contact sheet needs at least one item")
+    width, height = (max(side) for side in zip(*(tile.picture.size for tile in tiles), strict=True))
+    left = layout.gap if layout.left is None else layout.left
+    top = layout.gap if layout.top is None else layout.top
+    across, down = width + layout.gap, height + layout.caption + layout.gap
+    sheet = Image.new("RGB", (left + columns * across, top + -(-len(tiles) // columns) * down), layout.ground)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(layout.font)
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        x, y = left + column * across, top + row * down
+        sheet.paste(tile.picture, (x, y + layout.caption * layout.above))
+        for line, text in enumerate(tile.lines):
+            fitting = _fitting(text, font, width)
+            inset = (width - font.getlength(fitting)) / 2 if layout.above else 0
+            below = 0 if layout.above else height + 3
+            pen.text((x + inset, y + below + layout.line * line), fitting, fill=tile.ink, font=font)
+    return sheet
+
+
+def strip(frames: Frames, count: int, side: int) -> Image.Image:
+    """`count` frames evenly spaced from the first to the last, side by side, each a square of `side` pixels."""
+    picked = np.linspace(0, len(frames) - 1, count).round().astype(int)
+    result = Image.new("RGB", (count * side, side))
+    for place, index in enumerate(picked):
+        square = Image.fromarray(frames[index]).resize((side, side), Image.Resampling.LANCZOS)
+        result.paste(square, (place * side, 0))
+    return result
 
 
 def draw_sheet(items: Sequence[tuple[Media, str]], path: Path, columns: int = 4) -> None:
     """Write a PNG with each item above its caption. Raises ValueError when there is nothing to show."""
-    if not items:
-        raise ValueError("a contact sheet needs at least one item")
-    strips = [_strip(media) for media, _ in items]
-    width, height = max(strip.width for strip in strips), max(strip.height for strip in strips)
-    columns = max(1, min(columns * TILE // width, len(items)))
-    rows = -(-len(items) // columns)
-    sheet = Image.new("RGB", (GAP + columns * (width + GAP), GAP + rows * (height + CAPTION + GAP)), (250, 250, 250))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
-    for number, (strip, (_, caption)) in enumerate(zip(strips, items, strict=True)):
-        left = GAP + (number % columns) * (width + GAP)
-        top = GAP + (number // columns) * (height + CAPTION + GAP)
-        sheet.paste(strip, (left, top))
-        pen.text((left, top + height + 3), _fitting(caption, font, width), fill=(60, 60, 60), font=font)
+    tiles = [Tile(_picture(media), (caption,)) for media, caption in items]
+    widest = max((tile.picture.width for tile in tiles), default=SIDE)
+    sheet = contact_sheet(tiles, max(1, min(columns * SIDE // widest, len(tiles))))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
 
 
-def _strip(media: Media) -> Image.Image:
-    if media.modality is Modality.IMAGE:
-        return Image.fromarray(media.frames[0]).resize((TILE, TILE), Image.Resampling.LANCZOS)
-    picked = np.linspace(0, len(media.frames) - 1, STRIP).round().astype(int)
-    side = TILE * 5 // 8
-    strip = Image.new("RGB", (STRIP * side, side))
-    for place, index in enumerate(picked):
-        strip.paste(
-            Image.fromarray(media.frames[index]).resize((side, side), Image.Resampling.LANCZOS), (place * side, 0)
-        )
-    return strip
+def _picture(media: Media) -> Image.Image:
+    """An image as one square, a clip as a strip."""
+    count, side = (1, SIDE) if media.modality is Modality.IMAGE else (STRIP, SIDE * 5 // 8)
+    return strip(media.frames, count, side)
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

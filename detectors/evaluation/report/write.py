@@ -39,19 +39,19 @@ SHORT: Mapping[str, str] = {  # heads of narrow columns
 }
 
 
-def pictures(found: Evaluation, robust: Mapping[str, Any] | None) -> dict[str, bytes]:
+def pictures(evaluation: Evaluation, robust: Mapping[str, Any] | None) -> dict[str, bytes]:
     """PNG by name: roc, reliability, answers, levels, and where there is something to show robustness, mistakes."""
-    given = found.answers
+    given = evaluation.answers
     result = {
         "roc": plots.roc(_by_level(given)),
         "reliability": plots.reliability(given),
         "answers": plots.histogram(given),
     }
-    if len(found.findings["by_level"]) > 1:
-        result["levels"] = plots.levels(found.findings["by_level"])
+    if len(evaluation.findings["by_level"]) > 1:
+        result["levels"] = plots.levels(evaluation.findings["by_level"])
     if robust:
         result["robustness"] = plots.curves(robust)
-    wrong = sheet(found)
+    wrong = sheet(evaluation)
     if wrong is not None:
         result["mistakes"] = wrong
     return result
@@ -64,7 +64,7 @@ def _by_level(given: Answers) -> dict[str, Answers]:
 
 
 def page(
-    found: Evaluation,
+    evaluation: Evaluation,
     images: Mapping[str, bytes],
     robust: Mapping[str, Any] | None = None,
     comparison: Mapping[str, Any] | None = None,
@@ -81,7 +81,7 @@ def page(
     environment.filters["range"] = lambda cell: f"{cell['low']:.2f} to {cell['high']:.2f}"
     inline = {name: base64.b64encode(data).decode() for name, data in images.items()}
     return environment.get_template("page.html").render(
-        found=found.findings,
+        findings=evaluation.findings,
         images=inline,
         robust=robust,
         comparison=comparison,
@@ -92,7 +92,7 @@ def page(
 
 
 def write_report(
-    found: Evaluation,
+    evaluation: Evaluation,
     folder: Path,
     *,
     robust: Mapping[str, Any] | None = None,
@@ -100,15 +100,15 @@ def write_report(
 ) -> Path:
     """Write everything below `folder`; returns the page. Files of an older report there are replaced."""
     folder.mkdir(parents=True, exist_ok=True)
-    images = pictures(found, robust)
+    images = pictures(evaluation, robust)
     for name, data in images.items():
         (folder / f"{name}.png").write_bytes(data)
-    told = {
-        **found.findings,
+    numbers = {
+        **evaluation.findings,
         **({"robustness": robust} if robust else {}),
         **({"compare": comparison} if comparison else {}),
     }
-    (folder / "report.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     index = folder / "index.html"
-    index.write_text(page(found, images, robust, comparison), encoding="utf-8")
+    index.write_text(page(evaluation, images, robust, comparison), encoding="utf-8")
     return index

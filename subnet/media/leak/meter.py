@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from subnet.codec import image as codec
 from subnet.errors import DataError, MediaError
-from subnet.media.leak.appearance import mean_colour, sharpness
+from subnet.media.leak.appearance import mean_colour, middle, sharpness
 from subnet.media.leak.container_traits import GROUPS, traits
+from subnet.media.leak.roc import Floats, auc, plain_auc
 from subnet.types import Label, Media
 
 LIMIT = 0.55  # a container above this is a leak when its interval lies above, too
 APPEARANCE_LIMIT = 0.65  # size or sharpness above this deserve a warning
 FEWEST = 10  # of each label
-Floats = NDArray[np.float64]
 Decode = Callable[[bytes], Media]
 
 
@@ -126,7 +126,7 @@ def _appearance(data: bytes, decode_video: Decode) -> tuple[float, float, float,
         media = decode_video(data) if data[4:8] == b"ftyp" else codec.decode_image(data)
     except MediaError:
         return None
-    return sharpness(media), *mean_colour(media)
+    return sharpness(middle(media)[None]), *mean_colour(media)
 
 
 def _matrix(rows: Sequence[dict[str, float]]) -> Floats:
@@ -163,27 +163,16 @@ def _out_of_fold(matrix: Floats, labels: NDArray[np.int64], groups: NDArray[np.s
     return scores
 
 
-def auc(scores: Floats, labels: NDArray[np.int64]) -> float:
-    """Probability that a synthetic item scores above a real one, ties counting half (Mann-Whitney U)."""
-    positive, negative = scores[labels == 1], np.sort(scores[labels == 0])
-    if not len(positive) or not len(negative):
-        return 0.5
-    below = np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")
-    return float(below.sum() / 2 / len(positive) / len(negative))
-
-
 def _interval(
     name: str, scores: Floats, labels: NDArray[np.int64], rng: np.random.Generator, times: int = 500
 ) -> Probe:
     real, fake = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
-    drawn = []
-    for _ in range(times):
-        picked = np.concatenate([rng.choice(real, len(real)), rng.choice(fake, len(fake))])
-        drawn.append(auc(scores[picked], labels[picked]))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Probe(name, auc(scores, labels), float(low), float(high))
+    draws = [np.concatenate([rng.choice(real, len(real)), rng.choice(fake, len(fake))]) for _ in range(times)]
+    w_RN = np.stack([np.bincount(draw, minlength=len(labels)) for draw in draws]).astype(np.float64)
+    low, high = np.quantile(auc(scores, labels, w_RN), [0.025, 0.975]) if len(real) and len(fake) else (0.5, 0.5)
+    return Probe(name, plain_auc(scores, labels), float(low), float(high))
 
 
 def _one_sided(name: str, values: Floats, labels: NDArray[np.int64], rng: np.random.Generator) -> Probe:
     """One number as the score, turned so that its AUC is at least 0.5."""
-    return _interval(name, values if auc(values, labels) >= 0.5 else -values, labels, rng)
+    return _interval(name, values if plain_auc(values, labels) >= 0.5 else -values, labels, rng)

@@ -21,11 +21,13 @@ import numpy as np
 from subnet.codec import image as codec
 from subnet.errors import SettingsError, SubnetError
 from subnet.game.sampling import derive
+from subnet.game.scoring import IMAGE_SHARE, VIDEO_SHARE
 from subnet.media.pool.item import Cell, check_stream, parse_cell
 from subnet.media.pool.pool import Fate, Pool
 from subnet.types import Media, Modality, Sample
 
 Make = Callable[[np.random.Generator], Sample]
+SHARES = {Modality.IMAGE: IMAGE_SHARE, Modality.VIDEO: VIDEO_SHARE}
 TRIES = 3  # of one item before it is passed over
 _FAULTS = (SubnetError, OSError, RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, MemoryError)
 
@@ -239,11 +241,11 @@ class Producer:
 
 
 def equal_shares(cells: Sequence[Cell], total: int, *, seed: int = 0, stream: str = "main") -> PoolPlan:
-    """`total` items, half real and half synthetic, 95 % images where both are there, origins alike within a kind."""
+    """`total` items, half real and half synthetic, modalities by the game's shares, origins alike within a kind."""
     weights: dict[Cell, float] = {}
-    modalities = {cell.modality for cell in cells}
+    mixed = len({cell.modality for cell in cells}) > 1
     for cell in cells:
-        share = {Modality.IMAGE: 0.95, Modality.VIDEO: 0.05}[cell.modality] if len(modalities) > 1 else 1.0
+        share = SHARES[cell.modality] if mixed else 1.0
         alike = sum((other.modality, other.label) == (cell.modality, cell.label) for other in cells)
         weights[cell] = share / 2 / alike
     return weighted(weights, total, seed=seed, stream=stream)

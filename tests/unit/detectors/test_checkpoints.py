@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from detectors import TABLE, load_detector
@@ -140,6 +142,48 @@ def test_files_that_hold_more_than_tensors_are_refused(tmp_path: Path, capsys: p
     (tmp_path / "cut.safetensors").write_bytes(b"\x08\x00")
     with pytest.raises(CheckpointError, match="damaged"):
         read(tmp_path / "cut.safetensors")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("archive", [True, False], ids=["zip", "legacy"])
+def test_damage_is_a_checkpoint_error(tmp_path: Path, archive: bool) -> None:
+    """However the bytes of a torch file are spoilt: it reads, or one line names the file; torch's advice is not given.
+
+    Torch advises to unpickle everything (`weights_only=False`), which would execute what a stranger wrote.
+    """
+    torch.save({"a": torch.ones(3)}, tmp_path / "x.pth", _use_new_zipfile_serialization=archive)
+    whole = (tmp_path / "x.pth").read_bytes()
+    rng, complaints = np.random.default_rng(0), []
+    for number in range(300):
+        spoilt = bytearray(whole if number % 3 else whole[: int(rng.integers(len(whole)))])
+        for place in rng.integers(0, max(1, len(spoilt)), size=3 if spoilt else 0):
+            spoilt[place] = int(rng.integers(256))
+        (tmp_path / "x.pth").write_bytes(spoilt)
+        try:
+            read(tmp_path / "x.pth")
+        except CheckpointError as error:
+            complaints.append(str(error))
+    assert len(complaints) > 100
+    assert all("x.pth" in text and "weights_only" not in text and "\n" not in text for text in complaints)
+
+
+def test_the_content_tells_the_format(tmp_path: Path) -> None:
+    """A file's name decides nothing: safetensors called .pth, and torch's format called .safetensors, are read."""
+    state = {"a": torch.arange(4.0)}
+    write(tmp_path / "a.pth", state, preprocess=Preprocess(size=64))
+    torch.save(state, tmp_path / "b.safetensors")
+    torch.save(state, tmp_path / "c.safetensors", _use_new_zipfile_serialization=False)
+    for name in ("a.pth", "b.safetensors", "c.safetensors"):
+        assert torch.equal(read(tmp_path / name).state["a"], state["a"])
+    assert read(tmp_path / "a.pth").preprocess == Preprocess(size=64)
+
+
+@pytest.mark.parametrize("text", ["{no", "[1]", '"x"', '{"preprocess": 3}', '{"calibration": {"temperature": []}}'])
+def test_metadata_that_is_not_ours(tmp_path: Path, text: str) -> None:
+    """Metadata under our key that is no JSON object of ours is an error that names the file."""
+    save_file({"a": torch.ones(1)}, tmp_path / "odd.safetensors", metadata={"assay": text})
+    with pytest.raises(CheckpointError, match=r"metadata of .*odd\.safetensors is not ours"):
+        read(tmp_path / "odd.safetensors")
 
 
 def test_pins_are_kept(tmp_path: Path) -> None:

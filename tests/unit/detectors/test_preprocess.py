@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from detectors.npr.frames import spaced
+from detectors.npr.frames import even_spacing
 from detectors.npr.network import NPR
 from detectors.preprocess import prepare, tiles
 from detectors.rows import ONE, ZERO, Preprocess
@@ -45,9 +45,9 @@ def test_tiles_are_the_corners() -> None:
 
 def test_frames_are_spread_evenly() -> None:
     """Never more than there are, never one twice, and from the whole length."""
-    assert spaced(3, 8) == [0, 1, 2]
-    assert spaced(16, 8) == [1, 3, 5, 7, 9, 11, 13, 15]
-    assert spaced(9, 1) == [4]
+    assert even_spacing(3, 8) == [0, 1, 2]
+    assert even_spacing(16, 8) == [1, 3, 5, 7, 9, 11, 13, 15]
+    assert even_spacing(9, 1) == [4]
 
 
 def test_a_batch_equals_one_by_one() -> None:

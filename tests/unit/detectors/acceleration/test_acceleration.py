@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from detectors.acceleration.accelerate import DRIFT, Fast, accelerated, backend_of, drift, fastest, original
+from detectors.acceleration.accelerate import Fast, accelerated, backend_of, drift, original
 from detectors.acceleration.benchmark import examples, throughput
-from detectors.acceleration.onnx_export import PARITY, ExportError, exported, parity, to_onnx
+from detectors.acceleration.onnx_export import PARITY, ExportError, export, parity, to_onnx
 from detectors.acceleration.options import EAGER, Backend
 from detectors.npr.frames import frame_views
 from detectors.npr.network import NPR
@@ -21,6 +21,8 @@ from detectors.tall.network import TALL, clip_views
 from detectors.torch_detector import TorchDetector, Views, image_view
 from detectors.ucf.network import UCF
 from subnet.types import Media, Modality
+
+DRIFT = 1e-3  # most that a probability may move
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -123,7 +125,7 @@ def test_exports_are_kept_and_damaged_ones_replaced(tmp_path: Path) -> None:
     example = torch.zeros(1, 3, 32, 32)
     for wrong in (to_onnx(Tiny(bias=1.0), example), b"not a model"):
         file.write_bytes(wrong)
-        assert parity(detector.network, exported(detector.network, example, cache=file), example) <= PARITY
+        assert parity(detector.network, export(detector.network, example, cache=file), example) <= PARITY
         assert file.read_bytes() != wrong
 
 
@@ -181,10 +183,9 @@ def test_options_that_make_no_sense_are_refused() -> None:
         Backend("tensorrt")  # type: ignore[arg-type]
 
 
-def test_fastest_and_throughput_do_not_move_scores(tmp_path: Path) -> None:
-    """Whatever is chosen as fastest here answers within 1e-3, and the benchmark reports what moved."""
+def test_throughput_does_not_move_scores() -> None:
+    """The benchmark reports what moved beside the speeds, and that is next to nothing."""
     detector, items = small(), media(Modality.IMAGE, 2)
-    assert drift(detector, fastest(detector, items, cache=tmp_path), items) <= DRIFT
     found = throughput(detector, items, backend=Backend(channels_last=True), rounds=1)
     assert found.moved <= DRIFT
     assert found.speedup > 0

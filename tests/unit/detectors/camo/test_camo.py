@@ -12,13 +12,14 @@ from skimage import data
 
 from detectors import TABLE
 from detectors.calibration import Calibration
+from detectors.camo.configuration import CONFIGURATION, Configuration, Expert, configuration
 from detectors.camo.content_gates import GATES, KINDS, Content, Region, face, features, fit
-from detectors.camo.mixture import CONFIGURATION, Blend, Camo, camo, configuration
+from detectors.camo.mixture import Blend, Camo, camo
 from detectors.camo.training import fit_blends, train_camo
 from detectors.checkpoints import Checkpoint, read, write
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
-from detectors.training.settings import Training
+from detectors.training.loop import Training
 from detectors.training.validation_set import Examples
 from detectors.ucf.network import UCF
 from subnet.codec import image as codec
@@ -214,6 +215,16 @@ def test_weights_that_saw_everything_are_not_taken_where_something_is_left_out(t
         train_camo(given)
     with pytest.raises(DataError, match="not ufc"):
         train_camo(replace(given, experts=(("ufc", tmp_path / "x.safetensors"),)))
+
+
+def test_an_expert_without_categories_is_taken_as_it_ships(tmp_path: Path) -> None:
+    """Whatever its family: nothing is trained for it, and so it is refused where its weights may have seen too much."""
+    write(tmp_path / "npr.safetensors", NPR().state_dict(), preprocess=Preprocess())
+    given = Training("camo", tmp_path, tmp_path / "camo.safetensors", init=tmp_path / "npr.safetensors", exclude=("x",))
+    for name in ("npr", "ucf"):
+        table = Configuration("combine", (Expert("general", ("none",), ()), Expert("second", ("none",), (), name)))
+        with pytest.raises(DataError, match="--expert second=FILE"):
+            train_camo(given, table=table)
 
 
 @pytest.mark.slow

@@ -10,13 +10,13 @@ import pytest
 
 from detectors.baselines import Constant
 from detectors.data import read_folder
-from detectors.evaluation.answering import View, challenge_media, key_of, shown
+from detectors.evaluation.answering import View, challenge_media, key_of, variants
 from detectors.evaluation.compare import compare
 from detectors.evaluation.evaluation import Task, evaluate, items
-from detectors.evaluation.opening import open_detector
 from detectors.evaluation.report.write import write_report
 from detectors.evaluation.robustness import chain_views, robustness
 from detectors.evaluation.selection import clusters, select
+from detectors.loading import open_detector
 from neurons.commands.evaluate import evaluate as command
 from subnet.codec import image as codec
 from subnet.errors import CheckpointError, DataError, SettingsError, UnknownName
@@ -31,7 +31,7 @@ class Blurriness:
     name, modality, weights_hash = "blurriness", Modality.IMAGE, ""
 
     def predict(self, batch: list[Media]) -> list[Prediction]:
-        return [Prediction(1 / (1 + (sharpness(media) / 400) ** 2)) for media in batch]
+        return [Prediction(1 / (1 + (sharpness(media.frames) / 400) ** 2)) for media in batch]
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_shown_depends_on_seed_item_and_view_alone(folder: Path) -> None:
     """Shown again it is the same to the last bit, whatever else is shown; another seed shows something else."""
     record = read_folder(folder)[0]
-    alone = shown(record, [View(3)], folder, 0)[0]
-    among = shown(record, [View(0), View(1), View(3)], folder, 0)[2]
+    alone = variants(record, [View(3)], folder, 0)[0]
+    among = variants(record, [View(0), View(1), View(3)], folder, 0)[2]
     np.testing.assert_array_equal(alone.frames, among.frames)
-    assert not np.array_equal(alone.frames, shown(record, [View(3)], folder, 1)[0].frames)
+    assert not np.array_equal(alone.frames, variants(record, [View(3)], folder, 1)[0].frames)
 
 
 def test_media_of_any_size_become_challenges(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_data_that_cannot_be_evaluated_on(folder: Path, tmp_path: Path) -> None:
         evaluate([Blurriness()], task, items(task, Modality.IMAGE))
     short = write_clips(tmp_path / "short", 1, frames=3)
     with pytest.raises(DataError, match="3 frames; a clip needs at least 4"):
-        shown(read_folder(short)[0], [View(0)], short, 0)
+        variants(read_folder(short)[0], [View(0)], short, 0)
 
 
 def test_flags_that_are_wrong(folder: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from detectors.evaluation.intervals import joined, measure, numbered, resamples
+from detectors.evaluation.intervals import connected_components, measure, numbers_of, resamples
 from detectors.evaluation.metrics import METRICS, Floats, Ints, confusion, tpr_at
 from detectors.evaluation.summary import Answers, reward_windows, summarise
 
@@ -81,7 +81,7 @@ def test_half_is_real() -> None:
 @given(st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=3), min_size=1, max_size=12))
 def test_clusters_join_what_shares_a_key(links: list[list[int]]) -> None:
     """Items with a common key are in one cluster, and every cluster hangs together by shared keys."""
-    clusters = joined(links)
+    clusters = connected_components(links)
     for i, first in enumerate(links):
         for j, second in enumerate(links):
             if set(first) & set(second):
@@ -92,7 +92,7 @@ def test_clusters_join_what_shares_a_key(links: list[list[int]]) -> None:
 
 def test_resamples_draw_whole_clusters() -> None:
     """Items of a cluster come together, and every resample draws as many clusters as there are."""
-    clusters = numbered(["a", "a", "b", "c", "c", "c"])
+    clusters = numbers_of(["a", "a", "b", "c", "c", "c"])
     weights = resamples(clusters, 50, 0)
     assert (weights[:, 0] == weights[:, 1]).all()
     assert (weights[:, 3] == weights[:, 5]).all()

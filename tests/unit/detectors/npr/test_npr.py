@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from detectors.npr.network import NPR, PARAMETERS, TENSORS, residual
+from detectors import TABLE
+from detectors.npr.network import NPR, residual
 
 
 def test_size_and_keys_are_the_published_ones() -> None:
     """1,437,761 parameters in 146 tensors, under the names that public checkpoints use."""
     network = NPR()
     state = network.state_dict()
-    assert sum(parameter.numel() for parameter in network.parameters()) == PARAMETERS == 1_437_761
-    assert len(state) == TENSORS == 146
+    assert sum(parameter.numel() for parameter in network.parameters()) == TABLE["npr"].parameters == 1_437_761
+    assert len(state) == TABLE["npr"].tensors == 146
     assert state["conv1.weight"].shape == (64, 3, 3, 3)
     assert state["fc1.weight"].shape == (1, 512)
     downsample = {".".join(key.split(".")[:4]) for key in state if "downsample" in key}

@@ -7,21 +7,19 @@ import pytest
 import timm
 import torch
 
+from detectors import TABLE
 from detectors.preprocess import CANVAS
 from detectors.rows import Preprocess
-from detectors.tall.layouts import adapt, resized, start
+from detectors.tall.layouts import adapt, resize_table, start
+from detectors.tall.losses import hole, objective, still_objective
 from detectors.tall.network import (
     CLIP,
     TALL,
-    TENSORS,
     clip_starts,
     clip_views,
-    hole,
     mosaic,
-    objective,
     quarters,
     start_with_cosines,
-    still_objective,
     still_views,
 )
 from detectors.training.batches import Batch
@@ -37,7 +35,7 @@ def test_size_and_keys_are_the_published_ones() -> None:
         network = TALL()
     state = network.state_dict()
     assert sum(parameter.numel() for parameter in network.parameters()) == 86_920_506
-    assert len(state) == TENSORS == 356
+    assert len(state) == TABLE["tall"].tensors == 356
     tables = [state[f"layers.{n}.blocks.0.attn.relative_position_bias_table"].shape[0] for n in range(4)]
     assert tables == [729, 729, 729, 169]
     assert [key for key in state if "attn_mask" in key] == [f"layers.{n}.blocks.1.attn_mask" for n in (0, 1)]
@@ -131,10 +129,10 @@ def test_layouts_round_trip(layout: str) -> None:
 def test_bias_tables_grow() -> None:
     """169 rows of windows of 7 become 729 of windows of 14, and the middle, a place's bias to itself, keeps its value."""
     table = torch.randn(169, 3)
-    larger = resized(table, 729)
+    larger = resize_table(table, 729)
     assert larger.shape == (729, 3)
     torch.testing.assert_close(larger[364], table[84])
-    assert resized(table, 169) is table
+    assert resize_table(table, 169) is table
 
 
 def test_other_files_are_refused() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import timm
 import torch
 
+from detectors import TABLE
 from detectors.training.batches import Batch
 from detectors.ucf.layouts import adapt, is_backbone, start
 from detectors.ucf.losses import contrastive, objective, partners
-from detectors.ucf.network import TENSORS, UCF, adain
+from detectors.ucf.network import UCF, adain
 from detectors.ucf.xception import Xception
 
 
@@ -18,7 +19,7 @@ def test_size_and_keys_are_the_published_ones() -> None:
         network = UCF()
     keys = list(network.state_dict())
     assert sum(parameter.numel() for parameter in network.parameters()) == 46_838_430
-    assert len(keys) == TENSORS == 600
+    assert len(keys) == TABLE["ucf"].tensors == 600
     count = {
         prefix: sum(key.startswith(prefix + ".") for key in keys)
         for prefix in dict.fromkeys(k.split(".")[0] for k in keys)

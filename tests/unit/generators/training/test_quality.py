@@ -1,14 +1,11 @@
-"""Measures of the embedded generators: PSNR, sharpness, AUC and their intervals."""
+"""Measures of the embedded generators: PSNR, separation by sharpness, and their intervals."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
-from generators.training.quality import auc, compare, line, mean, psnr, separation, sharpness, sheet
+from generators.training.quality import compare, line, mean, psnr, separation, sheet
 from subnet.types import Label, Media, Provenance, Sample
 
 
@@ -23,20 +20,6 @@ def test_psnr_of_a_known_error() -> None:
     frames = np.full((1, 8, 8, 3), 100, np.uint8)
     assert psnr(frames + 16, frames) == pytest.approx(20 * np.log10(255 / 16))
     assert psnr(frames, frames) == pytest.approx(10 * np.log10(255**2 / 1e-3))
-
-
-def test_sharpness_orders_blur() -> None:
-    """More contrast from pixel to pixel is sharper; a flat picture has no sharpness."""
-    assert sharpness(np.full((1, 16, 16, 3), 9, np.uint8)) == 0
-    assert sharpness(picture(0, 10).media.frames) < sharpness(picture(0, 40).media.frames)
-
-
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.lists(st.integers(0, 5), min_size=1, max_size=20))
-def test_auc_is_scikit_learns(positive: list[int], negative: list[int]) -> None:
-    """The AUC with ties equals scikit-learn's."""
-    labels = [1] * len(positive) + [0] * len(negative)
-    expected = roc_auc_score(labels, positive + negative)
-    assert auc(np.array(positive, float), np.array(negative, float)) == pytest.approx(expected)
 
 
 def test_separation_points_either_way() -> None:

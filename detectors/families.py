@@ -1,0 +1,86 @@
+"""Families of weights: what judging and training share about a network. Data only: importing this imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from subnet.registry import find, table
+from subnet.types import Modality
+
+
+@dataclass(frozen=True)
+class Family:
+    """Weights that fit one network and are used in one way. Targets are "module:name"; "" where there is none.
+
+    `network` is called with the arguments of its size, `small` being the size that is trained by default. `views`
+    turns media into its input; `preprocess` is how that input is prepared where the weights are trained here.
+    """
+
+    name: str
+    modality: Modality
+    network: str
+    views: str
+    preprocess: Preprocess
+    small: Mapping[str, Any] = field(default_factory=dict)
+    adapt: str = ""  # a checkpoint's keys as in our network, and the arguments of its size; "": there is one layout
+    is_backbone: str = ""  # whether a checkpoint holds ImageNet weights of the network's body
+    start_from_backbone: str = ""  # fills a network with those
+    per_method: tuple[str, ...] = ()  # keys of the layer with one output a forgery method; its network takes `methods`
+
+
+_NPR = Family(
+    name="npr",
+    modality=Modality.IMAGE,
+    network="detectors.npr.network:NPR",
+    views="detectors.torch_detector:image_view",
+    preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "centre"),
+)
+_UCF = Family(
+    name="ucf",
+    modality=Modality.IMAGE,
+    network="detectors.ucf.network:UCF",
+    views="detectors.torch_detector:image_view",
+    preprocess=Preprocess(HALF, HALF, 256, "centre"),
+    small={"width": 0.25, "least": 32},
+    adapt="detectors.ucf.layouts:adapt",
+    is_backbone="detectors.ucf.layouts:is_backbone",
+    start_from_backbone="detectors.ucf.layouts:start",
+    per_method=("head_spe.mlp.2.weight", "head_spe.mlp.2.bias"),
+)
+_TALL = Family(
+    name="tall",
+    modality=Modality.VIDEO,
+    network="detectors.tall.network:TALL",
+    views="detectors.tall.network:clip_views",
+    preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 112, "tiles"),
+    small={"width": 32, "depths": (2, 2, 2, 2), "heads": (1, 2, 4, 8), "drop_path": 0.0},
+    adapt="detectors.tall.layouts:adapt",
+    is_backbone="detectors.tall.layouts:is_backbone",
+    start_from_backbone="detectors.tall.layouts:start",
+)
+
+FAMILIES: dict[str, Family] = table(
+    (
+        _NPR,
+        replace(_NPR, name="frames", modality=Modality.VIDEO, views="detectors.npr.frames:frame_views"),
+        replace(_NPR, name="camo"),  # its general expert; the others are of the families that camo.toml names
+        _UCF,
+        replace(_UCF, name="ucf-plain"),  # its judging half, trained as a plain classifier
+        _TALL,
+        replace(_TALL, name="tall-stills", modality=Modality.IMAGE, views="detectors.tall.network:still_views"),
+    )
+)
+
+
+def family(name: str) -> Family:
+    """Raises UnknownName with the nearest names."""
+    return find(FAMILIES, name, "family of weights")
+
+
+def network_size(chosen: Family, origins: int, size: str = "small") -> dict[str, Any]:
+    """Arguments of the family's network, "small" or "published", for data with this many origins of fakes."""
+    sizes = chosen.small if size == "small" else {}
+    return {**sizes, **({"methods": origins + 1} if chosen.per_method else {})}
