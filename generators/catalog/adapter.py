@@ -25,6 +25,7 @@ from generators.catalog.arguments import Call, arguments, batch_size, draw_call,
 from generators.catalog.jobs import Job, again, finish, pictures
 from generators.catalog.masks import draw_mask
 from generators.catalog.pipelines import Attempt, Placement
+from generators.library_errors import typed_errors
 from generators.rows import GeneratorRow, Task
 from subnet.errors import GenerationError, SettingsError
 from subnet.media.pool.producer import flaw
@@ -96,11 +97,13 @@ class DiffusionGenerator:
             if not prompt.strip():
                 raise SettingsError(f"prompt {index} is empty; say what is to be seen")
         call = draw_call(self.row, rng)
-        jobs = [self._job(prompt, rng) for prompt in prompts]
+        with typed_errors(f"generator {self.name!r}"):
+            jobs = [self._job(prompt, rng) for prompt in prompts]
         done: dict[int, Sample] = {}
         waiting = dict(enumerate(jobs))
         for _ in range(TRIES):
-            made = zip(waiting, self._run(list(waiting.values()), call), strict=True)
+            with typed_errors(f"generator {self.name!r}"):
+                made = list(zip(waiting, self._run(list(waiting.values()), call), strict=True))
             done |= {index: sample for index, sample in made if sample is not None}
             waiting = {index: again(job) for index, job in waiting.items() if index not in done}
             if not waiting:

@@ -9,7 +9,7 @@ import numpy as np
 
 from generators.catalog.masks import Mask, render
 from subnet.codec import image as codec
-from subnet.media.folder import FRAMES, cut
+from subnet.media.cutting import FRAMES, cut
 from subnet.types import Media, Sample
 
 

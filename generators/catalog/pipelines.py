@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from generators.library_errors import LIBRARY_ERRORS, first_line
 from generators.rows import GeneratorRow
 from subnet.errors import GenerationError, SettingsError
 from subnet.types import JSON
@@ -104,7 +105,7 @@ def open_pipeline(row: GeneratorRow, device: str, *, token: str | None = None, c
         )
         if "lora" in row.parts:
             _fuse(pipeline, parse_part(row.parts["lora"]), hub)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except LIBRARY_ERRORS as error:
         raise _explained(row, error) from error
     _schedule(pipeline, row)
     _save_memory(pipeline, row)
@@ -224,8 +225,7 @@ def _explained(row: GeneratorRow, error: Exception) -> SettingsError | Generatio
         return SettingsError(f"{text}{row.repository} has no revision {row.revision!r}")
     if isinstance(error, RepositoryNotFoundError):
         return SettingsError(f"{text}there is no repository {row.repository!r}, or it is private: set HF_TOKEN")
-    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return GenerationError(f"{text}{row.repository} does not load: {first}")
+    return GenerationError(f"{text}{row.repository} does not load: {first_line(error)}")
 
 
 def describe(pipeline: Any, row: GeneratorRow) -> dict[str, JSON]:

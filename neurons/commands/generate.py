@@ -19,7 +19,9 @@ from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import GenerationError, SettingsError
 from subnet.game.sampling import derive
 from subnet.media.contact_sheet import draw_sheet
-from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
+from subnet.media.cutting import CLIP_LIMITS
+from subnet.media.embedded.source import EmbeddedSource
+from subnet.media.folder import FolderSource
 from subnet.protocols import Generator, Source
 from subnet.types import Label, Modality, Sample, Split
 

@@ -13,10 +13,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from neurons.producer.makers import plan_of
-from neurons.producer.program import PoolSettings
+from neurons.plan import plan_of
 from neurons.progress import bar
-from neurons.settings import Json, home
+from neurons.settings import Json, PoolSettings
 from subnet.errors import SettingsError
 from subnet.media.pool import maintenance
 from subnet.media.pool.pool import GIGABYTE, Pool
@@ -132,9 +131,10 @@ def export(out: Path, *, pool: PoolSettings = PoolSettings(), limit: int | None 
 
 def _existing(settings: PoolSettings) -> Pool:
     """The pool, which must be there: looking at one does not make it."""
-    path = settings.path or home() / "pool"
-    if not path.is_dir():
-        raise SettingsError(f"--pool.path {path}: there is no such folder; assay producer makes and fills one")
+    if not settings.folder.is_dir():
+        raise SettingsError(
+            f"--pool.path {settings.folder}: there is no such folder; assay producer makes and fills one"
+        )
     return settings.open()
 
 

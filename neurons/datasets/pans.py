@@ -11,7 +11,7 @@ import numpy as np
 from subnet.codec import image as codec
 from subnet.errors import SourceEmpty
 from subnet.media import embedded
-from subnet.media.folder import FRAMES
+from subnet.media.cutting import FRAMES
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
 
 SIDE = 256  # of what the camera sees, pixels

@@ -24,7 +24,7 @@ Prompting = Callable[[GeneratorRow, np.random.Generator], str]
 @Parameter(name="prompts")
 @dataclass(frozen=True)
 class Prompts:
-    """What generators are told to show."""
+    """Where the prompts of generators come from."""
 
     captioner: str | None = None
     """Describe the plan's real images as prompts: blip2 (needs a GPU) or blip. Without it prompts are made up."""
@@ -40,8 +40,8 @@ class Prompts:
             raise SettingsError("--prompts.rephraser needs descriptions to work on: give --prompts.captioner, too")
 
 
-def made_up(row: GeneratorRow, rng: np.random.Generator) -> str:
-    """A prompt for one item of a generator by the grammar; "" for those that only draw again what they are shown."""
+def invent_prompt(row: GeneratorRow, rng: np.random.Generator) -> str:
+    """A prompt for one item of a generator by the grammar; "" for those that only draw real media anew."""
     if row.task is Task.RECONSTRUCT:
         return ""
     from generators.prompts.offline import prompt
@@ -64,7 +64,7 @@ class Pictures:
         return self._makes[int(rng.choice(len(self._makes), p=self._odds))](rng)
 
 
-class Described:
+class LazyPrompts:
     """Prompts from pictures. The models are loaded by `load` at the first prompt; one prompt is written at a time."""
 
     def __init__(self, load: Callable[[], PromptSource]) -> None:
@@ -80,10 +80,10 @@ class Described:
             return self._source.draw(1, row.modality, rng)[0]
 
 
-def described(settings: Prompts, reals: Source, device: str) -> Prompting:
+def open_prompting(settings: Prompts, reals: Source, device: str) -> Prompting:
     """Prompts as `settings` say. Raises SettingsError, before anything is fetched, for a model that cannot run here."""
     if settings.captioner is None:
-        return made_up
+        return invent_prompt
     from generators.capability import probe, require
 
     captions = CAPTIONERS[settings.captioner]
@@ -102,4 +102,4 @@ def described(settings: Prompts, reals: Source, device: str) -> Prompting:
             None if answers is None else rephraser.load_rephraser(answers, device=device),
         )
 
-    return Described(load)
+    return LazyPrompts(load)

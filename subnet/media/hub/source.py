@@ -24,10 +24,9 @@ import numpy as np
 from subnet.codec import image as codec
 from subnet.errors import MediaError, SourceEmpty
 from subnet.files import write_atomically
-from subnet.media.folder import Decode, cut
+from subnet.media.cutting import Decode, cut
 from subnet.media.hub.catalog import SourceRow
-from subnet.media.hub.client import Hub, RangeFile
-from subnet.media.hub.responses import HubFile, HubUnavailable, Listing
+from subnet.media.hub.client import Hub, HubFile, HubUnavailable, Listing, RangeFile
 from subnet.media.hub.shards import OpenShard, kind_of, open_shard
 from subnet.types import JSON, Label, Modality, Provenance, Sample
 
@@ -210,10 +209,11 @@ class HubSource:
 
 
 def _read_listing(path: Path) -> Listing | None:
+    from pydantic import TypeAdapter
+
     try:
-        kept = json.loads(path.read_text())
-        return Listing(kept["repository"], kept["commit"], tuple(HubFile(**file) for file in kept["files"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return TypeAdapter(Listing).validate_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from subnet.media.hub.client import Hub, Patience, RangeFile
-from subnet.media.hub.responses import HubFile, HubUnavailable, Listing, retry_after
+from subnet.media.hub.client import Hub, HubFile, HubUnavailable, Listing, Patience, RangeFile, retry_after
 from tests.unit.subnet.media.hub.hub_server import COMMIT, DOWN, Fault, HubServer, serve
 
 NAME = "someone/photos"
