@@ -103,8 +103,8 @@ class DiffusionGenerator:
         waiting = dict(enumerate(jobs))
         for _ in range(TRIES):
             with typed_errors(f"generator {self.name!r}"):
-                made = list(zip(waiting, self._run(list(waiting.values()), call), strict=True))
-            done |= {index: sample for index, sample in made if sample is not None}
+                results = list(zip(waiting, self._run(list(waiting.values()), call), strict=True))
+            done |= {index: sample for index, sample in results if sample is not None}
             waiting = {index: again(job) for index, job in waiting.items() if index not in done}
             if not waiting:
                 break
@@ -183,18 +183,18 @@ class DiffusionGenerator:
     def _call(self, jobs: Sequence[Job], call: Call) -> Sequence[Images]:
         """One call of the pipeline: per job (T, H, W, 3) in 0..1, an image as one frame."""
         self._place()
-        given = arguments(self.row, call, self._accepted)
+        inputs = arguments(self.row, call, self._accepted)
         negative = self.row.options.get("negative")
         if isinstance(negative, str) and "negative_prompt" in self._accepted:
-            given["negative_prompt"] = [negative] * len(jobs)
-        given.update(pictures(jobs, (call.height, call.width)))
+            inputs["negative_prompt"] = [negative] * len(jobs)
+        inputs.update(pictures(jobs, (call.height, call.width)))
         with torch.inference_mode():
             output = self._pipeline(
                 prompt=[job.prompt for job in jobs],
                 generator=[torch.Generator("cpu").manual_seed(job.seed) for job in jobs],
                 output_type="np",
                 callback_on_step_end=self._step,
-                **given,
+                **inputs,
             )
         if self.modality is Modality.VIDEO:
             return [np.asarray(clip) for clip in output.frames]

@@ -75,10 +75,10 @@ def pipeline_class(name: str) -> Any:
     """The class called `name` in diffusers. Raises SettingsError when the installed release has none."""
     import diffusers
 
-    found = getattr(diffusers, name, None)
-    if found is None:
+    kind = getattr(diffusers, name, None)
+    if kind is None:
         raise SettingsError(f"diffusers {diffusers.__version__} has no pipeline {name!r}; install a newer release")
-    return found
+    return kind
 
 
 def open_pipeline(row: GeneratorRow, device: str, *, token: str | None = None, cache: Path | None = None) -> Any:
@@ -137,10 +137,10 @@ def free_memory() -> None:
 def _dtype(name: str, device: str) -> torch.dtype:
     if torch.device(device).type == "cpu":
         return torch.float32
-    found = getattr(torch, name, None)
-    if not isinstance(found, torch.dtype):
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
         raise SettingsError(f"{name!r} is no type of torch; use float32, float16 or bfloat16")
-    return found
+    return dtype
 
 
 def _dtypes(row: GeneratorRow, device: str) -> dict[str, torch.dtype]:

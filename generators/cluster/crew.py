@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from generators.cluster.runs import Actor, Made, Run
+from generators.cluster.runs import Actor, Run
 from subnet.errors import SettingsError
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
@@ -156,27 +156,29 @@ class _Crew:
         for reference in done:
             index, run = self.running.pop(reference)
             try:
-                process, made = self._ray.get(reference)
+                process, steps = self._ray.get(reference)
                 self.processes.add(process)
             except self._ray.exceptions.RayError as error:
                 self._ray.kill(self._actors.pop(index))  # a new one is started for the next run
                 lines = [line for line in str(error).strip().splitlines() if line.strip()]
-                made = [Made(run.first, Event.FAILED, 0.0, lines[-1] if lines else type(error).__name__)]
-            self._note(run, made)
+                steps = [
+                    ProducerStep(Event.FAILED, run.cell, run.first, 0.0, lines[-1] if lines else type(error).__name__)
+                ]
+            self._note(run, steps)
 
-    def _note(self, run: Run, made: Sequence[Made]) -> None:
+    def _note(self, run: Run, steps: Sequence[ProducerStep]) -> None:
         cell, good = run.cell, False
-        for item in made:
-            self.events[cell, item.event] += 1
-            good = good or item.event in IS_THERE
-            if item.event is not Event.EXISTS:
-                self._on_step(ProducerStep(item.event, cell, item.sequence, item.seconds, item.reason))
+        for step in steps:
+            self.events[cell, step.event] += 1
+            good = good or step.event in IS_THERE
+            if step.event is not Event.EXISTS:
+                self._on_step(step)
         self._failures[cell] = 0 if good else self._failures[cell] + 1
         if not good:
             rest = min(LONGEST_REST, 2.0 ** min(self._failures[cell] - 1, 20))
             self._rests_until[cell] = time.monotonic() + rest
         self._unfinished[cell].remove(run.first)
-        last = made[-1]
+        last = steps[-1]
         if last.event is Event.NO_ROOM:
             left = Run(cell, last.sequence, run.first + run.count - last.sequence)
             self._again[cell].append(left)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
-from subnet.media.pool.producer import Event, Make, PoolPlan, make_item
+from subnet.media.pool.producer import Event, Make, PoolPlan, ProducerStep, make_item
 from subnet.registry import resolve
 from subnet.types import JSON
 
@@ -24,26 +24,16 @@ class Run:
     count: int
 
 
-@dataclass(frozen=True)
-class Made:
-    """What became of one item, after how many seconds of work, and why where it was not stored."""
-
-    sequence: int
-    event: Event
-    seconds: float = 0.0
-    reason: str = ""
-
-
-def make_run(run: Run, plan: PoolPlan, make: Make, pool: Pool) -> list[Made]:
+def make_run(run: Run, plan: PoolPlan, make: Make, pool: Pool) -> list[ProducerStep]:
     """Make and store the items of `run` that the pool lacks. A bad item does not stop the rest; a full disk does."""
     stored = {item.sequence for item in pool.items(run.cell) if item.stream == plan.stream}
-    result: list[Made] = []
+    result: list[ProducerStep] = []
     for sequence in range(run.first, run.first + run.count):
         begun = time.monotonic()
         event, reason = Event.EXISTS, ""
         if sequence not in stored:
             event, reason = make_item(plan, run.cell, sequence, make, pool)
-        result.append(Made(sequence, event, time.monotonic() - begun, reason))
+        result.append(ProducerStep(event, run.cell, sequence, time.monotonic() - begun, reason))
         if event is Event.NO_ROOM:
             break
     return result
@@ -58,6 +48,6 @@ class Actor:
         self._make: Make = resolve(target)(**arguments)
         self._plan, self._pool = plan, Pool(Path(root), budget=budget, floor=floor)
 
-    def make(self, run: Run) -> tuple[int, list[Made]]:
+    def make(self, run: Run) -> tuple[int, list[ProducerStep]]:
         """Which process did it, and what became of each item."""
         return os.getpid(), make_run(run, self._plan, self._make, self._pool)

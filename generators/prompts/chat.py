@@ -34,10 +34,10 @@ def open_model(row: PromptRow, kind: str, reader: str, device: str, token: str |
     dtype = torch.float32 if torch.device(device).type == "cpu" else getattr(torch, row.dtype)
     with typed_errors(f"{row.name!r}: {row.repository} does not load"):
         model = getattr(transformers, kind).from_pretrained(row.repository, dtype=dtype, **hub)
-        given = getattr(transformers, reader).from_pretrained(row.repository, **hub)
+        processor = getattr(transformers, reader).from_pretrained(row.repository, **hub)
         if not row.requires:  # four-bit weights are placed while they load
             model.to(device)
-    return model.eval(), given
+    return model.eval(), processor
 
 
 @contextmanager

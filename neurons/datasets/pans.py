@@ -35,8 +35,8 @@ def pan(photo: Media, rng: np.random.Generator) -> Media:
         way = np.rint(np.linspace(first, first + travel, FRAMES)).astype(int)
         places.append(way if rng.random() < 0.5 else way[::-1])
     picture = photo.frames[0]
-    seen = [picture[top : top + SIDE, left : left + SIDE] for top, left in zip(*places, strict=True)]
-    return Media(np.stack(seen), FPS)
+    views = [picture[top : top + SIDE, left : left + SIDE] for top, left in zip(*places, strict=True)]
+    return Media(np.stack(views), FPS)
 
 
 class PannedPhotos:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from cyclopts import Parameter
 
-from generators.prompts.captioned import CaptionedPrompts, PromptSource
+from generators.prompts.captioned import CaptionedPrompts
 from generators.prompts.rows import CAPTIONERS, REPHRASERS
 from generators.rows import GeneratorRow, Task
 from subnet.errors import SettingsError, SourceEmpty
@@ -67,9 +67,9 @@ class Pictures:
 class LazyPrompts:
     """Prompts from pictures. The models are loaded by `load` at the first prompt; one prompt is written at a time."""
 
-    def __init__(self, load: Callable[[], PromptSource]) -> None:
+    def __init__(self, load: Callable[[], CaptionedPrompts]) -> None:
         self._load, self._lock = load, threading.Lock()
-        self._source: PromptSource | None = None
+        self._source: CaptionedPrompts | None = None
 
     def __call__(self, row: GeneratorRow, rng: np.random.Generator) -> str:
         """Raises GenerationError when eight pictures gave no prompt that may be used, or the models do not load."""
@@ -93,7 +93,7 @@ def open_prompting(settings: Prompts, reals: Source, device: str) -> Prompting:
         if row is not None:
             require(row, machine, device)
 
-    def load() -> PromptSource:
+    def load() -> CaptionedPrompts:
         from generators.prompts import captioner, rephraser
 
         return CaptionedPrompts(

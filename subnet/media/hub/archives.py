@@ -58,7 +58,6 @@ class ZipShard:
         self._archive = zipfile.ZipFile(file)
         members = self._archive.infolist()[:MAX_MEMBERS]
         self._members = [member for member in members if self._is_fair(member, modality)]
-        self.refused = len(members) - len(self._members)
         self.groups: tuple[range, ...] = (range(len(self._members)),) if self._members else ()
 
     @staticmethod
@@ -91,15 +90,12 @@ class TarShard:
             self._files.append(_Bounded(file, packed))
         self._archive = tarfile.TarFile(fileobj=self._files[-1])
         self._members = []
-        self.refused = 0
         for count, member in enumerate(self._archive):
             if count >= MAX_MEMBERS:
                 break
             fair = member.isreg() and not member.issparse() and 0 < member.size <= MAX_BYTES
             if fair and _is_safe(member.name, modality):
                 self._members.append(member)
-            else:
-                self.refused += 1
         self.groups: tuple[range, ...] = (range(len(self._members)),) if self._members else ()
 
     def read(self, index: int) -> tuple[str, bytes]:

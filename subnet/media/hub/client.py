@@ -31,11 +31,11 @@ _RATE_LIMIT = re.compile(r"r=(\d+).*?t=(\d+)")
 
 
 class HubUnavailable(SourceEmpty):
-    """The hub gave nothing. `retry_after` seconds from now it may; `permanent` when only a person can change that."""
+    """The hub gave nothing. `retry_after` seconds from now it may."""
 
-    def __init__(self, message: str, *, retry_after: float = 60.0, permanent: bool = False) -> None:
+    def __init__(self, message: str, *, retry_after: float = 60.0) -> None:
         super().__init__(message)
-        self.retry_after, self.permanent = retry_after, permanent
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Hub:
         for _ in range(self.patience.tries):
             with self._get(self.url(listing, file), wanted) as response:
                 if response.status_code != 206:
-                    raise HubUnavailable(f"{file.path}: the hub does not serve ranges", permanent=True)
+                    raise HubUnavailable(f"{file.path}: the hub does not serve ranges")
                 try:
                     data = b"".join(self._body(response, length))
                 except httpx2.HTTPError:
@@ -263,11 +263,9 @@ def raise_if_hopeless(response: httpx2.Response, url: str, asked: float | None, 
     status, path = response.status_code, urlsplit(url).path
     if status in (401, 403):
         reason = f"{path}: the hub asks for access ({status}): accept the terms on its page and set HF_TOKEN"
-        raise HubUnavailable(reason, retry_after=3600.0, permanent=True)
+        raise HubUnavailable(reason, retry_after=3600.0)
     if status in (404, 410, 416):
-        raise HubUnavailable(
-            f"{path}: there is no such thing on the hub ({status})", retry_after=3600.0, permanent=True
-        )
+        raise HubUnavailable(f"{path}: there is no such thing on the hub ({status})", retry_after=3600.0)
     if last or (status != 429 and status < 500):
         raise HubUnavailable(f"{path}: the hub answered {status}", retry_after=asked or 60.0)
 

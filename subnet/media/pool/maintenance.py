@@ -127,8 +127,8 @@ def prune(pool: Pool, now: float, *, keep_bytes: int | None = None, older_than: 
         if stat is not None and (dead or entry.name.endswith(BAD_SUFFIX)):
             Path(entry.path).unlink(missing_ok=True)
             files, freed = files + 1, freed + stat.st_size
-    found = ((_stat(item.path), item) for cell in pool.cells() for item in pool.items(cell))
-    by_age = sorted((stat.st_mtime, item, stat.st_size) for stat, item in found if stat is not None)
+    dated = ((_stat(item.path), item) for cell in pool.cells() for item in pool.items(cell))
+    by_age = sorted((stat.st_mtime, item, stat.st_size) for stat, item in dated if stat is not None)
     left, items = sum(size for _, _, size in by_age), 0
     for made, item, size in by_age:
         too_old = older_than is not None and now - made > older_than
