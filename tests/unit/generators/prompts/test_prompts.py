@@ -44,12 +44,13 @@ def skeletons() -> int:
 
 
 def test_the_grammar_has_millions_of_prompts_and_few_repeats() -> None:
-    """More than a million skeletons; of a thousand drawn, none repeats and none is refused or names anybody."""
+    """More than a million skeletons; of a thousand drawn, none repeats, at most one in a hundred
+    is nearly another, and none is refused or names anybody."""
     assert skeletons() > 1_000_000
     stream, recent = rng(), RecentPrompts()
     prompts = [offline.prompt(stream, Modality.IMAGE) for _ in range(1000)]
     assert len(set(prompts)) == 1000
-    assert sum(not recent.admit(prompt) for prompt in prompts) <= 2
+    assert sum(not recent.admit(prompt) for prompt in prompts) <= 10  # one in a hundred
     sets = [shingles(prompt) for prompt in prompts[:300]]
     assert np.mean([similarity(a, b) for a, b in combinations(sets, 2)]) < 0.05
     assert {refusal(prompt) for prompt in prompts} == {""}
