@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import generators
-from subnet.media.folder import EmbeddedSource
+from subnet.media.embedded.source import EmbeddedSource
 from subnet.media.leak import challenges, meter
 from subnet.media.pool import maintenance
 from subnet.media.pool.item import Cell

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from subnet.codec import image as codec
-from subnet.media.folder import EmbeddedSource
+from subnet.media.embedded.source import EmbeddedSource
 from subnet.media.hub.shards import open_shard
 from subnet.types import Label, Modality, Split
 

@@ -33,9 +33,9 @@ from typing import IO, TypeVar
 import numpy as np
 import psutil
 
-from neurons.producer.makers import plan_of
+from neurons.plan import plan_of
 from subnet.game.variant import variant
-from subnet.media.folder import EmbeddedSource
+from subnet.media.embedded.source import EmbeddedSource
 from subnet.media.pool.item import Cell
 from subnet.media.pool.ledger import Ledger
 from subnet.media.pool.pool import Drawn, Pool

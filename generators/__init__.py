@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from generators.catalog import CATALOG
+from generators.library_errors import typed_errors
 from generators.rows import GeneratorRow, Range, Task
 from subnet.protocols import Generator, Source
 from subnet.registry import find, resolve, table
@@ -98,9 +99,10 @@ TABLE: dict[str, GeneratorRow] = table((*EMBEDDED, *CATALOG.values()))
 def load_generator(name: str, *, device: str = "cpu", reals: Source | None = None) -> Generator:
     """The generator called `name`, ready on `device`. `reals` gives the real media that some of them start from.
 
-    Raises UnknownName with the nearest names, SettingsError where the generator needs `reals` and has none, and
-    CheckpointError for weights that are missing or do not fit.
+    Raises UnknownName with the nearest names, SettingsError where the generator needs `reals` and has none,
+    CheckpointError for weights that are missing or do not fit, and GenerationError for all else that goes wrong.
     """
     row = find(TABLE, name, "generator")
-    generator: Generator = resolve(row.target)(row, device=device, reals=reals)
+    with typed_errors(f"generator {name!r} does not load"):
+        generator: Generator = resolve(row.target)(row, device=device, reals=reals)
     return generator

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from subnet.errors import SettingsError
+from subnet.types import Split
+
+if TYPE_CHECKING:
+    from subnet.media.pool.ledger import Ledger
+    from subnet.media.pool.pool import Pool
 
 VERSION_KEY = 1  # raised whenever scores of this version cannot be compared with those of the last
 
@@ -129,6 +134,61 @@ class NeuronSettings:
         for name in ("timeout", "sample_size", "epoch_length"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"--neuron.{name} must be above 0, not {getattr(self, name)}")
+
+
+@Parameter(name="pool")
+@dataclass(frozen=True)
+class PoolSettings:
+    """Where ready media lies, and how much of the disk it may take."""
+
+    path: Path | None = None
+    """Folder of the pool; by default below $ASSAY_HOME."""
+    gigabytes: float = 20.0
+    """Most that the pool may hold."""
+    floor_gigabytes: float = 1.0
+    """Free space that is always left on the disk."""
+
+    @property
+    def folder(self) -> Path:
+        return self.path or home() / "pool"
+
+    def open(self, ledger: Ledger | None = None) -> Pool:
+        """The pool these settings name; without a `ledger`, who was asked what is forgotten with the process."""
+        from subnet.media.pool.pool import GIGABYTE, Pool
+
+        budget, floor = int(self.gigabytes * GIGABYTE), int(self.floor_gigabytes * GIGABYTE)
+        return Pool(self.folder, ledger=ledger, budget=budget, floor=floor)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ProducerSettings:
+    """What the producer makes, from what, and where."""
+
+    plan: Path | None = None
+    """TOML file: what to make in which shares. Without one: the embedded set and the embedded generators."""
+    total: int = 2000
+    """Items to keep ready, when there is no plan."""
+    seed: int = 0
+    """Same seed, stream and plan: same items."""
+    stream: str = "main"
+    """Name of this producer in the pool; no two producers of one pool may share it."""
+    split: Split = Split.TRAIN
+    """Which part of the embedded set real media and reconstructions are taken from."""
+    folder: Annotated[dict[str, Path], Parameter(show_default=False)] = field(default_factory=dict)
+    """A folder of real media under a name that the plan uses: --folder.holiday ~/photos."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    once: Annotated[bool, Parameter(negative="")] = False
+    """Stop when all targets are met."""
+    threads: int | None = None
+    """Origins that are worked on side by side; by default one for each processor, and one where there is a GPU."""
+    ray: Annotated[bool, Parameter(negative="")] = False
+    """Work on a Ray cluster, one worker for each origin of the plan: pip install 'assay-subnet[ray]'."""
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise SettingsError(f"--threads must be at least 1, not {self.threads}")
 
 
 @Parameter(name="logging")

@@ -9,7 +9,7 @@
     │   ├── MediaUnreadable      not decodable, or outside the allowed formats and sizes
     │   └── MediaTooLarge        more pixels, frames or bytes than allowed
     ├── SourceEmpty              a source has nothing of the kind that was asked for
-    │   └── HubUnavailable       the hub gave nothing (in `subnet.media.hub.responses`): says when to try again
+    │   └── HubUnavailable       the hub gave nothing (in `subnet.media.hub.client`): says when to try again
     ├── GenerationError          a generator gave nothing usable
     │   └── Stopped              it was told to stop before it was done (in `generators.catalog.adapter`)
     ├── Overloaded               no room for a request now: says when to try again

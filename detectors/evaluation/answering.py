@@ -22,7 +22,7 @@ from subnet.errors import DataError
 from subnet.game.augment import LEVELS, distort
 from subnet.game.sampling import derive
 from subnet.game.variant import variant_frames
-from subnet.media.folder import FRAMES, cut
+from subnet.media.cutting import FRAMES, cut
 from subnet.protocols import Detector
 from subnet.types import Media, Modality
 

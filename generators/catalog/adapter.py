@@ -25,6 +25,7 @@ from generators.catalog.arguments import Call, arguments, batch_size, draw_call,
 from generators.catalog.jobs import Job, again, finish, pictures
 from generators.catalog.masks import draw_mask
 from generators.catalog.pipelines import Attempt, Placement
+from generators.library_errors import typed_errors
 from generators.rows import GeneratorRow, Task
 from subnet.errors import GenerationError, SettingsError
 from subnet.media.pool.producer import flaw
@@ -96,12 +97,14 @@ class DiffusionGenerator:
             if not prompt.strip():
                 raise SettingsError(f"prompt {index} is empty; say what is to be seen")
         call = draw_call(self.row, rng)
-        jobs = [self._job(prompt, rng) for prompt in prompts]
+        with typed_errors(f"generator {self.name!r}"):
+            jobs = [self._job(prompt, rng) for prompt in prompts]
         done: dict[int, Sample] = {}
         waiting = dict(enumerate(jobs))
         for _ in range(TRIES):
-            made = zip(waiting, self._run(list(waiting.values()), call), strict=True)
-            done |= {index: sample for index, sample in made if sample is not None}
+            with typed_errors(f"generator {self.name!r}"):
+                results = list(zip(waiting, self._run(list(waiting.values()), call), strict=True))
+            done |= {index: sample for index, sample in results if sample is not None}
             waiting = {index: again(job) for index, job in waiting.items() if index not in done}
             if not waiting:
                 break
@@ -180,18 +183,18 @@ class DiffusionGenerator:
     def _call(self, jobs: Sequence[Job], call: Call) -> Sequence[Images]:
         """One call of the pipeline: per job (T, H, W, 3) in 0..1, an image as one frame."""
         self._place()
-        given = arguments(self.row, call, self._accepted)
+        inputs = arguments(self.row, call, self._accepted)
         negative = self.row.options.get("negative")
         if isinstance(negative, str) and "negative_prompt" in self._accepted:
-            given["negative_prompt"] = [negative] * len(jobs)
-        given.update(pictures(jobs, (call.height, call.width)))
+            inputs["negative_prompt"] = [negative] * len(jobs)
+        inputs.update(pictures(jobs, (call.height, call.width)))
         with torch.inference_mode():
             output = self._pipeline(
                 prompt=[job.prompt for job in jobs],
                 generator=[torch.Generator("cpu").manual_seed(job.seed) for job in jobs],
                 output_type="np",
                 callback_on_step_end=self._step,
-                **given,
+                **inputs,
             )
         if self.modality is Modality.VIDEO:
             return [np.asarray(clip) for clip in output.frames]

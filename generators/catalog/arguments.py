@@ -58,24 +58,24 @@ def clip_length(frames: Range, step: int, rng: np.random.Generator) -> int:
 
 def arguments(row: GeneratorRow, call: Call, accepted: Mapping[str, object]) -> dict[str, object]:
     """Keyword arguments for the pipeline, named as it names them; `accepted` are the names that it knows."""
-    given: dict[str, object] = {"num_inference_steps": call.steps, "height": call.height, "width": call.width}
+    values: dict[str, object] = {"num_inference_steps": call.steps, "height": call.height, "width": call.width}
     if call.guidance is not None:
-        given[str(row.options.get("guidance_argument", "guidance_scale"))] = call.guidance
+        values[str(row.options.get("guidance_argument", "guidance_scale"))] = call.guidance
     if call.frames is not None:
-        given["num_frames"] = call.frames
+        values["num_frames"] = call.frames
     if call.strength is not None:
-        given["strength"] = call.strength
+        values["strength"] = call.strength
     if row.fps is not None and "rate_argument" in row.options:
-        given[str(row.options["rate_argument"])] = row.fps
+        values[str(row.options["rate_argument"])] = row.fps
     extra = row.options.get("call")
-    given.update(extra if isinstance(extra, dict) else {})
+    values.update(extra if isinstance(extra, dict) else {})
     if call.strength is not None and "mask_image" not in accepted:
         for name in ("height", "width"):  # image-to-image takes its size from the picture
-            given.pop(name)
-    unknown = [name for name in given if name not in accepted]
+            values.pop(name)
+    unknown = [name for name in values if name not in accepted]
     if unknown:
         raise SettingsError(f"generator {row.name!r}: {row.pipeline} takes no {', '.join(unknown)}; mend the row")
-    return given
+    return values
 
 
 def batch_size(row: GeneratorRow) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from generators.catalog.masks import Mask, render
 from subnet.codec import image as codec
-from subnet.media.folder import FRAMES, cut
+from subnet.media.cutting import FRAMES, cut
 from subnet.types import Media, Sample
 
 
@@ -46,13 +46,13 @@ def pictures(jobs: Sequence[Job], size: tuple[int, int]) -> dict[str, object]:
     bases = [job.base for job in jobs if job.base is not None]
     if not bases:
         return {}
-    given: dict[str, object] = {
+    inputs: dict[str, object] = {
         "image": [Image.fromarray(codec.normalise(base.media, None, size).frames[0]) for base in bases]
     }
     masks = [job.mask for job in jobs if job.mask is not None]
     if masks:
-        given["mask_image"] = [Image.fromarray(np.rint(render(mask, *size) * 255).astype(np.uint8)) for mask in masks]
-    return given
+        inputs["mask_image"] = [Image.fromarray(np.rint(render(mask, *size) * 255).astype(np.uint8)) for mask in masks]
+    return inputs
 
 
 def again(job: Job) -> Job:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from generators.library_errors import LIBRARY_ERRORS, first_line
 from generators.rows import GeneratorRow
 from subnet.errors import GenerationError, SettingsError
 from subnet.types import JSON
@@ -74,10 +75,10 @@ def pipeline_class(name: str) -> Any:
     """The class called `name` in diffusers. Raises SettingsError when the installed release has none."""
     import diffusers
 
-    found = getattr(diffusers, name, None)
-    if found is None:
+    kind = getattr(diffusers, name, None)
+    if kind is None:
         raise SettingsError(f"diffusers {diffusers.__version__} has no pipeline {name!r}; install a newer release")
-    return found
+    return kind
 
 
 def open_pipeline(row: GeneratorRow, device: str, *, token: str | None = None, cache: Path | None = None) -> Any:
@@ -104,7 +105,7 @@ def open_pipeline(row: GeneratorRow, device: str, *, token: str | None = None, c
         )
         if "lora" in row.parts:
             _fuse(pipeline, parse_part(row.parts["lora"]), hub)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except LIBRARY_ERRORS as error:
         raise _explained(row, error) from error
     _schedule(pipeline, row)
     _save_memory(pipeline, row)
@@ -136,10 +137,10 @@ def free_memory() -> None:
 def _dtype(name: str, device: str) -> torch.dtype:
     if torch.device(device).type == "cpu":
         return torch.float32
-    found = getattr(torch, name, None)
-    if not isinstance(found, torch.dtype):
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
         raise SettingsError(f"{name!r} is no type of torch; use float32, float16 or bfloat16")
-    return found
+    return dtype
 
 
 def _dtypes(row: GeneratorRow, device: str) -> dict[str, torch.dtype]:
@@ -224,8 +225,7 @@ def _explained(row: GeneratorRow, error: Exception) -> SettingsError | Generatio
         return SettingsError(f"{text}{row.repository} has no revision {row.revision!r}")
     if isinstance(error, RepositoryNotFoundError):
         return SettingsError(f"{text}there is no repository {row.repository!r}, or it is private: set HF_TOKEN")
-    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return GenerationError(f"{text}{row.repository} does not load: {first}")
+    return GenerationError(f"{text}{row.repository} does not load: {first_line(error)}")
 
 
 def describe(pipeline: Any, row: GeneratorRow) -> dict[str, JSON]:

@@ -1,6 +1,6 @@
-"""The producer's plan on Ray, to outgrow one machine: one actor per model, shards of items, nothing lost or doubled.
+"""The producer's plan on Ray, to outgrow one machine: one actor per model, runs of items, nothing lost or doubled.
 
-Item n of a cell is a function of (seed, stream, cell, n), and putting an item twice changes nothing. So a shard whose
+Item n of a cell is a function of (seed, stream, cell, n), and putting an item twice changes nothing. So a run whose
 worker died is simply handed out again: what was stored stays, what was not is made. A model that fails rests and is
 tried again, as in `subnet.media.pool.producer`, and never stops the others. Every host needs the package and the pool's
 folder (a shared file system); Ray itself is the extra `ray`.
@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from generators.cluster.runs import Actor, Made, Run
+from generators.cluster.runs import Actor, Run
 from subnet.errors import SettingsError
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
-from subnet.media.pool.producer import Event, PoolPlan, ProducerStep
+from subnet.media.pool.producer import IS_THERE, Event, PoolPlan, ProducerStep
 from subnet.types import JSON
 
 LONGEST_REST = 300.0  # seconds that a failing cell is left alone
@@ -44,12 +44,8 @@ class Worker:
 class Report:
     """What production came to, by cell, and how many processes had a hand in it (more than workers when some died)."""
 
-    events: Mapping[tuple[Cell, str], int]
+    events: Mapping[tuple[Cell, Event], int]
     processes: int
-
-    def total(self, event: str) -> int:
-        """Items of all cells with "stored", "exists", "rejected", "failed" or "no_room"."""
-        return sum(count for (_, name), count in self.events.items() if name == event)
 
 
 def import_ray() -> Any:
@@ -76,7 +72,7 @@ def produce(
     """Keep `pool` filled on the Ray that the program has joined (`ray.init`) until `stop` is set.
 
     With `once`, until all targets are met or what is not met fails. When a worker dies, Ray starts it again and hands
-    it its shard again, up to `retries` times a shard. Raises SettingsError when Ray is missing or a cell has no worker.
+    it its run again, up to `retries` times a run. Raises SettingsError when Ray is missing or a cell has no worker.
     """
     ray = import_ray()
     missing = {target.cell for target in plan.targets} - {worker.cell for worker in workers}
@@ -98,7 +94,7 @@ def produce(
 
 
 class _Crew:
-    """The actors and what each is at. Shards of one cell are consecutive and handed out in order."""
+    """The actors and what each is at. Runs of one cell are consecutive and handed out in order."""
 
     def __init__(
         self,
@@ -116,34 +112,34 @@ class _Crew:
         self._next = {cell: pool.next_sequence(cell, plan.stream) for cell in self._targets}
         self._again: dict[Cell, deque[Run]] = {cell: deque() for cell in self._targets}  # had no room
         self._unfinished: dict[Cell, set[int]] = {cell: set() for cell in self._targets}  # by first item
-        self._failures: Counter[Cell] = Counter()  # shards in a row
+        self._failures: Counter[Cell] = Counter()  # runs in a row
         self._rests_until: dict[Cell, float] = {}
         self._actors: dict[int, Any] = {}
         self.running: dict[Any, tuple[int, Run]] = {}
-        self.events: Counter[tuple[Cell, str]] = Counter()
+        self.events: Counter[tuple[Cell, Event]] = Counter()
         self.processes: set[int] = set()
 
     def hand_out(self) -> None:
-        """Give every idle worker whose cell lacks items, and does not rest, its next shard."""
+        """Give every idle worker whose cell lacks items, and does not rest, its next run."""
         levels, now = self._pool.levels(), time.monotonic()
         coming: Counter[Cell] = Counter()
-        for _, shard in self.running.values():
-            coming[shard.cell] += shard.count
+        for _, run in self.running.values():
+            coming[run.cell] += run.count
         busy = {index for index, _ in self.running.values()}
         for index, worker in enumerate(self._workers):
             cell = worker.cell
             lacks = self._targets.get(cell, 0) - levels.get(cell, 0) - coming[cell]
             if index in busy or lacks <= 0 or self._rests_until.get(cell, 0.0) > now:
                 continue
-            shard = self._again[cell].popleft() if self._again[cell] else self._fresh(cell, min(self._size, lacks))
-            coming[cell] += shard.count
-            self.running[self._actor(index).shard.remote(shard)] = index, shard
+            run = self._again[cell].popleft() if self._again[cell] else self._fresh(cell, min(self._size, lacks))
+            coming[cell] += run.count
+            self.running[self._actor(index).make.remote(run)] = index, run
 
     def _fresh(self, cell: Cell, count: int) -> Run:
-        shard = Run(cell, self._next[cell], count)
+        run = Run(cell, self._next[cell], count)
         self._next[cell] += count
-        self._unfinished[cell].add(shard.first)
-        return shard
+        self._unfinished[cell].add(run.first)
+        return run
 
     def _actor(self, index: int) -> Any:
         if index not in self._actors:
@@ -155,34 +151,36 @@ class _Crew:
         return self._actors[index]
 
     def settle(self, seconds: float) -> None:
-        """Wait at most `seconds` for a shard to be done, and take note of what it came to."""
+        """Wait at most `seconds` for a run to be done, and take note of what it came to."""
         done, _ = self._ray.wait(list(self.running), num_returns=1, timeout=seconds)
         for reference in done:
-            index, shard = self.running.pop(reference)
+            index, run = self.running.pop(reference)
             try:
-                process, made = self._ray.get(reference)
+                process, steps = self._ray.get(reference)
                 self.processes.add(process)
             except self._ray.exceptions.RayError as error:
-                self._ray.kill(self._actors.pop(index))  # a new one is started for the next shard
+                self._ray.kill(self._actors.pop(index))  # a new one is started for the next run
                 lines = [line for line in str(error).strip().splitlines() if line.strip()]
-                made = [Made(shard.first, Event.FAILED, 0.0, lines[-1] if lines else type(error).__name__)]
-            self._note(shard, made)
+                steps = [
+                    ProducerStep(Event.FAILED, run.cell, run.first, 0.0, lines[-1] if lines else type(error).__name__)
+                ]
+            self._note(run, steps)
 
-    def _note(self, shard: Run, made: Sequence[Made]) -> None:
-        cell, good = shard.cell, False
-        for item in made:
-            self.events[cell, item.event] += 1
-            good = good or item.event in (Event.STORED, "exists")
-            if item.event != "exists":
-                self._on_step(ProducerStep(Event(item.event), cell, item.sequence, item.seconds, item.reason))
+    def _note(self, run: Run, steps: Sequence[ProducerStep]) -> None:
+        cell, good = run.cell, False
+        for step in steps:
+            self.events[cell, step.event] += 1
+            good = good or step.event in IS_THERE
+            if step.event is not Event.EXISTS:
+                self._on_step(step)
         self._failures[cell] = 0 if good else self._failures[cell] + 1
         if not good:
             rest = min(LONGEST_REST, 2.0 ** min(self._failures[cell] - 1, 20))
             self._rests_until[cell] = time.monotonic() + rest
-        self._unfinished[cell].remove(shard.first)
-        last = made[-1]
-        if last.event == Event.NO_ROOM:
-            left = Run(cell, last.sequence, shard.first + shard.count - last.sequence)
+        self._unfinished[cell].remove(run.first)
+        last = steps[-1]
+        if last.event is Event.NO_ROOM:
+            left = Run(cell, last.sequence, run.first + run.count - last.sequence)
             self._again[cell].append(left)
             self._unfinished[cell].add(left.first)
         self._advance(cell)
@@ -190,7 +188,7 @@ class _Crew:
     def _advance(self, cell: Cell) -> None:
         """Note durably how far the cell is made without a gap, where the disk takes it."""
         end = min(self._unfinished[cell], default=self._next[cell])
-        with contextlib.suppress(OSError):  # written again after the next shard
+        with contextlib.suppress(OSError):  # written again after the next run
             self._pool.advance(cell, self._plan.stream, end)
 
     def dismiss(self) -> None:

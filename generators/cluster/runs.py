@@ -8,15 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from subnet.codec import image as codec
-from subnet.errors import SubnetError
 from subnet.media.pool.item import Cell
-from subnet.media.pool.pool import Fate, Pool
-from subnet.media.pool.producer import Event, Make, PoolPlan, flaw, item_rng
+from subnet.media.pool.pool import Pool
+from subnet.media.pool.producer import Event, Make, PoolPlan, ProducerStep, make_item
 from subnet.registry import resolve
-from subnet.types import JSON, Sample
-
-_FAULTS = (SubnetError, OSError, RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, MemoryError)
+from subnet.types import JSON
 
 
 @dataclass(frozen=True)
@@ -28,46 +24,23 @@ class Run:
     count: int
 
 
-@dataclass(frozen=True)
-class Made:
-    """What became of one item: an `Event`, or "exists" where it was there before; seconds of work, and why."""
-
-    sequence: int
-    event: str
-    seconds: float = 0.0
-    reason: str = ""
-
-
-def make_run(shard: Run, plan: PoolPlan, make: Make, pool: Pool) -> list[Made]:
-    """Make and store the items of `shard` that the pool lacks. A bad item does not stop the rest; a full disk does."""
-    there = {item.sequence for item in pool.items(shard.cell) if item.stream == plan.stream}
-    result: list[Made] = []
-    for sequence in range(shard.first, shard.first + shard.count):
+def make_run(run: Run, plan: PoolPlan, make: Make, pool: Pool) -> list[ProducerStep]:
+    """Make and store the items of `run` that the pool lacks. A bad item does not stop the rest; a full disk does."""
+    stored = {item.sequence for item in pool.items(run.cell) if item.stream == plan.stream}
+    result: list[ProducerStep] = []
+    for sequence in range(run.first, run.first + run.count):
         begun = time.monotonic()
-        event, reason = ("exists", "") if sequence in there else _item(shard.cell, sequence, plan, make, pool)
-        result.append(Made(sequence, event, time.monotonic() - begun, reason))
-        if event == Event.NO_ROOM:
+        event, reason = Event.EXISTS, ""
+        if sequence not in stored:
+            event, reason = make_item(plan, run.cell, sequence, make, pool)
+        result.append(ProducerStep(event, run.cell, sequence, time.monotonic() - begun, reason))
+        if event is Event.NO_ROOM:
             break
     return result
 
 
-def _item(cell: Cell, sequence: int, plan: PoolPlan, make: Make, pool: Pool) -> tuple[str, str]:
-    try:
-        sample = make(item_rng(plan, cell, sequence))
-        if sample.media.frames.shape[1:3] != codec.TARGET_SIZE:
-            sample = Sample(codec.normalise(sample.media, None), sample.label, sample.provenance)
-        if reason := flaw(sample.media):
-            return Event.REJECTED, reason
-        stored = pool.put(sample, stream=plan.stream, sequence=sequence, origin=cell.origin)
-    except _FAULTS as error:
-        return Event.FAILED, f"{type(error).__name__}: {error}"
-    if stored.fate in (Fate.OVER_BUDGET, Fate.NO_SPACE):
-        return Event.NO_ROOM, stored.reason
-    return str(stored.fate), ""
-
-
 class Actor:
-    """What runs in a worker's process: it builds its model once and then makes shards."""
+    """What runs in a worker's process: it builds its model once and then makes runs of items."""
 
     def __init__(
         self, target: str, arguments: Mapping[str, JSON], plan: PoolPlan, root: str, budget: int, floor: int
@@ -75,6 +48,6 @@ class Actor:
         self._make: Make = resolve(target)(**arguments)
         self._plan, self._pool = plan, Pool(Path(root), budget=budget, floor=floor)
 
-    def shard(self, shard: Run) -> tuple[int, list[Made]]:
+    def make(self, run: Run) -> tuple[int, list[ProducerStep]]:
         """Which process did it, and what became of each item."""
-        return os.getpid(), make_run(shard, self._plan, self._make, self._pool)
+        return os.getpid(), make_run(run, self._plan, self._make, self._pool)

@@ -157,10 +157,10 @@ def scheduler() -> Any:
 
 def digest() -> str:
     """The first half of the sha256 of all weights, for provenance."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for file in sorted(FOLDER.rglob("*.safetensors")):
-        found.update(file.read_bytes())
-    return found.hexdigest()[:32]
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:32]
 
 
 class One:

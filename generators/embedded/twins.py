@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from generators.embedded import autoencoder, upsampling
+from generators.library_errors import typed_errors
 from generators.rows import GeneratorRow
 from subnet.errors import GenerationError, SettingsError
 from subnet.protocols import Source
@@ -78,7 +79,8 @@ class Twin(ABC):
         drawn: dict[str, JSON] = {name: round(span.draw(own), 4) for name, span in self.row.ranges.items()}
         decoder = self.row.options.get("decoder") or autoencoder.KINDS[int(own.integers(len(autoencoder.KINDS)))]
         drawn["decoder"] = decoder
-        frames = self.draw_again(sample.media.frames, seed, drawn)
+        with typed_errors(f"the generator {self.name}"):
+            frames = self.draw_again(sample.media.frames, seed, drawn)
         real = sample.provenance
         parameters = {**real.parameters, "weights": self.weights, **drawn}
         about = Provenance(real.source, real.item, real.licence, self.name, None, seed, parameters)

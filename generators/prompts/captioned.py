@@ -8,19 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from generators.prompts.motion import with_motion
-from generators.prompts.wording import Seen, refusal, without_names
+from generators.prompts.wording import RecentPrompts, refusal, without_names
 from subnet.errors import GenerationError
 from subnet.protocols import Source
 from subnet.types import Label, Media, Modality
 
 TRIES = 8  # pictures looked at for each prompt wanted
-
-
-class PromptSource(Protocol):
-    """Gives prompts."""
-
-    def draw(self, number: int, modality: Modality, rng: np.random.Generator) -> list[str]:
-        """`number` prompts that differ from one another. Raises GenerationError when there are not enough."""
 
 
 class Captions(Protocol):
@@ -36,7 +29,7 @@ class Rephrases(Protocol):
 
 
 class CaptionedPrompts:
-    """A `PromptSource` over real pictures. `refused` counts, by reason, what was not used.
+    """Prompts over real pictures. `refused` counts, by reason, what was not used.
 
     Without a rephraser the caption itself is the prompt; where a rephrased prompt is refused, the caption stands in.
     """
@@ -44,9 +37,10 @@ class CaptionedPrompts:
     def __init__(self, reals: Source, captioner: Captions, rephraser: Rephrases | None = None) -> None:
         self.refused: Counter[str] = Counter()
         self._reals, self._captioner, self._rephraser = reals, captioner, rephraser
-        self._seen = Seen()
+        self._recent = RecentPrompts()
 
     def draw(self, number: int, modality: Modality, rng: np.random.Generator) -> list[str]:
+        """`number` prompts that differ from one another. Raises GenerationError when there are not enough."""
         prompts: list[str] = []
         for _ in range(TRIES * number):
             if len(prompts) == number:
@@ -71,7 +65,7 @@ class CaptionedPrompts:
                 self.refused[f"rephrased: {reason}"] += 1
                 prompt = caption
         prompt = without_names(prompt)
-        if not self._seen.admit(prompt):
+        if not self._recent.admit(prompt):
             self.refused["repeat"] += 1
             return ""
         return with_motion(prompt, rng) if modality is Modality.VIDEO else prompt

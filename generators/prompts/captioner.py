@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from generators.catalog.pipelines import free_memory
+from generators.library_errors import typed_errors
 from generators.prompts.chat import drawn_from, open_model
 from generators.prompts.rows import PromptRow
 from generators.prompts.wording import tidy
@@ -44,16 +45,16 @@ class Captioner:
         if self._model is None:
             raise GenerationError(f"captioner {self.name!r} was closed")
         images = [Image.fromarray(media.frames[len(media.frames) // 2]) for media in pictures]
-        with drawn_from(rng, self._device):
+        with typed_errors(f"captioner {self.name!r}"), drawn_from(rng, self._device):
             return [self._describe(image) for image in images]
 
     def _describe(self, image: Image.Image) -> str:
-        told: dict[str, str] = {}
+        phrases: dict[str, str] = {}
         for stem in STEMS:
             end = self._finish(image, stem)
-            if end and end not in told.values():
-                told[stem] = end if stem == STEMS[0] else f"{stem} {end}"
-        return tidy(", ".join(told.values()))
+            if end and end not in phrases.values():
+                phrases[stem] = end if stem == STEMS[0] else f"{stem} {end}"
+        return tidy(", ".join(phrases.values()))
 
     def _finish(self, image: Image.Image, stem: str) -> str:
         inputs = self._processor(images=image, text=stem, return_tensors="pt").to(self._device, self._model.dtype)

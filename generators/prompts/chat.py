@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from generators import capability
+from generators.library_errors import typed_errors
 from generators.prompts.rows import PromptRow
-from subnet.errors import GenerationError, SettingsError
+from subnet.errors import SettingsError
 
 
 def open_model(row: PromptRow, kind: str, reader: str, device: str, token: str | None, cache: Path | None) -> Any:
@@ -31,15 +32,12 @@ def open_model(row: PromptRow, kind: str, reader: str, device: str, token: str |
     revision = None if Path(row.repository).is_dir() else row.revision
     hub: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache}
     dtype = torch.float32 if torch.device(device).type == "cpu" else getattr(torch, row.dtype)
-    try:
+    with typed_errors(f"{row.name!r}: {row.repository} does not load"):
         model = getattr(transformers, kind).from_pretrained(row.repository, dtype=dtype, **hub)
-        given = getattr(transformers, reader).from_pretrained(row.repository, **hub)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise GenerationError(f"{row.name!r}: {row.repository} does not load: {first}") from error
-    if not row.requires:  # four-bit weights are placed while they load
-        model.to(device)
-    return model.eval(), given
+        processor = getattr(transformers, reader).from_pretrained(row.repository, **hub)
+        if not row.requires:  # four-bit weights are placed while they load
+            model.to(device)
+    return model.eval(), processor
 
 
 @contextmanager

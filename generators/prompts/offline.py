@@ -6,14 +6,11 @@ weather, lens and mood that fit. Over a million different prompts; `count` says 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from generators.prompts.motion import with_motion
-from generators.prompts.wording import Seen
-from subnet.errors import GenerationError
 from subnet.types import Modality
 
 
@@ -135,15 +132,6 @@ PHRASES = (
 )
 
 
-def count() -> int:
-    """How many different prompts for pictures there are."""
-    bodies = sum(len(scene.subjects) * len(scene.doings) * len(scene.places) for scene in SCENES.values())
-    choices = {"light": len(LIGHTS), "lens": len(LENSES), "mood": len(MOODS)}
-    return bodies * sum(
-        math.prod(size for name, size in choices.items() if name in phrase.lower()) for phrase in PHRASES
-    )
-
-
 def prompt(rng: np.random.Generator, modality: Modality = Modality.IMAGE) -> str:
     """One prompt; for video with a sentence of motion."""
     scene = SCENES[_pick(tuple(SCENES), rng)]
@@ -159,24 +147,6 @@ def prompt(rng: np.random.Generator, modality: Modality = Modality.IMAGE) -> str
     capital = {name.capitalize(): text[0].upper() + text[1:] for name, text in parts.items()}
     text = phrase.format(**parts, **capital)
     return with_motion(text, rng) if modality is Modality.VIDEO else text
-
-
-class OfflinePrompts:
-    """A source of prompts from the grammar; near-repeats of what it gave before are passed over."""
-
-    def __init__(self) -> None:
-        self._seen = Seen()
-
-    def draw(self, number: int, modality: Modality, rng: np.random.Generator) -> list[str]:
-        """`number` prompts. Raises GenerationError when the grammar runs dry, which takes millions."""
-        prompts: list[str] = []
-        for _ in range(20 * number + 100):
-            if len(prompts) == number:
-                return prompts
-            text = prompt(rng, modality)
-            if self._seen.admit(text):
-                prompts.append(text)
-        raise GenerationError(f"only {len(prompts)} of {number} prompts differ from those before")
 
 
 def _pick(choices: tuple[str, ...], rng: np.random.Generator) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from generators.catalog.pipelines import free_memory
+from generators.library_errors import typed_errors
 from generators.prompts.chat import drawn_from, open_model
 from generators.prompts.rows import PromptRow
 from generators.prompts.wording import tidy
@@ -52,7 +53,7 @@ class Rephraser:
         inputs = self._tokenizer.apply_chat_template(
             messages(caption, modality), add_generation_prompt=True, return_tensors="pt", return_dict=True
         ).to(self._model.device)
-        with drawn_from(rng, self._device):
+        with typed_errors(f"rephraser {self.name!r}"), drawn_from(rng, self._device):
             tokens = self._model.generate(
                 **inputs,
                 max_new_tokens=TOKENS,

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections import deque
 
 SHINGLE = 3  # words
 NEAR = 0.6  # Jaccard similarity of shingles from which two prompts are near-duplicates
@@ -102,7 +99,7 @@ def similarity(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / len(a | b) if a or b else 1.0
 
 
-class Seen:
+class RecentPrompts:
     """The last `capacity` prompts that were let through, to tell new ones from repeats and near-repeats."""
 
     def __init__(self, capacity: int = 20_000, near: float = NEAR) -> None:
@@ -133,38 +130,3 @@ class Seen:
 
     def __len__(self) -> int:
         return len(self._kept)
-
-
-@dataclass(frozen=True)
-class Diversity:
-    """How varied a set of prompts is. Shares are in 0..1."""
-
-    prompts: int
-    unique: int  # after normalisation
-    near_duplicates: int  # which `Seen` would turn away
-    distinct_1: float  # different words over all words
-    distinct_2: float  # different pairs of words over all pairs (Li et al. 2016, "distinct-n")
-    mean_similarity: float  # of all pairs, or of the first PAIRED prompts' pairs
-    words: float  # mean length
-
-
-PAIRED = 500
-
-
-def diversity(prompts: Sequence[str]) -> Diversity:
-    """The report on `prompts`; zeros when there are none."""
-    texts = [normal(prompt).split() for prompt in prompts]
-    singles = Counter(word for words in texts for word in words)
-    pairs = Counter(pair for words in texts for pair in pairwise(words))
-    sets = [shingles(prompt) for prompt in prompts[:PAIRED]]
-    close = [similarity(a, b) for i, a in enumerate(sets) for b in sets[:i]]
-    seen = Seen(len(prompts) or 1)
-    return Diversity(
-        prompts=len(prompts),
-        unique=len({" ".join(words) for words in texts}),
-        near_duplicates=sum(not seen.admit(prompt) for prompt in prompts),
-        distinct_1=len(singles) / max(1, singles.total()),
-        distinct_2=len(pairs) / max(1, pairs.total()),
-        mean_similarity=sum(close) / max(1, len(close)),
-        words=singles.total() / max(1, len(texts)),
-    )

@@ -149,8 +149,8 @@ class Denoiser(nn.Module):
 
 def token_rows(texts: list[str], tokenizer: Any) -> Tensor:
     """Token ids (B, TOKENS), padded and cut."""
-    given = tokenizer(texts, padding="max_length", truncation=True, max_length=tiny_diffusion.TOKENS)
-    return torch.tensor(given.input_ids)
+    encoded = tokenizer(texts, padding="max_length", truncation=True, max_length=tiny_diffusion.TOKENS)
+    return torch.tensor(encoded.input_ids)
 
 
 @dataclass(frozen=True)

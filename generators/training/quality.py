@@ -117,7 +117,7 @@ def _stack(real: Sample, fake: Sample) -> Image.Image:
 def pairs_of(name: str, split: Split, count: int, seed: int) -> tuple[list[tuple[Sample, Sample]], float, bool]:
     """Real and synthetic samples of one generator, seconds per synthetic item, and whether they are twins."""
     import generators
-    from subnet.media.folder import EmbeddedSource
+    from subnet.media.embedded.source import EmbeddedSource
 
     reals = EmbeddedSource(split)
     generator = generators.load_generator(name, reals=reals)

@@ -19,7 +19,9 @@ from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import GenerationError, SettingsError
 from subnet.game.sampling import derive
 from subnet.media.contact_sheet import draw_sheet
-from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
+from subnet.media.cutting import CLIP_LIMITS
+from subnet.media.embedded.source import EmbeddedSource
+from subnet.media.folder import FolderSource
 from subnet.protocols import Generator, Source
 from subnet.types import Label, Modality, Sample, Split
 
@@ -27,7 +29,7 @@ CRF = 12  # of MP4 files: quality beyond what the eye can tell
 
 
 @dataclass(frozen=True)
-class Made:
+class Output:
     """One item on disk: the media file and the provenance beside it."""
 
     file: Path
@@ -81,24 +83,24 @@ def generate(
     if prompt and not reads_text:
         print(f"assay: {model} draws real media again and reads no prompt", file=sys.stderr)
     loaded = generators.load_generator(model, device=s.device(device), reals=_reals(photos))
-    made, failures = [], []
+    outputs, failures = [], []
     with bar(model, count) as progress:
         for number in range(count):
             try:
-                made.append(_make(loaded, prompt if reads_text else ("",), out, seed, number))
+                outputs.append(_make(loaded, prompt if reads_text else ("",), out, seed, number))
             except GenerationError as error:
                 failures.append(f"item {number}: {error}")
             progress(number + 1)
-    if not made:
+    if not outputs:
         raise GenerationError(f"{model} made nothing: {failures[0]}")
     sheet = out / f"{model}-{seed}-sheet.png"
-    draw_sheet([(item.sample.media, _caption(item.sample)) for item in made], sheet)
-    _tell(made, failures, sheet, json)
+    draw_sheet([(item.sample.media, _caption(item.sample)) for item in outputs], sheet)
+    _print(outputs, failures, sheet, json)
 
 
-def _make(loaded: Generator, prompts: Sequence[str], out: Path, seed: int, number: int) -> Made:
+def _make(loaded: Generator, prompts: Sequence[str], out: Path, seed: int, number: int) -> Output:
     rng = np.random.default_rng(derive("generate", loaded.name, seed, number))
-    text = prompts[number % len(prompts)] if prompts else _made_up(loaded.modality, rng)
+    text = prompts[number % len(prompts)] if prompts else _invent_prompt(loaded.modality, rng)
     sample = loaded.generate([text], rng)[0]
     video = sample.modality is Modality.VIDEO
     file = out / f"{loaded.name}-{seed}-{number:04d}.{'mp4' if video else 'png'}"
@@ -110,10 +112,10 @@ def _make(loaded: Generator, prompts: Sequence[str], out: Path, seed: int, numbe
         about.write_text(jsonlib.dumps(_facts(sample), indent=2) + "\n")
     except OSError as error:
         raise SettingsError(f"--out {out}: cannot write there: {error.strerror}") from error
-    return Made(file, about, sample)
+    return Output(file, about, sample)
 
 
-def _made_up(modality: Modality, rng: np.random.Generator) -> str:
+def _invent_prompt(modality: Modality, rng: np.random.Generator) -> str:
     from generators.prompts.offline import prompt
 
     return prompt(rng, modality)
@@ -149,18 +151,18 @@ def _caption(sample: Sample) -> str:
     return " / ".join(part for part in (photo, about.prompt) if part) or str(about.model)
 
 
-def _tell(made: Sequence[Made], failures: Sequence[str], sheet: Path, json: bool) -> None:
+def _print(outputs: Sequence[Output], failures: Sequence[str], sheet: Path, json: bool) -> None:
     for line in failures:
         print(f"assay: {line}", file=sys.stderr)
     if json:
-        facts = [item.facts() for item in made]
+        facts = [item.facts() for item in outputs]
         print(jsonlib.dumps({"items": facts, "failures": list(failures), "contact_sheet": str(sheet)}))
     else:
-        for line in _lines(made):
+        for line in _lines(outputs):
             print(line)
         print(sheet)
 
 
-def _lines(made: Sequence[Made]) -> Iterator[str]:
-    for item in made:
+def _lines(outputs: Sequence[Output]) -> Iterator[str]:
+    for item in outputs:
         yield f"{item.file}  {_caption(item.sample)}"

@@ -13,10 +13,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from neurons.producer.makers import plan_of
-from neurons.producer.program import PoolSettings
+from neurons.plan import plan_of
 from neurons.progress import bar
-from neurons.settings import Json, home
+from neurons.settings import Json, PoolSettings
 from subnet.errors import SettingsError
 from subnet.media.pool import maintenance
 from subnet.media.pool.pool import GIGABYTE, Pool
@@ -36,18 +35,18 @@ def status(*, pool: PoolSettings = PoolSettings(), plan: Path | None = None, jso
         TOML plan of the producer: shows how many items of each kind are wanted, too.
     """
     targets = {target.cell: target.count for target in plan_of(plan).targets} if plan is not None else None
-    found = maintenance.status(_existing(pool), time.time(), targets)
+    report = maintenance.status(_existing(pool), time.time(), targets)
     if json:
-        print(jsonlib.dumps(_status_facts(found)))
+        print(jsonlib.dumps(_status_facts(report)))
         return
     table = Table("modality", "label", "origin", "items", "wanted", "size", "newest", box=None, header_style="dim")
-    for cell in found.cells:
+    for cell in report.cells:
         kind = (str(cell.cell.modality), cell.cell.label.name.lower(), cell.cell.origin)
         wanted = "" if cell.target is None else f"{cell.target:,}"
         table.add_row(*kind, f"{cell.items:,}", wanted, decimal(cell.bytes), _age(cell.newest))
-    room = f"{found.items:,} items, {decimal(found.bytes)} of {decimal(found.budget)}; {decimal(found.free)} free"
-    rest = f"{found.quarantined} set aside as damaged, {found.temporary} being written"
-    Console().print(table, f"{found.root}: {room}; {rest}", highlight=False)
+    room = f"{report.items:,} items, {decimal(report.bytes)} of {decimal(report.budget)}; {decimal(report.free)} free"
+    rest = f"{report.quarantined} set aside as damaged, {report.temporary} being written"
+    Console().print(table, f"{report.root}: {room}; {rest}", highlight=False)
 
 
 @pool.command
@@ -66,14 +65,14 @@ def verify(
     """
     opened = _existing(pool)
     with bar("verify", sum(opened.levels().values())) as progress:
-        found = maintenance.verify(opened, decode=decode, progress=progress)
-    bad = [{"file": str(path), "reason": reason} for path, reason in found.quarantined]
+        report = maintenance.verify(opened, decode=decode, progress=progress)
+    bad = [{"file": str(path), "reason": reason} for path, reason in report.quarantined]
     if json:
-        print(jsonlib.dumps({"valid": found.valid, "quarantined": bad}))
+        print(jsonlib.dumps({"valid": report.valid, "quarantined": bad}))
     else:
         for row in bad:
             print(f"set aside: {row['file']}: {row['reason']}")
-        print(f"{found.valid:,} items are whole, {len(bad):,} were set aside")
+        print(f"{report.valid:,} items are whole, {len(bad):,} were set aside")
     sys.exit(1 if bad else 0)
 
 
@@ -99,11 +98,11 @@ def prune(
             raise SettingsError(f"--{name} must be 0 or more, not {value:g}")
     keep = None if keep_gigabytes is None else int(keep_gigabytes * GIGABYTE)
     older = None if older_than_days is None else older_than_days * DAY
-    found = maintenance.prune(_existing(pool), time.time(), keep_bytes=keep, older_than=older)
+    report = maintenance.prune(_existing(pool), time.time(), keep_bytes=keep, older_than=older)
     if json:
-        print(jsonlib.dumps({"items": found.items, "files": found.files, "bytes": found.bytes}))
+        print(jsonlib.dumps({"items": report.items, "files": report.files, "bytes": report.bytes}))
     else:
-        print(f"deleted {found.items:,} items and {found.files:,} other files, {decimal(found.bytes)}")
+        print(f"deleted {report.items:,} items and {report.files:,} other files, {decimal(report.bytes)}")
 
 
 @pool.command
@@ -120,25 +119,26 @@ def export(out: Path, *, pool: PoolSettings = PoolSettings(), limit: int | None 
     if limit is not None and limit < 1:
         raise SettingsError(f"--limit must be at least 1, not {limit}")
     try:
-        found = maintenance.export(_existing(pool), out, limit=limit)
+        report = maintenance.export(_existing(pool), out, limit=limit)
     except OSError as error:
         raise SettingsError(f"OUT {out}: {error}") from error
     if json:
-        counts = {str(cell): count for cell, count in found.items.items()}
-        print(jsonlib.dumps({"folder": str(found.root), "items": counts}))
+        counts = {str(cell): count for cell, count in report.items.items()}
+        print(jsonlib.dumps({"folder": str(report.root), "items": counts}))
     else:
-        print(f"{sum(found.items.values()):,} items of {len(found.items)} kinds in {found.root}")
+        print(f"{sum(report.items.values()):,} items of {len(report.items)} kinds in {report.root}")
 
 
 def _existing(settings: PoolSettings) -> Pool:
     """The pool, which must be there: looking at one does not make it."""
-    path = settings.path or home() / "pool"
-    if not path.is_dir():
-        raise SettingsError(f"--pool.path {path}: there is no such folder; assay producer makes and fills one")
+    if not settings.folder.is_dir():
+        raise SettingsError(
+            f"--pool.path {settings.folder}: there is no such folder; assay producer makes and fills one"
+        )
     return settings.open()
 
 
-def _status_facts(found: maintenance.PoolStatus) -> dict[str, object]:
+def _status_facts(report: maintenance.PoolStatus) -> dict[str, object]:
     cells = [
         {
             "modality": str(cell.cell.modality),
@@ -149,14 +149,14 @@ def _status_facts(found: maintenance.PoolStatus) -> dict[str, object]:
             "target": cell.target,
             "newest_seconds": None if cell.newest is None else round(cell.newest, 1),
         }
-        for cell in found.cells
+        for cell in report.cells
     ]
-    sizes = {"items": found.items, "bytes": found.bytes, "budget": found.budget, "free": found.free}
+    sizes = {"items": report.items, "bytes": report.bytes, "budget": report.budget, "free": report.free}
     return {
-        "root": str(found.root),
+        "root": str(report.root),
         **sizes,
-        "quarantined": found.quarantined,
-        "temporary": found.temporary,
+        "quarantined": report.quarantined,
+        "temporary": report.temporary,
         "cells": cells,
     }
 

@@ -27,9 +27,9 @@ def refuse_leaks(records: Sequence[DatasetItem], *, force: bool, seed: int = 0) 
     report = measure(files, seed=seed)
     leaks = [probe for probe in report.container if probe.low > LIMIT]
     if leaks and not force:
-        told = "; ".join(f"{p.name} tells the label: AUC {p.auc:.2f} ({p.low:.2f}-{p.high:.2f})" for p in leaks)
+        traits = "; ".join(f"{p.name} tells the label: AUC {p.auc:.2f} ({p.low:.2f}-{p.high:.2f})" for p in leaks)
         raise DataError(
-            f"data: the files give the label away ({told}): store both classes the same way, in one size and format, "
+            f"data: the files give the label away ({traits}): store both classes the same way, in one size and format, "
             "with names and times that say nothing, as assay pool export and assay dataset do; --force trains anyway"
         )
     return list(report.warnings)

@@ -11,7 +11,7 @@ import numpy as np
 from subnet.codec import image as codec
 from subnet.errors import SourceEmpty
 from subnet.media import embedded
-from subnet.media.folder import FRAMES
+from subnet.media.cutting import FRAMES
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
 
 SIDE = 256  # of what the camera sees, pixels
@@ -35,8 +35,8 @@ def pan(photo: Media, rng: np.random.Generator) -> Media:
         way = np.rint(np.linspace(first, first + travel, FRAMES)).astype(int)
         places.append(way if rng.random() < 0.5 else way[::-1])
     picture = photo.frames[0]
-    seen = [picture[top : top + SIDE, left : left + SIDE] for top, left in zip(*places, strict=True)]
-    return Media(np.stack(seen), FPS)
+    views = [picture[top : top + SIDE, left : left + SIDE] for top, left in zip(*places, strict=True)]
+    return Media(np.stack(views), FPS)
 
 
 class PannedPhotos:

@@ -6,8 +6,6 @@ seeds are kept apart by the split's name, so that training and evaluation share 
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,17 +16,16 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from neurons.datasets.pans import PannedPhotos
-from neurons.producer.makers import EMBEDDED
-from neurons.producer.prompting import made_up
+from neurons.plan import EMBEDDED
+from neurons.producer.prompting import invent_prompt
 from subnet.codec import image as codec
 from subnet.errors import SettingsError
 from subnet.game.sampling import derive
-from subnet.media.folder import EmbeddedSource
-from subnet.media.pool.maintenance import EPOCH
+from subnet.media.dataset_folder import INDEX, IndexRow, index_row, write_index, write_media
+from subnet.media.embedded.source import EmbeddedSource
 from subnet.protocols import Generator
-from subnet.types import JSON, Label, Modality, Sample, Split
+from subnet.types import Label, Modality, Sample, Split
 
-INDEX = "index.jsonl"
 Progress = Callable[[int], None]  # items written so far
 
 
@@ -90,7 +87,7 @@ def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec
 
 
 def materialise(spec: DataSpec, root: Path, *, device: str = "cpu", progress: Progress = lambda done: None) -> Path:
-    """The folder of this data set below `root`, made now unless it is there; it is never seen half made.
+    """The folder of this data set below `root`, made now unless it is there; nobody ever reads it half made.
 
     Of two processes that make the same one at once the first to finish is kept.
     """
@@ -101,18 +98,18 @@ def materialise(spec: DataSpec, root: Path, *, device: str = "cpu", progress: Pr
     with TemporaryDirectory(prefix=".partial-", dir=root, ignore_cleanup_errors=True) as name:
         partial = Path(name) / spec.folder
         partial.mkdir()
-        with (partial / INDEX).open("w") as index:
-            for done, row in enumerate(_rows(spec, partial, device), 1):
-                index.write(json.dumps(row) + "\n")
-                os.utime(partial / str(row["file"]), (EPOCH, EPOCH))
-                progress(done)
+        rows = []
+        for done, row in enumerate(_rows(spec, partial, device), 1):
+            rows.append(row)
+            progress(done)
+        write_index(partial, rows)
         if not (folder / INDEX).is_file():
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
     return folder
 
 
-def _rows(spec: DataSpec, folder: Path, device: str) -> Iterator[dict[str, JSON]]:
+def _rows(spec: DataSpec, folder: Path, device: str) -> Iterator[IndexRow]:
     import generators
 
     reals, pans = EmbeddedSource(spec.split), PannedPhotos(spec.split)
@@ -138,21 +135,12 @@ def _fake(maker: Generator, real: Sample, rng: np.random.Generator) -> Sample:
         return maker.reconstruct(real, rng)
     import generators
 
-    return maker.generate([made_up(generators.TABLE[maker.name], rng)], rng)[0]
+    return maker.generate([invent_prompt(generators.TABLE[maker.name], rng)], rng)[0]
 
 
-def _write(folder: Path, name: str, sample: Sample, origin: str, pair: str) -> dict[str, JSON]:
+def _write(folder: Path, name: str, sample: Sample, origin: str, pair: str) -> IndexRow:
     video = sample.modality is Modality.VIDEO
-    file = folder / f"{name}.{'mp4' if video else 'png'}"
-    file.write_bytes(codec.encode_lossless_video(sample.media) if video else codec.encode_png(sample.media))
-    about = sample.provenance
-    return {
-        "file": file.name,
-        "label": int(sample.label),
-        "modality": sample.modality.value,
-        "origin": origin,
-        "pair": pair,
-        "seed": about.seed,
-        "licence": about.licence,
-        "item": about.item,
-    }
+    file = f"{name}.{'mp4' if video else 'png'}"
+    data = codec.encode_lossless_video(sample.media) if video else codec.encode_png(sample.media)
+    write_media(folder, file, data)
+    return index_row(file, sample.label, sample.modality, origin, pair, sample.provenance)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from detectors.data import DatasetItem, both_classes, read_folder
 from subnet.errors import DataError
 from subnet.game.sampling import derive
+from subnet.media.dataset_folder import IndexRow, write_index
 
 SHARE = 0.15  # of the items, for validation
 
@@ -45,8 +45,17 @@ def _write(records: Sequence[DatasetItem], root: Path, folder: Path) -> Path:
             os.link(record.path, folder / name)
         except OSError:  # another disk, or one without links
             shutil.copy2(record.path, folder / name)
-        about = {"pair": record.pair, "item": record.item, "seed": record.seed, "licence": record.licence}
-        kind = {"label": int(record.label), "modality": record.modality.value, "origin": record.origin}
-        rows.append(json.dumps({"file": name.as_posix(), **kind, **about}))
-    (folder / "index.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        rows.append(
+            IndexRow(
+                file=name.as_posix(),
+                label=int(record.label),
+                modality=str(record.modality),
+                origin=record.origin,
+                pair=record.pair,
+                seed=record.seed,
+                licence=record.licence,
+                item=record.item,
+            )
+        )
+    write_index(folder, rows)
     return folder

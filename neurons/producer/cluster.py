@@ -8,19 +8,21 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from cyclopts import Parameter
 
 from generators.cluster.crew import Report, Worker, import_ray, produce
-from neurons.producer.makers import making
+from generators.rows import GeneratorRow
+from neurons.producer.makers import Origin
+from neurons.settings import ProducerSettings
 from neurons.signals import set_by_signal
 from subnet.errors import SettingsError
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
 from subnet.media.pool.producer import PoolPlan, ProducerStep
-from subnet.types import JSON, Label, Split
+from subnet.types import JSON
 
+MAKER = "neurons.producer.makers:maker_in_worker"
 CARD_GB = 24.0  # of the cluster's cards, where neither a flag nor a card of this host says
 
 
@@ -39,38 +41,38 @@ class Cluster:
             raise SettingsError(f"--ray.card_gigabytes must be above 0, not {self.card_gigabytes:g}")
 
 
-def run(
+def fill_on_ray(
     plan: PoolPlan,
+    origins: Mapping[Cell, Origin],
     pool: Pool,
     cluster: Cluster,
-    *,
-    split: Split,
-    device: str,
-    folders: Mapping[str, Path],
+    settings: ProducerSettings,
     stop: threading.Event,
-    once: bool,
     on_step: Callable[[ProducerStep], None],
 ) -> Report:
-    """Fill `pool` by `plan` on a Ray cluster until `stop` is set, or with `once` until all targets are met.
+    """Fill `pool` by `plan` on a Ray cluster until `stop` is set, or with `settings.once` until all targets are met.
 
-    Raises SettingsError: Ray is missing, no cluster answers, an origin is unknown, or a model fits on no card.
+    Raises SettingsError: Ray is missing, no cluster answers, or a model fits on no card.
     """
     pool = _absolute(pool)
     arguments: dict[str, JSON] = {
-        "split": str(split),
-        "device": device,
-        "folders": {name: str(path.absolute()) for name, path in folders.items()},
+        "split": str(settings.split),
+        "device": settings.device,
+        "folders": {name: str(path.absolute()) for name, path in settings.folder.items()},
     }
-    for target in plan.targets:  # an unknown origin is told before anything starts
-        making(str(target.cell), str(split), "cpu", {name: str(path) for name, path in folders.items()})
     with _joined(cluster) as resources:
         set_by_signal(stop)  # Ray has set its own
-        workers = workers_of(plan, arguments, resources, card=cluster.card_gigabytes or _card())
-        return produce(plan, workers, pool, stop=stop, once=once, on_step=on_step)
+        workers = workers_of(plan, origins, arguments, resources, card=cluster.card_gigabytes or _card())
+        return produce(plan, workers, pool, stop=stop, once=settings.once, on_step=on_step)
 
 
 def workers_of(
-    plan: PoolPlan, arguments: Mapping[str, JSON], resources: Mapping[str, float], *, card: float
+    plan: PoolPlan,
+    origins: Mapping[Cell, Origin],
+    arguments: Mapping[str, JSON],
+    resources: Mapping[str, float],
+    *,
+    card: float,
 ) -> list[Worker]:
     """One worker per cell of the plan.
 
@@ -78,35 +80,29 @@ def workers_of(
     that its row says it needs. Raises SettingsError when the models do not fit on the cluster's cards.
     """
     cells = [target.cell for target in plan.targets if target.count]
-    shares = {cell: _share(cell, card) for cell in cells}
+    shares = {cell: _share(origins[cell], card) for cell in cells}
     _check_cards({cell: share for cell, share in shares.items() if share}, int(resources.get("GPU", 0)), card)
     cpus = min(1.0, math.floor(1000 * resources.get("CPU", 1.0) / max(1, len(cells))) / 1000)
-    return [
-        Worker(cell, "neurons.producer.makers:making", {"cell": str(cell), **arguments}, cpus=cpus, gpus=shares[cell])
-        for cell in cells
-    ]
+    return [Worker(cell, MAKER, {"cell": str(cell), **arguments}, cpus=cpus, gpus=shares[cell]) for cell in cells]
 
 
-def _share(cell: Cell, card: float) -> float:
-    """The part of a card that a cell's generator needs, in hundredths; 0 for what runs on a CPU."""
-    import generators
-
-    row = generators.TABLE.get(cell.origin) if cell.label is Label.SYNTHETIC else None
-    return 0.0 if row is None else math.ceil(100 * row.vram_gb / card) / 100
+def _share(origin: Origin, card: float) -> float:
+    """The part of a card that an origin needs, in hundredths; 0 for what runs on a CPU."""
+    return math.ceil(100 * origin.vram_gb / card) / 100 if isinstance(origin, GeneratorRow) else 0.0
 
 
 def _check_cards(shares: Mapping[Cell, float], cards: int, card: float) -> None:
     """Raises SettingsError for models that find no room: a worker that waits for a card would wait for ever."""
-    free = [100] * cards
+    room = [100] * cards
     for cell, share in sorted(shares.items(), key=lambda item: -item[1]):
         need = round(100 * share)
-        place = next((index for index, left in enumerate(free) if left >= need), None)
+        place = next((index for index, left in enumerate(room) if left >= need), None)
         if place is None:
             raise SettingsError(
                 f"{cell.origin} needs {share:.2f} of a card of {card:g} GB, and the cluster's {cards} cards have no "
                 "room left for it: take models out of the plan, add cards, or say --ray.card_gigabytes"
             )
-        free[place] -= need
+        room[place] -= need
 
 
 def _card() -> float:

@@ -1,135 +1,140 @@
-"""What challenges are made of: one plan for the producer that fills the pool and the validator that draws from it."""
+"""What makes the cells of a plan: each origin is resolved once, by its name, and opened where it works."""
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from neurons.producer.prompting import Pictures, Prompting, Prompts, described, made_up
-from neurons.settings import device as named_device
+from generators.rows import GeneratorRow
+from neurons.plan import EMBEDDED
+from neurons.producer.prompting import Pictures, Prompting, Prompts, invent_prompt, open_prompting
 from neurons.settings import home
 from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import SettingsError
-from subnet.game.sampling import Origins
-from subnet.media.folder import CLIP_LIMITS, EmbeddedSource, FolderSource
-from subnet.media.hub.catalog import SOURCES, any_repository
+from subnet.media.cutting import CLIP_LIMITS
+from subnet.media.embedded.source import EmbeddedSource
+from subnet.media.folder import FolderSource
+from subnet.media.hub.catalog import SOURCES, SourceRow, any_repository
 from subnet.media.pool.item import Cell, parse_cell
-from subnet.media.pool.producer import Make, PoolPlan, equal_shares, read_plan
+from subnet.media.pool.producer import Make, PoolPlan
 from subnet.protocols import Generator, Source
 from subnet.registry import find
 from subnet.types import Label, Media, Modality, Sample, Split
 
-EMBEDDED = "embedded"
-NO_MODELS = Prompts()
+Origin = Path | Split | SourceRow | GeneratorRow  # a folder, a part of the embedded set, a data set of the hub, a model
 
 
-def plan_of(path: Path | None, *, total: int = 2000, seed: int = 0, stream: str = "main") -> PoolPlan:
-    """The plan in the file `path`, or without one the embedded set and every embedded generator in equal shares."""
-    if path is not None:
-        return read_plan(path)
-    import generators
+def resolve_plan(plan: PoolPlan, split: Split, folders: Mapping[str, Path]) -> dict[Cell, Origin]:
+    """What each cell of the plan is made from. Nothing is opened, fetched or loaded.
 
-    cells = [Cell(modality, Label.REAL, EMBEDDED) for modality in Modality]
-    cells += [Cell(row.modality, Label.SYNTHETIC, row.name) for row in generators.TABLE.values() if row.embedded]
-    return equal_shares(cells, total, seed=seed, stream=stream)
+    Raises UnknownName or SettingsError for an origin that is not there, or gives media of another kind than its cell.
+    """
+    return {target.cell: resolve(target.cell, split, folders) for target in plan.targets}
 
 
-def origins_of(plan: PoolPlan) -> Origins:
-    """How often each origin is asked for, by modality and label: in proportion to the plan's targets."""
-    origins: dict[tuple[Modality, Label], dict[str, float]] = defaultdict(dict)
-    for target in plan.targets:
-        origins[target.cell.modality, target.cell.label][target.cell.origin] = float(target.count)
-    return dict(origins)
+def resolve(cell: Cell, split: Split, folders: Mapping[str, Path]) -> Origin:
+    """What one cell is made from, by the name of its origin.
+
+    A folder of `folders`, the embedded set, a row of `subnet.media.hub.catalog`, any data set of the hub as
+    "owner/name", or a generator. Raises as `resolve_plan` does.
+    """
+    name = cell.origin
+    if name in folders:
+        if not folders[name].is_dir():
+            raise SettingsError(f"--folder.{name} {folders[name]}: there is no such folder")
+        return folders[name]
+    if name == EMBEDDED and cell.label is Label.REAL:
+        return split
+    if name in SOURCES or "/" in name:
+        row = SOURCES.get(name) or any_repository(name, cell.modality, cell.label)
+        _check_kind(cell, row.name, row.modality, row.label)
+        return row
+    if cell.label is Label.SYNTHETIC:
+        import generators
+
+        model = find(generators.TABLE, name, "generator")
+        _check_kind(cell, model.name, model.modality, Label.SYNTHETIC)
+        return model
+    known = ", ".join([EMBEDDED, *SOURCES])
+    raise SettingsError(
+        f"{cell}: no source is called {name!r}; there are {known}, any owner/name of the hub, "
+        f"and folders given with --folder.{name} PATH"
+    )
+
+
+def _check_kind(cell: Cell, name: str, modality: Modality, label: Label) -> None:
+    if (modality, label) != (cell.modality, cell.label):
+        raise SettingsError(f"{cell}: {name} gives {label.name.lower()} {modality}s")
 
 
 def makers(
-    plan: PoolPlan,
-    *,
-    split: Split,
-    device: str,
-    folders: Mapping[str, Path] | None = None,
-    prompts: Prompts = NO_MODELS,
+    plan: PoolPlan, origins: Mapping[Cell, Origin], *, split: Split, device: str, prompts: Prompts
 ) -> dict[Cell, Make]:
-    """What makes each cell of the plan, by the origin's name.
+    """The makers of a plan's cells, from their resolved origins. `device` as torch names it.
 
-    A folder of `folders`, the embedded set, a generator (loaded when first used), a row of `subnet.media.hub.catalog`,
-    or any data set of the hub as "owner/name". Raises UnknownName or SettingsError for an origin that is none of these,
-    and SettingsError for models of `prompts` that cannot run here.
+    Generators are loaded when they are first used. Raises SettingsError for models of `prompts` that cannot run here.
     """
     reals = EmbeddedSource(split)
-    real = {
-        target.cell: _maker(target.cell, folders or {}, reals, device, made_up)
-        for target in plan.targets
-        if target.cell.label is Label.REAL
+    opened = {cell: _drawing(cell, o) for cell, o in origins.items() if not isinstance(o, GeneratorRow)}
+    prompting = open_prompting(prompts, _pictures(plan, opened) or reals, device)
+    models = {
+        cell: _generating(o, reals, device, prompting) for cell, o in origins.items() if isinstance(o, GeneratorRow)
     }
-    prompting = described(prompts, _pictures(plan, real) or reals, device)
-    return {
-        target.cell: real.get(target.cell) or _maker(target.cell, folders or {}, reals, device, prompting)
-        for target in plan.targets
-    }
+    return {**opened, **models}
 
 
-def _pictures(plan: PoolPlan, makes: Mapping[Cell, Make]) -> Source | None:
-    """The plan's real images as one source; None when it has none."""
-    wanted = [t for t in plan.targets if t.cell in makes and t.cell.modality is Modality.IMAGE and t.count]
-    return Pictures([makes[t.cell] for t in wanted], [t.count for t in wanted]) if wanted else None
+def maker_in_worker(cell: str, split: str, device: str, folders: Mapping[str, str]) -> Make:
+    """The maker of one cell, "modality/label/origin", in a process of a cluster.
 
-
-def making(cell: str, split: str, device: str, folders: Mapping[str, str]) -> Make:
-    """The maker of one cell, "modality/label/origin", built where it works: the target of production's workers.
-
-    `device` may be "auto"; `folders` are paths by name. Raises as `makers` does.
+    `device` may be "auto"; `folders` are paths by name. Raises as `resolve` does.
     """
-    what = parse_cell(cell)
-    paths = {name: Path(path) for name, path in folders.items()}
-    return _maker(what, paths, EmbeddedSource(Split(split)), named_device(device), made_up)
+    from neurons.settings import device as named_device
+
+    kind, part = parse_cell(cell), Split(split)
+    origin = resolve(kind, part, {name: Path(path) for name, path in folders.items()})
+    if isinstance(origin, GeneratorRow):
+        return _generating(origin, EmbeddedSource(part), named_device(device), invent_prompt)
+    return _drawing(kind, origin)
 
 
-def _maker(cell: Cell, folders: Mapping[str, Path], reals: Source, device: str, prompting: Prompting) -> Make:
-    source: Source
-    if cell.origin in folders:
-        source = FolderSource(folders[cell.origin], cell.label, cell.origin, decode_video=_untrusted())
-    elif cell.origin == EMBEDDED and cell.label is Label.REAL:
-        source = reals
-    elif cell.origin in SOURCES or "/" in cell.origin:
-        source = _hub(cell)
-    elif cell.label is Label.SYNTHETIC:
-        return _generating(cell.origin, reals, device, prompting)
-    else:
-        known = ", ".join([EMBEDDED, *SOURCES])
-        raise SettingsError(
-            f"{cell}: no source is called {cell.origin!r}; there are {known}, any owner/name of the hub, "
-            f"and folders given with --folder.{cell.origin} PATH"
-        )
+def _pictures(plan: PoolPlan, opened: Mapping[Cell, Make]) -> Source | None:
+    """The plan's real images as one source; None when it has none."""
+    wanted = [t for t in plan.targets if (t.cell.modality, t.cell.label) == (Modality.IMAGE, Label.REAL) and t.count]
+    return Pictures([opened[t.cell] for t in wanted], [t.count for t in wanted]) if wanted else None
+
+
+def _drawing(cell: Cell, origin: Path | Split | SourceRow) -> Make:
+    """A maker that draws from a source."""
+    source = _open_source(cell, origin)
     return lambda rng: source.draw(cell.modality, cell.label, rng)
 
 
-def _hub(cell: Cell) -> Source:
+def _open_source(cell: Cell, origin: Path | Split | SourceRow) -> Source:
+    if isinstance(origin, Split):
+        return EmbeddedSource(origin)
+    if isinstance(origin, Path):
+        return FolderSource(origin, cell.label, cell.origin, decode_video=_untrusted())
     from subnet.media.hub.source import open_source
 
-    row = SOURCES.get(cell.origin) or any_repository(cell.origin, cell.modality, cell.label)
-    if (row.modality, row.label) != (cell.modality, cell.label):
-        raise SettingsError(f"{cell}: {row.name} has {row.label.name.lower()} {row.modality}s")
-    return open_source(row, home() / "hub", decode_video=_untrusted(), token=os.environ.get("HF_TOKEN"))
+    return open_source(origin, home() / "hub", decode_video=_untrusted(), token=os.environ.get("HF_TOKEN"))
 
 
 def _untrusted() -> Callable[[bytes], Media]:
     return VideoDecoder(CLIP_LIMITS).decode
 
 
-def _generating(name: str, reals: Source, device: str, prompting: Prompting) -> Make:
-    import generators
-
-    row = find(generators.TABLE, name, "generator")
+def _generating(row: GeneratorRow, reals: Source, device: str, prompting: Prompting) -> Make:
+    """A maker that runs a model, which is loaded at the first item."""
     loaded: list[Generator] = []
 
     def make(rng: np.random.Generator) -> Sample:
         if not loaded:
-            loaded.append(generators.load_generator(name, device=device, reals=reals))
+            import generators
+
+            loaded.append(generators.load_generator(row.name, device=device, reals=reals))
         return loaded[0].generate([prompting(row, rng)], rng)[0]
 
     return make

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from cyclopts import Parameter
 
-from generators.prompts.captioned import CaptionedPrompts, PromptSource
+from generators.prompts.captioned import CaptionedPrompts
 from generators.prompts.rows import CAPTIONERS, REPHRASERS
 from generators.rows import GeneratorRow, Task
 from subnet.errors import SettingsError, SourceEmpty
@@ -24,7 +24,7 @@ Prompting = Callable[[GeneratorRow, np.random.Generator], str]
 @Parameter(name="prompts")
 @dataclass(frozen=True)
 class Prompts:
-    """What generators are told to show."""
+    """Where the prompts of generators come from."""
 
     captioner: str | None = None
     """Describe the plan's real images as prompts: blip2 (needs a GPU) or blip. Without it prompts are made up."""
@@ -40,8 +40,8 @@ class Prompts:
             raise SettingsError("--prompts.rephraser needs descriptions to work on: give --prompts.captioner, too")
 
 
-def made_up(row: GeneratorRow, rng: np.random.Generator) -> str:
-    """A prompt for one item of a generator by the grammar; "" for those that only draw again what they are shown."""
+def invent_prompt(row: GeneratorRow, rng: np.random.Generator) -> str:
+    """A prompt for one item of a generator by the grammar; "" for those that only draw real media anew."""
     if row.task is Task.RECONSTRUCT:
         return ""
     from generators.prompts.offline import prompt
@@ -64,12 +64,12 @@ class Pictures:
         return self._makes[int(rng.choice(len(self._makes), p=self._odds))](rng)
 
 
-class Described:
+class LazyPrompts:
     """Prompts from pictures. The models are loaded by `load` at the first prompt; one prompt is written at a time."""
 
-    def __init__(self, load: Callable[[], PromptSource]) -> None:
+    def __init__(self, load: Callable[[], CaptionedPrompts]) -> None:
         self._load, self._lock = load, threading.Lock()
-        self._source: PromptSource | None = None
+        self._source: CaptionedPrompts | None = None
 
     def __call__(self, row: GeneratorRow, rng: np.random.Generator) -> str:
         """Raises GenerationError when eight pictures gave no prompt that may be used, or the models do not load."""
@@ -80,10 +80,10 @@ class Described:
             return self._source.draw(1, row.modality, rng)[0]
 
 
-def described(settings: Prompts, reals: Source, device: str) -> Prompting:
+def open_prompting(settings: Prompts, reals: Source, device: str) -> Prompting:
     """Prompts as `settings` say. Raises SettingsError, before anything is fetched, for a model that cannot run here."""
     if settings.captioner is None:
-        return made_up
+        return invent_prompt
     from generators.capability import probe, require
 
     captions = CAPTIONERS[settings.captioner]
@@ -93,7 +93,7 @@ def described(settings: Prompts, reals: Source, device: str) -> Prompting:
         if row is not None:
             require(row, machine, device)
 
-    def load() -> PromptSource:
+    def load() -> CaptionedPrompts:
         from generators.prompts import captioner, rephraser
 
         return CaptionedPrompts(
@@ -102,4 +102,4 @@ def described(settings: Prompts, reals: Source, device: str) -> Prompting:
             None if answers is None else rephraser.load_rephraser(answers, device=device),
         )
 
-    return Described(load)
+    return LazyPrompts(load)

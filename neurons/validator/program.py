@@ -16,8 +16,7 @@ from cyclopts import Parameter
 
 from neurons import settings as s
 from neurons.log import configure
-from neurons.producer.makers import origins_of, plan_of
-from neurons.producer.program import PoolSettings
+from neurons.plan import origins_of, plan_of
 from neurons.validator.settings import ValidatorSettings
 from subnet.game.sampling import Sampling
 
@@ -28,7 +27,7 @@ def validator(
     neuron: s.NeuronSettings = s.NeuronSettings(),
     subtensor: s.SubtensorSettings = s.SubtensorSettings(),
     wallet: s.WalletSettings = s.WalletSettings(),
-    pool: PoolSettings = PoolSettings(),
+    pool: s.PoolSettings = s.PoolSettings(),
     logging: s.LoggingSettings = s.LoggingSettings(),
     plan: Path | None = None,
     state: Path | None = None,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurons import settings as s
-from neurons.producer.program import PoolSettings
 from subnet.game.sampling import Sampling
 
 
@@ -19,7 +18,7 @@ class ValidatorSettings:
     neuron: s.NeuronSettings = s.NeuronSettings()
     subtensor: s.SubtensorSettings = s.SubtensorSettings()
     wallet: s.WalletSettings = s.WalletSettings()
-    pool: PoolSettings = PoolSettings()
+    pool: s.PoolSettings = s.PoolSettings()
     state: Path | None = None
     seed: int | None = None
     rounds: int | None = None

@@ -1,45 +1,19 @@
-"""Sources that lie on this disk: a folder of the user's media, and the embedded set.
-
-Both give what the pool holds: 256x256, an image or 16 frames, cut at random from the original. A file that cannot be
-used is passed over, counted, and told once; it never ends a draw.
-"""
+"""A folder of the user's media as a source. A file that cannot be used is passed over, counted, and reported once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from subnet.codec import image as codec
-from subnet.errors import MediaError, MediaUnreadable, SettingsError, SourceEmpty
-from subnet.media import embedded
-from subnet.types import Label, Media, Modality, Provenance, Sample, Split
+from subnet.errors import MediaError, SettingsError, SourceEmpty
+from subnet.media.cutting import Decode, cut, decode_clip
+from subnet.types import Label, Modality, Provenance, Sample
 
-FRAMES = 16
-CLIP_LIMITS = codec.Limits(frames=32, pixels=32 * 1920 * 1088)  # of a clip the first frames are enough: up to 1080p
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
-Decode = Callable[[bytes], Media]
-
-
-def decode_clip(data: bytes) -> Media:
-    """The first frames of a clip, as many as CLIP_LIMITS has, in this process: for files that are trusted."""
-    return codec.decode_video(data, CLIP_LIMITS)
-
-
-def cut(media: Media, rng: np.random.Generator, frames: int = FRAMES) -> Media:
-    """A random crop at 256x256; of a video, `frames` successive ones from a random place.
-
-    Raises MediaUnreadable for a clip that is shorter.
-    """
-    if media.fps is not None:
-        spare = len(media.frames) - frames
-        if spare < 0:
-            raise MediaUnreadable(f"the clip has {len(media.frames)} frames, {frames} are needed")
-        start = int(rng.integers(spare + 1))
-        media = Media(media.frames[start : start + frames], media.fps)
-    return codec.normalise(media, rng)
 
 
 def find_media(root: Path, modality: Modality) -> list[Path]:
@@ -101,26 +75,3 @@ class FolderSource:
             if path in files:
                 files.remove(path)
         self._on_bad(path, reason)
-
-
-class EmbeddedSource:
-    """The photos and clips that come with Assay, of one split. All of them are real."""
-
-    def __init__(self, split: Split, name: str = "embedded") -> None:
-        self.split, self.name = split, name
-        self._items: dict[Modality, Sequence[embedded.Item]] = {}
-
-    def draw(self, modality: Modality, label: Label, rng: np.random.Generator) -> Sample:
-        """A random photo or clip. Raises SourceEmpty when asked for synthetic media."""
-        items = self._items.setdefault(modality, embedded.items(modality, self.split))
-        if label is not Label.REAL or not items:
-            raise SourceEmpty(f"the embedded {self.split} split has no {label.name.lower()} {modality}")
-        item = items[int(rng.integers(len(items)))]
-        data = embedded.path(item).read_bytes()
-        if modality is Modality.IMAGE:
-            media = cut(codec.decode_image(data), rng)
-        else:  # the index says how long the clip is, so that only what is shown need be decoded
-            start = int(rng.integers(item.frames - FRAMES + 1))
-            media = cut(codec.decode_video(data, codec.Limits(frames=start + FRAMES), start), rng)
-        about = {"split": str(self.split), "source": item.source, "category": item.category}
-        return Sample(media, label, Provenance(self.name, item.id, item.licence, parameters=about))

@@ -14,7 +14,7 @@ from generators.capability import Machine, listing, obstacle
 from generators.catalog import CATALOG, pipelines
 from generators.rows import GeneratorRow, Task
 from subnet.errors import SettingsError, UnknownName
-from subnet.media.folder import EmbeddedSource
+from subnet.media.embedded.source import EmbeddedSource
 from subnet.media.pool.producer import flaw
 from subnet.registry import resolve
 from subnet.types import Label, Modality, Split

@@ -8,16 +8,34 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import IO, Any
 
 from subnet.codec.image import MAX_BYTES
-from subnet.errors import MediaUnreadable
+from subnet.errors import MediaUnreadable, SubnetError
 from subnet.media.folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from subnet.types import Modality
 
 MAX_RATIO = 10  # of unpacked to packed bytes: media does not compress
 MAX_MEMBERS = 200_000
+
+
+# What zipfile, tarfile and gzip raise for damaged bytes has no common base: this is the only list of its kind here.
+# Names that are no UTF-8 are ValueErrors, packing that nobody knows a NotImplementedError.
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
+
+
+@contextmanager
+def typed_damage(subject: str) -> Iterator[None]:
+    """Inside, damage that a library finds is raised as MediaUnreadable, led by `subject`; our own errors pass."""
+    try:
+        yield
+    except SubnetError:
+        raise
+    except _DAMAGE as error:
+        raise MediaUnreadable(f"{subject}: {str(error) or type(error).__name__}") from error
 
 
 def suffixes_of(modality: Modality) -> tuple[str, ...]:
@@ -40,7 +58,6 @@ class ZipShard:
         self._archive = zipfile.ZipFile(file)
         members = self._archive.infolist()[:MAX_MEMBERS]
         self._members = [member for member in members if self._is_fair(member, modality)]
-        self.refused = len(members) - len(self._members)
         self.groups: tuple[range, ...] = (range(len(self._members)),) if self._members else ()
 
     @staticmethod
@@ -53,11 +70,8 @@ class ZipShard:
 
     def read(self, index: int) -> tuple[str, bytes]:
         member = self._members[index]
-        try:
-            with self._archive.open(member) as file:
-                return member.filename, file.read(MAX_BYTES)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise MediaUnreadable(f"the member {member.filename} is damaged: {error}") from error
+        with typed_damage(f"the member {member.filename} is damaged"), self._archive.open(member) as file:
+            return member.filename, file.read(MAX_BYTES)
 
     def close(self) -> None:
         self._archive.close()
@@ -76,24 +90,19 @@ class TarShard:
             self._files.append(_Bounded(file, packed))
         self._archive = tarfile.TarFile(fileobj=self._files[-1])
         self._members = []
-        self.refused = 0
         for count, member in enumerate(self._archive):
             if count >= MAX_MEMBERS:
                 break
             fair = member.isreg() and not member.issparse() and 0 < member.size <= MAX_BYTES
             if fair and _is_safe(member.name, modality):
                 self._members.append(member)
-            else:
-                self.refused += 1
         self.groups: tuple[range, ...] = (range(len(self._members)),) if self._members else ()
 
     def read(self, index: int) -> tuple[str, bytes]:
         member = self._members[index]
-        try:
+        with typed_damage(f"the member {member.name} is damaged"):
             file = self._archive.extractfile(member)
             return member.name, file.read() if file else b""
-        except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-            raise MediaUnreadable(f"the member {member.name} is damaged: {error}") from error
 
     def close(self) -> None:
         self._archive.close()

@@ -5,9 +5,6 @@ Works on any seekable file, on the hub as on disk. Members that would escape, li
 
 from __future__ import annotations
 
-import tarfile
-import zipfile
-import zlib
 from bisect import bisect_right
 from contextlib import ExitStack
 from itertools import accumulate
@@ -16,7 +13,7 @@ from typing import IO, Any, Protocol
 
 from subnet.codec.image import MAX_BYTES
 from subnet.errors import MediaTooLarge, MediaUnreadable
-from subnet.media.hub.archives import TarShard, ZipShard, suffixes_of
+from subnet.media.hub.archives import TarShard, ZipShard, suffixes_of, typed_damage
 from subnet.types import Modality
 
 MAX_GROUP = 1 << 30  # bytes of one parquet row group's media column
@@ -47,14 +44,10 @@ def kind_of(path: str, modality: Modality) -> str | None:
 
 def open_shard(file: IO[bytes], path: str, modality: Modality) -> OpenShard:
     """The shard in `file`, by the suffix of `path`. Raises MediaUnreadable, naming it, when it is not what it says."""
-    import pyarrow
-
     with ExitStack() as on_failure:
         on_failure.callback(file.close)
-        try:
+        with typed_damage(f"the shard {path} cannot be opened"):
             shard = _open(file, path, modality)
-        except (pyarrow.ArrowException, zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
-            raise MediaUnreadable(f"the shard {path} cannot be opened: {error}") from error
         if not shard.groups:
             raise MediaUnreadable(f"the shard {path} has no {modality} in it that could be taken")
         on_failure.pop_all()
@@ -78,9 +71,13 @@ class ParquetShard:
     """Rows of a parquet file: one row group's media column is read at a time, and kept until another is asked for."""
 
     def __init__(self, file: IO[bytes], path: str) -> None:
+        import pyarrow
         import pyarrow.parquet as pq
 
-        self._file = pq.ParquetFile(file)
+        try:
+            self._file = pq.ParquetFile(file)
+        except pyarrow.ArrowException as error:
+            raise MediaUnreadable(f"the shard {path} cannot be opened: {error}") from error
         self._column = _media_column(self._file.schema_arrow, path)
         sizes = [self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)]
         self._starts = [0, *accumulate(sizes)]
@@ -106,7 +103,7 @@ class ParquetShard:
             raise MediaTooLarge(f"row group {group} holds {size:,} bytes of media, over the cap of {MAX_GROUP:,}")
         try:
             column = self._file.read_row_group(group, columns=[self._column], use_threads=False).column(0)
-        except (pyarrow.ArrowException, OSError) as error:
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
             raise MediaUnreadable(f"row group {group} cannot be read: {error}") from error
         if "." in self._column:
             column = column.combine_chunks().field(self._column.rpartition(".")[2])

@@ -24,10 +24,9 @@ import numpy as np
 from subnet.codec import image as codec
 from subnet.errors import MediaError, SourceEmpty
 from subnet.files import write_atomically
-from subnet.media.folder import Decode, cut
+from subnet.media.cutting import Decode, cut
 from subnet.media.hub.catalog import SourceRow
-from subnet.media.hub.client import Hub, RangeFile
-from subnet.media.hub.responses import HubFile, HubUnavailable, Listing
+from subnet.media.hub.client import Hub, HubFile, HubUnavailable, Listing, RangeFile
 from subnet.media.hub.shards import OpenShard, kind_of, open_shard
 from subnet.types import JSON, Label, Modality, Provenance, Sample
 
@@ -61,7 +60,6 @@ class HubSource:
     ) -> None:
         self.name, self.row, self.root = row.name, row, root / quote(row.repository, safe="")
         self.budget, self.floor, self.whole_up_to, self.per_shard = budget, floor, whole_up_to, per_shard
-        self.problems = 0
         self._hub, self._refresh, self._clock, self._on_problem = hub, refresh, clock, on_problem
         self._decode: dict[Modality, Decode] = {Modality.IMAGE: codec.decode_image, Modality.VIDEO: decode_video}
         self._shard: OpenShard | None = None
@@ -88,10 +86,10 @@ class HubSource:
                 name = {"member": member}
                 media = cut(self._decode[modality](data), rng)
             except MediaError as error:
-                self._tell(f"{self.name}: item {index} of {self._about['shard']} is of no use: {error}")
+                self._on_problem(f"{self.name}: item {index} of {self._about['shard']} is of no use: {error}")
                 self._count_bad_item()
             except HubUnavailable as error:
-                self._refused(error)
+                self._note_refusal(error)
                 self._close_shard()
             else:
                 self._bad_items[str(self._about["shard"])] = 0
@@ -100,7 +98,7 @@ class HubSource:
                     media, label, Provenance(self.name, item, self.row.licence, parameters=self._about | name)
                 )
         raise SourceEmpty(
-            f"{self.name}: nothing usable in {IN_A_ROW} tries, {self._refusal or 'see the problems told'}"
+            f"{self.name}: nothing usable in {IN_A_ROW} tries, {self._refusal or 'see the problems reported'}"
         )
 
     def close(self) -> None:
@@ -122,13 +120,13 @@ class HubSource:
         try:
             self._shard = open_shard(self._open(listing, file), file.path, self.row.modality)
         except HubUnavailable as error:
-            self._refused(error)
+            self._note_refusal(error)
         except MediaError as error:
             self._broken.add(file.path)
             self._path(listing, file).unlink(missing_ok=True)
-            self._tell(f"{self.name}: {error}")
+            self._on_problem(f"{self.name}: {error}")
         except OSError as error:
-            self._refused(HubUnavailable(f"the disk refuses {file.path}: {error.strerror}", retry_after=300.0))
+            self._note_refusal(HubUnavailable(f"the disk refuses {file.path}: {error.strerror}", retry_after=300.0))
         else:
             self._rows = self._shard.groups[int(rng.integers(len(self._shard.groups)))]
             self._left = min(self.per_shard, len(self._rows))
@@ -145,18 +143,18 @@ class HubSource:
     def _listing(self) -> Listing | None:
         """The listing kept here while it is young or the hub is silent, a new one otherwise."""
         path = self.root / "listing.json"
-        kept = _read_listing(path)
-        if kept is not None and self._clock() - path.stat().st_mtime < self._refresh:
-            return kept
+        local = _read_listing(path)
+        if local is not None and self._clock() - path.stat().st_mtime < self._refresh:
+            return local
         if self._clock() < self._quiet_until:
-            return kept
+            return local
         try:
             listing = self._hub.listing(self.row.repository, self.row.revision)
         except HubUnavailable as error:
-            self._refused(error)
-            return kept
+            self._note_refusal(error)
+            return local
         write_atomically(path, json.dumps(asdict(listing)).encode())
-        if kept is not None and kept.commit != listing.commit:
+        if local is not None and local.commit != listing.commit:
             self._broken.clear()
         return listing
 
@@ -174,15 +172,15 @@ class HubSource:
 
     def _make_room(self, size: int) -> bool:
         """Evict the oldest shards until `size` more bytes fit the budget and the disk; False when they cannot."""
-        kept = [(s.stat().st_mtime, s.stat().st_size, s) for s in self.root.glob("*/*") if s.is_file()]
-        used = sum(kept_size for _, kept_size, _ in kept)
+        shards = [(s.stat().st_mtime, s.stat().st_size, s) for s in self.root.glob("*/*") if s.is_file()]
+        used = sum(shard_size for _, shard_size, _ in shards)
         if size > self.budget or shutil.disk_usage(self.root).free + used - size < self.floor:
             return False
-        for _, kept_size, path in sorted(kept):
+        for _, shard_size, path in sorted(shards):
             if used + size <= self.budget and shutil.disk_usage(self.root).free - size >= self.floor:
                 break
             path.unlink(missing_ok=True)
-            used -= kept_size
+            used -= shard_size
         return True
 
     def _is_wanted(self, file: HubFile) -> bool:
@@ -194,14 +192,10 @@ class HubSource:
     def _path(self, listing: Listing, file: HubFile) -> Path:
         return self.root / listing.commit / quote(file.path, safe="")
 
-    def _refused(self, error: HubUnavailable) -> None:
+    def _note_refusal(self, error: HubUnavailable) -> None:
         self._quiet_until = self._clock() + error.retry_after
         self._refusal = str(error)
-        self._tell(f"{self.name}: {error}; trying again in {error.retry_after:.0f} s")
-
-    def _tell(self, text: str) -> None:
-        self.problems += 1
-        self._on_problem(text)
+        self._on_problem(f"{self.name}: {error}; trying again in {error.retry_after:.0f} s")
 
     def _close_shard(self) -> None:
         if self._shard is not None:
@@ -210,10 +204,11 @@ class HubSource:
 
 
 def _read_listing(path: Path) -> Listing | None:
+    from pydantic import TypeAdapter
+
     try:
-        kept = json.loads(path.read_text())
-        return Listing(kept["repository"], kept["commit"], tuple(HubFile(**file) for file in kept["files"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return TypeAdapter(Listing).validate_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
 
 

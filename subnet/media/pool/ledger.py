@@ -1,8 +1,8 @@
 """What was asked of whom: an item is asked at most once of a hotkey, across restarts and kill -9.
 
 SQLite in WAL mode with full synchronisation: what `claim` returned from is on disk. Items are known by content (the
-hash of the stored media), so a second file with the same pixels does not count as new. An optional perceptual hash
-finds near-duplicates. One process writes; the file does not belong on a network file system.
+hash of the stored media), so a second file with the same pixels does not count as new. One process writes; the file
+does not belong on a network file system. Format 1 has a column `phash` that nothing fills.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-
-import numpy as np
 
 from subnet.errors import StateError
 
@@ -69,22 +67,20 @@ class Ledger:
             rows = self._db.execute(_BLOCKED, (json.dumps(list(contents)), json.dumps(list(hotkeys)))).fetchall()
         return {content for (content,) in rows}
 
-    def claim(self, content: str, hotkeys: Collection[str], now: float, phash: int | None = None) -> bool:
+    def claim(self, content: str, hotkeys: Collection[str], now: float) -> bool:
         """Write down, durably and at once, that `content` is about to be asked of `hotkeys`. `now` in seconds.
 
         False, and nothing is written, when it was asked of one of them before: of two claims one wins.
         """
         names = json.dumps(list(hotkeys))
-        signed = None if phash is None else int(np.uint64(phash).astype(np.int64))
         with self._lock, self._db:
             self._db.execute("BEGIN IMMEDIATE")
             if self._db.execute(_BLOCKED, (json.dumps([content]), names)).fetchone():
                 return False
             self._db.execute("INSERT OR IGNORE INTO hotkey (name) SELECT value FROM json_each(?)", (names,))
             self._db.execute(
-                "INSERT INTO item (content, phash, at) VALUES (?, ?, ?) ON CONFLICT (content)"
-                " DO UPDATE SET at = excluded.at, phash = coalesce(excluded.phash, phash)",
-                (content, signed, now),
+                "INSERT INTO item (content, at) VALUES (?, ?) ON CONFLICT (content) DO UPDATE SET at = excluded.at",
+                (content, now),
             )
             self._db.execute(_ASK, (content, names))
         return True
@@ -94,17 +90,6 @@ class Ledger:
         with self._lock:
             query = "SELECT count(*) FROM asked JOIN hotkey ON hotkey.id = asked.hotkey WHERE name = ?"
             return int(self._db.execute(query, (hotkey,)).fetchone()[0])
-
-    def near(self, phash: int, distance: int = 6) -> list[tuple[str, int]]:
-        """Contents whose 64-bit perceptual hash differs in at most `distance` bits, nearest first, with the bits."""
-        with self._lock:
-            rows = self._db.execute("SELECT content, phash FROM item WHERE phash IS NOT NULL").fetchall()
-        if not rows:
-            return []
-        known = np.array([row[1] for row in rows], dtype=np.int64).view(np.uint64)
-        bits = np.bitwise_count(known ^ np.uint64(phash))
-        order = np.argsort(bits, kind="stable")
-        return [(rows[i][0], int(bits[i])) for i in order if bits[i] <= distance]
 
     def forget(self, before: float) -> int:
         """Drop what was last asked before the time `before`; how many items. They may then be asked again."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from subnet.errors import MediaError
-from subnet.files import TEMPORARY, walk, write_atomically
+from subnet.files import TEMPORARY, walk
+from subnet.media.dataset_folder import IndexRow, index_row, write_index, write_media
 from subnet.media.pool.item import BAD_SUFFIX, Cell, PoolItem, open_item, unpack
 from subnet.media.pool.pool import Pool
-from subnet.types import Label, Modality
+from subnet.types import Label, Modality, Provenance
 
 STALE = 3600.0  # seconds after which a temporary file is a dead writer's
-EPOCH = 946_684_800  # 2000-01-01: the time of every exported file, since times tell labels
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def prune(pool: Pool, now: float, *, keep_bytes: int | None = None, older_than: 
         if stat is not None and (dead or entry.name.endswith(BAD_SUFFIX)):
             Path(entry.path).unlink(missing_ok=True)
             files, freed = files + 1, freed + stat.st_size
-    found = ((_stat(item.path), item) for cell in pool.cells() for item in pool.items(cell))
-    by_age = sorted((stat.st_mtime, item, stat.st_size) for stat, item in found if stat is not None)
+    dated = ((_stat(item.path), item) for cell in pool.cells() for item in pool.items(cell))
+    by_age = sorted((stat.st_mtime, item, stat.st_size) for stat, item in dated if stat is not None)
     left, items = sum(size for _, _, size in by_age), 0
     for made, item, size in by_age:
         too_old = older_than is not None and now - made > older_than
@@ -146,40 +146,28 @@ def export(pool: Pool, out: Path, *, limit: int | None = None) -> Exported:
     """
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"the folder {out} is not empty: give a new one")
-    counts: dict[Cell, int] = {}
-    lines = []
+    counts: Counter[Cell] = Counter()
+    rows = []
     for cell in pool.cells():
         for item in pool.items(cell)[:limit]:
             try:
                 header, media = open_item(item, item.path.read_bytes())
             except (FileNotFoundError, MediaError):
                 continue
-            counts[cell] = counts.get(cell, 0) + 1
-            lines.append(json.dumps(_record(out, item, header, media), sort_keys=True))
-    write_atomically(out / "index.jsonl", ("\n".join(lines) + "\n").encode())
-    return Exported(out, counts)
+            counts[cell] += 1
+            rows.append(_export_item(out, item, Provenance(**header["provenance"]), media))
+    write_index(out, rows)
+    return Exported(out, dict(counts))
 
 
-def _record(out: Path, item: PoolItem, header: Mapping[str, object], media: bytes) -> dict[str, object]:
+def _export_item(out: Path, item: PoolItem, about: Provenance, media: bytes) -> IndexRow:
     """Write one file and return its line of the index."""
     suffix = ".png" if item.cell.modality is Modality.IMAGE else ".mp4"
     kind = "real" if item.cell.label is Label.REAL else "fake"
-    file = Path(kind) / item.cell.folder.name / f"{item.content}{suffix}"
-    (out / file).parent.mkdir(parents=True, exist_ok=True)
-    (out / file).write_bytes(media)
-    os.utime(out / file, (EPOCH, EPOCH))
-    about = header["provenance"]
-    assert isinstance(about, dict)
-    return {
-        "file": file.as_posix(),
-        "label": int(item.cell.label),
-        "modality": str(item.cell.modality),
-        "origin": item.cell.origin,
-        "pair": str(about["parameters"].get("pair", "")),
-        "seed": about["seed"],
-        "licence": about["licence"],
-        "item": about["item"],
-    }
+    file = f"{kind}/{item.cell.folder.name}/{item.content}{suffix}"
+    write_media(out, file, media)
+    pair = str(about.parameters.get("pair", ""))
+    return index_row(file, item.cell.label, item.cell.modality, item.cell.origin, pair, about)
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -181,15 +181,15 @@ class Pool:
 
     def cells(self) -> list[Cell]:
         """Every cell that has a folder, in order."""
-        found = (cell_of(folder, self.root) for folder in self.root.glob("*/*/*"))
-        return sorted(cell for cell in found if cell is not None)
+        folders = (cell_of(folder, self.root) for folder in self.root.glob("*/*/*"))
+        return sorted(cell for cell in folders if cell is not None)
 
     def items(self, cell: Cell) -> list[PoolItem]:
         """What lies in `cell` now, in the order of `take`."""
         return sorted(self._scan(cell).values())
 
     def levels(self) -> dict[Cell, int]:
-        """How many items lie in each cell now: names are counted, nothing is parsed or opened."""
+        """How many items lie in each cell now: names are counted, nothing is entries or opened."""
         return {cell: sum(name.endswith(SUFFIX) for name in self._names(cell)) for cell in self.cells()}
 
     def used(self, *, fresh: bool = False) -> int:
@@ -208,12 +208,12 @@ class Pool:
             return []
 
     def _scan(self, cell: Cell) -> dict[str, PoolItem]:
-        """Read the folder of `cell`; names known from before are not parsed again."""
+        """Read the folder of `cell`; names known from before are not entries again."""
         folder = self.root / cell.folder
         with self._lock:
             known = self._shelves[cell][1] if cell in self._shelves else {}
-        found = {name: known.get(name) or parse_name(name, cell, folder) for name in self._names(cell)}
-        items = {name: item for name, item in found.items() if item is not None}
+        entries = {name: known.get(name) or parse_name(name, cell, folder) for name in self._names(cell)}
+        items = {name: item for name, item in entries.items() if item is not None}
         with self._lock:
             self._shelves[cell] = (time.monotonic(), items, sorted(items.values()))
         return items
@@ -233,8 +233,8 @@ class Pool:
         items, fresh = self._shelf(cell)
         yield from self._unasked(items, hotkeys)
         if not fresh:
-            seen = set(items)
-            yield from self._unasked([item for item in sorted(self._scan(cell).values()) if item not in seen], hotkeys)
+            old = set(items)
+            yield from self._unasked([item for item in sorted(self._scan(cell).values()) if item not in old], hotkeys)
 
     def _unasked(self, items: Iterable[PoolItem], hotkeys: Collection[str]) -> Iterator[PoolItem]:
         remaining = list(items)

@@ -19,17 +19,16 @@ from pathlib import Path
 import numpy as np
 
 from subnet.codec import image as codec
-from subnet.errors import SettingsError, SubnetError
+from subnet.errors import GenerationError, SettingsError, SubnetError
 from subnet.game.sampling import derive
 from subnet.game.scoring import IMAGE_SHARE, VIDEO_SHARE
 from subnet.media.pool.item import Cell, check_stream, parse_cell
 from subnet.media.pool.pool import Fate, Pool
 from subnet.types import Media, Modality, Sample
 
-Make = Callable[[np.random.Generator], Sample]
+Make = Callable[[np.random.Generator], Sample]  # raises SubnetError, OSError or MemoryError, and nothing else
 SHARES = {Modality.IMAGE: IMAGE_SHARE, Modality.VIDEO: VIDEO_SHARE}
 TRIES = 3  # of one item before it is passed over
-_FAULTS = (SubnetError, OSError, RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -109,11 +108,39 @@ class Event(StrEnum):
     """What a step of the producer came to."""
 
     STORED = "stored"
+    EXISTS = "exists"  # another producer, or an earlier run, stored it before
     REJECTED = "rejected"  # made, but of no use: the number is passed over
     FAILED = "failed"  # the maker raised: tried again later, passed over after TRIES
     FULL = "full"  # all targets met, or every open cell rests
     BUSY = "busy"  # what is open is being made by other threads
     NO_ROOM = "no_room"  # byte budget or free-space floor
+
+
+IS_THERE = (Event.STORED, Event.EXISTS)
+
+
+def make_item(plan: PoolPlan, cell: Cell, sequence: int, make: Make, pool: Pool) -> tuple[Event, str]:
+    """Make item `sequence` of a cell and store it: what became of it, and the reason where it was not stored."""
+    try:
+        sample = make(item_rng(plan, cell, sequence))
+        if (sample.modality, sample.label) != (cell.modality, cell.label):
+            raise GenerationError(f"asked for {cell}, it gave {sample.label.name.lower()} {sample.modality}")
+        if sample.media.frames.shape[1:3] != codec.TARGET_SIZE:
+            sample = Sample(codec.normalise(sample.media, None), sample.label, sample.provenance)
+        if reason := flaw(sample.media):
+            return Event.REJECTED, reason
+        stored = pool.put(sample, stream=plan.stream, sequence=sequence, origin=cell.origin)
+    except (SubnetError, OSError, MemoryError) as error:
+        return Event.FAILED, f"{type(error).__name__}: {error}"
+    return _EVENTS[stored.fate], stored.reason
+
+
+_EVENTS = {
+    Fate.STORED: Event.STORED,
+    Fate.EXISTS: Event.EXISTS,
+    Fate.OVER_BUDGET: Event.NO_ROOM,
+    Fate.NO_SPACE: Event.NO_ROOM,
+}
 
 
 @dataclass(frozen=True)
@@ -173,7 +200,7 @@ class Producer:
 
     def _work(self, cell: Cell, begun: float) -> ProducerStep:
         sequence = self._next[cell]
-        event, reason = self._make(cell, sequence)
+        event, reason = make_item(self.plan, cell, sequence, self._makers[cell], self.pool)
         with self._lock:
             self.counts[cell, event] += 1
         try:
@@ -182,25 +209,11 @@ class Producer:
             event, reason = Event.NO_ROOM, f"{type(error).__name__}: {error}"
         return ProducerStep(event, cell, sequence, self._clock() - begun, reason)
 
-    def _make(self, cell: Cell, sequence: int) -> tuple[Event, str]:
-        try:
-            sample = self._makers[cell](item_rng(self.plan, cell, sequence))
-            if sample.media.frames.shape[1:3] != codec.TARGET_SIZE:
-                sample = Sample(codec.normalise(sample.media, None), sample.label, sample.provenance)
-            reason = flaw(sample.media)
-            if reason is not None:
-                return Event.REJECTED, reason
-            stored = self.pool.put(sample, stream=self.plan.stream, sequence=sequence, origin=cell.origin)
-        except _FAULTS as error:
-            return Event.FAILED, f"{type(error).__name__}: {error}"
-        full = stored.fate in (Fate.OVER_BUDGET, Fate.NO_SPACE)
-        return (Event.NO_ROOM, stored.reason) if full else (Event.STORED, "")
-
     def _settle(self, cell: Cell, event: Event) -> None:
         """Go on to the next number, or let the cell rest: 1, 2, 4... seconds after failures in a row."""
         if event is Event.NO_ROOM:
             return
-        self._failures[cell] = 0 if event is Event.STORED else self._failures[cell] + 1
+        self._failures[cell] = 0 if event in IS_THERE else self._failures[cell] + 1
         self._tries[cell] += 1
         if event is not Event.FAILED or self._tries[cell] >= TRIES:
             self._tries[cell] = 0

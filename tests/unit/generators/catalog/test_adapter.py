@@ -17,7 +17,7 @@ import torch
 
 from generators.catalog import CATALOG, adapter, pipelines
 from generators.catalog.masks import from_json, render
-from generators.catalog.pipelines import Placement, smaller
+from generators.catalog.pipelines import Attempt, Placement, smaller
 from generators.rows import Range, Task
 from subnet.errors import GenerationError, SettingsError
 from subnet.types import Label, Modality
@@ -190,7 +190,7 @@ def test_memory_that_runs_out_halves_the_batch(tiny_folder: Callable[[str], Path
 
     pipeline.unet.register_forward_pre_hook(small)
     samples = generator.generate(prompts, rng())
-    assert generator.plan == Placement(Placement.DEVICE, 1)
+    assert generator.plan == Attempt(Placement.DEVICE, 1)
     assert generator.discarded["out of memory"] == 2
     for sample, wanted in zip(samples, whole.generate(prompts, rng()), strict=True):
         assert sample.provenance == wanted.provenance
@@ -211,7 +211,7 @@ def test_memory_that_is_never_enough_is_an_error(tiny_folder: Callable[[str], Pa
 
 def test_plans_shrink_in_order() -> None:
     """With a card: offload by component, halve, offload by layer; then nothing is left."""
-    plan: Placement | None = Placement(Placement.DEVICE, 4)
+    plan: Attempt | None = Attempt(Placement.DEVICE, 4)
     seen = []
     while plan is not None:
         seen.append((plan.placement.value, plan.batch))

@@ -14,10 +14,10 @@ import pytest
 
 from generators.cluster.crew import Worker, produce
 from generators.cluster.runs import Run, make_run
-from subnet.errors import SettingsError
+from subnet.errors import GenerationError, SettingsError
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
-from subnet.media.pool.producer import Event, PoolPlan, ProducerStep, Target, item_rng
+from subnet.media.pool.producer import IS_THERE, Event, PoolPlan, ProducerStep, Target, item_rng
 from subnet.types import Label, Media, Modality, Provenance, Sample
 from tests.places import ROOT
 
@@ -31,7 +31,7 @@ def sample(rng: np.random.Generator) -> Sample:
     return Sample(Media(frames), Label.SYNTHETIC, Provenance("noise", "1", model="noise", seed=1))
 
 
-def test_a_shard_made_twice_is_there_once(tmp_path: Path) -> None:
+def test_a_run_made_twice_is_there_once(tmp_path: Path) -> None:
     """The second time everything exists; a flat picture is rejected and an error counted, the rest is stored."""
     plan, pool = PoolPlan((Target(CELL, 4),)), Pool(tmp_path)
     turns = iter(range(4))
@@ -39,7 +39,7 @@ def test_a_shard_made_twice_is_there_once(tmp_path: Path) -> None:
     def make(rng: np.random.Generator) -> Sample:
         turn = next(turns)
         if turn == 1:
-            raise RuntimeError("a bad day")
+            raise GenerationError("a bad day")
         if turn == 2:
             return Sample(Media(np.zeros((1, 256, 256, 3), np.uint8)), Label.SYNTHETIC, Provenance("noise", "0"))
         return sample(rng)
@@ -51,14 +51,14 @@ def test_a_shard_made_twice_is_there_once(tmp_path: Path) -> None:
         (2, "rejected"),
         (3, "stored"),
     ]
-    assert (first[1].reason, first[2].reason[:5]) == ("RuntimeError: a bad day", "black")
+    assert (first[1].reason, first[2].reason[:5]) == ("GenerationError: a bad day", "black")
     second = make_run(Run(CELL, 0, 4), plan, sample, pool)
     assert [made.event for made in second] == ["exists", "stored", "stored", "exists"]
     assert [item.sequence for item in pool.items(CELL)] == [0, 1, 2, 3]
 
 
-def test_a_full_disk_ends_a_shard(tmp_path: Path) -> None:
-    """Where there is no room, the rest of the shard is not even made."""
+def test_a_full_disk_ends_a_run(tmp_path: Path) -> None:
+    """Where there is no room, the rest of the run is not even made."""
     plan, pool = PoolPlan((Target(CELL, 4),)), Pool(tmp_path, budget=300_000)
     made = make_run(Run(CELL, 0, 4), plan, sample, pool)
     assert [item.event for item in made] == ["stored", "no_room"]
@@ -72,10 +72,10 @@ def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
         "import threading\n"
         "from generators.cluster.crew import produce\n"
         "from subnet.media.pool.pool import Pool\n"
-        "from subnet.media.pool.producer import Plan, Target\n"
+        "from subnet.media.pool.producer import PoolPlan, Target\n"
         "from subnet.media.pool.item import Cell\n"
         "from subnet.types import Label, Modality\n"
-        "plan = Plan((Target(Cell(Modality.IMAGE, Label.REAL, 'x'), 1),))\n"
+        "plan = PoolPlan((Target(Cell(Modality.IMAGE, Label.REAL, 'x'), 1),))\n"
         "try: produce(plan, [], Pool(Path(sys.argv[1])), stop=threading.Event())\n"
         "except ValueError as error: print(error)\n"
     )
@@ -108,7 +108,7 @@ def test_killed_workers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     reals = {"cell": str(OTHER), "split": "train", "device": "cpu", "folders": {}}
     workers = [
         Worker(CELL, "tests.unit.generators.ray_maker:noise", arguments, cpus=0.5),
-        Worker(OTHER, "neurons.producer.makers:making", reals, cpus=0.5),
+        Worker(OTHER, "neurons.producer.makers:maker_in_worker", reals, cpus=0.5),
     ]
     broken = Worker(BROKEN, "tests.unit.generators.ray_maker:broken", cpus=0.5)
     env = {"env_vars": {"PYTHONPATH": str(ROOT)}}
@@ -125,8 +125,8 @@ def test_killed_workers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
         ray.shutdown()
     assert killed
     assert report.processes > len(workers)
-    assert report.total("stored") + report.total("exists") == 48
-    assert again.total("stored") == 0
+    assert sum(count for (_, event), count in report.events.items() if event in IS_THERE) == 48
+    assert not again.events
     assert {step.event for step in steps if step.cell == CELL} == {Event.STORED}
     failed = [step for step in steps if step.cell == BROKEN]
     assert {step.event for step in failed} == {Event.FAILED}

@@ -13,7 +13,7 @@ from generators.embedded.clips import mixed, path, trembling
 from generators.embedded.twins import Twin
 from generators.rows import Task
 from subnet.errors import GenerationError, SettingsError, UnknownName
-from subnet.media.folder import EmbeddedSource
+from subnet.media.embedded.source import EmbeddedSource
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
 
 TWINS = [row.name for row in generators.EMBEDDED if row.task is Task.RECONSTRUCT]

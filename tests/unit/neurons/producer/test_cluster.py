@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from neurons.producer.cluster import Cluster, workers_of
+from neurons.producer.makers import resolve_plan
 from subnet.codec import image as codec
 from subnet.errors import SettingsError
-from subnet.media.folder import EmbeddedSource
+from subnet.media.embedded.source import EmbeddedSource
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
 from subnet.media.pool.producer import PoolPlan, Target, item_rng
@@ -39,11 +40,13 @@ def assay(capfd: pytest.CaptureFixture[str]) -> Assay:
 def test_models_share_a_card_as_far_as_they_fit() -> None:
     """What runs on a CPU takes no card, a model the part that its row needs; processors are shared out evenly."""
     plan = plan_of(REAL, fake("ae-nearest"), fake("sdxl"), fake("realvisxl"))
-    workers = workers_of(plan, {"split": "train"}, {"CPU": 2.0, "GPU": 1.0}, card=24.0)
+    origins = resolve_plan(plan, Split.TRAIN, {})
+    workers = workers_of(plan, origins, {"split": "train"}, {"CPU": 2.0, "GPU": 1.0}, card=24.0)
     assert [worker.gpus for worker in workers] == [0.0, 0.0, 0.5, 0.5]
     assert [worker.cpus for worker in workers] == [0.5] * 4
     assert workers[2].arguments == {"split": "train", "cell": "image/synthetic/sdxl"}
-    assert [worker.cpus for worker in workers_of(plan, {}, {"CPU": 64.0, "GPU": 1.0}, card=24.0)] == [1.0] * 4
+    roomy = workers_of(plan, origins, {}, {"CPU": 64.0, "GPU": 1.0}, card=24.0)
+    assert [worker.cpus for worker in roomy] == [1.0] * 4
 
 
 @pytest.mark.parametrize(("cards", "card"), [(0, 24.0), (1, 8.0), (1, 16.0)])
@@ -51,7 +54,7 @@ def test_a_model_without_a_card_is_told_before_the_start(cards: int, card: float
     """No card, one too small, or one too few: a worker that would wait for ever is the user's to settle."""
     plan = plan_of(fake("sdxl"), fake("realvisxl"))
     with pytest.raises(SettingsError, match=r"needs [0-9.]+ of a card of .* --ray.card_gigabytes"):
-        workers_of(plan, {}, {"CPU": 8.0, "GPU": float(cards)}, card=card)
+        workers_of(plan, resolve_plan(plan, Split.TRAIN, {}), {}, {"CPU": 8.0, "GPU": float(cards)}, card=card)
 
 
 def test_settings_of_ray_ask_for_ray(assay: Assay, tmp_path: Path) -> None:

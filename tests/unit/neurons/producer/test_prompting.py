@@ -10,8 +10,8 @@ import pytest
 
 import generators
 from generators.prompts.captioned import CaptionedPrompts
-from neurons.producer.makers import makers
-from neurons.producer.prompting import Described, Pictures, Prompts, described, made_up
+from neurons.producer.makers import makers, resolve_plan
+from neurons.producer.prompting import LazyPrompts, Pictures, Prompts, invent_prompt, open_prompting
 from subnet.errors import SettingsError, SourceEmpty, UnknownName
 from subnet.media.pool.item import Cell
 from subnet.media.pool.producer import PoolPlan, Target
@@ -59,7 +59,7 @@ def test_models_are_loaded_once_and_only_for_what_reads_text() -> None:
         loaded.append(True)
         return CaptionedPrompts(Pictures([lambda rng: picture("a")], [1]), told)
 
-    prompting, rng = Described(load), np.random.default_rng(1)
+    prompting, rng = LazyPrompts(load), np.random.default_rng(1)
     assert prompting(generators.TABLE["ae-nearest"], rng) == ""
     assert not loaded
     image, video = (prompting(generators.TABLE[name], rng) for name in ("sdxl", "wan22-5b"))
@@ -71,9 +71,9 @@ def test_models_are_loaded_once_and_only_for_what_reads_text() -> None:
 
 def test_without_models_prompts_are_made_up() -> None:
     """No captioner: the grammar, the same for the same randomness."""
-    prompting = described(Prompts(), Pictures([lambda rng: picture("a")], [1]), "cpu")
-    assert prompting is made_up
-    texts = [made_up(generators.TABLE["sdxl"], np.random.default_rng(seed)) for seed in (3, 3, 4)]
+    prompting = open_prompting(Prompts(), Pictures([lambda rng: picture("a")], [1]), "cpu")
+    assert prompting is invent_prompt
+    texts = [invent_prompt(generators.TABLE["sdxl"], np.random.default_rng(seed)) for seed in (3, 3, 4)]
     assert texts[0] == texts[1] != texts[2]
 
 
@@ -84,8 +84,9 @@ def test_what_cannot_work_is_told_before_anything_starts(assay: Assay, tmp_path:
     with pytest.raises(SettingsError, match="--prompts.captioner"):
         Prompts(rephraser="smollm2")
     plan = PoolPlan((Target(Cell(Modality.IMAGE, Label.SYNTHETIC, "diffusion"), 1),))
+    origins = resolve_plan(plan, Split.TRAIN, {})
     with pytest.raises(SettingsError, match="'blip2' cannot run here: needs a GPU"):
-        makers(plan, split=Split.TRAIN, device="cpu", prompts=Prompts(captioner="blip2"))
+        makers(plan, origins, split=Split.TRAIN, device="cpu", prompts=Prompts(captioner="blip2"))
     ran = assay("producer", "--ray", "--prompts.captioner", "blip", "--pool.path", tmp_path / "pool")
     assert ran.status == 2
     assert "--ray" in ran.message

@@ -10,7 +10,9 @@ import pytest
 from subnet.codec import image as codec
 from subnet.errors import MediaUnreadable, SettingsError, SourceEmpty
 from subnet.media import embedded
-from subnet.media.folder import CLIP_LIMITS, FRAMES, EmbeddedSource, FolderSource, cut, decode_clip
+from subnet.media.cutting import CLIP_LIMITS, FRAMES, cut, decode_clip
+from subnet.media.embedded.source import EmbeddedSource
+from subnet.media.folder import FolderSource
 from subnet.types import Label, Media, Modality, Split
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from subnet.media.hub.client import Hub, Patience, RangeFile
-from subnet.media.hub.responses import HubFile, HubUnavailable, Listing, retry_after
+from subnet.media.hub.client import Hub, HubFile, HubUnavailable, Listing, Patience, RangeFile, retry_after
 from tests.unit.subnet.media.hub.hub_server import COMMIT, DOWN, Fault, HubServer, serve
 
 NAME = "someone/photos"
@@ -137,11 +136,11 @@ def test_server_errors_are_tried_with_longer_and_longer_waits(server: HubServer,
 def test_what_only_a_person_can_change_is_not_tried_again(
     server: HubServer, connect: Open, status: int, said: str
 ) -> None:
-    """Gated, forbidden and missing: one request, a message that says what to do, and `permanent`."""
+    """Gated, forbidden and missing: one request, a message that says what to do, and an hour of rest."""
     server.faults["api"] = [Fault(status)]
     with pytest.raises(HubUnavailable, match=said) as caught:
         connect().listing(NAME)
-    assert caught.value.permanent
+    assert caught.value.retry_after == 3600.0
     assert len(server.seen) == 1
 
 

@@ -23,7 +23,7 @@ import os, pathlib, sys
 import numpy as np
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
-from subnet.media.pool.producer import Plan, Producer, Target
+from subnet.media.pool.producer import PoolPlan, Producer, Target
 from subnet.types import Label, Media, Modality, Provenance, Sample
 
 def maker(cell):
@@ -33,7 +33,7 @@ def maker(cell):
     return make
 
 cells = [Cell(Modality.IMAGE, Label.REAL, "photos"), Cell(Modality.IMAGE, Label.SYNTHETIC, "noise")]
-plan = Plan(tuple(Target(cell, 10**6) for cell in cells), seed=3)
+plan = PoolPlan(tuple(Target(cell, 10**6) for cell in cells), seed=3)
 makers = {cell: maker(cell) for cell in cells}
 
 def produce(steps):

@@ -59,16 +59,6 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
         assert ledger.blocked(acknowledged, ["alice"]) == set(acknowledged)
 
 
-def test_near_duplicates_are_found_by_distance() -> None:
-    """Neighbours come nearest first, within the distance asked for, also for hashes with the top bit set."""
-    with Ledger() as ledger:
-        ledger.claim("same", ["a"], 0.0, phash=0xF000_0000_0000_000F)
-        ledger.claim("near", ["a"], 0.0, phash=0xF000_0000_0000_0008)
-        ledger.claim("far", ["a"], 0.0, phash=0x0FFF_FFFF_FFFF_FFF0)
-        ledger.claim("none", ["a"], 0.0)
-        assert ledger.near(0xF000_0000_0000_000F) == [("same", 0), ("near", 3)]
-
-
 def test_forgetting_bounds_the_file() -> None:
     """Items last asked before a time are dropped and may be asked again; later ones stay."""
     with Ledger() as ledger:

@@ -26,6 +26,7 @@ from subnet.media.pool.producer import (
     equal_shares,
     flaw,
     item_rng,
+    make_item,
     next_cell,
     read_plan,
     weighted,
@@ -167,6 +168,39 @@ def test_other_sizes_are_brought_to_256(tmp_path: Path) -> None:
     drawn = pool.take(A, [])
     assert drawn is not None
     assert drawn.sample.media.frames.shape == (1, 256, 256, 3)
+
+
+def test_an_item_made_again_exists_and_is_no_failure(tmp_path: Path) -> None:
+    """What another run stored meanwhile is reported as there; the producer goes on with the next number."""
+    pool, plan = Pool(tmp_path, floor=0), PoolPlan((Target(A, 3),))
+    producer = Producer(plan, {A: maker(A)}, pool)
+    assert make_item(plan, A, 0, maker(A), pool) == (Event.STORED, "")
+    steps = [producer.step() for _ in range(3)]
+    assert [(step.event, step.sequence) for step in steps] == [
+        (Event.EXISTS, 0),
+        (Event.STORED, 1),
+        (Event.STORED, 2),
+    ]
+
+
+@pytest.mark.parametrize("error", [GenerationError("black"), OSError("no such file"), MemoryError("too large")])
+def test_typed_errors_of_a_maker_are_failures(tmp_path: Path, error: Exception) -> None:
+    """A maker's own error, a disk that refuses, and memory that runs out say why and end nothing."""
+
+    def broken(rng: np.random.Generator) -> Sample:
+        raise error
+
+    event, reason = make_item(PoolPlan((Target(A, 1),)), A, 0, broken, Pool(tmp_path, floor=0))
+    assert (event, reason) == (Event.FAILED, f"{type(error).__name__}: {error}")
+
+
+def test_media_of_another_kind_never_enters_a_cell(tmp_path: Path) -> None:
+    """Stored elsewhere it would leave its cell open for ever, and fill the disk: it is a failure, and not stored."""
+    pool = Pool(tmp_path, floor=0)
+    event, reason = make_item(PoolPlan((Target(B, 1),)), B, 0, maker(A), pool)
+    assert event is Event.FAILED
+    assert reason == f"GenerationError: asked for {B}, it gave {A.label.name.lower()} {A.modality}"
+    assert sum(pool.levels().values()) == 0
 
 
 def test_without_room_nothing_is_lost_and_the_number_stays(tmp_path: Path) -> None:
