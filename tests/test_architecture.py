@@ -76,7 +76,7 @@ def test_heavy_libraries_stay_in_their_rooms(path: Path) -> None:
 
 
 def place_of(module: str) -> str:
-    """The room or file of `subnet` that a module belongs to: "subnet.chain.devnode.rpc" lies in "chain"."""
+    """The room or file of `subnet` that a module belongs to: "subnet.chain.devnode.node.rpc" lies in "chain"."""
     return module.split(".")[1]
 
 

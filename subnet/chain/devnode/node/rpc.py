@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from subnet.chain.devnode.chain import Block, DevChain, StateDiscarded, UnknownBlock
-from subnet.chain.devnode.metadata import SPEC_VERSION, SS58_FORMAT, TRANSACTION_VERSION
-from subnet.chain.devnode.runtime import RuntimeCalls, UnknownCall
-from subnet.chain.devnode.storage import Storage
+from subnet.chain.devnode.node.chain import DevChain, StateDiscarded, UnknownBlock
+from subnet.chain.devnode.runtime.block import Block
+from subnet.chain.devnode.runtime.calls import RuntimeCalls, UnknownCall
+from subnet.chain.devnode.runtime.metadata import SPEC_VERSION, SS58_FORMAT, TRANSACTION_VERSION
+from subnet.chain.devnode.runtime.storage import Storage
 
 INVALID_PARAMS, METHOD_NOT_FOUND, SERVER_ERROR, INVALID_TRANSACTION = -32602, -32601, -32000, 1010
 

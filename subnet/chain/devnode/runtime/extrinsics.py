@@ -9,9 +9,9 @@ from typing import Any
 
 import bittensor_core
 
-from subnet.chain.devnode.metadata import Metadata, compact
-from subnet.chain.devnode.rules import Refused, burned_register, commit_weights, serve_axon, set_weights
-from subnet.chain.devnode.state import AxonRow, SubnetState
+from subnet.chain.devnode.ledger.rules import Refused, burned_register, commit_weights, serve_axon, set_weights
+from subnet.chain.devnode.ledger.state import AxonRow, SubnetState
+from subnet.chain.devnode.runtime.metadata import Metadata, compact
 
 SR25519, ED25519 = 1, 0
 IMMORTAL = "00"

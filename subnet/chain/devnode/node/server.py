@@ -17,13 +17,14 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from subnet.chain.devnode.chain import Block, DevChain
-from subnet.chain.devnode.extrinsics import InvalidTransaction
-from subnet.chain.devnode.faults import Faults
-from subnet.chain.devnode.genesis import Genesis
-from subnet.chain.devnode.metadata import read_metadata
-from subnet.chain.devnode.rpc import INVALID_PARAMS, INVALID_TRANSACTION, Queries, RpcError
-from subnet.chain.devnode.watchers import Watch, Watchers
+from subnet.chain.devnode.ledger.genesis import Genesis
+from subnet.chain.devnode.node.chain import DevChain
+from subnet.chain.devnode.node.faults import Faults
+from subnet.chain.devnode.node.rpc import INVALID_PARAMS, INVALID_TRANSACTION, Queries, RpcError
+from subnet.chain.devnode.node.watchers import Watch, Watchers
+from subnet.chain.devnode.runtime.block import Block
+from subnet.chain.devnode.runtime.extrinsics import InvalidTransaction
+from subnet.chain.devnode.runtime.metadata import read_metadata
 
 MAX_FRAME = 2**26
 HEADS = ("chain_subscribeNewHeads", "chain_subscribeNewHead", "chain_subscribeAllHeads")
