@@ -38,7 +38,7 @@ from subnet.types import Endpoint, Receipt, Snapshot, Submission
 
 MECHANISMS: Final = 4096  # storage index = mechanism * 4096 + netuid
 NETWORKS: Final = ("finney", "test", "local")
-BROKEN: Final = (bt.BittensorError, WebSocketException, OSError, TimeoutError)
+BROKEN: Final = (bt.BittensorError, WebSocketException, OSError)
 
 
 class BittensorChain:

@@ -79,18 +79,6 @@ def derive(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def eligible(snapshot: Snapshot, history: History, hotkey: str, stake_limit: float) -> list[Neuron]:
-    """Whom validator `hotkey` may ask: every miner that serves, and every one asked before, so that going away costs.
-
-    `stake_limit` (TAO-equivalent) tells validators from miners, as in `subnet.game.scoring.weights`.
-    """
-    return [
-        n
-        for n in snapshot.neurons
-        if n.hotkey != hotkey and not is_validator(n, stake_limit) and (n.endpoint or history[n.hotkey].asked)
-    ]
-
-
 def plan(seed: int, number: int, settings: Sampling, miners: Sequence[Neuron]) -> RoundPlan:
     """What round `number` asks, and of whom: at most `sample_size` of `miners`, in random order."""
     rng = round_rng(seed, number)

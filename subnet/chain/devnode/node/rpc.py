@@ -80,7 +80,7 @@ class Queries:
             ) from error
         except UnknownCall as error:
             raise RpcError(SERVER_ERROR, f"Client error: Exported method {error} is not found") from error
-        except (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RpcError(INVALID_PARAMS, f"Invalid params for {method}: {error}") from error
 
     def _block(self, params: list[Any], position: int) -> Block:

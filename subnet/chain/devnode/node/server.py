@@ -192,9 +192,11 @@ class Node:
                 raise _Drop
 
     def _set_faults(self, params: list[Any]) -> bool:
+        if not params or not isinstance(params[0], dict):
+            raise RpcError(INVALID_PARAMS, "Invalid params for dev_setFaults: give an object of faults")
         try:
             self.faults = self.faults.changed(params[0])
-        except (ValueError, IndexError, AttributeError, TypeError) as error:
+        except ValueError as error:
             raise RpcError(INVALID_PARAMS, str(error)) from error
         return True
 
@@ -202,9 +204,11 @@ class Node:
         return f"{kind}{next(self._ids)}"
 
     def _submit(self, socket: ServerConnection, params: list[Any], *, watched: bool) -> str:
+        if not params or not isinstance(params[0], str):
+            raise RpcError(INVALID_TRANSACTION, "Invalid Transaction", "give the transaction in hex")
         try:
             extrinsic = self.chain.submit(bytes.fromhex(params[0].removeprefix("0x")))
-        except (InvalidTransaction, ValueError, IndexError, AttributeError) as error:
+        except (InvalidTransaction, ValueError) as error:
             raise RpcError(INVALID_TRANSACTION, "Invalid Transaction", str(error)) from error
         if self.faults.drop_on_submit:
             self.faults = replace(self.faults, drop_on_submit=self.faults.drop_on_submit - 1)
