@@ -88,6 +88,23 @@ def test_settings_out_of_range_are_refused_by_name(field: str, value: object) ->
         Sampling(**{field: value})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("video_share", 0.0),
+        ("video_share", 1.0),
+        ("synthetic_share", 0.0),
+        ("synthetic_share", 1.0),
+        ("sample_size", 1),
+        ("level_weights", (0, 0, 0, 1)),
+        ("level_weights", (0.1, 0, 0, 0)),
+    ],
+)
+def test_settings_at_the_edge_are_taken(field: str, value: object) -> None:
+    """All of one kind, one miner, one level: extremes that make sense."""
+    assert getattr(Sampling(**{field: value}), field) == value  # type: ignore[arg-type]
+
+
 @given(st.lists(st.text(max_size=5), min_size=1, max_size=4), st.lists(st.text(max_size=5), min_size=1, max_size=4))
 def test_derived_seeds_differ_where_their_parts_do(one: list[str], other: list[str]) -> None:
     """Seeds are in 63 bits, and equal only for equal parts (parts without the separator)."""
