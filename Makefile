@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup localnet test lint bench pages docs lock clean
+.PHONY: setup localnet test coverage lint bench pages docs lock clean
 
 setup: $(READY)
 
@@ -21,6 +21,12 @@ localnet: $(READY)  ## the whole game on this machine, offline
 
 test: lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+coverage: $(READY)  ## branch coverage of the game, the wire, the evidence and the validator by their unit tests
+	$(BIN)/python -m coverage run -m pytest -q -n 0 tests/unit/subnet/game tests/unit/subnet/wire tests/unit/subnet/evidence \
+	  tests/unit/neurons/validator
+	$(BIN)/python -m coverage report
+	$(BIN)/python -m coverage report --include='subnet/game/*' --fail-under=95
 
 lint: $(READY)
 	$(BIN)/ruff check .

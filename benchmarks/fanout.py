@@ -36,7 +36,7 @@ from bittensor.sp_core import Keypair
 
 from subnet.types import Endpoint, Modality, Neuron, Prediction, Query
 from subnet.wire.admission import Policy
-from subnet.wire.axon import AxonConfig, Served, application
+from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
 from subnet.wire.dendrite import Dendrite
 from subnet.wire.nonces import SqliteNonceStore
 from subnet.wire.server import serve
@@ -70,7 +70,8 @@ async def serve_until_closed(kind: str) -> None:
             policy = Policy(min_stake=0.5, rate=1e6, burst=1e6)
             table = {validator.hotkey: validator}
             served = {Modality.IMAGE: Served("constant")}
-            app = application(AxonConfig(MINER, lambda: table, store, answer, served, policy, max_reading=4096))
+            axon = AxonConfig(MINER, lambda: table, store, answer, served, policy, max_reading=4096)
+            app = application(RequestHandler(axon))
         serving = await serve(app, "127.0.0.1", 0)
         sys.stdout.write(f"{serving.port}\n")
         sys.stdout.flush()

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 Frames = NDArray[np.uint8]  # (T, H, W, 3), RGB
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
 
+U16 = 65535  # the largest weight, and the whole of a share, as the chain counts them
+
 
 class Modality(StrEnum):
     """What kind of media is asked about."""
@@ -178,7 +180,7 @@ class Hyperparameters:
     weights_rate_limit: int
     version_key: int = 0
     min_allowed_weights: int = 1
-    max_weight_limit: int = 65535  # u16 share of the largest weight; 65535 means no limit
+    max_weight_limit: int = U16  # share of the largest weight; U16 means no limit
     commit_reveal: bool = False
     immunity_period: int = 4096
 

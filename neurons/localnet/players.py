@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
-from subnet.chain.wallets import wallet_from_seed
+from subnet.chain.devnode.keys import wallet_from_seed
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 
 NETUID = 34
 VALIDATOR = "validator"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from prometheus_client import CollectorRegistry
-
 from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.log import Log
@@ -17,7 +15,7 @@ from neurons.signals import until_signal
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import SettingsError
 from subnet.types import Prediction
-from subnet.wire.axon import AxonConfig, Served, application
+from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
 from subnet.wire.nonces import SqliteNonceStore
 from subnet.wire.server import serve
 
@@ -49,8 +47,10 @@ async def run(
         nonces = SqliteNonceStore(folder / "nonces.db")
         stack.callback(nonces.close)
         served = {modality: Served(detector.name, detector.weights_hash) for modality, detector in detectors.items()}
-        axon = AxonConfig(keys.hotkey, view.metagraph, nonces, answer, served, settings.policy(), say=say)
-        server = await serve(application(axon, CollectorRegistry()), settings.axon.ip, settings.axon.port)
+        handler = RequestHandler(
+            AxonConfig(keys.hotkey, view.metagraph, nonces, answer, served, settings.policy(), say=say)
+        )
+        server = await serve(application(handler), settings.axon.ip, settings.axon.port, drain=handler.drain)
         stack.push_async_callback(server.stop)
         endpoint = settings.endpoint(server.port)
         log.info("listening", host=server.host, port=server.port, hotkey=hotkey, publishing=endpoint.url)

@@ -23,15 +23,22 @@ from websockets.exceptions import WebSocketException
 from subnet.chain.connection import MISFIT, Link
 from subnet.chain.deadline import within
 from subnet.chain.metagraph import snapshot_of
-from subnet.chain.receipts import receipt_of_error, receipt_of_result
-from subnet.chain.standing import ERA_BLOCKS, UNREGISTERED, Stand, fate_of, too_early
+from subnet.chain.receipts import (
+    ERA_BLOCKS,
+    UNREGISTERED,
+    Stand,
+    fate_of,
+    receipt_of_error,
+    receipt_of_result,
+    too_early,
+)
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError
 from subnet.types import Endpoint, Receipt, Snapshot, Submission
 
 MECHANISMS: Final = 4096  # storage index = mechanism * 4096 + netuid
 NETWORKS: Final = ("finney", "test", "local")
-BROKEN: Final = (bt.BittensorError, WebSocketException, OSError, TimeoutError)
+BROKEN: Final = (bt.BittensorError, WebSocketException, OSError)
 
 
 class BittensorChain:

@@ -10,9 +10,9 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from ipaddress import ip_address
 
-from subnet.chain.devnode.epoch import Opened, on_block
-from subnet.chain.devnode.genesis import RAO, Genesis
-from subnet.chain.devnode.rules import (
+from subnet.chain.devnode.ledger.epoch import Opened, on_block
+from subnet.chain.devnode.ledger.genesis import RAO, Genesis
+from subnet.chain.devnode.ledger.rules import (
     COMMIT_VERSION,
     Refused,
     blocks_until_serving,
@@ -22,11 +22,11 @@ from subnet.chain.devnode.rules import (
     serve_axon,
     set_weights,
 )
-from subnet.chain.devnode.state import AxonRow, Commit, Row, SubnetState, initial
+from subnet.chain.devnode.ledger.state import AxonRow, Commit, Row, SubnetState, initial
 from subnet.chain.receipts import TOO_EARLY
-from subnet.chain.weights import U16, normalise_u16
+from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError
-from subnet.types import Endpoint, Hyperparameters, Neuron, Receipt, Snapshot, Submission
+from subnet.types import U16, Endpoint, Hyperparameters, Neuron, Receipt, Snapshot, Submission
 
 
 class MemorySubnet:

@@ -1,7 +1,11 @@
-"""From what the SDK says about a transaction to a typed `Receipt`. Knows the SDK's shapes, but does not import it."""
+"""What became of a transaction, as a typed `Receipt`: by the SDK's words, or by what stands on chain later. Pure.
+
+Knows the SDK's shapes, but does not import it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from subnet.types import Receipt, Submission
@@ -16,6 +20,11 @@ PREFLIGHT: Final = {  # what the SDK finds out before it signs, by its error cod
     "invalid_argument": "WeightVecLengthIsLow",
     "subnet_not_exists": "SubnetNotExists",
 }
+ERA_BLOCKS: Final = 32  # a transaction that is not in a block by then never will be: its era is over
+
+UNREGISTERED: Final = Receipt(
+    Submission.REJECTED, code="HotKeyNotRegisteredInSubNet", message="this hotkey is not registered in the subnet"
+)
 
 
 def receipt_of_result(result: Any) -> Receipt:
@@ -46,3 +55,33 @@ def _block(result: Any) -> int | None:
     """The block's number from an extrinsic id such as "1234-0002"."""
     number = str(result.extrinsic_id or "").partition("-")[0]
     return int(number) if number.isdigit() else None
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A validator's standing at one block: its uid, the block of its last weights, the subnet's rate limit."""
+
+    block: int
+    uid: int | None
+    last: int
+    limit: int
+
+    @property
+    def wait(self) -> int:
+        """Blocks until weights may be set."""
+        return max(0, self.limit - (self.block - self.last)) if self.last > 0 else 0
+
+
+def fate_of(sent_at: int, stand: Stand) -> Receipt:
+    """What became of weights sent when the head was `sent_at`."""
+    if stand.last > sent_at:
+        return Receipt(Submission.OK, block=stand.last)
+    left = sent_at + ERA_BLOCKS - stand.block
+    if left < 0:
+        return Receipt(Submission.REJECTED, code="Expired")
+    return Receipt(Submission.AMBIGUOUS, blocks=left + 1, message="earlier weights may still land")
+
+
+def too_early(blocks: int) -> Receipt:
+    """Of the rate limit on weights, known before anything is sent."""
+    return Receipt(Submission.TOO_EARLY, blocks=max(1, blocks), code="SettingWeightsTooFast", message="rate limit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-U16 = 65535
+from subnet.types import U16
 
 
 def normalise_u16(weights: Mapping[int, float], *, max_weight_limit: int = U16) -> dict[int, int]:

@@ -63,7 +63,7 @@ def decode_image(data: bytes) -> Media:
     try:
         with Image.open(io.BytesIO(header.body), formats=(header.format,)) as image:
             frame = np.asarray(_turned(_rgb(image), header.orientation))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise MediaUnreadable(f"the {header.format} file cannot be decoded: {_reason(error)}") from error
     return Media(frame[None])
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from subnet.errors import Overloaded
 from subnet.wire.handler import Answerer, AxonConfig, NonceStore, RequestHandler, Served
 from subnet.wire.synapse import SYNAPSES, ReplyBody, Synapse
 
-__all__ = ["Answerer", "AxonConfig", "NonceStore", "Overloaded", "Served", "application"]
+__all__ = ["Answerer", "AxonConfig", "NonceStore", "Overloaded", "RequestHandler", "Served", "application"]
 
 
 class _Direct:
@@ -38,11 +38,10 @@ class _Direct:
         await response(scope, receive, send)
 
 
-def application(axon: AxonConfig, registry: CollectorRegistry | None = None) -> FastAPI:
-    """The FastAPI application of one miner. Each needs a registry of its own."""
+def application(handler: RequestHandler) -> FastAPI:
+    """The FastAPI application around one handler."""
     app = FastAPI(title="Assay axon", summary="Says how likely media is synthetic", version="1", redoc_url=None)
-    handler = RequestHandler(axon, registry or CollectorRegistry())
-    app.state.handler = handler
+    axon = handler.axon
     synapses = {SYNAPSES[modality].path: SYNAPSES[modality] for modality in axon.served}
     for synapse in synapses.values():
         _add_synapse(app, handler, synapse)

@@ -80,9 +80,13 @@ class _Refusal(SubnetError):
 
 
 class RequestHandler:
-    """The life of one application: its buckets, its count of bodies in reading, its metrics."""
+    """The life of one application: its buckets, its count of bodies in reading, its metrics.
 
-    def __init__(self, axon: AxonConfig, registry: CollectorRegistry) -> None:
+    Each needs a registry of its own, and has a new one where none is given.
+    """
+
+    def __init__(self, axon: AxonConfig, registry: CollectorRegistry | None = None) -> None:
+        registry = registry or CollectorRegistry()
         self.axon = axon
         self.buckets = Buckets(axon.policy, axon.monotonic)
         self.reading = 0
@@ -92,6 +96,10 @@ class RequestHandler:
         self.seconds = Histogram(
             "assay_axon_seconds", "Time from headers to reply, answered requests", ["synapse"], registry=registry
         )
+
+    def drain(self) -> None:
+        """From now on `/ready` says no; requests in hand are answered."""
+        self.draining = True
 
     async def handle(self, request: Request, synapse: Synapse) -> Response:
         """One request from its headers to its reply."""

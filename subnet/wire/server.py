@@ -11,11 +11,11 @@ import contextlib
 import errno
 import socket
 from asyncio.events import TimerHandle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from subnet.errors import SettingsError
@@ -152,15 +152,16 @@ class _Server(uvicorn.Server):
 class RunningServer:
     """A server that runs. `port` is the real one, also when 0 was asked for."""
 
-    def __init__(self, server: _Server, task: asyncio.Task[None], app: FastAPI, host: str, port: int) -> None:
+    def __init__(
+        self, server: _Server, task: asyncio.Task[None], host: str, port: int, drain: Callable[[], None] | None
+    ) -> None:
         self.host, self.port = host, port
-        self._server, self._task, self._app = server, task, app
+        self._server, self._task, self._drain = server, task, drain
 
     async def stop(self) -> None:
         """Take no more connections, let the requests in hand end (at most `DRAIN_SECONDS`), and close."""
-        handler = getattr(getattr(self._app, "state", None), "handler", None)
-        if handler is not None:
-            handler.draining = True
+        if self._drain is not None:
+            self._drain()
         self._server.should_exit = True
         await self._task
 
@@ -187,14 +188,18 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    app: FastAPI,
+    app: ASGIApp,
     host: str,
     port: int,
     *,
+    drain: Callable[[], None] | None = None,
     limit_connections: int = 2048,
     protocol: type[BoundedProtocol] = BoundedProtocol,
 ) -> RunningServer:
-    """Start `app` in this event loop and return once it listens. Port 0 picks a free one. Raises SettingsError."""
+    """Start `app` in this event loop and return once it listens. Port 0 picks a free one. Raises SettingsError.
+
+    `drain` is called when the server begins to stop, before it stops taking connections.
+    """
     sock = listen(host, port)
     config = uvicorn.Config(
         app,
@@ -212,4 +217,4 @@ async def serve(
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]), name=f"axon:{port}")
     await server.listening.wait()
-    return RunningServer(server, task, app, host, int(sock.getsockname()[1]))
+    return RunningServer(server, task, host, int(sock.getsockname()[1]), drain)

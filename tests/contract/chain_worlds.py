@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from subnet.chain.bittensor import BittensorChain
-from subnet.chain.devnode.genesis import Genesis
 from subnet.chain.devnode.keys import keypair
-from subnet.chain.devnode.server import Node, devnode
+from subnet.chain.devnode.ledger.genesis import Genesis
+from subnet.chain.devnode.node.server import Node, devnode
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.protocols import Chain
 

@@ -7,8 +7,8 @@ from contextlib import aclosing
 
 import pytest
 
-from subnet.chain.devnode.genesis import Genesis, Rules
 from subnet.chain.devnode.keys import keypair, neuron, seeded
+from subnet.chain.devnode.ledger.genesis import Genesis, Rules
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError
 from subnet.types import Endpoint, Receipt, Submission

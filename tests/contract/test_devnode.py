@@ -14,12 +14,12 @@ import pytest
 from bittensor import calls
 from websockets.asyncio.client import ClientConnection, connect
 
-from subnet.chain.devnode.chain import KEPT
-from subnet.chain.devnode.faults import Faults
-from subnet.chain.devnode.genesis import Rules
 from subnet.chain.devnode.keys import keypair, seeded
-from subnet.chain.devnode.metadata import compact
-from subnet.chain.devnode.server import Node, devnode
+from subnet.chain.devnode.ledger.genesis import Rules
+from subnet.chain.devnode.node.chain import KEPT
+from subnet.chain.devnode.node.faults import Faults
+from subnet.chain.devnode.node.server import Node, devnode
+from subnet.chain.devnode.runtime.metadata import compact
 from tests.contract.chain_worlds import until
 
 ROUND_1000 = (  # drand quicknet's signature of round 1000, public since 2023

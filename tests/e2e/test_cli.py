@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from neurons.cli import COMMANDS, main
-from subnet.chain.devnode.genesis import Genesis, GenesisNeuron
-from subnet.chain.wallets import wallet_from_seed
+from subnet.chain.devnode.keys import wallet_from_seed
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron
 
 MINER = ("miner", "--netuid", "34", "--detector.image", "constant", "--detector.video", "constant-video")
 ABSENT = "ws://127.0.0.1:9"  # the discard port: nobody listens

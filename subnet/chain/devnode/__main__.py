@@ -11,12 +11,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from subnet.chain.devnode.chain import DevChain
-from subnet.chain.devnode.faults import Faults
-from subnet.chain.devnode.genesis import Genesis
 from subnet.chain.devnode.keys import seeded
-from subnet.chain.devnode.metadata import read_metadata
-from subnet.chain.devnode.server import Node
+from subnet.chain.devnode.ledger.genesis import Genesis
+from subnet.chain.devnode.node.chain import DevChain
+from subnet.chain.devnode.node.faults import Faults
+from subnet.chain.devnode.node.server import Node
+from subnet.chain.devnode.runtime.metadata import read_metadata
 from subnet.errors import SettingsError
 from subnet.lifetime import end_with_parent
 
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--commit-reveal", action="store_true", default=None, help="weights must come sealed")
     flags.add_argument("--allow-loopback", action="store_true", default=None, help="accept axons on exactly 127.0.0.1")
     flags.add_argument("--beacon", type=Path, help='JSON file {"round": "signature in hex"} of drand quicknet')
-    flags.add_argument("--faults", type=json.loads, default={}, help="JSON object; see subnet/chain/devnode/faults.py")
+    flags.add_argument("--faults", type=json.loads, default={}, help="JSON object; see devnode/node/faults.py")
     return flags
 
 

@@ -16,9 +16,9 @@ import pytest
 from neurons import settings as s
 from neurons.doctor import machine, network
 from neurons.doctor.machine import Health
-from subnet.chain.devnode.genesis import Genesis, GenesisNeuron
-from subnet.chain.devnode.server import devnode
-from subnet.chain.wallets import wallet_from_seed
+from subnet.chain.devnode.keys import wallet_from_seed
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron
+from subnet.chain.devnode.node.server import devnode
 from tests.unit.neurons.running import Assay
 
 ABSENT = "ws://127.0.0.1:9"  # the discard port: nobody listens

@@ -20,7 +20,7 @@ from neurons.validator import loop as module
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.weight_setter import WeightSetter, WeightsStanding
-from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import SourceEmpty, StateError
 from subnet.evidence.journal import Journal

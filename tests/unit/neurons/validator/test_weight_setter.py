@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from neurons.chain_view import ChainView
 from neurons.settings import NeuronSettings
 from neurons.validator.weight_setter import WeightSetter
-from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import ChainError
 from subnet.evidence.journal import Journal

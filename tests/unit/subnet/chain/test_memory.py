@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.chain.weights import normalise_u16
 from subnet.types import Submission

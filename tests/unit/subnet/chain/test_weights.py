@@ -10,7 +10,8 @@ from bittensor.intents.weights import clip_to_max_weight
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subnet.chain.weights import U16, clip, normalise_u16
+from subnet.chain.weights import clip, normalise_u16
+from subnet.types import U16
 
 weights = st.dictionaries(st.integers(0, U16), st.floats(0, 1e6, allow_nan=False), min_size=1, max_size=64).filter(
     lambda w: max(w.values()) > 1e-290

@@ -229,7 +229,7 @@ def test_chains_say_their_parameter() -> None:
 
 def test_wrong_chains_and_strengths_are_refused() -> None:
     """A typo gets the nearest name, a strength outside [0, 1] a ValueError."""
-    with pytest.raises(UnknownName, match="did you mean jpeg"):
+    with pytest.raises(UnknownName, match="distortion.*did you mean jpeg"):
         distort(scene(), "jpg", 0.5, rng())
     for strength in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match="strength"):

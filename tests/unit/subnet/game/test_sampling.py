@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subnet.errors import SettingsError
-from subnet.game.sampling import Sampling, derive, plan
-from subnet.types import Label, Modality, Neuron
+from subnet.game.history import History, Standing, Window
+from subnet.game.sampling import Sampling, derive, eligible, plan
+from subnet.game.scoring import weights
+from subnet.types import Endpoint, Hyperparameters, Label, Modality, Neuron, Snapshot
 
 ORIGINS = {
     (modality, label): {f"{modality}-{label.name}-a": 1.0, f"{modality}-{label.name}-b": 3.0}
@@ -86,9 +88,76 @@ def test_settings_out_of_range_are_refused_by_name(field: str, value: object) ->
         Sampling(**{field: value})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("video_share", 0.0),
+        ("video_share", 1.0),
+        ("synthetic_share", 0.0),
+        ("synthetic_share", 1.0),
+        ("sample_size", 1),
+        ("level_weights", (0, 0, 0, 1)),
+        ("level_weights", (0.1, 0, 0, 0)),
+    ],
+)
+def test_settings_at_the_edge_are_taken(field: str, value: object) -> None:
+    """All of one kind, one miner, one level: extremes that make sense."""
+    assert getattr(Sampling(**{field: value}), field) == value  # type: ignore[arg-type]
+
+
 @given(st.lists(st.text(max_size=5), min_size=1, max_size=4), st.lists(st.text(max_size=5), min_size=1, max_size=4))
 def test_derived_seeds_differ_where_their_parts_do(one: list[str], other: list[str]) -> None:
     """Seeds are in 63 bits, and equal only for equal parts (parts without the separator)."""
     assert 0 <= derive(*one) < 2**63
     if one != other and not any("\x1f" in part for part in one + other):
         assert derive(*one) != derive(*other)
+
+
+SERVING = Endpoint("192.0.2.1", 8091)
+ASKED_BEFORE = {"image": Standing(image=Window(asked=1)), "video": Standing(video=Window(asked=1)), "never": Standing()}
+
+
+def subnet_of(*neurons: Neuron) -> Snapshot:
+    return Snapshot(2, 100, neurons, Hyperparameters(tempo=360, weights_rate_limit=100))
+
+
+@pytest.mark.parametrize(
+    ("hotkey", "stake", "permit", "endpoint", "asked"),
+    [
+        ("fresh", 0.0, False, SERVING, True),  # serves, never asked yet
+        ("fresh", 0.0, False, None, False),  # registered, never served: nothing to ask
+        ("image", 0.0, False, None, True),  # went away after it was asked: goes on being asked, and fails
+        ("video", 0.0, False, None, True),
+        ("never", 0.0, False, None, False),  # remembered without ever having been asked
+        ("fresh", 999.9, True, SERVING, True),  # a permit alone is no validator
+        ("fresh", 1000.0, True, SERVING, False),  # a validator
+        ("image", 1000.0, True, SERVING, False),  # one that became a validator
+        ("fresh", 5000.0, False, SERVING, True),  # stake alone is no validator
+        ("me", 0.0, False, SERVING, False),  # nobody asks itself
+    ],
+)
+def test_whom_a_validator_asks(hotkey: str, stake: float, permit: bool, endpoint: Endpoint | None, asked: bool) -> None:
+    """Miners that serve or once did; never a validator, never oneself."""
+    neuron = Neuron(3, hotkey, "cold", stake, permit, endpoint)
+    assert eligible(subnet_of(neuron), History(ASKED_BEFORE), "me", 1000.0) == ([neuron] if asked else [])
+
+
+NEURONS = st.builds(
+    Neuron,
+    uid=st.integers(0, 255),
+    hotkey=st.sampled_from(["me", "fresh", *ASKED_BEFORE]),
+    coldkey=st.just("cold"),
+    stake=st.floats(0, 2000),
+    permit=st.booleans(),
+    endpoint=st.sampled_from([None, SERVING]),
+)
+
+
+@given(st.lists(NEURONS, max_size=8, unique_by=(lambda n: n.uid, lambda n: n.hotkey)), st.floats(0, 2000))
+def test_whoever_can_be_paid_can_be_asked(neurons: list[Neuron], stake_limit: float) -> None:
+    """Nobody keeps a score by no longer being asked: all who would get weight are asked, in the metagraph's order."""
+    history = History({name: standing._replace(score=0.5) for name, standing in ASKED_BEFORE.items()})
+    chosen = eligible(subnet_of(*neurons), history, "me", stake_limit)
+    assert chosen == [n for n in neurons if n in chosen]
+    paid = set(weights(History({k: s for k, s in history.standings.items() if s.asked}), neurons, stake_limit))
+    assert paid <= {n.uid for n in chosen}

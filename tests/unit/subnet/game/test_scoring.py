@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
+from subnet.errors import StateError
 from subnet.game import scoring
 from subnet.game.history import History, Standing, Window, from_json, to_json
 from subnet.types import Answer, Failure, Label, Modality, Neuron, Outcome, Prediction
@@ -155,6 +157,25 @@ def test_weights_are_normalised_scores_of_miners(scores: list[float]) -> None:
         assert math.isclose(weight, scores[uid] / math.fsum(scores), rel_tol=1e-9)
 
 
+@given(HISTORIES)
+def test_a_score_says_how_it_came_about(questions: list[tuple[Modality, Label, Answer]]) -> None:
+    """The parts are those of the formula, modality by modality, and the counts are of all that was ever asked."""
+    standing = played(questions)
+    score = scoring.score(History({"miner": standing}), "miner")
+    answers = [answer for _, _, answer in questions]
+    assert (score.hotkey, score.value, score.asked) == ("miner", standing.score, len(questions))
+    assert score.answered == sum(isinstance(answer, Prediction) for answer in answers)
+    assert score.failures == Counter(answer for answer in answers if isinstance(answer, Failure))
+    assert set(score.parts) == set(Modality)
+    for modality, part in score.parts.items():
+        asked = [question for question in questions if question[0] is modality]
+        assert (part.asked, part.window) == (len(asked), min(100, len(asked)))
+        assert math.isclose(part.reward, plain_reward(asked), rel_tol=0, abs_tol=1e-12)
+        assert part.reward == part.mcc / 2 + part.accuracy / 2
+        right = [not isinstance(a, Failure) and a.label is label for _, label, a in asked[-10:]]
+        assert part.accuracy == (sum(right) / len(right) if right else 0.0)
+
+
 def test_no_scores_no_weights() -> None:
     """Nobody has earned anything: an empty mapping, never a division by zero."""
     assert scoring.weights(History(), [Neuron(0, "m", "c", 0.0, False)], 1000) == {}
@@ -171,6 +192,12 @@ def test_damaged_history_is_refused(data: bytes) -> None:
     """A state that cannot have been written by us is an error, not a zero."""
     with pytest.raises(Exception, match="stored history"):
         from_json(data)
+
+
+def test_a_window_with_too_many_bits_is_named() -> None:
+    """The message says what cannot be, and what to do."""
+    with pytest.raises(StateError, match=r"a window of 3 outcomes holds more bits than that; restore a backup"):
+        from_json(b'{"a": [["ff","0",3,3],["0","0",0,0],0,0,{}]}')
 
 
 @given(st.lists(st.tuples(st.sampled_from(Label), st.booleans()), max_size=250))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -288,3 +289,34 @@ async def test_drawing_and_encoding_stay_off_the_event_loop(executor: Executor) 
     await play(executor, answer, draw=draw)
     assert threads["draw"].startswith("challenge")
     assert threads["ask"] == threading.current_thread().name
+
+
+class Watched(Media):
+    """Media that notes in whose thread its frames are read."""
+
+    readers: ClassVar[set[str]] = set()
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "frames":
+            Watched.readers.add(threading.current_thread().name)
+        return super().__getattribute__(name)
+
+
+async def test_variants_are_made_in_the_executor(executor: Executor) -> None:
+    """Encoding happens in the threads that were given for it, and in no others."""
+    media = Watched(FRAMES)
+    Watched.readers.clear()
+    await play(executor, draw=lambda _: replace(SAMPLE, media=media))
+    assert Watched.readers
+    assert all(name.startswith("challenge") for name in Watched.readers)
+
+
+async def test_a_transport_that_loses_replies_is_a_mistake(executor: Executor) -> None:
+    """Fewer replies than asks cannot be told whose they are: an error, never somebody else's answer."""
+
+    class Lossy(MemoryTransport):
+        async def ask(self, asks: Sequence[tuple[Neuron, Query]], deadline: float) -> list[Reply]:
+            return (await super().ask(asks, deadline))[1:]
+
+    with pytest.raises(ValueError, match="shorter"):
+        await step(PLAN, snapshot(*NEURONS), HISTORY, lambda _: Drawn(SAMPLE), Lossy(right), 5.0, executor)

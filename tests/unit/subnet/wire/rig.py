@@ -13,7 +13,7 @@ from bittensor.sp_core import Keypair
 
 from subnet.types import Endpoint, Modality, Neuron, Prediction
 from subnet.wire.admission import Policy
-from subnet.wire.axon import AxonConfig, Served, application
+from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
 from subnet.wire.nonces import SqliteNonceStore
 from subnet.wire.server import BoundedProtocol, RunningServer, serve
 
@@ -84,7 +84,8 @@ async def start(path: Path, *, policy: Policy | None = None, body_seconds: float
     generous = Policy(min_stake=10.0, rate=1000.0, burst=1000.0)
     axon = AxonConfig(MINER, lambda: metagraph, store, answer, served, policy or generous, body_seconds)
     axon = replace(axon, **changes)  # type: ignore[arg-type]
-    serving = await serve(application(axon), "127.0.0.1", 0, protocol=HastyProtocol)
+    handler = RequestHandler(axon)
+    serving = await serve(application(handler), "127.0.0.1", 0, drain=handler.drain, protocol=HastyProtocol)
     return Rig(axon, serving, store, metagraph, asked)
 
 

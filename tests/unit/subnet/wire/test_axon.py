@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from prometheus_client import CollectorRegistry
 
 from subnet.errors import MediaTooLarge, MediaUnreadable, SettingsError
 from subnet.types import Failure, Modality, Prediction
-from subnet.wire.axon import AxonConfig, Overloaded, Served, application
+from subnet.wire.axon import AxonConfig, Overloaded, RequestHandler, Served, application
 from subnet.wire.server import listen, serve
 from subnet.wire.synapse import Envelope, digest_of, read_answer
 from tests.unit.subnet.wire.rig import (
@@ -161,7 +160,7 @@ async def test_too_many_bodies_at_once(tmp_path: Path) -> None:
 async def test_too_many_connections(tmp_path: Path) -> None:
     """Beyond its connections the server answers 503 without asking the application."""
     rig = await start(tmp_path / "n.sqlite")
-    serving = await serve(application(rig.axon), "127.0.0.1", 0, limit_connections=3)
+    serving = await serve(application(RequestHandler(rig.axon)), "127.0.0.1", 0, limit_connections=3)
     idle = [await asyncio.open_connection("127.0.0.1", serving.port) for _ in range(3)]
     await asyncio.sleep(0.05)
     request = head([("Connection", "close")], method="GET", target="/health")
@@ -198,6 +197,21 @@ async def test_stopping_lets_requests_end(tmp_path: Path) -> None:
     rig.store.close()
 
 
+async def test_a_server_that_stops_is_not_ready(rig: Rig) -> None:
+    """Stopping drains the handler first: it says that it is not ready, and still answers what reaches it."""
+    handler = RequestHandler(rig.axon)
+    calls: list[int] = []
+    serving = await serve(application(handler), "127.0.0.1", 0, drain=lambda: calls.append(serving.port))
+    ready = head([("Connection", "close")], method="GET", target="/ready")
+    assert (await exchange(serving.port, ready)).status == 200
+    handler.drain()
+    assert (await exchange(serving.port, ready)).status == 503
+    assert (await exchange(serving.port, head(signed(), length=len(BODY)) + BODY)).status == 200
+    assert calls == []
+    await serving.stop()
+    assert calls == [serving.port]
+
+
 async def test_signals_are_left_to_the_program(tmp_path: Path) -> None:
     """A server that runs has taken no signal handler."""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -208,7 +222,7 @@ async def test_signals_are_left_to_the_program(tmp_path: Path) -> None:
 
 async def test_an_occupied_port(rig: Rig) -> None:
     """The message names the port and the flag."""
-    app = application(rig.axon, CollectorRegistry())
+    app = application(RequestHandler(rig.axon))
     with pytest.raises(SettingsError, match=rf"{rig.serving.port}.*--axon\.port"):
         await serve(app, "127.0.0.1", rig.serving.port)
 
@@ -224,7 +238,7 @@ async def test_an_ipv6_address(rig: Rig) -> None:
     """An IPv6 host is served too, where the machine has one."""
     try:
         socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
-        serving = await serve(application(rig.axon), "::1", 0)
+        serving = await serve(application(RequestHandler(rig.axon)), "::1", 0)
     except (OSError, SettingsError):
         pytest.skip("no IPv6 here")
     _, writer = await asyncio.open_connection("::1", serving.port)
@@ -243,7 +257,7 @@ def test_importing_and_building_listens_nowhere(tmp_path: Path) -> None:
             return True
 
     axon = AxonConfig(MINER, lambda: None, Forgetful(), answer, {Modality.IMAGE: Served("npr")})
-    assert application(axon) is not application(axon)
+    assert application(RequestHandler(axon)) is not application(RequestHandler(axon))
 
 
 async def test_a_reply_is_one_segment(rig: Rig) -> None:

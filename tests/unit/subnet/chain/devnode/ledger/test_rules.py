@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from subnet.chain.devnode.epoch import on_block, run_epoch
-from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
-from subnet.chain.devnode.rules import Refused, burned_register, serve_axon, set_weights
-from subnet.chain.devnode.state import AxonRow, SubnetState, initial, top_stakes
+from subnet.chain.devnode.ledger.epoch import on_block, run_epoch
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
+from subnet.chain.devnode.ledger.rules import Refused, burned_register, serve_axon, set_weights
+from subnet.chain.devnode.ledger.state import AxonRow, SubnetState, initial, top_stakes
 
 
 def subnet(count: int = 4, **rules: object) -> SubnetState:

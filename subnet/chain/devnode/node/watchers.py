@@ -9,8 +9,9 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from subnet.chain.devnode.chain import Block, DevChain
-from subnet.chain.devnode.rpc import header
+from subnet.chain.devnode.node.chain import DevChain
+from subnet.chain.devnode.node.rpc import header
+from subnet.chain.devnode.runtime.block import Block
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from subnet.chain.devnode.chain import Block, DevChain, StateDiscarded, UnknownBlock
-from subnet.chain.devnode.metadata import SPEC_VERSION, SS58_FORMAT, TRANSACTION_VERSION
-from subnet.chain.devnode.runtime import RuntimeCalls, UnknownCall
-from subnet.chain.devnode.storage import Storage
+from subnet.chain.devnode.node.chain import DevChain, StateDiscarded, UnknownBlock
+from subnet.chain.devnode.runtime.block import Block
+from subnet.chain.devnode.runtime.calls import RuntimeCalls, UnknownCall
+from subnet.chain.devnode.runtime.metadata import SPEC_VERSION, SS58_FORMAT, TRANSACTION_VERSION
+from subnet.chain.devnode.runtime.storage import Storage
 
 INVALID_PARAMS, METHOD_NOT_FOUND, SERVER_ERROR, INVALID_TRANSACTION = -32602, -32601, -32000, 1010
 
@@ -79,7 +80,7 @@ class Queries:
             ) from error
         except UnknownCall as error:
             raise RpcError(SERVER_ERROR, f"Client error: Exported method {error} is not found") from error
-        except (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RpcError(INVALID_PARAMS, f"Invalid params for {method}: {error}") from error
 
     def _block(self, params: list[Any], position: int) -> Block:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Final
 
-from subnet.chain.devnode.epoch import on_block
-from subnet.chain.devnode.extrinsics import Extrinsic, InvalidTransaction, blake2, decode, dispatch, events
-from subnet.chain.devnode.faults import Faults
-from subnet.chain.devnode.genesis import Genesis
-from subnet.chain.devnode.metadata import Metadata
-from subnet.chain.devnode.reveal import Beacon
-from subnet.chain.devnode.rules import Refused
-from subnet.chain.devnode.state import SubnetState, initial
+from subnet.chain.devnode.ledger.epoch import on_block
+from subnet.chain.devnode.ledger.genesis import Genesis
+from subnet.chain.devnode.ledger.rules import Refused
+from subnet.chain.devnode.ledger.state import initial
+from subnet.chain.devnode.node.faults import Faults
+from subnet.chain.devnode.runtime.block import Block
+from subnet.chain.devnode.runtime.extrinsics import Extrinsic, InvalidTransaction, blake2, decode, dispatch, events
+from subnet.chain.devnode.runtime.metadata import Metadata
+from subnet.chain.devnode.runtime.reveal import Beacon
 
 KEPT: Final = 4096  # blocks whose state can still be read
 
@@ -24,25 +24,6 @@ class StateDiscarded(Exception):
 
 class UnknownBlock(Exception):
     """No block has this hash."""
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """One block with the state after it."""
-
-    number: int
-    hash: bytes
-    parent: bytes
-    state: SubnetState
-    nonces: Mapping[str, int] = field(default_factory=dict)
-    extrinsics: tuple[Extrinsic, ...] = ()
-    outcomes: tuple[str | None, ...] = ()  # per extrinsic: None or the error's name
-    events: bytes = b"\x00"
-    milliseconds: int = 0  # unix time
-
-    @property
-    def hex(self) -> str:
-        return "0x" + self.hash.hex()
 
 
 class DevChain:

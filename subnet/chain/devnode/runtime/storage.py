@@ -7,12 +7,10 @@ old block hash is a read of that block's state.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from subnet.chain.devnode.metadata import SUBTENSOR, Metadata
-
-if TYPE_CHECKING:
-    from subnet.chain.devnode.chain import Block
+from subnet.chain.devnode.runtime.block import Block
+from subnet.chain.devnode.runtime.metadata import SUBTENSOR, Metadata
 
 Read = Callable[..., Any]  # (block, *keys) -> value, or None for "not there"
 Keys = Callable[..., Iterable[tuple[Any, ...]]]  # (block) -> the keys of a map

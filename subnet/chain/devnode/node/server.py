@@ -17,13 +17,14 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from subnet.chain.devnode.chain import Block, DevChain
-from subnet.chain.devnode.extrinsics import InvalidTransaction
-from subnet.chain.devnode.faults import Faults
-from subnet.chain.devnode.genesis import Genesis
-from subnet.chain.devnode.metadata import read_metadata
-from subnet.chain.devnode.rpc import INVALID_PARAMS, INVALID_TRANSACTION, Queries, RpcError
-from subnet.chain.devnode.watchers import Watch, Watchers
+from subnet.chain.devnode.ledger.genesis import Genesis
+from subnet.chain.devnode.node.chain import DevChain
+from subnet.chain.devnode.node.faults import Faults
+from subnet.chain.devnode.node.rpc import INVALID_PARAMS, INVALID_TRANSACTION, Queries, RpcError
+from subnet.chain.devnode.node.watchers import Watch, Watchers
+from subnet.chain.devnode.runtime.block import Block
+from subnet.chain.devnode.runtime.extrinsics import InvalidTransaction
+from subnet.chain.devnode.runtime.metadata import read_metadata
 
 MAX_FRAME = 2**26
 HEADS = ("chain_subscribeNewHeads", "chain_subscribeNewHead", "chain_subscribeAllHeads")
@@ -191,9 +192,11 @@ class Node:
                 raise _Drop
 
     def _set_faults(self, params: list[Any]) -> bool:
+        if not params or not isinstance(params[0], dict):
+            raise RpcError(INVALID_PARAMS, "Invalid params for dev_setFaults: give an object of faults")
         try:
             self.faults = self.faults.changed(params[0])
-        except (ValueError, IndexError, AttributeError, TypeError) as error:
+        except ValueError as error:
             raise RpcError(INVALID_PARAMS, str(error)) from error
         return True
 
@@ -201,9 +204,11 @@ class Node:
         return f"{kind}{next(self._ids)}"
 
     def _submit(self, socket: ServerConnection, params: list[Any], *, watched: bool) -> str:
+        if not params or not isinstance(params[0], str):
+            raise RpcError(INVALID_TRANSACTION, "Invalid Transaction", "give the transaction in hex")
         try:
             extrinsic = self.chain.submit(bytes.fromhex(params[0].removeprefix("0x")))
-        except (InvalidTransaction, ValueError, IndexError, AttributeError) as error:
+        except (InvalidTransaction, ValueError) as error:
             raise RpcError(INVALID_TRANSACTION, "Invalid Transaction", str(error)) from error
         if self.faults.drop_on_submit:
             self.faults = replace(self.faults, drop_on_submit=self.faults.drop_on_submit - 1)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bittensor_core
 
-from subnet.chain.devnode.metadata import SS58_FORMAT, Metadata, compact
-from subnet.chain.devnode.storage import axon_struct
-
-if TYPE_CHECKING:
-    from subnet.chain.devnode.chain import Block
+from subnet.chain.devnode.runtime.block import Block
+from subnet.chain.devnode.runtime.metadata import SS58_FORMAT, Metadata, compact
+from subnet.chain.devnode.runtime.storage import axon_struct
 
 ZERO_ACCOUNT = bittensor_core.ss58_encode(bytes(32), SS58_FORMAT)
 

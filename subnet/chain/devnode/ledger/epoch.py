@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from subnet.chain.devnode.rules import Refused, reveal_weights
-from subnet.chain.devnode.state import Commit, Row, SubnetState, top_stakes
-from subnet.chain.devnode.yuma import Matrix, Vector, Yuma, yuma
-from subnet.chain.weights import U16
+from subnet.chain.devnode.ledger.rules import Refused, reveal_weights
+from subnet.chain.devnode.ledger.state import Commit, Row, SubnetState, top_stakes
+from subnet.chain.devnode.ledger.yuma import Matrix, Vector, Yuma, yuma
+from subnet.types import U16
 
 Opened = tuple[list[int], list[int], int]  # uids, u16 values, version key
 Opener = Callable[[Commit], Opened | None]  # None: the round is not out yet, or the commit cannot be opened

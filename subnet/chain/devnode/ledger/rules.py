@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
-from subnet.chain.devnode.genesis import RAO
-from subnet.chain.devnode.state import AxonRow, Commit, Row, SubnetState
-from subnet.chain.weights import U16
+from subnet.chain.devnode.ledger.genesis import RAO
+from subnet.chain.devnode.ledger.state import AxonRow, Commit, Row, SubnetState
+from subnet.types import U16
 
 COMMIT_VERSION = 4
 MAX_COMMIT_BYTES = 5000

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import bittensor_core
 
-from subnet.chain.devnode.epoch import Opened
-from subnet.chain.devnode.metadata import SS58_FORMAT, compact, read_compact
-from subnet.chain.devnode.state import Commit
+from subnet.chain.devnode.ledger.epoch import Opened
+from subnet.chain.devnode.ledger.state import Commit
+from subnet.chain.devnode.runtime.metadata import SS58_FORMAT, compact, read_compact
 
 
 class Beacon:

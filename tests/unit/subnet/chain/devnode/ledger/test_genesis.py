@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.devnode.keys import seeded
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.errors import SettingsError
 
 rules = st.builds(Rules, tempo=st.integers(1, 999), commit_reveal=st.booleans(), stake_threshold=st.floats(0, 1e6))

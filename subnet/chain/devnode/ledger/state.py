@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from subnet.chain.devnode.genesis import RAO, Genesis, Rules
+from subnet.chain.devnode.ledger.genesis import RAO, Genesis, Rules
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from subnet.errors import SettingsError
+from subnet.types import U16
 
 RAO = 10**9  # rao in one TAO
 
@@ -21,7 +22,7 @@ class Rules:
     weights_rate_limit: int = 5  # 100 on the public chain
     version_key: int = 0
     min_allowed_weights: int = 1
-    max_weight_limit: int = 65535  # u16 share of the sum; 65535 means no limit
+    max_weight_limit: int = U16  # share of the sum; U16 means no limit
     commit_reveal: bool = False
     reveal_period: int = 1  # epochs
     immunity_period: int = 4096

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subnet.chain.devnode.chain import DevChain
-from subnet.chain.devnode.extrinsics import InvalidTransaction
-from subnet.chain.devnode.faults import Faults
-from subnet.chain.devnode.genesis import Rules
 from subnet.chain.devnode.keys import keypair, seeded
-from subnet.chain.devnode.metadata import Metadata, compact, read_compact, read_metadata
-from subnet.chain.devnode.reveal import parse
-from subnet.chain.devnode.rpc import Queries, RpcError
-from subnet.chain.devnode.rules import set_weights
-from subnet.chain.devnode.storage import ITEMS, MAPS, Storage
+from subnet.chain.devnode.ledger.genesis import Rules
+from subnet.chain.devnode.ledger.rules import set_weights
+from subnet.chain.devnode.node.chain import DevChain
+from subnet.chain.devnode.node.faults import Faults
+from subnet.chain.devnode.node.rpc import Queries, RpcError
+from subnet.chain.devnode.runtime.extrinsics import InvalidTransaction
+from subnet.chain.devnode.runtime.metadata import Metadata, compact, read_compact, read_metadata
+from subnet.chain.devnode.runtime.reveal import parse
+from subnet.chain.devnode.runtime.storage import ITEMS, MAPS, Storage
 
 
 @cache

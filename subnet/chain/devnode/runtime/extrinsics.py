@@ -9,9 +9,9 @@ from typing import Any
 
 import bittensor_core
 
-from subnet.chain.devnode.metadata import Metadata, compact
-from subnet.chain.devnode.rules import Refused, burned_register, commit_weights, serve_axon, set_weights
-from subnet.chain.devnode.state import AxonRow, SubnetState
+from subnet.chain.devnode.ledger.rules import Refused, burned_register, commit_weights, serve_axon, set_weights
+from subnet.chain.devnode.ledger.state import AxonRow, SubnetState
+from subnet.chain.devnode.runtime.metadata import Metadata, compact
 
 SR25519, ED25519 = 1, 0
 IMMORTAL = "00"
@@ -47,7 +47,7 @@ def decode(metadata: Metadata, raw: bytes, *, current: int, hash_of: Callable[[i
         call = body["call"]
         params = {row["name"]: row["value"] for row in call["call_args"]}
         data = bytes(runtime.compose_call(call["call_module"], call["call_function"], params))
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise InvalidTransaction(f"Transaction could not be decoded: {error}") from error
     if "signature" not in body or not body.get("address"):
         raise InvalidTransaction("Transaction has no signature")

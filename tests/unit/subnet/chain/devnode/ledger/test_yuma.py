@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from subnet.chain.devnode.yuma import yuma
+from subnet.chain.devnode.ledger.yuma import yuma
 
 N = 5
 stakes = arrays(np.float64, N, elements=st.sampled_from([0.0, 1.0, 2.0, 5.0, 100.0]))
