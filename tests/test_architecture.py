@@ -61,8 +61,6 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("commands", "localnet"),
     ),
 }
-# Imports that point upwards until the families of detectors have a page of their own.
-UPWARD = {("detectors/public_checkpoints.py", "training"), ("detectors/loading.py", "training")}
 NOT_IN_THE_GAME = {"sqlite3", "socket", "aiohttp", "fastapi"}
 MAX_MODULES = 14
 MAX_LINES = 350
@@ -79,17 +77,11 @@ WIDE: Mapping[str, tuple[int, str]] = {
     "subnet/codec/image.py": (1, _DECODING),
     "subnet/codec/sandbox.py": (1, "a child process under attack may end its pipe at any byte"),
     "subnet/codec/video.py": (1, _DECODING),
-    "subnet/media/hub/archives.py": (2, _DECODING),
-    "subnet/media/hub/shards.py": (1, _DECODING),
-    "subnet/media/hub/source.py": (1, _DECODING),
-    "subnet/media/pool/producer.py": (1, "a maker runs models of strangers: its fault must not end the producer"),
+    "subnet/media/hub/archives.py": (1, _DECODING),
     "detectors/acceleration/onnx_export.py": (1, "onnxruntime's errors have no common base"),
-    "detectors/camo/mixture.py": (1, _DECODING),
     "detectors/checkpoints.py": (1, _DECODING),
-    "detectors/training/state.py": (1, _DECODING),
     "generators/catalog/pipelines.py": (1, _DRIVER),
-    "generators/cluster/runs.py": (1, "a maker runs models of strangers: its fault must not end the producer"),
-    "generators/prompts/chat.py": (1, _DRIVER),
+    "generators/library_errors.py": (1, _DRIVER),
     "neurons/miner/batching.py": (1, "a detector's fault must not end the miner"),
 }
 TARGET = re.compile(r"(?:neurons|subnet|detectors|generators|tests|benchmarks)(?:\.\w+)+:[A-Za-z_]\w*")
@@ -192,7 +184,7 @@ def test_rooms_stand_on_floors() -> None:
         assert place in floor, f"{package}/{place} is on no floor: give it one in FLOORS"
         for other in files_imported_by(path):
             other_package, name = package_and_place(other)
-            if other_package != package or name in (place, "__init__") or (name_of(path), name) in UPWARD:
+            if other_package != package or name in (place, "__init__"):
                 continue
             if not (floor[name] < floor[place] or floor[place] == floor[name] == 0):
                 offences.append(f"{name_of(path)} imports {name_of(other)}, which is not below it")
@@ -213,8 +205,7 @@ def test_no_cycles_between_files_nor_between_folders() -> None:
     assert cycle_in(files) == []
     places: dict[str, set[str]] = {place_of(path): set() for path in FILES}
     for path in FILES:
-        if not any(name_of(path) == upward for upward, _ in UPWARD):
-            places[place_of(path)] |= {place_of(other) for other in files_imported_by(path)} - {place_of(path)}
+        places[place_of(path)] |= {place_of(other) for other in files_imported_by(path)} - {place_of(path)}
     assert cycle_in(places) == []
 
 
@@ -297,8 +288,10 @@ def test_excepts_are_narrow() -> None:
     offences = []
     for path in FILES:
         wide = [node.lineno for node in handlers(path) if node.type and types_caught(path, node.type) > MAX_CAUGHT]
-        if len(wide) > WIDE.get(name_of(path), (0, ""))[0]:
-            offences.append(f"{name_of(path)}: excepts of more than {MAX_CAUGHT} types in lines {sorted(wide)}")
+        if len(wide) != WIDE.get(name_of(path), (0, ""))[0]:  # one that was narrowed leaves the list
+            offences.append(
+                f"{name_of(path)}: {len(wide)} excepts of more than {MAX_CAUGHT} types, lines {sorted(wide)}"
+            )
     assert offences == []
     assert [name for name in WIDE if not (ROOT / name).is_file()] == []
 
