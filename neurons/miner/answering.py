@@ -12,10 +12,9 @@ from detectors.acceleration.accelerate import accelerated
 from detectors.loading import open_detector
 from neurons import settings as s
 from neurons.miner.batching import Batcher
-from neurons.miner.settings import DetectorSettings
+from neurons.miner.settings import DetectorSettings, wrong_modality
 from subnet.codec.image import decode_image
 from subnet.codec.sandbox import VideoDecoder
-from subnet.errors import SettingsError
 from subnet.protocols import Detector
 from subnet.types import Modality, Prediction
 
@@ -29,10 +28,7 @@ def load_detectors(wanted: DetectorSettings) -> dict[Modality, Detector]:
     opened = {modality: open_detector(name, device=device) for modality, name in names.items()}
     for modality, detector in opened.items():
         if detector.modality is not modality:
-            fitting = ", ".join(row.name for row in TABLE.values() if row.modality is modality)
-            raise SettingsError(
-                f"--detector.{modality} {names[modality]}: it does not answer {modality}s; take one of {fitting}"
-            )
+            raise wrong_modality(modality, names[modality])
     if wanted.serving == "plain":
         return opened
     return {modality: accelerated(detector, cache=s.home() / "serving") for modality, detector in opened.items()}

@@ -8,9 +8,11 @@ from typing import Literal
 
 from cyclopts import Parameter
 
+from detectors import TABLE
 from neurons import settings as s
 from subnet.errors import SettingsError
-from subnet.types import Endpoint
+from subnet.registry import find
+from subnet.types import Endpoint, Modality
 from subnet.wire.admission import Policy
 
 
@@ -30,6 +32,20 @@ class DetectorSettings:
     serving: Literal["fast", "plain"] = "fast"
     """fast: through onnxruntime on a CPU (exported at the first start, then kept below $ASSAY_HOME), channels_last on a
     GPU; plain: as trained."""
+
+    def __post_init__(self) -> None:
+        """Raises UnknownName and SettingsError for what needs no file to be opened."""
+        for modality, text in ((Modality.IMAGE, self.image), (Modality.VIDEO, self.video)):
+            if "=" in text or "/" in text or Path(text).suffix:
+                continue
+            if find(TABLE, text, "detector").modality is not modality:
+                raise wrong_modality(modality, text)
+
+
+def wrong_modality(modality: Modality, text: str) -> SettingsError:
+    """What to say of a detector that answers for the other modality."""
+    fitting = ", ".join(row.name for row in TABLE.values() if row.modality is modality)
+    return SettingsError(f"--detector.{modality} {text}: it does not answer {modality}s; take one of {fitting}")
 
 
 @dataclass(frozen=True)

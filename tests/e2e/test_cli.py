@@ -17,7 +17,17 @@ from neurons.cli import COMMANDS, main
 from subnet.chain.devnode.keys import wallet_from_seed
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron
 
-MINER = ("miner", "--netuid", "34", "--detector.image", "constant", "--detector.video", "constant-video")
+MINER = (
+    "miner",
+    "--netuid",
+    "34",
+    "--axon.ip",
+    "127.0.0.1",
+    "--detector.image",
+    "constant",
+    "--detector.video",
+    "constant-video",
+)
 ABSENT = "ws://127.0.0.1:9"  # the discard port: nobody listens
 
 USAGE = [
@@ -27,6 +37,7 @@ USAGE = [
     (("localnet", "--kill", "nobody"), "there are npr"),
     (("miner",), "--netuid"),
     (("miner", "--netuid", "34", "--axon.prt", "1"), "--axon.port"),
+    (("miner", "--netuid", "34"), "--axon.external_ip is needed"),
     (("miner", "--netuid", "34", "--axon.port", "70000"), "--axon.port"),
     (("miner", "--netuid", "34", "--axon.ip", "here"), "--axon.ip"),
     (("miner", "--netuid", "34", "--detector.image", "nprr"), "did you mean npr"),
