@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from sklearn.metrics import accuracy_score, matthews_corrcoef
 from subnet.errors import StateError
 from subnet.game import scoring
 from subnet.game.history import History, Standing, Window, from_json, to_json
-from subnet.types import Answer, Failure, Label, Modality, Neuron, Outcome, Prediction
+from subnet.types import Answer, Endpoint, Failure, Label, Modality, Neuron, Outcome, Prediction
 
 ANSWERS = st.one_of(
     st.floats(0, 1).map(Prediction), st.sampled_from([Prediction(0.5), Prediction(0.0)]), st.sampled_from(list(Failure))
@@ -192,6 +193,26 @@ def test_damaged_history_is_refused(data: bytes) -> None:
     """A state that cannot have been written by us is an error, not a zero."""
     with pytest.raises(Exception, match="stored history"):
         from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [((), 0), ((5,), 5), ((5, 7), 5), ((9, 1, 4), 4), ((8, 2, 6, 4), 4), ((0, 0, 30), 0)],
+)
+def test_evidence_is_the_median_miners(asked: tuple[int, ...], expected: int) -> None:
+    """The lower median of answers, over miners that serve; validators and who never served do not count."""
+    serving = Endpoint("192.0.2.1", 8091)
+    miners = [Neuron(n, f"m{n}", "c", 0.0, False, serving) for n in range(len(asked))]
+    others = [Neuron(98, "v", "c", 2000.0, True, serving), Neuron(99, "never", "c", 0.0, False)]
+    known = {f"m{n}": Standing(image=Window(asked=count)) for n, count in enumerate(asked)}
+    history = History(
+        {**known, "v": Standing(image=Window(asked=10_000)), "left": Standing(image=Window(asked=10_000))}
+    )
+    assert scoring.evidence(history, [*others, *miners], 1000) == expected
+    if asked:  # one that went away after it was asked still counts
+        gone = [replace(miner, endpoint=None) for miner in miners]
+        behind = [count for count in asked if count]
+        assert scoring.evidence(history, gone, 1000) == (sorted(behind)[(len(behind) - 1) // 2] if behind else 0)
 
 
 def test_a_window_with_too_many_bits_is_named() -> None:
