@@ -6,15 +6,12 @@ over the stakes and weights that count, then gives the validator permits anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
-import numpy as np
-
 from subnet.chain.devnode.ledger.rules import Refused, reveal_weights
-from subnet.chain.devnode.ledger.state import Commit, Row, SubnetState, top_stakes
-from subnet.chain.devnode.ledger.yuma import Matrix, Vector, Yuma, yuma
-from subnet.types import U16
+from subnet.chain.devnode.ledger.state import Commit, Row, SubnetState
+from subnet.chain.devnode.ledger.yuma import Yuma, normal, u16, yuma
 
 Opened = tuple[list[int], list[int], int]  # uids, u16 values, version key
 Opener = Callable[[Commit], Opened | None]  # None: the round is not out yet, or the commit cannot be opened
@@ -51,12 +48,13 @@ def _revealed(state: SubnetState, commit: Commit, block: int, opened: Opened) ->
 
 
 def run_epoch(state: SubnetState, block: int) -> SubnetState:
-    """Pay the epoch that ends in `block`."""
-    if not state.rows:
-        return replace(state, last_epoch_block=block, epoch_index=state.epoch_index + 1)
-    result = yuma(_voting_stake(state, block), _counting_weights(state), _bonds(state))
-    permits = top_stakes((row.stake for row in state.rows), state.rules.max_validators)
-    rows = tuple(_paid(row, uid, result, uid in permits, state, block) for uid, row in enumerate(state.rows))
+    """Pay the epoch that ends in `block`, and give the permits anew."""
+    voting = state.permits_held()
+    result = yuma(_voting_stake(state, block, voting), _counting_weights(state, voting), _bonds(state, block))
+    permits = state.permits_due()
+    rows = tuple(
+        _paid(row, uid, result, uid in permits, _active(row, state, block)) for uid, row in enumerate(state.rows)
+    )
     return replace(state, rows=rows, last_epoch_block=block, epoch_index=state.epoch_index + 1)
 
 
@@ -64,47 +62,55 @@ def _active(row: Row, state: SubnetState, block: int) -> bool:
     return row.last_update + state.rules.activity_cutoff >= block
 
 
-def _voting_stake(state: SubnetState, block: int) -> Vector:
-    """Stake of who holds a permit and set weights (or registered) within the activity cut-off."""
-    votes = (row.stake if row.permit and _active(row, state, block) else 0 for row in state.rows)
-    return np.fromiter(votes, dtype=np.float64, count=len(state.rows))
+def _voting_stake(state: SubnetState, block: int, voting: Collection[int]) -> list[int]:
+    """Shares of the stake of who may vote and set weights (or registered) within the activity cut-off, I32F32."""
+    shares = enumerate(state.stake_shares())
+    votes = [share if uid in voting and _active(state.rows[uid], state, block) else 0 for uid, share in shares]
+    return normal(votes)
 
 
-def _counting_weights(state: SubnetState) -> Matrix:
-    """Weights by row without self-weights (but the owner's) and without those to neurons registered after them."""
-    count = len(state.rows)
-    weights_VM = np.zeros((count, count))
-    for validator, row in enumerate(state.rows):
+def _counting_weights(state: SubnetState, voting: Collection[int]) -> list[dict[int, int]]:
+    """Weights by row without self-weights (but the owner's) and without those to neurons that came after them.
+
+    With commit-reveal on, a neuron also came after the weights when it came after the validator's oldest commit that is
+    not opened yet.
+    """
+    owner = state.owner_uid()
+    sealed = _oldest_commits(state)
+    rows: list[dict[int, int]] = [{} for _ in state.rows]
+    for validator in voting:
+        row = state.rows[validator]
+        since = min(row.last_update, sealed.get(row.hotkey, row.last_update) + 1)
         for uid, value in row.weights:
-            stale = state.rows[uid].registered_at >= row.last_update
-            itself = uid == validator and row.hotkey != state.rules.owner
-            if row.permit and not stale and not itself:
-                weights_VM[validator, uid] = value
-    return weights_VM
+            itself = uid == validator and uid != owner
+            if not itself and state.rows[uid].registered_at < since:
+                rows[validator][uid] = value
+    return rows
 
 
-def _bonds(state: SubnetState) -> Matrix:
-    bonds_VM = np.zeros((len(state.rows), len(state.rows)))
-    for validator, row in enumerate(state.rows):
-        for uid, value in row.bonds:
-            bonds_VM[validator, uid] = value
-    return bonds_VM
+def _oldest_commits(state: SubnetState) -> dict[str, int]:
+    """The block of each hotkey's oldest sealed commit; nothing when the subnet does not use them."""
+    blocks: dict[str, int] = {}
+    for commit in state.commits if state.rules.commit_reveal else ():
+        blocks[commit.hotkey] = min(commit.block, blocks.get(commit.hotkey, commit.block))
+    return blocks
 
 
-def _paid(row: Row, uid: int, result: Yuma, permit: bool, state: SubnetState, block: int) -> Row:
-    bonds = tuple((int(m), _u16(value)) for m, value in enumerate(result.bonds[uid]) if _u16(value) > 0)
+def _bonds(state: SubnetState, block: int) -> list[dict[int, int]]:
+    """Bonds by row without those to neurons that registered since the last epoch."""
+    rules = state.rules
+    since = state.last_epoch_block + 1 if state.last_epoch_block else max(0, block - rules.tempo)
+    return [{uid: value for uid, value in row.bonds if state.rows[uid].registered_at < since} for row in state.rows]
+
+
+def _paid(row: Row, uid: int, result: Yuma, permit: bool, active: bool) -> Row:
     return replace(
         row,
         permit=permit,
-        active=_active(row, state, block),
-        bonds=bonds if permit else (),
-        incentive=_u16(result.incentive[uid]),
-        dividends=_u16(result.dividends[uid]),
-        consensus=_u16(result.consensus[uid]),
-        trust=_u16(result.trust[uid]),
-        validator_trust=_u16(result.validator_trust[uid]),
+        active=active,
+        bonds=tuple((miner, u16(bond)) for miner, bond in result.bonds[uid].items()) if permit else (),
+        incentive=u16(result.incentive[uid]),
+        dividends=u16(result.dividends[uid]),
+        consensus=u16(result.consensus[uid]),
+        validator_trust=u16(result.validator_trust[uid]),
     )
-
-
-def _u16(value: float) -> int:
-    return min(U16, round(float(value) * U16))

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
-from subnet.chain.devnode.ledger.genesis import RAO
 from subnet.chain.devnode.ledger.state import AxonRow, Commit, Row, SubnetState
 from subnet.types import U16
 
@@ -86,11 +85,11 @@ def _may_set(
     _require(mechanism == 0, "MechanismDoesNotExist")
     _require(len(uids) <= len(state.rows), "UidsLengthExceedUidsInSubNet")
     uid = _registered(state, hotkey)
-    _require(state.rows[uid].stake >= rules.stake_threshold * RAO, "NotEnoughStakeToSetWeights")
+    _require(state.enough_stake(uid), "NotEnoughStakeToSetWeights")
     _require(rules.version_key == 0 or version_key >= rules.version_key, "IncorrectWeightVersionKey")
     _require(not limited or blocks_until_weights(state, uid, block) == 0, "SettingWeightsTooFast")
     alone = list(uids) == [uid]
-    _require(alone or hotkey == rules.owner or state.rows[uid].permit, "NeuronNoValidatorPermit")
+    _require(alone or uid in state.permits_held(), "NeuronNoValidatorPermit")
     _require(len(set(uids)) == len(uids), "DuplicateUids")
     _require(all(0 <= other < len(state.rows) for other in uids), "UidVecContainInvalidOne")
     _require(alone or len(uids) >= min(len(state.rows), rules.min_allowed_weights), "WeightVecLengthIsLow")
@@ -119,7 +118,7 @@ def commit_weights(
     _require(version == COMMIT_VERSION, "IncorrectCommitRevealVersion")
     uid = _registered(state, hotkey)
     row = state.rows[uid]
-    _require(row.stake >= state.rules.stake_threshold * RAO, "NotEnoughStakeToSetWeights")
+    _require(state.enough_stake(uid), "NotEnoughStakeToSetWeights")
     _require(len(data) <= MAX_COMMIT_BYTES, "CommitPayloadTooLarge")
     _require(blocks_until_weights(state, uid, block) == 0, "CommittingWeightsTooFast")
     waiting = sum(commit.hotkey == hotkey for commit in state.commits)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from subnet.chain.devnode.ledger.genesis import RAO, Genesis, Rules
+from subnet.chain.devnode.ledger.yuma import normal
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,6 @@ class Row:
     incentive: int = 0
     dividends: int = 0
     consensus: int = 0
-    trust: int = 0
     validator_trust: int = 0
 
 
@@ -70,6 +70,32 @@ class SubnetState:
     def with_row(self, uid: int, row: Row) -> SubnetState:
         return replace(self, rows=(*self.rows[:uid], row, *self.rows[uid + 1 :]))
 
+    def owner_uid(self) -> int | None:
+        """The uid of the subnet's owner, or None when its hotkey is not registered."""
+        return self.uid(self.rules.owner)
+
+    def enough_stake(self, uid: int) -> bool:
+        """Whether a neuron's stake reaches the threshold, below which it does not count; the owner's always does."""
+        row = self.rows[uid]
+        return row.hotkey == self.rules.owner or row.stake >= round(self.rules.stake_threshold * RAO)
+
+    def stake_shares(self) -> list[int]:
+        """Per uid the share of all stake that counts, I32F32."""
+        return normal([row.stake if self.enough_stake(uid) else 0 for uid, row in enumerate(self.rows)])
+
+    def permits_held(self) -> frozenset[int]:
+        """The uids that may vote now: who was given a permit, and the owner."""
+        held = frozenset(uid for uid, row in enumerate(self.rows) if row.permit)
+        return held | self._owner()
+
+    def permits_due(self) -> frozenset[int]:
+        """The uids that an epoch gives permits: the largest stakes that count, and the owner on top."""
+        return top_shares(self.stake_shares(), self.rules.max_validators) | self._owner()
+
+    def _owner(self) -> frozenset[int]:
+        uid = self.owner_uid()
+        return frozenset() if uid is None else frozenset({uid})
+
     def next_epoch(self) -> int:
         """The block at which the next epoch runs."""
         return self.last_epoch_block + self.rules.tempo
@@ -77,16 +103,15 @@ class SubnetState:
 
 def initial(genesis: Genesis) -> SubnetState:
     """The state at block 0. Permits are given at once, so that validators need not wait for the first epoch."""
-    stakes = [round(neuron.stake * RAO) for neuron in genesis.neurons]
-    permits = top_stakes(stakes, genesis.rules.max_validators)
     rows = tuple(
-        Row(hotkey=neuron.hotkey, coldkey=neuron.coldkey, stake=stake, permit=uid in permits)
-        for uid, (neuron, stake) in enumerate(zip(genesis.neurons, stakes, strict=True))
+        Row(hotkey=neuron.hotkey, coldkey=neuron.coldkey, stake=round(neuron.stake * RAO)) for neuron in genesis.neurons
     )
-    return SubnetState(netuid=genesis.netuid, rules=genesis.rules, rows=rows)
+    state = SubnetState(netuid=genesis.netuid, rules=genesis.rules, rows=rows)
+    permits = state.permits_due()
+    return replace(state, rows=tuple(replace(row, permit=uid in permits) for uid, row in enumerate(rows)))
 
 
-def top_stakes(stakes: Iterable[int], count: int) -> frozenset[int]:
-    """The uids of the `count` largest stakes above zero; of equals the lower uid wins."""
-    ranked = sorted((-stake, uid) for uid, stake in enumerate(stakes) if stake > 0)
+def top_shares(shares: Sequence[int], count: int) -> frozenset[int]:
+    """The uids of the `count` largest above zero; of equals the higher uid wins, as on the chain."""
+    ranked = sorted(((share, uid) for uid, share in enumerate(shares) if share > 0), reverse=True)
     return frozenset(uid for _, uid in ranked[:count])

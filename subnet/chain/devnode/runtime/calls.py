@@ -146,7 +146,6 @@ class RuntimeCalls:
             "incentive": row.incentive,
             "dividends": row.dividends,
             "consensus": row.consensus,
-            "trust": row.trust,
             "validator_trust": row.validator_trust,
             "weights": list(row.weights),
             "bonds": list(row.bonds),
@@ -217,6 +216,7 @@ def _columns(block: Block, no_axon: Any) -> dict[str, list[Any]]:
         "pruning_score",
         "emission",
         "rank",
+        "trust",
         "tao_stake",
         "collateral_locked",
         "collateral_min",
@@ -235,7 +235,6 @@ def _columns(block: Block, no_axon: Any) -> dict[str, list[Any]]:
         "incentives": [row.incentive for row in rows],
         "dividends": [row.dividends for row in rows],
         "consensus": [row.consensus for row in rows],
-        "trust": [row.trust for row in rows],
         "alpha_stake": [row.stake for row in rows],
         "total_stake": [row.stake for row in rows],
     }

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from subnet.chain.devnode.ledger.epoch import on_block, run_epoch
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.devnode.ledger.rules import Refused, burned_register, serve_axon, set_weights
-from subnet.chain.devnode.ledger.state import AxonRow, SubnetState, initial, top_stakes
+from subnet.chain.devnode.ledger.state import AxonRow, SubnetState, initial, top_shares
 
 
 def subnet(count: int = 4, **rules: object) -> SubnetState:
@@ -52,10 +52,10 @@ def test_checks_come_in_the_runtimes_order() -> None:
 
 
 def test_exemptions() -> None:
-    """One's own single weight needs no permit, count or limit; the owner needs no permit."""
+    """One's own single weight needs no permit, count or limit; the owner needs neither permit nor stake."""
     state = subnet(min_allowed_weights=3, max_weight_limit=100)
     assert set_weights(state, "h3", 5, uids=[3], values=[1], version_key=0).rows[3].weights == ((3, 65535),)
-    owned = subnet(owner="h2")
+    owned = subnet(owner="h2", stake_threshold=5.0)
     assert set_weights(owned, "h2", 5, uids=[1], values=[1], version_key=0).rows[2].weights == ((1, 65535),)
 
 
@@ -112,7 +112,7 @@ def test_weights_to_a_replaced_neuron_count_no_more() -> None:
     state = subnet(4, max_uids=4, immunity_period=0)
     state = set_weights(state, "h0", 5, uids=[2, 3], values=[3, 1], version_key=0)
     paid = run_epoch(state, 10)
-    assert (paid.rows[2].incentive, paid.rows[3].incentive) == (49151, 16384)
+    assert (paid.rows[2].incentive, paid.rows[3].incentive) == (49151, 16383)
     replaced = burned_register(state, "c", "new", 7)
     assert replaced.rows[2].hotkey == "new"
     assert [row.incentive for row in run_epoch(replaced, 10).rows] == [0, 0, 0, 65535]
@@ -127,9 +127,9 @@ def test_an_idle_validator_loses_its_vote() -> None:
 
 
 @given(st.lists(st.integers(0, 100), max_size=20), st.integers(0, 8))
-def test_permits_are_the_top_stakes(stakes: list[int], count: int) -> None:
+def test_permits_are_the_top_shares(stakes: list[int], count: int) -> None:
     """As many as allowed, none of them zero, and nobody left out has more."""
-    top = top_stakes(stakes, count)
+    top = top_shares(stakes, count)
     assert len(top) == min(count, sum(stake > 0 for stake in stakes))
     left = [stake for uid, stake in enumerate(stakes) if uid not in top]
     assert all(stakes[uid] >= max(left, default=0) for uid in top)
