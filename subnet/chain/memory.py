@@ -14,7 +14,6 @@ from subnet.chain.devnode.ledger.epoch import Opened, on_block
 from subnet.chain.devnode.ledger.genesis import RAO, Genesis
 from subnet.chain.devnode.ledger.rules import (
     COMMIT_VERSION,
-    Refused,
     blocks_until_serving,
     blocks_until_weights,
     burned_register,
@@ -22,7 +21,7 @@ from subnet.chain.devnode.ledger.rules import (
     serve_axon,
     set_weights,
 )
-from subnet.chain.devnode.ledger.state import AxonRow, Commit, Row, SubnetState, initial
+from subnet.chain.devnode.ledger.state import AxonRow, Commit, Refused, Row, SubnetState, initial
 from subnet.chain.receipts import TOO_EARLY
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError

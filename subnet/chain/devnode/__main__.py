@@ -16,6 +16,7 @@ from subnet.chain.devnode.ledger.genesis import Genesis
 from subnet.chain.devnode.node.chain import DevChain
 from subnet.chain.devnode.node.faults import Faults
 from subnet.chain.devnode.node.server import Node
+from subnet.chain.devnode.node.store import Store, read, write
 from subnet.chain.devnode.runtime.metadata import read_metadata
 from subnet.errors import SettingsError
 from subnet.lifetime import end_with_parent
@@ -37,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--version-key", type=int)
     flags.add_argument("--commit-reveal", action="store_true", default=None, help="weights must come sealed")
     flags.add_argument("--allow-loopback", action="store_true", default=None, help="accept axons on exactly 127.0.0.1")
+    flags.add_argument("--state", type=Path, help="file in which the chain lives on when the node is stopped or killed")
+    flags.add_argument("--burn", type=float, help="TAO that a registration costs")
     flags.add_argument("--beacon", type=Path, help='JSON file {"round": "signature in hex"} of drand quicknet')
     flags.add_argument("--faults", type=json.loads, default={}, help="JSON object; see devnode/node/faults.py")
     return flags
@@ -52,20 +55,41 @@ def genesis_of(given: argparse.Namespace) -> Genesis:
             raise SettingsError(f"--genesis {given.genesis}: {error.strerror}") from error
     elif given.seed_keys:
         genesis = seeded(validators=1, miners=given.seed_keys)
-    names = ("tempo", "weights_rate_limit", "version_key", "commit_reveal", "allow_loopback")
+    names = ("tempo", "weights_rate_limit", "version_key", "commit_reveal", "allow_loopback", "burn")
     chosen = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     netuid = genesis.netuid if given.netuid is None else given.netuid
     return replace(genesis, netuid=netuid, rules=replace(genesis.rules, **chosen))
 
 
+def chain_of(given: argparse.Namespace) -> DevChain:
+    """The chain of --state, or a new one. Raises SettingsError when flags ask for another than --state holds."""
+    saved = read(given.state) if given.state else None
+    if saved is None:
+        return DevChain(genesis_of(given), read_metadata(), time.time)
+    bare = parser().parse_args([])
+    if genesis_of(given) not in (saved.genesis, genesis_of(bare)):
+        raise SettingsError(
+            f"--state {given.state}: holds another chain than the flags describe; leave them out, or name another file"
+        )
+    return DevChain(saved.genesis, read_metadata(), time.time, saved)
+
+
 async def run(given: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
-    chain = DevChain(genesis_of(given), read_metadata(), time.time)
+    chain = chain_of(given)
+    if given.state:
+        write(given.state, chain.saved())
     chain.faults = Faults().changed(given.faults)
     if given.beacon:
         for number, signature in json.loads(given.beacon.read_text()).items():
             chain.beacon.publish(int(number), signature)
-    node = Node(chain, block_ms=given.block_ms, instant=given.block_ms == 0, host=given.host)
+    node = Node(
+        chain,
+        block_ms=given.block_ms,
+        instant=given.block_ms == 0,
+        host=given.host,
+        store=given.state and Store(given.state),
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from subnet.chain.devnode.ledger.rules import Refused, reveal_weights
-from subnet.chain.devnode.ledger.state import Commit, Row, SubnetState
+from subnet.chain.devnode.ledger.rules import reveal_weights
+from subnet.chain.devnode.ledger.state import Commit, Refused, Row, SubnetState
 from subnet.chain.devnode.ledger.yuma import Yuma, normal, u16, yuma
 
 Opened = tuple[list[int], list[int], int]  # uids, u16 values, version key

@@ -32,6 +32,7 @@ class Rules:
     max_validators: int = 64
     stake_threshold: float = 0.0  # TAO needed to set weights
     registration: bool = True
+    burn: float = 0.1  # TAO that a registration costs
     owner: str = ""  # hotkey of the subnet's owner: exempt from the permit
     allow_loopback: bool = False  # accept an axon on exactly 127.0.0.1 or ::1, which the public chain refuses
 
@@ -58,6 +59,10 @@ class Genesis:
             raise SettingsError(f"genesis: netuid must be in 1..4095, not {self.netuid}")
         if self.rules.tempo < 1:
             raise SettingsError(f"genesis: rules.tempo must be at least 1 block, not {self.rules.tempo}")
+        for name in ("burn", "stake_threshold"):
+            amount = getattr(self.rules, name)
+            if not (math.isfinite(amount) and amount >= 0):
+                raise SettingsError(f"genesis: rules.{name} must be a number >= 0 of TAO, not {amount}")
         if len(self.neurons) > self.rules.max_uids:
             raise SettingsError(f"genesis: {len(self.neurons)} neurons, but rules.max_uids is {self.rules.max_uids}")
         hotkeys = [neuron.hotkey for neuron in self.neurons]

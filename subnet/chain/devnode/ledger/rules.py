@@ -1,7 +1,7 @@
 """What the chain accepts: each call as a pure function from one state to the next, or a refusal by its true name.
 
 Names are those of the SubtensorModule errors of the runtime (spec 461) and the order of the checks is the runtime's,
-so that a program sees here the error that it would see on the public chain. Costs are not modelled.
+so that a program sees here the error that it would see on the public chain. Money is in `accounts.py`.
 """
 
 from __future__ import annotations
@@ -10,20 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
-from subnet.chain.devnode.ledger.state import AxonRow, Commit, Row, SubnetState
+from subnet.chain.devnode.ledger.accounts import charge
+from subnet.chain.devnode.ledger.genesis import RAO
+from subnet.chain.devnode.ledger.state import AxonRow, Commit, Refused, Row, SubnetState
 from subnet.types import U16
 
 COMMIT_VERSION = 4
 MAX_COMMIT_BYTES = 5000
 MAX_UNREVEALED = 10
-
-
-class Refused(Exception):
-    """The runtime's answer to a call that breaks a rule; `name` is the error's name there."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
 
 
 def _registered(state: SubnetState, hotkey: str) -> int:
@@ -151,10 +145,14 @@ def _address(axon: AxonRow) -> object:
 
 
 def burned_register(state: SubnetState, coldkey: str, hotkey: str, block: int) -> SubnetState:
-    """The call burned_register, free of charge here: a new uid, or the place of the weakest neuron out of immunity."""
+    """The call burned_register: a new uid, or the place of the weakest neuron out of immunity, for `rules.burn`."""
     _require(state.rules.registration, "SubNetRegistrationDisabled")
     _require(state.uid(hotkey) is None, "HotKeyAlreadyRegisteredInSubNet")
-    row = Row(hotkey=hotkey, coldkey=coldkey, registered_at=block)
+    _require(state.owners.get(hotkey, coldkey) == coldkey, "NonAssociatedColdKey")
+    price = round(state.rules.burn * RAO)
+    state = charge(state, coldkey, price, error="NotEnoughBalanceToStake")
+    state = replace(state, owners={**state.owners, hotkey: coldkey})
+    row = Row(hotkey=hotkey, coldkey=coldkey, stake=state.staked_on(hotkey), registered_at=block)
     if len(state.rows) < state.rules.max_uids:
         return replace(state, rows=(*state.rows, row))
     uid = _weakest(state, block)

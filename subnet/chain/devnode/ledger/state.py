@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from subnet.chain.devnode.ledger.genesis import RAO, Genesis, Rules
 from subnet.chain.devnode.ledger.yuma import normal
+
+
+class Refused(Exception):
+    """The runtime's answer to a call that breaks a rule; `name` is the error's name there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,9 @@ class SubnetState:
     last_epoch_block: int = 0
     epoch_index: int = 0
     commits: tuple[Commit, ...] = ()
+    owners: Mapping[str, str] = field(default_factory=dict)  # hotkey -> coldkey, also of hotkeys without a uid
+    positions: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (hotkey, coldkey) -> stake in rao
+    balances: Mapping[str, int] = field(default_factory=dict)  # rao of accounts that ever paid or got something
 
     def uid(self, hotkey: str) -> int | None:
         """The uid of a hotkey, or None when it is not registered."""
@@ -73,6 +84,10 @@ class SubnetState:
     def owner_uid(self) -> int | None:
         """The uid of the subnet's owner, or None when its hotkey is not registered."""
         return self.uid(self.rules.owner)
+
+    def staked_on(self, hotkey: str) -> int:
+        """All stake on a hotkey in rao, also of one without a uid."""
+        return sum(alpha for (staked, _), alpha in self.positions.items() if staked == hotkey)
 
     def enough_stake(self, uid: int) -> bool:
         """Whether a neuron's stake reaches the threshold, below which it does not count; the owner's always does."""
@@ -106,7 +121,9 @@ def initial(genesis: Genesis) -> SubnetState:
     rows = tuple(
         Row(hotkey=neuron.hotkey, coldkey=neuron.coldkey, stake=round(neuron.stake * RAO)) for neuron in genesis.neurons
     )
-    state = SubnetState(netuid=genesis.netuid, rules=genesis.rules, rows=rows)
+    owners = {row.hotkey: row.coldkey for row in rows}
+    positions = {(row.hotkey, row.coldkey): row.stake for row in rows if row.stake}
+    state = SubnetState(genesis.netuid, genesis.rules, rows, owners=owners, positions=positions)
     permits = state.permits_due()
     return replace(state, rows=tuple(replace(row, permit=uid in permits) for uid, row in enumerate(rows)))
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from subnet.chain.devnode.ledger.epoch import on_block
 from subnet.chain.devnode.ledger.genesis import Genesis
-from subnet.chain.devnode.ledger.rules import Refused
-from subnet.chain.devnode.ledger.state import initial
+from subnet.chain.devnode.ledger.state import Refused, initial
 from subnet.chain.devnode.node.faults import Faults
+from subnet.chain.devnode.node.store import Saved
 from subnet.chain.devnode.runtime.block import Block
-from subnet.chain.devnode.runtime.extrinsics import Extrinsic, InvalidTransaction, blake2, decode, dispatch, events
+from subnet.chain.devnode.runtime.extrinsics import (
+    Extrinsic,
+    InvalidTransaction,
+    UnsupportedCall,
+    blake2,
+    carried,
+    decode,
+    dispatch,
+    events,
+)
 from subnet.chain.devnode.runtime.metadata import Metadata
 from subnet.chain.devnode.runtime.reveal import Beacon
 
@@ -29,18 +39,39 @@ class UnknownBlock(Exception):
 class DevChain:
     """The chain without its wire. `clock` gives unix seconds and stamps the blocks."""
 
-    def __init__(self, genesis: Genesis, metadata: Metadata, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, genesis: Genesis, metadata: Metadata, clock: Callable[[], float], saved: Saved | None = None
+    ) -> None:
+        self.genesis = genesis
         self.metadata = metadata
         self.faults = Faults()
-        self.beacon = Beacon()
+        self.beacon = Beacon(saved.beacon if saved else {})
         self._clock = clock
-        first = blake2(genesis.to_json().encode())
-        stamp = int(clock() * 1000)
-        block = Block(number=0, hash=first, parent=bytes(32), state=initial(genesis), milliseconds=stamp)
-        self._blocks: dict[int, Block] = {0: block}
-        self._hashes: list[bytes] = [first]
-        self._numbers: dict[str, int] = {block.hex: 0}
+        self._hashes: list[bytes] = [blake2(genesis.to_json().encode())]
+        for number in range(1, saved.number + 1 if saved else 1):
+            self._hashes.append(_hash(self._hashes[-1], number))
+        self._numbers = {"0x" + digest.hex(): number for number, digest in enumerate(self._hashes)}
+        first = self._first() if saved is None else self._restored(saved)
+        self._born = first.milliseconds if saved is None else saved.milliseconds[0]
+        self._oldest = first.number  # older blocks have no state here
+        self._blocks: dict[int, Block] = {first.number: first}
         self._pool: dict[str, Extrinsic] = {}
+
+    def _first(self) -> Block:
+        stamp = int(self._clock() * 1000)
+        return Block(0, self._hashes[0], bytes(32), initial(self.genesis), milliseconds=stamp)
+
+    def _restored(self, saved: Saved) -> Block:
+        """The head that was saved, without its transactions."""
+        parent = self._hashes[saved.number - 1] if saved.number else bytes(32)
+        digest, stamp = self._hashes[saved.number], saved.milliseconds[1]
+        return Block(saved.number, digest, parent, saved.state, nonces=saved.nonces, milliseconds=stamp)
+
+    def saved(self) -> Saved:
+        """What is to be kept of the chain as it is now."""
+        head = self.head
+        stamps = (self._born, head.milliseconds)
+        return Saved(self.genesis, head.number, head.state, head.nonces, stamps, self.beacon.signatures)
 
     @property
     def head(self) -> Block:
@@ -48,7 +79,7 @@ class DevChain:
 
     @property
     def finalized(self) -> Block:
-        return self._blocks[max(0, self.head.number - self.faults.finality_lag)]
+        return self._blocks[max(self._oldest, self.head.number - self.faults.finality_lag)]
 
     @property
     def waiting(self) -> bool:
@@ -79,8 +110,9 @@ class DevChain:
         return nonce
 
     def submit(self, raw: bytes) -> Extrinsic:
-        """Take a transaction into the pool. Raises InvalidTransaction."""
-        extrinsic = decode(self.metadata, raw, current=self.head.number, hash_of=self.hash_of)
+        """Take a transaction into the pool. Raises InvalidTransaction, and UnsupportedCall of what it carries, too."""
+        extrinsic = self._decoded(raw)
+        self._refuse_unsupported(carried(extrinsic))
         if extrinsic.hash in self._pool:
             raise InvalidTransaction("Transaction is already imported")
         if extrinsic.nonce < self.next_nonce(extrinsic.signer):
@@ -97,7 +129,10 @@ class DevChain:
         nonces = dict(parent.nonces)
         included: list[Extrinsic] = []
         outcomes: list[str | None] = []
-        for extrinsic in self._ready(nonces, number):
+        ready = deque(self._ready(nonces, number))
+        while ready:
+            extrinsic = ready.popleft()
+            ready.extendleft(self._carried(extrinsic, nonces))
             try:
                 state = dispatch(state, extrinsic, number, self.faults.reject)
                 outcomes.append(None)
@@ -106,7 +141,7 @@ class DevChain:
             included.append(extrinsic)
         block = Block(
             number=number,
-            hash=blake2(parent.hash + number.to_bytes(8, "little")),
+            hash=_hash(parent.hash, number),
             parent=parent.hash,
             state=state,
             nonces=nonces,
@@ -131,8 +166,41 @@ class DevChain:
                 ready.append(extrinsic)
         return ready
 
+    def _decoded(self, raw: bytes) -> Extrinsic:
+        return decode(self.metadata, raw, current=self.head.number, hash_of=self.hash_of)
+
+    def _refuse_unsupported(self, raw: bytes | None) -> None:
+        """Tell at once what would else be lost in silence with the block."""
+        try:
+            if raw is not None:
+                self._decoded(raw)
+        except UnsupportedCall:
+            raise
+        except InvalidTransaction:
+            pass  # shows in the block
+
+    def _carried(self, carrier: Extrinsic, nonces: dict[str, int]) -> list[Extrinsic]:
+        """The transaction that an encrypted one carries, if it is valid and its nonce is due; counts up `nonces`."""
+        raw = carried(carrier)
+        if raw is None:
+            return []
+        try:
+            inner = self._decoded(raw)
+        except InvalidTransaction:
+            return []  # as on the chain: nobody is told
+        if inner.nonce != nonces.get(inner.signer, 0):
+            return []
+        nonces[inner.signer] = inner.nonce + 1
+        return [inner]
+
     def _append(self, block: Block) -> None:
         self._blocks[block.number] = block
         self._hashes.append(block.hash)
         self._numbers[block.hex] = block.number
         self._blocks.pop(block.number - KEPT, None)
+        self._oldest = max(self._oldest, block.number - KEPT + 1)
+
+
+def _hash(parent: bytes, number: int) -> bytes:
+    """A block's hash: of its parent and height alone, so that it can be computed again."""
+    return blake2(parent + number.to_bytes(8, "little"))

@@ -20,10 +20,11 @@ from websockets.http11 import Request, Response
 from subnet.chain.devnode.ledger.genesis import Genesis
 from subnet.chain.devnode.node.chain import DevChain
 from subnet.chain.devnode.node.faults import Faults
-from subnet.chain.devnode.node.rpc import INVALID_PARAMS, INVALID_TRANSACTION, Queries, RpcError
+from subnet.chain.devnode.node.rpc import INVALID_PARAMS, INVALID_TRANSACTION, SERVER_ERROR, Queries, RpcError
+from subnet.chain.devnode.node.store import Store
 from subnet.chain.devnode.node.watchers import Watch, Watchers
 from subnet.chain.devnode.runtime.block import Block
-from subnet.chain.devnode.runtime.extrinsics import InvalidTransaction
+from subnet.chain.devnode.runtime.extrinsics import InvalidTransaction, UnsupportedCall
 from subnet.chain.devnode.runtime.metadata import read_metadata
 
 MAX_FRAME = 2**26
@@ -38,8 +39,17 @@ class _Drop(Exception):
 class Node:
     """A development node. `block_ms` 0 means no clock: blocks come by `produce`, or at once when `instant`."""
 
-    def __init__(self, chain: DevChain, *, block_ms: int = 0, instant: bool = False, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        chain: DevChain,
+        *,
+        block_ms: int = 0,
+        instant: bool = False,
+        host: str = "127.0.0.1",
+        store: Store | None = None,
+    ) -> None:
         self.chain = chain
+        self._store = store
         self.port = 0
         self._block_ms, self._instant, self._host = block_ms, instant, host
         self._queries = Queries(chain)
@@ -94,7 +104,10 @@ class Node:
     async def produce(self, count: int = 1) -> Block:
         """Make blocks and tell who listens."""
         for _ in range(count):
-            await self._watchers.announce(self.chain.produce())
+            block = self.chain.produce()
+            if self._store:
+                self._store.keep(self.chain.saved())
+            await self._watchers.announce(block)
         return self.chain.head
 
     async def _tick(self) -> None:
@@ -208,6 +221,8 @@ class Node:
             raise RpcError(INVALID_TRANSACTION, "Invalid Transaction", "give the transaction in hex")
         try:
             extrinsic = self.chain.submit(bytes.fromhex(params[0].removeprefix("0x")))
+        except UnsupportedCall as error:
+            raise RpcError(SERVER_ERROR, str(error)) from error
         except (InvalidTransaction, ValueError) as error:
             raise RpcError(INVALID_TRANSACTION, "Invalid Transaction", str(error)) from error
         if self.faults.drop_on_submit:

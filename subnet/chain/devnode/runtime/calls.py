@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import bittensor_core
-
+from subnet.chain.devnode.ledger.genesis import RAO
+from subnet.chain.devnode.ledger.yuma import BONDS_MOVING_AVERAGE, KAPPA
+from subnet.chain.devnode.runtime import stakes
 from subnet.chain.devnode.runtime.block import Block
-from subnet.chain.devnode.runtime.metadata import SS58_FORMAT, Metadata, compact
-from subnet.chain.devnode.runtime.storage import axon_struct
-
-ZERO_ACCOUNT = bittensor_core.ss58_encode(bytes(32), SS58_FORMAT)
-
+from subnet.chain.devnode.runtime.metadata import Metadata, compact
+from subnet.chain.devnode.runtime.storage import IDENTITY, NAME, axon_struct
+from subnet.chain.devnode.runtime.zeros import ZERO_ACCOUNT, Zeros
 
 HYPERPARAMETERS: Mapping[str, str] = {
     **dict.fromkeys(("tempo", "kappa", "min_allowed_weights", "max_weights_limit", "immunity_period"), "U16"),
@@ -21,6 +20,22 @@ HYPERPARAMETERS: Mapping[str, str] = {
     "max_validators": "U16",
     "commit_reveal_period": "U64",
 }
+
+
+PLAIN: Mapping[str, Callable[[Block, bytes], Any]] = {
+    "StakeInfoRuntimeApi_get_stake_info_for_coldkey": stakes.of_coldkey,
+    "StakeInfoRuntimeApi_get_stake_info_for_coldkeys": stakes.of_coldkeys,
+    "StakeInfoRuntimeApi_get_stake_info_for_hotkey_coldkey_netuid": stakes.of_position,
+    "StakeInfoRuntimeApi_get_stake_availability_for_coldkeys": stakes.availability,
+    "SwapRuntimeApi_current_alpha_price": stakes.price,
+    "SwapRuntimeApi_current_alpha_price_all": stakes.prices,
+    "SwapRuntimeApi_sim_swap_tao_for_alpha": stakes.swap,
+    "SwapRuntimeApi_sim_swap_alpha_for_tao": stakes.swap,
+}
+
+
+def _plain(answer: Callable[[Block, bytes], Any]) -> Callable[[Block, int, bytes], Any]:
+    return lambda block, type_id, params: answer(block, params)
 
 
 class UnknownCall(Exception):
@@ -32,6 +47,7 @@ class RuntimeCalls:
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
+        self._zeros = Zeros(metadata)
         self._api = metadata.runtime.runtime_api_map()
         self._calls: Mapping[str, Callable[[Block, int, bytes], Any]] = {
             "TransactionPaymentApi_query_info": self._fee,
@@ -45,6 +61,7 @@ class RuntimeCalls:
             "NeuronInfoRuntimeApi_get_neurons_lite": self._neurons,
             "NeuronInfoRuntimeApi_get_neuron": self._neuron,
             "NeuronInfoRuntimeApi_get_neuron_lite": self._neuron,
+            **{name: _plain(answer) for name, answer in PLAIN.items()},
         }
 
     def call(self, block: Block, name: str, params: bytes) -> bytes:
@@ -61,49 +78,8 @@ class RuntimeCalls:
             raise UnknownCall(name) from error
         type_id = int(output.split("::")[1]) if "::" in output else -1
         answer = self._calls.get(name)
-        value = answer(block, type_id, params) if answer else self._zero_of(output)
+        value = answer(block, type_id, params) if answer else self._zeros.zero(type_id) if type_id >= 0 else 0
         return bytes(self._metadata.runtime.encode(output, value))
-
-    def _zero_of(self, output: str) -> Any:
-        return self.zero(int(output.split("::")[1])) if "::" in output else 0
-
-    def zero(self, type_id: int) -> Any:
-        """The zero of a registry type: false, 0, "", empty, None, or a struct of zeros."""
-        row = self._metadata.types[type_id]
-        kind, body = next(iter(row["def"].items()))
-        path = row.get("path", [])
-        if path in (["Option"], ["BTreeMap"]):
-            return None if path == ["Option"] else {}
-        if path[-1:] == ["AccountId32"]:
-            return ZERO_ACCOUNT
-        zeros: Mapping[str, Callable[[Any], Any]] = {
-            "primitive": lambda name: {"bool": False, "str": ""}.get(name, 0),
-            "compact": lambda inner: self.zero(inner["type"]),
-            "sequence": lambda inner: [],
-            "array": self._zero_array,
-            "tuple": lambda parts: tuple(self.zero(part) for part in parts),
-            "variant": self._zero_variant,
-            "composite": lambda struct: self._zero_struct(struct.get("fields", [])),
-        }
-        return zeros[kind](body)
-
-    def _zero_array(self, body: Mapping[str, Any]) -> Any:
-        if self._metadata.types[body["type"]]["def"].get("primitive") == "u8":
-            return "0x" + "00" * body["len"]
-        return [self.zero(body["type"])] * body["len"]
-
-    def _zero_variant(self, body: Mapping[str, Any]) -> Any:
-        first = body["variants"][0]
-        return {first["name"]: self.zero(first["fields"][0]["type"])} if first.get("fields") else first["name"]
-
-    def _zero_struct(self, fields: list[Mapping[str, Any]]) -> Any:
-        if len(fields) == 1 and not fields[0].get("name"):
-            return self.zero(fields[0]["type"])
-        return {field["name"]: self.zero(field["type"]) for field in fields}
-
-    def _some(self, type_id: int) -> int:
-        """The inner type of an Option."""
-        return int(self._metadata.types[type_id]["def"]["variant"]["variants"][1]["fields"][0]["type"])
 
     def _fee(self, block: Block, type_id: int, params: bytes) -> Any:
         return {"weight": {"ref_time": 1000, "proof_size": 0}, "class": "Normal", "partial_fee": 0}
@@ -122,18 +98,18 @@ class RuntimeCalls:
     def _neurons(self, block: Block, type_id: int, params: bytes) -> Any:
         if _u16(params) != block.state.netuid:
             return []
-        inner = int(self._metadata.types[type_id]["def"]["sequence"]["type"])
+        inner = self._zeros.element(type_id)
         return [self._neuron_struct(block, inner, uid) for uid in range(len(block.state.rows))]
 
     def _neuron(self, block: Block, type_id: int, params: bytes) -> Any:
         uid = _u16(params[2:])
         if _u16(params) != block.state.netuid or uid >= len(block.state.rows):
             return None
-        return self._neuron_struct(block, self._some(type_id), uid)
+        return self._neuron_struct(block, self._zeros.content(type_id), uid)
 
     def _neuron_struct(self, block: Block, type_id: int, uid: int) -> dict[str, Any]:
         row = block.state.rows[uid]
-        zero: dict[str, Any] = self.zero(type_id)
+        zero: dict[str, Any] = self._zeros.zero(type_id)
         known = {
             "hotkey": row.hotkey,
             "coldkey": row.coldkey,
@@ -142,7 +118,7 @@ class RuntimeCalls:
             "active": row.active,
             "validator_permit": row.permit,
             "last_update": row.last_update,
-            "stake": [(row.coldkey, row.stake)],
+            "stake": [(cold, alpha) for (hot, cold), alpha in block.state.positions.items() if hot == row.hotkey],
             "incentive": row.incentive,
             "dividends": row.dividends,
             "consensus": row.consensus,
@@ -161,20 +137,11 @@ class RuntimeCalls:
     def _metagraph(self, block: Block, type_id: int, params: bytes) -> Any:
         if _u16(params) != block.state.netuid:
             return None
-        inner = self._some(type_id)
-        zero: dict[str, Any] = self.zero(inner)
-        known = {**_scalars(block), **_columns(block, self._zero_axon(inner))}
-        zero.update({name: value for name, value in known.items() if name in zero})
-        return zero
-
-    def _zero_axon(self, metagraph: int) -> Any:
-        fields = {
-            field["name"]: field["type"] for field in self._metadata.types[metagraph]["def"]["composite"]["fields"]
-        }
-        vector = fields["axons"]
-        if "variant" in self._metadata.types[vector]["def"]:  # the selective metagraph's fields are options
-            vector = self._some(vector)
-        return self.zero(int(self._metadata.types[vector]["def"]["sequence"]["type"]))
+        inner = self._zeros.content(type_id)
+        values = self._zeros.filled(inner)  # all fields, whichever a client asks for: it may not expect gaps
+        axons = self._zeros.content(self._zeros.fields(inner)["axons"])
+        known = {**_scalars(block), **_columns(block, self._zeros.zero(self._zeros.element(axons)))}
+        return values | {name: value for name, value in known.items() if name in values}
 
 
 def _u16(params: bytes) -> int:
@@ -185,14 +152,19 @@ def _scalars(block: Block) -> dict[str, Any]:
     state, rules = block.state, block.state.rules
     return {
         "netuid": state.netuid,
-        "name": list(b"assay"),
+        "name": list(NAME),
         "symbol": list("α".encode()),
         "block": block.number,
         "tempo": rules.tempo,
         "last_step": state.last_epoch_block,
         "blocks_since_last_step": block.number - state.last_epoch_block,
+        "identity": IDENTITY,
         "owner_hotkey": rules.owner or ZERO_ACCOUNT,
-        "kappa": 32767,
+        "owner_coldkey": state.owners.get(rules.owner, ZERO_ACCOUNT),
+        "kappa": KAPPA,
+        "bonds_moving_avg": BONDS_MOVING_AVERAGE,
+        "burn": round(rules.burn * RAO),
+        "moving_price": {"bits": 1 << 32},
         "num_uids": len(state.rows),
         "max_uids": rules.max_uids,
         "max_validators": rules.max_validators,
@@ -227,6 +199,7 @@ def _columns(block: Block, no_axon: Any) -> dict[str, list[Any]]:
         "hotkeys": [row.hotkey for row in rows],
         "coldkeys": [row.coldkey for row in rows],
         "identities": [None] * len(rows),
+        "validators": [uid for uid, row in enumerate(rows) if row.permit],
         "axons": [axon_struct(row.axon) if row.axon else no_axon for row in rows],
         "active": [row.active for row in rows],
         "validator_permit": [row.permit for row in rows],

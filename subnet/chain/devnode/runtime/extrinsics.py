@@ -9,17 +9,27 @@ from typing import Any
 
 import bittensor_core
 
-from subnet.chain.devnode.ledger.rules import Refused, burned_register, commit_weights, serve_axon, set_weights
-from subnet.chain.devnode.ledger.state import AxonRow, SubnetState
-from subnet.chain.devnode.runtime.metadata import Metadata, compact
+from subnet.chain.devnode.ledger.accounts import add_stake, remove_stake, transfer, transfer_all
+from subnet.chain.devnode.ledger.rules import burned_register, commit_weights, serve_axon, set_weights
+from subnet.chain.devnode.ledger.state import AxonRow, Refused, SubnetState
+from subnet.chain.devnode.runtime.metadata import SUBTENSOR, Metadata, compact
+from subnet.chain.devnode.runtime.shield import unsealed
 
 SR25519, ED25519 = 1, 0
 IMMORTAL = "00"
 DISABLED = {"mode": "Disabled"}
+TOKEN_ERRORS = {"FundsUnavailable": 0, "NotExpendable": 8}  # sp_runtime::TokenError
 
 
 class InvalidTransaction(Exception):
     """The pool does not take a transaction; the text is the reason in the node's words."""
+
+
+class UnsupportedCall(InvalidTransaction):
+    """The runtime has the call, this chain does not."""
+
+    def __init__(self, pallet: str, call: str) -> None:
+        super().__init__(f"the development chain does not support the call {pallet}.{call}")
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,7 @@ class Extrinsic:
     hash: str  # 0x + blake2b-256
     signer: str
     nonce: int
+    pallet: str
     call: str
     params: Mapping[str, Any] = field(repr=False)
     dies: int | None = None  # the block from which on it is void; None for an immortal one
@@ -40,7 +51,10 @@ def blake2(data: bytes) -> bytes:
 
 
 def decode(metadata: Metadata, raw: bytes, *, current: int, hash_of: Callable[[int], bytes | None]) -> Extrinsic:
-    """Decode `raw`, check its era against block `current` and its signature. Raises InvalidTransaction."""
+    """Decode `raw`, check its era against block `current` and its signature.
+
+    Raises InvalidTransaction, UnsupportedCall for a call that this chain does not have.
+    """
     runtime = metadata.runtime
     try:
         body = runtime.decode_extrinsic(raw, True)
@@ -67,11 +81,14 @@ def decode(metadata: Metadata, raw: bytes, *, current: int, hash_of: Callable[[i
     crypto = SR25519 if scheme == "Sr25519" else ED25519
     if not bittensor_core.verify(bytes(payload), bytes.fromhex(signature[2:]), body["address"], crypto):
         raise InvalidTransaction("Transaction has a bad signature")
+    if (call["call_module"], call["call_function"]) not in CALLS:
+        raise UnsupportedCall(call["call_module"], call["call_function"])
     return Extrinsic(
         raw=raw,
         hash="0x" + blake2(raw).hex(),
         signer=body["address"],
         nonce=body["nonce"],
+        pallet=call["call_module"],
         call=call["call_function"],
         params=params,
         dies=None if era == IMMORTAL else era["current"] + era["period"],
@@ -97,12 +114,9 @@ def dispatch(state: SubnetState, extrinsic: Extrinsic, block: int, reject: Mappi
     """The state after the call. Raises Refused; `reject` names calls that fail with a given error whatever they say."""
     if extrinsic.call in reject:
         raise Refused(reject[extrinsic.call])
-    call = CALLS.get(extrinsic.call)
-    if call is None:
-        raise Refused("CallFiltered")
-    if extrinsic.params.get("netuid") != state.netuid:
+    if extrinsic.params.get("netuid", state.netuid) != state.netuid:
         raise Refused("SubnetNotExists")
-    return call(state, extrinsic.signer, block, extrinsic.params)
+    return CALLS[extrinsic.pallet, extrinsic.call](state, extrinsic.signer, block, extrinsic.params)
 
 
 Params = Mapping[str, Any]
@@ -141,15 +155,79 @@ def _burned_register(state: SubnetState, signer: str, block: int, params: Params
     return burned_register(state, signer, params["hotkey"], block)
 
 
-CALLS: Mapping[str, Callable[[SubnetState, str, int, Params], SubnetState]] = {
-    "set_weights": _set_weights,
-    "set_mechanism_weights": _set_weights,
-    "commit_timelocked_weights": _commit_weights,
-    "commit_timelocked_mechanism_weights": _commit_weights,
-    "serve_axon": _serve_axon,
-    "burned_register": _burned_register,
-    "register_limit": _burned_register,
+def _add_stake(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
+    limit = params.get("limit_price")
+    return add_stake(state, signer, params["hotkey"], params["amount_staked"], limit_price=limit)
+
+
+def _remove_stake(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
+    limit = params.get("limit_price")
+    return remove_stake(state, signer, params["hotkey"], params["amount_unstaked"], limit_price=limit)
+
+
+def _remove_stake_full(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
+    held = state.positions.get((params["hotkey"], signer), 0)
+    return remove_stake(state, signer, params["hotkey"], held, limit_price=params.get("limit_price"))
+
+
+def _transfer_keep_alive(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
+    return transfer(state, signer, _account(params["dest"]), params["value"], keep_alive=True)
+
+
+def _transfer_allow_death(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
+    return transfer(state, signer, _account(params["dest"]), params["value"], keep_alive=False)
+
+
+def _transfer_all(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
+    return transfer_all(state, signer, _account(params["dest"]), keep_alive=params["keep_alive"])
+
+
+def _submit_encrypted(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
+    """Carries another transaction, which the chain puts after it into the block: see `DevChain.produce`."""
+    try:
+        unsealed(_bytes(params["ciphertext"]))
+    except ValueError as error:
+        raise Refused("DecryptionFailed") from error
+    return state
+
+
+def carried(extrinsic: Extrinsic) -> bytes | None:
+    """The transaction inside an encrypted one; None when `extrinsic` is of another kind or cannot be opened."""
+    if (extrinsic.pallet, extrinsic.call) != ("MevShield", "submit_encrypted"):
+        return None
+    try:
+        return unsealed(_bytes(extrinsic.params["ciphertext"]))
+    except ValueError:
+        return None
+
+
+CALLS: Mapping[tuple[str, str], Callable[[SubnetState, str, int, Params], SubnetState]] = {
+    (SUBTENSOR, "set_weights"): _set_weights,
+    (SUBTENSOR, "set_mechanism_weights"): _set_weights,
+    (SUBTENSOR, "commit_timelocked_weights"): _commit_weights,
+    (SUBTENSOR, "commit_timelocked_mechanism_weights"): _commit_weights,
+    (SUBTENSOR, "serve_axon"): _serve_axon,
+    (SUBTENSOR, "burned_register"): _burned_register,
+    (SUBTENSOR, "register_limit"): _burned_register,
+    (SUBTENSOR, "add_stake"): _add_stake,
+    (SUBTENSOR, "add_stake_limit"): _add_stake,
+    (SUBTENSOR, "remove_stake"): _remove_stake,
+    (SUBTENSOR, "remove_stake_limit"): _remove_stake,
+    (SUBTENSOR, "remove_stake_full_limit"): _remove_stake_full,
+    ("Balances", "transfer_keep_alive"): _transfer_keep_alive,
+    ("Balances", "transfer_allow_death"): _transfer_allow_death,
+    ("Balances", "transfer_all"): _transfer_all,
+    ("MevShield", "submit_encrypted"): _submit_encrypted,
 }
+
+
+def _account(target: Any) -> str:
+    """The address in a MultiAddress; only the kind Id names an account here."""
+    if isinstance(target, Mapping):
+        target = target.get("Id")
+    if not isinstance(target, str):
+        raise Refused("CannotLookup")
+    return target
 
 
 def _bytes(value: Any) -> bytes:
@@ -173,7 +251,9 @@ def _event(metadata: Metadata, index: int, error: str | None) -> bytes:
 
 
 def _dispatch_error(metadata: Metadata, error: str) -> bytes:
+    if error in TOKEN_ERRORS:
+        return b"\x07" + bytes([TOKEN_ERRORS[error]])  # DispatchError::Token
     if error not in metadata.errors:
-        return b"\x00"  # DispatchError::Other
+        return b"\x01" if error == "CannotLookup" else b"\x00"  # DispatchError::CannotLookup, ::Other
     pallet, index = metadata.errors[error]
     return b"\x03" + bytes([pallet]) + index.to_bytes(4, "little")  # DispatchError::Module

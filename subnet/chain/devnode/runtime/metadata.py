@@ -104,15 +104,15 @@ def _with_epoch_consensus(raw: bytes, runtime: Any) -> bytes:
 
 
 def _errors(runtime: Any) -> dict[str, tuple[int, int]]:
-    """Error names of the two pallets whose errors this chain returns: System (0) and SubtensorModule."""
+    """Error names of all pallets; where several pallets have a name, SubtensorModule's counts, then System's (0)."""
     found: dict[str, tuple[int, int]] = {}
-    for pallet in (_pallet_with(runtime, "SettingWeightsTooFast"), 0):
+    for pallet in (_pallet_with(runtime, "SettingWeightsTooFast"), *range(256)):
         for index in range(256):
             try:
                 name, _ = runtime.module_error(pallet, index)
             except (KeyError, ValueError, IndexError):
                 break
-            found[name] = (pallet, index)
+            found.setdefault(name, (pallet, index))
     return found
 
 

@@ -10,6 +10,8 @@ silent: run a local network with commit-reveal off. Tests seal to a round that i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import bittensor_core
 
 from subnet.chain.devnode.ledger.epoch import Opened
@@ -20,8 +22,13 @@ from subnet.chain.devnode.runtime.metadata import SS58_FORMAT, compact, read_com
 class Beacon:
     """The rounds whose signatures are known."""
 
-    def __init__(self) -> None:
-        self._signatures: dict[int, str] = {}
+    def __init__(self, signatures: Mapping[int, str] | None = None) -> None:
+        self._signatures = dict(signatures or {})
+
+    @property
+    def signatures(self) -> Mapping[int, str]:
+        """In hex, by round."""
+        return self._signatures
 
     def publish(self, number: int, signature: str) -> None:
         """Make a round's signature (hex) known."""

@@ -9,8 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from subnet.chain.devnode.ledger.accounts import free
+from subnet.chain.devnode.ledger.genesis import RAO
+from subnet.chain.devnode.ledger.yuma import u16
 from subnet.chain.devnode.runtime.block import Block
 from subnet.chain.devnode.runtime.metadata import SUBTENSOR, Metadata
+from subnet.chain.devnode.runtime.shield import KEY
+
+NAME = b"assay"
+IDENTITY = {
+    "subnet_name": list(NAME),
+    **{key: [] for key in ("github_repo", "subnet_contact", "subnet_url", "discord", "logo_url", "additional")},
+    "description": list(b"development chain"),
+}
 
 Read = Callable[..., Any]  # (block, *keys) -> value, or None for "not there"
 Keys = Callable[..., Iterable[tuple[Any, ...]]]  # (block) -> the keys of a map
@@ -65,8 +76,12 @@ def axon_struct(axon: Any) -> dict[str, int]:
 
 
 def _owner(block: Block, hotkey: str) -> str | None:
-    uid = block.state.uid(hotkey)
-    return None if uid is None else block.state.rows[uid].coldkey
+    return block.state.owners.get(hotkey)
+
+
+def _subnet_owner(block: Block, netuid: int) -> str | None:
+    """The coldkey behind the owner's hotkey."""
+    return _owner(block, block.state.rules.owner) if netuid == block.state.netuid else None
 
 
 def _commits(block: Block, netuid: int, epoch: int) -> list[tuple[Any, ...]]:
@@ -76,7 +91,7 @@ def _commits(block: Block, netuid: int, epoch: int) -> list[tuple[Any, ...]]:
 
 
 def _account(block: Block, address: str) -> dict[str, Any]:
-    data = {"free": 10**15, "reserved": 0, "frozen": 0, "flags": 0}  # a million TAO: nothing costs anything here
+    data = {"free": free(block.state, address), "reserved": 0, "frozen": 0, "flags": 0}
     return {"nonce": block.nonces.get(address, 0), "consumers": 0, "providers": 1, "sufficients": 0, "data": data}
 
 
@@ -112,6 +127,12 @@ SUBTENSOR_ITEMS: Mapping[str, Read] = {
     "SubnetEpochIndex": _of_state(lambda block: block.state.epoch_index),
     "PendingEpochAt": lambda block, netuid: 0,
     "BlocksSinceLastStep": _of_state(lambda block: block.number - block.state.last_epoch_block),
+    "Burn": _of_state(lambda block: round(block.state.rules.burn * RAO)),
+    "StakeWeight": lambda block, netuid: [u16(share) for share in block.state.stake_shares()] if netuid else [],
+    "SubnetOwner": _subnet_owner,
+    "OwnedHotkeys": lambda block, coldkey: [hot for hot, cold in block.state.owners.items() if cold == coldkey],
+    "StakingHotkeys": lambda block, coldkey: [hot for hot, cold in block.state.positions if cold == coldkey],
+    "SubnetIdentitiesV3": lambda block, netuid: IDENTITY if netuid == block.state.netuid else None,
     "SubnetOwnerHotkey": _of_state(lambda block: block.state.rules.owner or None),
     "Uids": _uids,
     "Keys": _of_uid(lambda row: row.hotkey),
@@ -134,14 +155,17 @@ SUBTENSOR_ITEMS: Mapping[str, Read] = {
 ITEMS: Mapping[tuple[str, str], Read] = {
     ("System", "Account"): _account,
     ("System", "Number"): lambda block: block.number,
+    ("MevShield", "NextKey"): lambda block: "0x" + KEY.hex(),
     ("Timestamp", "Now"): lambda block: block.milliseconds,
     **{(SUBTENSOR, name): read for name, read in SUBTENSOR_ITEMS.items()},
 }
 
 MAPS: Mapping[tuple[str, str], Keys] = {
-    (SUBTENSOR, "NetworksAdded"): _networks,
-    (SUBTENSOR, "TokenSymbol"): _networks,
-    (SUBTENSOR, "Tempo"): _networks,
+    **{(SUBTENSOR, name): _networks for name in ("NetworksAdded", "TokenSymbol", "Tempo", "Burn", "SubnetworkN")},
+    (SUBTENSOR, "MaxAllowedUids"): _networks,
+    (SUBTENSOR, "SubnetIdentitiesV3"): _networks,
+    (SUBTENSOR, "IsNetworkMember"): lambda block: [(row.hotkey, block.state.netuid) for row in block.state.rows],
+    (SUBTENSOR, "Owner"): lambda block: [(hotkey,) for hotkey in block.state.owners],
     (SUBTENSOR, "Uids"): lambda block: [(block.state.netuid, row.hotkey) for row in block.state.rows],
     (SUBTENSOR, "Keys"): lambda block: [(block.state.netuid, uid) for uid in range(len(block.state.rows))],
     (SUBTENSOR, "Axons"): lambda block: [(block.state.netuid, row.hotkey) for row in block.state.rows if row.axon],
@@ -180,5 +204,6 @@ class Storage:
         item = self._items.get(prefix[:32])
         if item is None or item not in MAPS:
             return []
-        every = (bytes(self._runtime.storage_key(*item, list(keys))) for keys in MAPS[item](block))
+        there = (keys for keys in MAPS[item](block) if ITEMS[item](block, *keys) is not None)
+        every = (bytes(self._runtime.storage_key(*item, list(keys))) for keys in there)
         return sorted(key for key in every if key.startswith(prefix) and (start is None or key > start))[:count]

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from subnet.chain.devnode.ledger.epoch import on_block, run_epoch
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
-from subnet.chain.devnode.ledger.rules import Refused, burned_register, serve_axon, set_weights
-from subnet.chain.devnode.ledger.state import AxonRow, SubnetState, initial, top_shares
+from subnet.chain.devnode.ledger.rules import burned_register, serve_axon, set_weights
+from subnet.chain.devnode.ledger.state import AxonRow, Refused, SubnetState, initial, top_shares
 
 
 def subnet(count: int = 4, **rules: object) -> SubnetState:

@@ -72,10 +72,13 @@ def test_every_storage_row_encodes(item: tuple[str, str]) -> None:
     state = set_weights(world.head.state, hotkey, 1, uids=[1, 2], values=[2, 1], version_key=0)
     block = type(world.head)(number=1, hash=b"", parent=b"", state=state)
     keys: dict[int, list[Any]] = {0: [], 1: [1], 2: [1, 0]}
-    by_hotkey = {"Owner": [hotkey], "IsNetworkMember": [hotkey, 1], "Uids": [1, hotkey], "Axons": [1, hotkey]}
+    by_account: dict[str, list[Any]] = {
+        name: [hotkey] for name in ("Account", "Owner", "OwnedHotkeys", "StakingHotkeys")
+    }
+    by_hotkey = {"IsNetworkMember": [hotkey, 1], "Uids": [1, hotkey], "Axons": [1, hotkey]}
     runtime = metadata().runtime
     entry = runtime.storage_entry(*item)
-    given_keys = [hotkey] if item[0] == "System" and item[1] == "Account" else by_hotkey.get(item[1])
+    given_keys = (by_account | by_hotkey).get(item[1])
     key = bytes(runtime.storage_key(*item, keys[len(entry.param_types)] if given_keys is None else given_keys))
     value = Storage(metadata()).read(block, key)
     if item[1] != "Axons":
