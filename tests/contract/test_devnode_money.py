@@ -175,3 +175,23 @@ async def test_every_field_of_the_selective_metagraph_is_there() -> None:
             assert len(graph["hotkeys"]) == len(graph["axons"]) == len(graph["trust"]) == graph["num_uids"] == 5
             assert graph["validators"] == [0, 1]
             json.dumps(graph, default=str)
+
+
+@pytest.mark.parametrize("api", ["subnet_info_v2", "subnet_hyperparams", "subnet_hyperparams_v2", "dynamic_info"])
+async def test_older_clients_reads_of_a_subnet_are_filled(api: str) -> None:
+    """What bittensor 10 asks for is there too, and tells what the newer reads tell; other subnets are None."""
+    async with world(tempo=9, burn=0.5) as (_, client):
+        subnet = await client.runtime(("SubnetInfoRuntimeApi", f"get_{api}"), [1])
+        assert subnet["tempo"] == 9
+        assert subnet.get("burn", 500_000_000) == 500_000_000
+        assert await client.runtime(("SubnetInfoRuntimeApi", f"get_{api}"), [2]) is None
+
+
+async def test_lists_of_subnets_hold_the_subnet() -> None:
+    """Every list has the one subnet that is modelled."""
+    async with world() as (_, client):
+        for api in ("subnets_info_v2", "all_dynamic_info", "all_metagraphs"):
+            (subnet,) = await client.runtime(("SubnetInfoRuntimeApi", f"get_{api}"), [])
+            assert subnet["netuid"] == 1
+        state = await client.runtime(("SubnetInfoRuntimeApi", "get_subnet_state"), [1])
+        assert len(state["hotkeys"]) == len(state["total_stake"]) == 5

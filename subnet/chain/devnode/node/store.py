@@ -1,11 +1,13 @@
 """The chain in a file: its head, so that a node that was killed goes on where it was.
 
-One JSON object, written whole with every block and renamed into place before anybody hears of the block. Hashes follow
-from the genesis and the height; what older blocks held is gone with the process, as on a node that prunes.
+Two lines of JSON, a header with schema and digest and the chain itself, written whole with every block and renamed into
+place before anybody hears of the block. Hashes follow from the genesis and the height; what older blocks held is gone
+with the process, as on a node that prunes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -55,7 +57,6 @@ class Store:
 def write(path: Path, saved: Saved) -> None:
     """Write it whole. Raises SettingsError naming the file when that cannot be done."""
     data = {
-        "schema": SCHEMA,
         "genesis": json.loads(saved.genesis.to_json()),
         "number": saved.number,
         "milliseconds": saved.milliseconds,
@@ -63,8 +64,10 @@ def write(path: Path, saved: Saved) -> None:
         "beacon": saved.beacon,
         "state": _plain(saved.state),
     }
+    body = json.dumps(data, separators=(",", ":"))
+    header = json.dumps({"schema": SCHEMA, "sha256": _digest(body)})
     try:
-        write_atomically(path, json.dumps(data, separators=(",", ":")).encode())
+        write_atomically(path, f"{header}\n{body}\n".encode())
     except OSError as error:
         raise SettingsError(f"--state {path}: {error.strerror or error}") from error
 
@@ -77,17 +80,20 @@ def read(path: Path) -> Saved | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--state {path}: cannot be read: {error}") from error
+    header, _, body = text.partition("\n")
     try:
-        data = json.loads(text)
-        schema = data["schema"]
+        schema, digest = (json.loads(header)[name] for name in ("schema", "sha256"))
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(f"--state {path}: not a development chain's state; move it away to begin anew") from error
     if schema != SCHEMA:
         raise SettingsError(f"--state {path}: has schema {schema}, this program reads {SCHEMA}; move it away")
-    try:
-        return _saved(data)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingsError(f"--state {path}: damaged ({error!r}); move it away to begin anew") from error
+    if digest != _digest(body.removesuffix("\n")):
+        raise SettingsError(f"--state {path}: damaged, its digest does not fit; move it away to begin anew")
+    return _saved(json.loads(body))
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def _saved(data: Mapping[str, Any]) -> Saved:

@@ -22,6 +22,12 @@ HYPERPARAMETERS: Mapping[str, str] = {
 }
 
 
+OF_SUBNET = (
+    *("subnet_info", "subnet_info_v2", "subnet_hyperparams", "subnet_hyperparams_v2"),
+    *("dynamic_info", "subnet_state"),
+)
+OF_ALL = ("subnets_info", "subnets_info_v2", "all_dynamic_info", "all_metagraphs", "all_mechagraphs")
+
 PLAIN: Mapping[str, Callable[[Block, bytes], Any]] = {
     "StakeInfoRuntimeApi_get_stake_info_for_coldkey": stakes.of_coldkey,
     "StakeInfoRuntimeApi_get_stake_info_for_coldkeys": stakes.of_coldkeys,
@@ -53,6 +59,8 @@ class RuntimeCalls:
             "TransactionPaymentApi_query_info": self._fee,
             "SubnetInfoRuntimeApi_get_next_epoch_start_block": self._next_epoch,
             "SubnetInfoRuntimeApi_get_subnet_hyperparams_v3": self._hyperparameters,
+            **{f"SubnetInfoRuntimeApi_get_{name}": self._of_subnet for name in OF_SUBNET},
+            **{f"SubnetInfoRuntimeApi_get_{name}": self._of_all for name in OF_ALL},
             "SubnetInfoRuntimeApi_get_metagraph": self._metagraph,
             "SubnetInfoRuntimeApi_get_selective_metagraph": self._metagraph,
             "SubnetInfoRuntimeApi_get_mechagraph": self._mechagraph,
@@ -137,11 +145,29 @@ class RuntimeCalls:
     def _metagraph(self, block: Block, type_id: int, params: bytes) -> Any:
         if _u16(params) != block.state.netuid:
             return None
+        return self._subnet(block, type_id)
+
+    def _of_subnet(self, block: Block, type_id: int, params: bytes) -> Any:
+        return self._subnet(block, type_id) if _u16(params) == block.state.netuid else None
+
+    def _of_all(self, block: Block, type_id: int, params: bytes) -> Any:
+        """Root is not modelled, so it is this subnet alone."""
+        return [self._subnet(block, self._zeros.element(type_id))]
+
+    def _subnet(self, block: Block, type_id: int) -> dict[str, Any]:
+        """A struct about the subnet, or an option of one, with what this chain knows of its fields."""
         inner = self._zeros.content(type_id)
         values = self._zeros.filled(inner)  # all fields, whichever a client asks for: it may not expect gaps
-        axons = self._zeros.content(self._zeros.fields(inner)["axons"])
-        known = {**_scalars(block), **_columns(block, self._zeros.zero(self._zeros.element(axons)))}
+        known = _scalars(block) | self._neuron_columns(block, inner)
         return values | {name: value for name, value in known.items() if name in values}
+
+    def _neuron_columns(self, block: Block, struct: int) -> dict[str, list[Any]]:
+        """One list per property of the neurons, for a struct that has such lists."""
+        fields = self._zeros.fields(struct)
+        if "hotkeys" not in fields:
+            return {}
+        column = self._zeros.content(fields["axons"]) if "axons" in fields else None
+        return _columns(block, None if column is None else self._zeros.zero(self._zeros.element(column)))
 
 
 def _u16(params: bytes) -> int:
@@ -161,6 +187,13 @@ def _scalars(block: Block) -> dict[str, Any]:
         "identity": IDENTITY,
         "owner_hotkey": rules.owner or ZERO_ACCOUNT,
         "owner_coldkey": state.owners.get(rules.owner, ZERO_ACCOUNT),
+        "owner": state.owners.get(rules.owner, ZERO_ACCOUNT),
+        "subnet_name": list(NAME),
+        "token_symbol": list("α".encode()),
+        "subnet_identity": IDENTITY,
+        "subnetwork_n": len(state.rows),
+        "max_allowed_uids": rules.max_uids,
+        "max_allowed_validators": rules.max_validators,
         "kappa": KAPPA,
         "bonds_moving_avg": BONDS_MOVING_AVERAGE,
         "burn": round(rules.burn * RAO),
