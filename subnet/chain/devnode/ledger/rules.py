@@ -144,12 +144,18 @@ def _address(axon: AxonRow) -> object:
     return ip_address(axon.ip.to_bytes(4 if axon.ip_type == 4 else 16, "big"))
 
 
-def burned_register(state: SubnetState, coldkey: str, hotkey: str, block: int) -> SubnetState:
-    """The call burned_register: a new uid, or the place of the weakest neuron out of immunity, for `rules.burn`."""
+def burned_register(
+    state: SubnetState, coldkey: str, hotkey: str, block: int, *, limit_price: int | None = None
+) -> SubnetState:
+    """The calls burned_register and register_limit: a new uid, or that of the weakest neuron out of immunity.
+
+    The coldkey pays `rules.burn`; above `limit_price` (rao) it does not want to.
+    """
     _require(state.rules.registration, "SubNetRegistrationDisabled")
     _require(state.uid(hotkey) is None, "HotKeyAlreadyRegisteredInSubNet")
     _require(state.owners.get(hotkey, coldkey) == coldkey, "NonAssociatedColdKey")
     price = round(state.rules.burn * RAO)
+    _require(limit_price is None or price <= limit_price, "RegistrationPriceLimitExceeded")
     state = charge(state, coldkey, price, error="NotEnoughBalanceToStake")
     state = replace(state, owners={**state.owners, hotkey: coldkey})
     row = Row(hotkey=hotkey, coldkey=coldkey, stake=state.staked_on(hotkey), registered_at=block)

@@ -152,7 +152,7 @@ def _serve_axon(state: SubnetState, signer: str, block: int, params: Params) -> 
 
 
 def _burned_register(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
-    return burned_register(state, signer, params["hotkey"], block)
+    return burned_register(state, signer, params["hotkey"], block, limit_price=params.get("limit_price"))
 
 
 def _add_stake(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
@@ -184,21 +184,18 @@ def _transfer_all(state: SubnetState, signer: str, block: int, params: Params) -
 
 def _submit_encrypted(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
     """Carries another transaction, which the chain puts after it into the block: see `DevChain.produce`."""
-    try:
-        unsealed(_bytes(params["ciphertext"]))
-    except ValueError as error:
-        raise Refused("DecryptionFailed") from error
     return state
 
 
 def carried(extrinsic: Extrinsic) -> bytes | None:
-    """The transaction inside an encrypted one; None when `extrinsic` is of another kind or cannot be opened."""
+    """The transaction inside an encrypted one, None for any other kind. Raises InvalidTransaction when it is shut."""
     if (extrinsic.pallet, extrinsic.call) != ("MevShield", "submit_encrypted"):
         return None
     try:
         return unsealed(_bytes(extrinsic.params["ciphertext"]))
-    except ValueError:
-        return None
+    except ValueError as error:
+        reason = "the encrypted transaction does not open; encrypt it to MevShield.NextKey"
+        raise InvalidTransaction(f"{reason} ({error})") from error
 
 
 CALLS: Mapping[tuple[str, str], Callable[[SubnetState, str, int, Params], SubnetState]] = {

@@ -42,6 +42,7 @@ def subnet(**rules: object) -> SubnetState:
         (lambda s: remove_stake(s, "c1", "h1", 10 * RAO - 1), "AmountTooLow"),
         (lambda s: remove_stake(s, "c1", "h1", 1), "AmountTooLow"),
         (lambda s: remove_stake(s, "c1", "h1", RAO, limit_price=PRICE + 1), "SlippageTooHigh"),
+        (lambda s: burned_register(s, "c", "new", 1, limit_price=RAO // 10 - 1), "RegistrationPriceLimitExceeded"),
         (lambda s: transfer(s, "c", "d", ENDOWMENT + 1, keep_alive=False), "FundsUnavailable"),
         (lambda s: transfer(s, "c", "d", ENDOWMENT, keep_alive=True), "NotExpendable"),
     ],

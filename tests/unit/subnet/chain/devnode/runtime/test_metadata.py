@@ -57,7 +57,8 @@ def test_the_metadata_is_complete() -> None:
         "WeightVecNotEqualSize UidsLengthExceedUidsInSubNet MechanismDoesNotExist CommitRevealEnabled SubnetNotExists",
         "CommitRevealDisabled IncorrectCommitRevealVersion CommittingWeightsTooFast TooManyUnrevealedCommits",
         "InvalidIpType InvalidIpAddress InvalidPort ServingRateLimitExceeded HotKeyAlreadyRegisteredInSubNet",
-        "SubNetRegistrationDisabled NoNeuronIdAvailable CallFiltered",
+        "SubNetRegistrationDisabled NoNeuronIdAvailable RegistrationPriceLimitExceeded NonAssociatedColdKey",
+        "NotEnoughBalanceToStake HotKeyAccountNotExists AmountTooLow SlippageTooHigh NotEnoughStakeToWithdraw",
     }
     assert {name for line in names for name in line.split()} <= metadata().errors.keys()
     entry = metadata().runtime.storage_entry("SubtensorModule", "SubnetEpochConsensus")
