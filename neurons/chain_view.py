@@ -71,6 +71,7 @@ async def first_snapshot(view: ChainView, stop: asyncio.Event, log: Log, patienc
     Raises ChainError when there is none by then.
     """
     ends = time.monotonic() + patience
+    log.debug("looking at the chain")
     while not stop.is_set():
         reading = asyncio.create_task(view.refresh())
         if not await ends_before(stop, reading, grace=0.0):

@@ -55,6 +55,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         draw = partial(draw_challenge, pool, patience=patience, substitute=not local, stopping=stop.is_set)
         partners = Partners(view, dendrite, draw, pool.retire, executor)
         seed = settings.seed if settings.seed is not None else kept_seed(folder)
+        log.info("playing", netuid=settings.netuid, hotkey=hotkey, state=str(folder))
         loop = ValidatorLoop(hotkey, settings, seed, partners, store, telemetry, log)
         await loop.run(WeightSetter(chain, view, hotkey, settings.neuron, store, log), stop)
 
