@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from subnet.errors import SettingsError
+from subnet.wire.log_limit import limit_logs
 from subnet.wire.synapse import SYNAPSES
 
 MAX_HEAD: Final = 16 * 1024  # bytes of request line and headers; about 800 are used
@@ -201,6 +202,7 @@ async def serve(
     `drain` is called when the server begins to stop, before it stops taking connections.
     """
     sock = listen(host, port)
+    limit_logs()
     config = uvicorn.Config(
         app,
         http=protocol,

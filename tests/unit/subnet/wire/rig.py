@@ -16,6 +16,7 @@ from subnet.wire.admission import Policy
 from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
 from subnet.wire.nonces import SqliteNonceStore
 from subnet.wire.server import BoundedProtocol, RunningServer, serve
+from subnet.wire.synapse import DIGEST_HEADER, digest_of
 
 VALIDATOR = Keypair.create_from_uri("//Validator")
 MINER = Keypair.create_from_uri("//Miner")
@@ -97,11 +98,17 @@ def signed(
     method: str = "POST",
     target: str = "/ImageSynapse",
     age: float = 0.0,
+    ahead: bool = True,
     **changes: str | None,
 ) -> list[tuple[str, str]]:
-    """Headers from the SDK's own signer, `age` seconds old; then `changes` by short name (None takes one away)."""
+    """Headers from the SDK's own signer, `age` seconds old; then `changes` by short name (None takes one away).
+
+    With `ahead` the digest of the body is said ahead, as our dendrite does and the SDK does not.
+    """
     nonce = time.time_ns() - int(age * 1e9)
     headers = http_auth.sign(key, method=method, path=target, body=body, receiver_ss58=receiver, nonce_ns=nonce)
+    if ahead:
+        headers[DIGEST_HEADER] = digest_of(body)
     for short, value in changes.items():
         name = "X-Bittensor-" + short.capitalize()
         if value is None:

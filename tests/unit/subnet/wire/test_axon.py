@@ -16,6 +16,7 @@ import pytest_asyncio
 from subnet.errors import MediaTooLarge, MediaUnreadable, SettingsError
 from subnet.types import Failure, Modality, Prediction
 from subnet.wire.axon import AxonConfig, Overloaded, RequestHandler, Served, application
+from subnet.wire.bodies import BodyLimits
 from subnet.wire.server import listen, serve
 from subnet.wire.synapse import Envelope, digest_of, read_answer
 from tests.unit.subnet.wire.rig import (
@@ -146,12 +147,12 @@ async def test_a_modality_that_is_not_served(tmp_path: Path) -> None:
 
 
 async def test_too_many_bodies_at_once(tmp_path: Path) -> None:
-    """While as many bodies come as may, another is told to come back, its body unread."""
-    rig = await start(tmp_path / "n.sqlite", max_reading=1)
+    """While a hotkey has as many bodies in hand as it may, another of its is told to come back, its body unread."""
+    rig = await start(tmp_path / "n.sqlite", bodies=BodyLimits(hotkey_bodies=1))
     first = asyncio.create_task(exchange(rig.serving.port, head(signed(), length=len(BODY)) + BODY[:10]))
     await asyncio.sleep(0.1)
     answer = await post(rig, signed(), None)
-    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
     assert (await first).status == 408
     assert (await post(rig, signed())).status == 200
     await rig.close()
