@@ -28,6 +28,7 @@ from subnet.errors import MediaError, Overloaded, SettingsError, StateError, Sub
 from subnet.types import Modality, Prediction
 from subnet.wire.admission import Buckets, Metagraph, Policy, Refused, admission, too_fast
 from subnet.wire.bodies import UNPROVEN, Bodies, BodyLimits, NoRoom
+from subnet.wire.connections import PROVEN
 from subnet.wire.credentials import Credentials, read_credentials
 from subnet.wire.synapse import Envelope, Signer, Synapse, write_reply
 
@@ -212,6 +213,8 @@ class RequestHandler:
             raise _Refusal(Refused(401, "this nonce was already accepted, or is older than this axon"), close=True)
         if not self.buckets.take(credentials.hotkey):
             raise _Refusal(too_fast(self.buckets.tokens(credentials.hotkey), axon.policy), close=True)
+        if PROVEN in scope.get("extensions", {}):
+            scope["extensions"][PROVEN]["call"]()
 
 
 def _address(request: Request) -> str:

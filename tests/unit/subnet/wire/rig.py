@@ -14,6 +14,7 @@ from bittensor.sp_core import Keypair
 from subnet.types import Endpoint, Modality, Neuron, Prediction
 from subnet.wire.admission import Policy
 from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
+from subnet.wire.connections import Connections
 from subnet.wire.nonces import SqliteNonceStore
 from subnet.wire.server import BoundedProtocol, RunningServer, serve
 from subnet.wire.synapse import DIGEST_HEADER, digest_of
@@ -71,7 +72,15 @@ def validator_row(stake: float = 100.0, *, permit: bool = True, hotkey: str = VA
     return Neuron(0, hotkey, "cold", stake, permit=permit)
 
 
-async def start(path: Path, *, policy: Policy | None = None, body_seconds: float = 0.5, **changes: object) -> Rig:
+async def start(
+    path: Path,
+    *,
+    policy: Policy | None = None,
+    body_seconds: float = 0.5,
+    connections: Connections | None = None,
+    protocol: type[BoundedProtocol] = HastyProtocol,
+    **changes: object,
+) -> Rig:
     """A rig whose detector says 0.25 to everything. `changes` replace fields of its `AxonConfig`."""
     asked: list[bytes] = []
     metagraph = {VALIDATOR.ss58_address: validator_row()}
