@@ -60,7 +60,7 @@ async def bare_application(scope: dict[str, Any], receive: Callable[[], Awaitabl
 async def serve_until_closed(kind: str) -> None:
     """The server process: prints its port, ends when stdin does."""
 
-    async def answer(modality: Modality, body: bytes) -> Prediction:
+    async def answer(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         return Prediction(0.25)
 
     with tempfile.TemporaryDirectory() as folder:

@@ -41,7 +41,7 @@ class NonceStore(Protocol):
     def check_and_store(self, hotkey_ss58: str, nonce_ns: int) -> bool: ...
 
 
-Answerer = Callable[[Modality, bytes], Awaitable[Prediction]]
+Answerer = Callable[[Modality, bytes, str], Awaitable[Prediction]]  # modality, body, hotkey
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class RequestHandler:
         axon, served = self.axon, self.axon.served[synapse.modality]
         envelope = Envelope(credentials.nonce, digest, credentials.hotkey, axon.keypair.ss58_address)
         try:
-            prediction = await axon.answer(synapse.modality, body)
+            prediction = await axon.answer(synapse.modality, body, credentials.hotkey)
         except MediaError as error:
             raise _Refusal(Refused(422, str(error))) from error
         except Overloaded as error:

@@ -85,7 +85,7 @@ async def start(
     asked: list[bytes] = []
     metagraph = {VALIDATOR.ss58_address: validator_row()}
 
-    async def answer(modality: Modality, body: bytes) -> Prediction:
+    async def answer(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         asked.append(body)
         return Prediction(0.25)
 

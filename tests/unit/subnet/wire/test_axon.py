@@ -42,8 +42,8 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     await rig.close()
 
 
-def answering(error: Exception) -> Callable[[Modality, bytes], Awaitable[Prediction]]:
-    async def answer(modality: Modality, body: bytes) -> Prediction:
+def answering(error: Exception) -> Callable[[Modality, bytes, str], Awaitable[Prediction]]:
+    async def answer(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         raise error
 
     return answer
@@ -163,7 +163,7 @@ async def test_stopping_lets_requests_end(tmp_path: Path) -> None:
     """Stopping takes no new connection, answers the request in hand, and is quick."""
     entered = asyncio.Event()
 
-    async def slowly(modality: Modality, body: bytes) -> Prediction:
+    async def slowly(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         entered.set()
         await asyncio.sleep(0.5)
         return Prediction(0.75)
@@ -235,7 +235,7 @@ async def test_an_ipv6_address(rig: Rig) -> None:
 def test_importing_and_building_listens_nowhere(tmp_path: Path) -> None:
     """Making an application opens no socket and registers no global metric; two may live in one process."""
 
-    async def answer(modality: Modality, body: bytes) -> Prediction:
+    async def answer(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         return Prediction(0.5)
 
     class Forgetful:

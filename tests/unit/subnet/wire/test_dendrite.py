@@ -166,7 +166,7 @@ async def test_a_refusal_keeps_its_status_and_reason(dendrite: Dendrite, rig: Ri
 async def test_a_dead_detector_is_an_error(dendrite: Dendrite, tmp_path: Path) -> None:
     """5xx is ERROR."""
 
-    async def broken(modality: Modality, body: bytes) -> Prediction:
+    async def broken(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         raise ZeroDivisionError
 
     rig = await start(tmp_path / "n.sqlite", answer=broken)
