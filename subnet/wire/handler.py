@@ -57,7 +57,8 @@ class AxonConfig:
     """Everything the application needs.
 
     `answer` may raise MediaError (422) and Overloaded (503). `metagraph` is asked on every request, and gives None
-    until the first sync. `say` is the number sent for a prediction; a dishonest miner of the local
+    until the first sync. `unready` gives why no validator can reach this axon yet, or ""; networks in `monitors` may
+    read metrics and documentation. `say` is the number sent for a prediction; a dishonest miner of the local
     network says another.
     """
 
@@ -69,6 +70,8 @@ class AxonConfig:
     policy: Policy = field(default_factory=Policy)
     body_seconds: float = 10.0
     bodies: BodyLimits = field(default_factory=BodyLimits)
+    unready: Callable[[], str] = lambda: ""
+    monitors: tuple[str, ...] = ("127.0.0.0/8", "::1")
     now_ns: Callable[[], int] = time.time_ns
     monotonic: Callable[[], float] = time.monotonic
     say: Callable[[Prediction], float] = lambda prediction: prediction.p_synthetic
@@ -109,6 +112,12 @@ class RequestHandler:
     def drain(self) -> None:
         """From now on `/ready` says no; requests in hand are answered."""
         self.draining = True
+
+    def unready(self) -> str:
+        """Why requests are not taken, or ""."""
+        if self.draining:
+            return "stopping"
+        return "the metagraph is not loaded yet" if self.axon.metagraph() is None else self.axon.unready()
 
     async def handle(self, request: Request, synapse: Synapse) -> Response:
         """One request from its headers to its reply."""

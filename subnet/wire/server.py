@@ -123,7 +123,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._arm(self.message_seconds)
         proven = functools.partial(self._among.prove, self)
-        self.scope["extensions"] = {PROVEN: {"call": proven}}  # type: ignore[typeddict-unknown-key]
+        self.scope["extensions"] = {PROVEN: {"call": proven}}
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -123,6 +123,28 @@ async def test_not_ready_without_a_metagraph(tmp_path: Path) -> None:
     await rig.close()
 
 
+async def test_not_ready_while_nobody_can_ask(tmp_path: Path) -> None:
+    """What the program says about its standing is the reason that /ready gives."""
+    standing = ["the axon is not published"]
+    rig = await start(tmp_path / "n.sqlite", unready=lambda: standing[0])
+    answer = await get(rig, "/ready")
+    assert (answer.status, json.loads(answer.body)) == (503, {"ready": False, "why": standing[0]})
+    standing[0] = ""
+    assert (await get(rig, "/ready")).body == b'{"ready":true}'
+    await rig.close()
+
+
+async def test_strangers_see_no_metrics_and_no_documentation(tmp_path: Path) -> None:
+    """Only the networks of the monitors do; to others the paths do not exist, and /health and /ready are for all."""
+    rig = await start(tmp_path / "n.sqlite", monitors=("192.0.2.0/24",))
+    for path in ("/metrics", "/docs", "/openapi.json", "/docs/oauth2-redirect", "//metrics", "/nothing"):
+        answer = await get(rig, path)
+        assert (answer.status, answer.body) == (404, b"")
+    assert [(await get(rig, path)).status for path in ("/health", "/ready")] == [200, 200]
+    assert (await post(rig, signed())).status == 200
+    await rig.close()
+
+
 async def test_the_documentation_says_what_is_there(rig: Rig) -> None:
     """OpenAPI names both synapses, their raw bodies, the reply and the refusals; /docs shows it."""
     schema = json.loads((await get(rig, "/openapi.json")).body)
