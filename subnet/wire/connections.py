@@ -16,7 +16,6 @@ from typing import Final, Protocol
 PROVEN: Final = "assay.proven"  # ASGI extension; its "call" says that a request has proven its hotkey
 MOST: Final = 2048
 LEAST: Final = 16
-PER_ADDRESS: Final = 64
 _HEADROOM: Final = 96  # descriptors kept for what the program opens later: files, the chain, decoders, an accept burst
 
 
@@ -34,10 +33,14 @@ class Connection(Protocol):
 
 
 class Connections:
-    """The open connections of one server, oldest first. `total` and `per_address` are counts."""
+    """The open connections of one server, oldest first.
 
-    def __init__(self, total: int = MOST, per_address: int = PER_ADDRESS) -> None:
-        self.total, self.per_address = total, per_address
+    `total` and `per_address` are counts; strangers of one address have at most half of the total where nothing else is
+    said. Not fewer: to hold a silent connection costs nothing, to close it again and again does.
+    """
+
+    def __init__(self, total: int = MOST, per_address: int | None = None) -> None:
+        self.total, self.per_address = total, total // 2 if per_address is None else per_address
         self._strangers: dict[Connection, str] = {}  # and their address
         self._by_address: dict[str, dict[Connection, None]] = {}
         self._proven: dict[Connection, None] = {}

@@ -99,7 +99,7 @@ def _unfit(auth: dict[str, str], receiver: str, now_ns: int) -> str:
         return "signed for another receiver"
     age = (now_ns - int(auth[_PREFIX + "nonce"])) / 1e9
     if age > MAX_AGE:
-        return f"stale: the nonce is more than {MAX_AGE:g} s old"
+        return f"stale: the nonce is more than {MAX_AGE:g} s old by this axon's clock"
     if age < -ALLOWED_SKEW:
-        return f"the nonce is more than {ALLOWED_SKEW:g} s ahead of this clock"
+        return f"the nonce is more than {ALLOWED_SKEW:g} s ahead of this axon's clock"
     return ""

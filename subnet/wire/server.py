@@ -19,7 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from subnet.wire.connections import PER_ADDRESS, PROVEN, Connections, room_for_connections
+from subnet.wire.connections import PROVEN, Connections, room_for_connections
 from subnet.wire.listener import ACCEPTS_PER_TURN, listen
 from subnet.wire.log_limit import limit_logs
 from subnet.wire.synapse import SYNAPSES
@@ -201,7 +201,7 @@ async def serve(
     may be as many as the process's descriptors allow.
     """
     sock = listen(host, port)
-    among = connections or Connections(room_for_connections(), PER_ADDRESS)
+    among = connections or Connections(room_for_connections())
     sock.on_full = among.shed
     limit_logs()
     config = uvicorn.Config(

@@ -11,12 +11,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from subnet.wire.connections import LEAST, MOST, Connections, room_for_connections
 from subnet.wire.server import BoundedProtocol
+from subnet.wire.synapse import DIGEST_HEADER, VideoSynapse
 from tests.unit.subnet.wire.rig import BODY, Rig, exchange, head, post, read_response, signed, start
 
 
@@ -93,6 +95,7 @@ def test_the_oldest_stranger_goes_first_and_who_is_at_work_stays() -> None:
 
 def test_an_ipv6_host_is_one_address() -> None:
     """Whoever has a /64 has one address here, and another /64 is another."""
+    assert Connections(total=20).per_address == 10  # one address never has more than half
     connections = Connections(total=99, per_address=2)
     fakes = [Fake() for _ in range(4)]
     for number, fake in enumerate(fakes[:3]):
@@ -126,11 +129,11 @@ async def opened(rig: Rig, count: int, first: bytes = b"") -> list[socket.socket
 
 
 @pytest.mark.parametrize("first", [b"", b"POST /ImageSynapse HTTP/1.1\r\nHost: a"], ids=["silent", "half a head"])
-async def test_a_thousand_silent_connections(tmp_path: Path, first: bytes) -> None:
+async def test_hundreds_of_silent_connections(tmp_path: Path, first: bytes) -> None:
     """From one address or, without the bound of one, beyond the total: every permitted request is served at once."""
-    for connections in (Connections(), Connections(total=200, per_address=10_000)):
-        rig = await start(tmp_path / f"{connections.total}.sqlite", connections=connections, protocol=Patient)
-        sockets = await opened(rig, 1000, first)
+    for connections in (Connections(total=200), Connections(total=200, per_address=10_000)):
+        rig = await start(tmp_path / f"{connections.per_address}.sqlite", connections=connections, protocol=Patient)
+        sockets = await opened(rig, 400, first)
         began = time.monotonic()
         assert [(await post(rig, signed())).status for _ in range(10)] == [200] * 10
         assert time.monotonic() - began < 3
@@ -197,3 +200,45 @@ async def test_out_of_descriptors(tmp_path: Path) -> None:
     assert b"ulimit -n" in log
     assert b"Traceback" not in log
     assert len(log) < 4000
+
+
+SERVING = """
+import asyncio, sys
+from pathlib import Path
+from tests.unit.subnet.wire import rig
+from tests.unit.subnet.wire.test_connections import Patient
+
+async def main():
+    here = await rig.start(Path(sys.argv[1]), protocol=Patient, body_seconds=10.0)
+    print(here.serving.port, flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+asyncio.run(main())
+"""
+
+
+async def test_eighty_large_bodies_take_no_memory(tmp_path: Path) -> None:
+    """Eighty connections that send 16 MB each in a validator's name, with and without a digest, leave the process
+    within the budget of what is not proven."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SERVING, str(tmp_path / "n.sqlite")), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    port = int(await process.stdout.readline())
+    memory = psutil.Process(process.pid)
+    before = memory.memory_info().rss
+    body = bytes(VideoSynapse.max_body)
+
+    forged = signed(body, target="/VideoSynapse", signature="0x" + "11" * 64)
+    unsaid = [(name, value) for name, value in forged if name != DIGEST_HEADER]
+    requests = [head(headers, target="/VideoSynapse", length=len(body)) + body[:-1] for headers in (forged, unsaid)]
+    sending = asyncio.gather(*(exchange(port, requests[n % 2], patience=20) for n in range(80)))
+    most = before
+    for _ in range(20):
+        await asyncio.sleep(0.1)
+        most = max(most, memory.memory_info().rss)
+    sending.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await sending
+    await process.communicate(b"")
+    assert most - before < 120 * 2**20  # the same bodies took 800 MB when they were read first
