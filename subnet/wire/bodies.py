@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from subnet.errors import SettingsError, SubnetError
+from subnet.errors import Overloaded, SettingsError
 from subnet.wire.admission import Refused
 from subnet.wire.synapse import DIGEST_HEADER, SYNAPSES
 
@@ -36,11 +36,11 @@ class BodyLimits:
                 raise SettingsError(f"{name} must hold one body of {_LARGEST} bytes, not {getattr(self, name)}")
 
 
-class NoRoom(SubnetError):
+class NoRoom(Overloaded):
     """There is no room for another body: carries the refusal."""
 
     def __init__(self, refused: Refused) -> None:
-        super().__init__(refused.reason)
+        super().__init__(refused.reason, refused.retry_after or 1.0)
         self.refused = refused
 
 
