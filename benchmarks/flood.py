@@ -1,6 +1,6 @@
 """What a permitted validator notices while others attack a miner: requests served, their times, the miner's memory.
 
-    python benchmarks/flood.py [--requests 104] [--only NAME ...] [--json]
+    python -m benchmarks.flood [--requests 104] [--only NAME ...] [--json]
 
 The miner is the product, in a process of its own: axon, nonce store, decoders and batchers, with detectors that answer
 at once, so that what is measured is the way to them. The attacker is another process. The validator sends signed
@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -44,7 +45,7 @@ import numpy as np
 import psutil
 from bittensor.sp_core import Keypair
 
-from detectors.evaluation.opening import open_detector
+from detectors.loading import open_detector
 from neurons.miner.answering import IMAGE_PIXELS, answering
 from subnet.codec.image import encode_image
 from subnet.types import Media, Modality, Neuron
@@ -57,6 +58,7 @@ from subnet.wire.synapse import Envelope, digest_of, signed_headers
 VALIDATOR, OTHER, MINER = (Keypair.create_from_uri(uri) for uri in ("//Validator", "//Other", "//Miner"))
 RECONNECT = 5.0  # seconds on average from a connection that was closed to the next in its place
 NOISE = "0x" + "5a" * 64
+digest = functools.lru_cache(digest_of)  # an attacker hashes a body once
 
 
 async def serve_until_closed(descriptors: int) -> None:
@@ -83,7 +85,7 @@ async def serve_until_closed(descriptors: int) -> None:
 
 def request(key: Keypair, body: bytes, target: str = "/ImageSynapse", **changes: str) -> bytes:
     """Head of a signed request; `changes` replace headers."""
-    envelope = Envelope(time.time_ns(), digest_of(body), key.ss58_address, MINER.ss58_address)
+    envelope = Envelope(time.time_ns(), digest(body), key.ss58_address, MINER.ss58_address)
     headers = signed_headers(key, envelope, "POST", target) | changes
     lines = [f"POST {target} HTTP/1.1", "Host: axon", *(f"{name}: {value}" for name, value in headers.items())]
     return ("\r\n".join([*lines, f"Content-Length: {len(body)}"]) + "\r\n\r\n").encode()
@@ -175,7 +177,7 @@ class Row:
 
 @contextlib.contextmanager
 def process(*arguments: str, log: Any = None) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, __file__, *arguments]
+    command = [sys.executable, "-m", "benchmarks.flood", *arguments]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         yield child

@@ -14,7 +14,7 @@ from neurons.miner import publishing as module
 from neurons.miner.publishing import Publishing
 from neurons.miner.settings import MinerSettings
 from neurons.settings import VALIDATOR_STAKE, AxonSettings, NeuronSettings
-from subnet.chain.devnode.genesis import Genesis, GenesisNeuron, Rules
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import SettingsError
 from subnet.types import Endpoint
