@@ -37,6 +37,7 @@ from bittensor.sp_core import Keypair
 from subnet.types import Endpoint, Modality, Neuron, Prediction, Query
 from subnet.wire.admission import Policy
 from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
+from subnet.wire.bodies import BodyLimits
 from subnet.wire.dendrite import Dendrite
 from subnet.wire.nonces import SqliteNonceStore
 from subnet.wire.server import serve
@@ -59,7 +60,7 @@ async def bare_application(scope: dict[str, Any], receive: Callable[[], Awaitabl
 async def serve_until_closed(kind: str) -> None:
     """The server process: prints its port, ends when stdin does."""
 
-    async def answer(modality: Modality, body: bytes) -> Prediction:
+    async def answer(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         return Prediction(0.25)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -68,9 +69,10 @@ async def serve_until_closed(kind: str) -> None:
             validator = Neuron(0, VALIDATOR.ss58_address, "", 1.0, permit=True)
             store = SqliteNonceStore(Path(folder) / "nonces.sqlite")
             policy = Policy(min_stake=0.5, rate=1e6, burst=1e6)
+            bodies = BodyLimits(total_bytes=2**30, hotkey_bytes=2**30, hotkey_bodies=4096)
             table = {validator.hotkey: validator}
             served = {Modality.IMAGE: Served("constant")}
-            axon = AxonConfig(MINER, lambda: table, store, answer, served, policy, max_reading=4096)
+            axon = AxonConfig(MINER, lambda: table, store, answer, served, policy, bodies=bodies)
             app = application(RequestHandler(axon))
         serving = await serve(app, "127.0.0.1", 0)
         sys.stdout.write(f"{serving.port}\n")

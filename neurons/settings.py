@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from subnet.media.pool.ledger import Ledger
     from subnet.media.pool.pool import Pool
 
+VALIDATOR_STAKE = 1000.0  # TAO; with a permit and this much, a neuron is a validator to miners and to other validators
 VERSION_KEY = 1  # raised whenever scores of this version cannot be compared with those of the last
 
 Port = Annotated[int, Parameter(env_var="BT_AXON_PORT")]
@@ -81,6 +82,9 @@ class AxonSettings:
     """Address to publish on chain: the one that validators can reach."""
     external_port: Annotated[int | None, Parameter(env_var="BT_AXON_EXTERNAL_PORT")] = None
     """Port to publish on chain, when another than the one listened on."""
+    monitors: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    """Networks that may read /metrics, /docs and /openapi.json; to all others they do not exist. Behind a proxy on this
+    machine every caller is 127.0.0.1: have the proxy refuse those paths."""
 
     def __post_init__(self) -> None:
         for name, port in (("port", self.port), ("external_port", self.external_port)):
@@ -91,6 +95,11 @@ class AxonSettings:
                 ipaddress.ip_address(address or "0.0.0.0")
             except ValueError as error:
                 raise SettingsError(f"--axon.{name} must be an IP address, not {address!r}") from error
+        for network in self.monitors:
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError as error:
+                raise SettingsError(f"--axon.monitors must be IP networks, not {network!r}") from error
 
 
 @Parameter(name="blacklist")
@@ -102,8 +111,8 @@ class BlacklistSettings:
     """Only validators with a permit."""
     allow_non_registered: bool = False
     """Hotkeys that are not in the metagraph too."""
-    min_stake: float = 0.0
-    """Least stake of a validator, in TAO."""
+    min_stake: float = VALIDATOR_STAKE
+    """Least stake of a validator, in TAO: below it a key may be another miner's that has you answer for it."""
     hotkeys: tuple[str, ...] = ()
     """Hotkeys that are always refused."""
     rate: float = 20.0
@@ -125,7 +134,7 @@ class NeuronSettings:
     """Blocks between two settings of weights, when the chain's rate limit is not longer."""
     min_answers: int = 24
     """Answers that the median miner must have given before the first weights are set: fewer pay luck."""
-    vpermit_tao_limit: float = 1000.0
+    vpermit_tao_limit: float = VALIDATOR_STAKE
     """A neuron with a permit and at least this stake (TAO) is a validator, and not asked."""
     disable_set_weights: bool = False
     """Score, but set no weights."""

@@ -13,6 +13,7 @@
     ├── GenerationError          a generator gave nothing usable
     │   └── Stopped              it was told to stop before it was done (in `generators.catalog.adapter`)
     ├── Overloaded               no room for a request now: says when to try again
+    │   └── NoRoom               for its body, or another of its hotkey's (in `subnet.wire.bodies`)
     ├── CheckpointError          weights do not fit: names the file and the keys (also a ValueError)
     ├── ExportError              a detector cannot leave as ONNX (in `detectors.acceleration.onnx_export`)
     ├── DataError                a data set cannot be trained or evaluated on (also a ValueError)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from types import TracebackType
 
+from neurons.miner.fairness import FairQueue
 from subnet.errors import SubnetError
 from subnet.protocols import Detector
 from subnet.types import Media, Prediction
@@ -40,7 +40,7 @@ class Batcher:
         self.limit = max_batch
         self.batches = self.items = 0
         self._executor, self._budget, self._linger, self._max_waiting = executor, budget, linger, max_waiting
-        self._waiting: deque[tuple[Media, asyncio.Future[Prediction]]] = deque()
+        self._waiting: FairQueue[tuple[Media, asyncio.Future[Prediction]]] = FairQueue()
         self._arrived = asyncio.Event()
         self._seconds = 0.0  # per item, smoothed
         self._task: asyncio.Task[None] | None = None
@@ -56,15 +56,18 @@ class Batcher:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        for _, future in self._waiting:
-            future.cancel()
+        while entry := self._waiting.take():
+            entry[1].cancel()
 
-    async def predict(self, media: Media) -> Prediction:
-        """The detector's answer. Raises Overloaded when too many are waiting, and what the detector raises."""
+    async def predict(self, media: Media, hotkey: str = "") -> Prediction:
+        """The detector's answer to `hotkey`, in turn with the others who wait.
+
+        Raises Overloaded when too many are waiting, and what the detector raises.
+        """
         if len(self._waiting) >= self._max_waiting:
             raise Overloaded(f"{len(self._waiting)} requests are waiting for {self.detector.name}")
         future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
-        self._waiting.append((media, future))
+        self._waiting.put(hotkey, (media, future))
         self._arrived.set()
         return await future
 
@@ -78,7 +81,7 @@ class Batcher:
             await self._arrived.wait()
             if len(self._waiting) < self.size:
                 await asyncio.sleep(self._linger)
-            batch = [self._waiting.popleft() for _ in range(min(self.size, len(self._waiting)))]
+            batch = [entry for _ in range(self.size) if (entry := self._waiting.take())]
             if not self._waiting:
                 self._arrived.clear()
             await self._answer([entry for entry in batch if not entry[1].cancelled()])

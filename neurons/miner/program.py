@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from neurons import settings as s
 from neurons.log import configure
-from neurons.miner.settings import DetectorSettings, MinerSettings
+from neurons.miner.settings import ANY_PORT, DetectorSettings, MinerSettings
 
 
 def miner(
@@ -40,7 +40,7 @@ def miner(
         This is a local network: publish a loopback address.
     """
     settings = MinerSettings(netuid, detector, subtensor, wallet, axon, blacklist, state, local)
-    settings.host()
+    settings.endpoint(axon.port or ANY_PORT)
     from neurons.miner.run import run  # torch and the chain's SDK, which wrong flags need not wait for
 
     asyncio.run(run(settings, configure(logging, "miner")))

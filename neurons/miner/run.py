@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.log import Log
 from neurons.miner.answering import answering, load_detectors
-from neurons.miner.publishing import publish
+from neurons.miner.publishing import Publishing
 from neurons.miner.settings import MinerSettings
 from neurons.signals import until_signal
 from subnet.chain.bittensor import BittensorChain, open_wallet
@@ -47,13 +49,13 @@ async def run(
         nonces = SqliteNonceStore(folder / "nonces.db")
         stack.callback(nonces.close)
         served = {modality: Served(detector.name, detector.weights_hash) for modality, detector in detectors.items()}
-        handler = RequestHandler(
-            AxonConfig(keys.hotkey, view.metagraph, nonces, answer, served, settings.policy(), say=say)
-        )
+        publishing = Publishing(chain, view, hotkey, log)
+        axon = AxonConfig(keys.hotkey, view.metagraph, nonces, answer, served, settings.policy(), say=say)
+        handler = RequestHandler(replace(axon, unready=publishing.unready, monitors=settings.axon.monitors))
         server = await serve(application(handler), settings.axon.ip, settings.axon.port, drain=handler.drain)
         stack.push_async_callback(server.stop)
         endpoint = settings.endpoint(server.port)
         log.info("listening", host=server.host, port=server.port, hotkey=hotkey, publishing=endpoint.url)
-        await publish(chain, view, hotkey, endpoint, stop, log)
-        await view.follow(stop)
+        await publishing.publish(endpoint, stop)
+        await asyncio.gather(view.follow(stop), publishing.keep(stop))
         log.info("stopping")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from cyclopts import Parameter
 
@@ -14,6 +14,9 @@ from subnet.errors import SettingsError
 from subnet.registry import find
 from subnet.types import Endpoint, Modality
 from subnet.wire.admission import Policy
+from subnet.wire.endpoints import refusal
+
+ANY_PORT: Final = 49152  # stands for the port that the system chooses, until it has
 
 
 @Parameter(name="detector")
@@ -85,5 +88,15 @@ class MinerSettings:
         return axon.external_ip or axon.ip
 
     def endpoint(self, listening: int) -> Endpoint:
-        """What is published on chain for a server that listens on the port `listening`."""
-        return Endpoint(self.host(), self.axon.external_port or listening)
+        """What is published on chain for a server that listens on the port `listening`.
+
+        Raises SettingsError for an endpoint that no validator calls.
+        """
+        endpoint = Endpoint(self.host(), self.axon.external_port or listening)
+        why_not = refusal(endpoint, local=self.local)
+        if why_not:
+            raise SettingsError(
+                f"no validator would call {endpoint.url} ({why_not}): give the public address that leads to this miner "
+                "with --axon.external_ip, and its port with --axon.external_port where that is another"
+            )
+        return endpoint

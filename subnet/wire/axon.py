@@ -1,12 +1,14 @@
-"""The miner's HTTP server: POST /ImageSynapse and /VideoSynapse, GET /health, /ready, /metrics, and OpenAPI at /docs.
+"""The miner's HTTP server: POST /ImageSynapse and /VideoSynapse, GET /health and /ready, and for those who watch it
+(by default this machine only) /metrics and OpenAPI at /docs.
 
 This file makes the application. `handler.py` deals with one request, `server.py` runs the server.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -20,22 +22,39 @@ from subnet.wire.synapse import SYNAPSES, ReplyBody, Synapse
 __all__ = ["Answerer", "AxonConfig", "NonceStore", "Overloaded", "RequestHandler", "Served", "application"]
 
 
+PUBLIC: Final = frozenset({"/health", "/ready"})
+
+
 class _Direct:
     """ASGI: posts of a synapse go straight to the handler. The routes stand for them in the documentation.
 
-    FastAPI's own way to an endpoint costs 0.1 ms, a third of what one request costs without its cryptography.
+    FastAPI's own way to an endpoint costs 0.1 ms, a third of what one request costs without its cryptography. What is
+    neither a synapse nor PUBLIC is there for the monitors only.
     """
 
     def __init__(self, app: ASGIApp, handler: RequestHandler, synapses: Mapping[str, Synapse]) -> None:
         self.app, self.handler, self.synapses = app, handler, synapses
+        self.monitors = [ipaddress.ip_network(text, strict=False) for text in handler.axon.monitors]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        synapse = self.synapses.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if synapse is None:
+        synapse = self.synapses.get(scope["path"])
+        if synapse is None and scope["path"] not in PUBLIC and not self._monitors(scope):
+            await Response(status_code=404)(scope, receive, send)
+            return
+        if synapse is None or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
         response = await self.handler.handle(Request(scope, receive), synapse)
         await response(scope, receive, send)
+
+    def _monitors(self, scope: Scope) -> bool:
+        client = scope.get("client")
+        try:
+            address = ipaddress.ip_address(client[0] if client else "")
+        except ValueError:
+            return False
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return any((mapped or address) in network for network in self.monitors)
 
 
 def application(handler: RequestHandler) -> FastAPI:
@@ -51,10 +70,10 @@ def application(handler: RequestHandler) -> FastAPI:
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/ready", summary="The metagraph is loaded and requests are taken")
+    @app.get("/ready", summary="Validators can reach this axon and their requests are taken")
     async def ready() -> JSONResponse:
-        is_ready = axon.metagraph() is not None and not handler.draining
-        return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
+        why_not = handler.unready()
+        return JSONResponse({"ready": not why_not} | ({"why": why_not} if why_not else {}), 503 if why_not else 200)
 
     @app.get("/metrics", summary="Prometheus metrics")
     async def metrics() -> Response:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import io
 import json
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
@@ -24,9 +26,14 @@ from subnet.errors import SettingsError
 from subnet.protocols import Transport
 from subnet.types import Endpoint, Failure, Neuron, Query, Reply
 from subnet.wire.endpoints import refusal
+from subnet.wire.nonce_source import Nonces
 from subnet.wire.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, digest_of, read_answer, signed_headers
 
 KEEP_ALIVE_SECONDS: Final = 15.0  # less than an axon keeps a connection
+RETRY_SECONDS: Final = 0.1  # before the second try of an exchange that broke
+MAX_INTERIM: Final = 8  # responses of status 1xx before the real one; none is asked for
+MAX_HEAD: Final = 64 * 1024  # bytes of the response's head and of all interim ones
+_SLICE: Final = 4096  # bytes parsed at a time, so that a bound is felt at once
 _BIG_BODY: Final = 2**20  # aiohttp wants larger bodies as a stream
 _OUR_FAULT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -37,6 +44,47 @@ class _Unusable(Exception):
     def __init__(self, failure: Failure, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
         self.failure, self.reason, self.status = failure, reason, status
+
+
+class _Response(ResponseHandler):
+    """One connection of the session: few interim responses before the real one, and few bytes up to its body.
+
+    aiohttp passes over responses of status 1xx without counting and without letting anybody else run, so a miner that
+    sends nothing else would hold up the whole round. The body has bounds of its own (`_read`).
+    """
+
+    _in_head = True
+    _head = _interim = 0
+
+    def set_response_params(self, **params: Any) -> None:
+        """A request begins: count anew."""
+        self._in_head, self._head, self._interim = True, 0, 0
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse in slices, and stop where there is too much."""
+        for start in range(0, len(data), _SLICE):
+            part = data[start : start + _SLICE]
+            self._head += len(part) if self._in_head else 0
+            if self._head > MAX_HEAD:
+                self._give_up()
+            if self.transport is None or self.transport.is_closing():
+                return
+            super().data_received(part)
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """Take a parsed head."""
+        self._in_head = 100 <= data[0].code < 200
+        self._interim += self._in_head
+        if self._interim > MAX_INTERIM:
+            self._give_up()
+        else:
+            super().feed_data(data, size)
+
+    def _give_up(self) -> None:
+        self.set_exception(HttpProcessingError(message="too long a head, or too many interim responses"))
+        if self.transport is not None:
+            self.transport.abort()
 
 
 class Dendrite(Transport):
@@ -57,8 +105,8 @@ class Dendrite(Transport):
     ) -> None:
         if concurrency < 1:
             raise SettingsError(f"concurrency must be at least 1, not {concurrency}")
-        self._keypair, self._local, self._concurrency, self._now_ns = keypair, local, concurrency, now_ns
-        self._nonce = 0
+        self._keypair, self._local, self._concurrency = keypair, local, concurrency
+        self._nonces = Nonces(now_ns)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -106,10 +154,10 @@ class Dendrite(Transport):
         return [late if task.cancelled() else task.result() for task in tasks]
 
     async def _ask_one(self, neuron: Neuron, query: Query, digests: dict[int, str]) -> Reply:
-        """One exchange, tried again once on a new connection where the first broke.
+        """One exchange, tried again once on a new connection where the first broke or was refused.
 
-        A connection kept from an earlier ask may be closed by the miner just as it is used again; without the second
-        try that would be scored as the miner's failure. Each try has a nonce of its own.
+        A connection may be closed by the miner just as it is used again, or broken by a rival of the miner's; without
+        the second try either would be scored as the miner's failure. Each try has a nonce of its own.
         """
         endpoint = neuron.endpoint
         why_not = refusal(endpoint, local=self._local)
@@ -122,16 +170,17 @@ class Dendrite(Transport):
         try:
             try:
                 return await self._exchange(endpoint, neuron.hotkey, query, digest, start)
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                if isinstance(error, aiohttp.ClientConnectorError):
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as error:
+                if _is_ours(error):
                     raise
+                await asyncio.sleep(RETRY_SECONDS)
                 return await self._exchange(endpoint, neuron.hotkey, query, digest, start)
         except _Unusable as error:
             return Reply(error.failure, time.perf_counter() - start, status=error.status, reason=error.reason)
         except (aiohttp.ClientResponseError, HttpProcessingError, ValueError) as error:
             return Reply(Failure.MALFORMED, time.perf_counter() - start, reason=f"not HTTP: {type(error).__name__}")
         except (aiohttp.ClientError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in _OUR_FAULT:
+            if _is_ours(error):
                 raise SettingsError(f"no room for another connection ({error}): raise `ulimit -n`") from error
             return Reply(Failure.UNREACHABLE, time.perf_counter() - start, reason=type(error).__name__)
 
@@ -140,8 +189,7 @@ class Dendrite(Transport):
         target = SYNAPSES[query.modality].path
         if query.parameters:
             target += "?" + urlencode(query.parameters)
-        self._nonce = max(self._nonce + 1, self._now_ns())
-        envelope = Envelope(self._nonce, digest, self._keypair.ss58_address, hotkey)
+        envelope = Envelope(self._nonces.next(), digest, self._keypair.ss58_address, hotkey)
         headers = signed_headers(self._keypair, envelope, "POST", target)
         headers["Content-Type"] = query.content_type
         url = URL(endpoint.url + target, encoded=True)
@@ -159,8 +207,10 @@ class Dendrite(Transport):
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+            connector._factory = functools.partial(_Response, loop=asyncio.get_running_loop())  # type: ignore[assignment]
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+                connector=connector,
                 timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
@@ -169,6 +219,11 @@ class Dendrite(Transport):
                 trust_env=False,
             )
         return self._session
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether this machine had no room for a connection."""
+    return isinstance(error, OSError) and error.errno in _OUR_FAULT
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -1,20 +1,25 @@
 """How an axon deals with one request, from its headers to its signed reply; `axon.py` makes an application of it.
 
 Order of checks, cheapest first, so that a stranger costs a few microseconds and no memory: headers (shape, receiver,
-age: 401), size (413), who may ask (403, 429, 503), then the body while counting bytes (413, 408), then signature and
-nonce (401), then the detector. The answer is signed by the miner.
+age: 401), size (413), who may ask (403, 429, 503), then signature and nonce (401), then room for the body (429, 503),
+then the body while counting bytes and hashing (413, 408, 401), then the detector. The answer is signed by the miner.
+
+The signature comes before the body because the request says the body's digest ahead (`X-Assay-Digest`), which is all
+of the body that `btauth/1` signs. A client that does not say it is served too: its body is read first, from a small
+allowance that such clients share, and only when the hotkey it claims may ask.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bittensor import http_auth
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -22,8 +27,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from subnet.errors import MediaError, Overloaded, SettingsError, StateError, SubnetError
 from subnet.types import Modality, Prediction
 from subnet.wire.admission import Buckets, Metagraph, Policy, Refused, admission, too_fast
-from subnet.wire.credentials import ALLOWED_SKEW, MAX_AGE, Credentials, read_credentials
-from subnet.wire.synapse import Envelope, Signer, Synapse, digest_of, write_reply
+from subnet.wire.bodies import UNPROVEN, Bodies, BodyLimits, NoRoom
+from subnet.wire.connections import PROVEN
+from subnet.wire.credentials import Credentials, read_credentials
+from subnet.wire.synapse import Envelope, Signer, Synapse, write_reply
+
+_log = logging.getLogger("subnet.wire")
 
 
 class NonceStore(Protocol):
@@ -32,7 +41,7 @@ class NonceStore(Protocol):
     def check_and_store(self, hotkey_ss58: str, nonce_ns: int) -> bool: ...
 
 
-Answerer = Callable[[Modality, bytes], Awaitable[Prediction]]
+Answerer = Callable[[Modality, bytes, str], Awaitable[Prediction]]  # modality, body, hotkey
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,8 @@ class AxonConfig:
     """Everything the application needs.
 
     `answer` may raise MediaError (422) and Overloaded (503). `metagraph` is asked on every request, and gives None
-    until the first sync. `say` is the number sent for a prediction; a dishonest miner of the local
+    until the first sync. `unready` gives why no validator can reach this axon yet, or ""; networks in `monitors` may
+    read metrics and documentation. `say` is the number sent for a prediction; a dishonest miner of the local
     network says another.
     """
 
@@ -59,7 +69,9 @@ class AxonConfig:
     served: Mapping[Modality, Served]
     policy: Policy = field(default_factory=Policy)
     body_seconds: float = 10.0
-    max_reading: int = 512  # bodies being read at one moment
+    bodies: BodyLimits = field(default_factory=BodyLimits)
+    unready: Callable[[], str] = lambda: ""
+    monitors: tuple[str, ...] = ("127.0.0.0/8", "::1")
     now_ns: Callable[[], int] = time.time_ns
     monotonic: Callable[[], float] = time.monotonic
     say: Callable[[Prediction], float] = lambda prediction: prediction.p_synthetic
@@ -80,7 +92,7 @@ class _Refusal(SubnetError):
 
 
 class RequestHandler:
-    """The life of one application: its buckets, its count of bodies in reading, its metrics.
+    """The life of one application: its buckets, the bodies it has in hand, its metrics.
 
     Each needs a registry of its own, and has a new one where none is given.
     """
@@ -89,7 +101,7 @@ class RequestHandler:
         registry = registry or CollectorRegistry()
         self.axon = axon
         self.buckets = Buckets(axon.policy, axon.monotonic)
-        self.reading = 0
+        self.bodies = Bodies(axon.bodies)
         self.draining = False
         self.registry = registry
         self.requests = Counter("assay_axon_requests", "Requests by outcome", ["synapse", "status"], registry=registry)
@@ -101,6 +113,12 @@ class RequestHandler:
         """From now on `/ready` says no; requests in hand are answered."""
         self.draining = True
 
+    def unready(self) -> str:
+        """Why requests are not taken, or ""."""
+        if self.draining:
+            return "stopping"
+        return "the metagraph is not loaded yet" if self.axon.metagraph() is None else self.axon.unready()
+
     async def handle(self, request: Request, synapse: Synapse) -> Response:
         """One request from its headers to its reply."""
         start, status = self.axon.monotonic(), 500
@@ -108,23 +126,44 @@ class RequestHandler:
             response = await self._answer(request, synapse)
             self.seconds.labels(synapse.name).observe(self.axon.monotonic() - start)
             status = 200
+        except NoRoom as full:
+            response = self._refused(_Refusal(full.refused, close=True), request)
+            status = response.status_code
         except _Refusal as refusal:
-            response = _refusal_response(refusal)
+            response = self._refused(refusal, request)
             status = response.status_code
         finally:
             self.requests.labels(synapse.name, status).inc()
         return response
 
+    def _refused(self, refusal: _Refusal, request: Request) -> Response:
+        refused = refusal.refused
+        _log.warning(f"requests refused with {refused.status}: %s (from %s)", refused.reason, _address(request))
+        return _refusal_response(refusal)
+
     async def _answer(self, request: Request, synapse: Synapse) -> Response:
-        axon = self.axon
-        served = axon.served[synapse.modality]
-        arrived_ns = axon.now_ns()
-        credentials = self._admit(request, synapse, arrived_ns)
-        body = await self._read(request, synapse.max_body)
-        self._prove(request, credentials, body, arrived_ns)
-        envelope = Envelope(credentials.nonce, digest_of(body), credentials.hotkey, axon.keypair.ss58_address)
+        """Prove, read, judge; in another order where the digest of the body is not said ahead."""
+        credentials = self._admit(request, synapse, self.axon.now_ns())
+        hotkey, digest = credentials.hotkey, credentials.digest
+        size = synapse.max_body if credentials.length is None else credentials.length
+        if digest is None:
+            with self.bodies.room(UNPROVEN, size):
+                body, digest = await self._read(request, synapse.max_body)
+            self._prove(request, credentials, digest)
+            with self.bodies.room(hotkey, len(body)):
+                return await self._judge(synapse, credentials, body, digest)
+        self._prove(request, credentials, digest)
+        with self.bodies.room(hotkey, size):
+            body, got = await self._read(request, synapse.max_body)
+            if got != digest:
+                raise _Refusal(Refused(401, "the body is not the one whose digest is signed"))
+            return await self._judge(synapse, credentials, body, digest)
+
+    async def _judge(self, synapse: Synapse, credentials: Credentials, body: bytes, digest: str) -> Response:
+        axon, served = self.axon, self.axon.served[synapse.modality]
+        envelope = Envelope(credentials.nonce, digest, credentials.hotkey, axon.keypair.ss58_address)
         try:
-            prediction = await axon.answer(synapse.modality, body)
+            prediction = await axon.answer(synapse.modality, body, credentials.hotkey)
         except MediaError as error:
             raise _Refusal(Refused(422, str(error))) from error
         except Overloaded as error:
@@ -133,7 +172,7 @@ class RequestHandler:
         return Response(reply, media_type="application/json")
 
     def _admit(self, request: Request, synapse: Synapse, now_ns: int) -> Credentials:
-        """All that can be refused from the headers."""
+        """All that can be refused from the headers, except that the hotkey is only claimed."""
         axon = self.axon
         read = read_credentials(request.scope["headers"], axon.keypair.ss58_address, now_ns)
         if isinstance(read, Refused):
@@ -143,15 +182,12 @@ class RequestHandler:
         verdict = admission(read.hotkey, axon.metagraph(), axon.policy, self.buckets.tokens(read.hotkey))
         if isinstance(verdict, Refused):
             raise _Refusal(verdict, close=True)
-        if self.reading >= axon.max_reading:
-            raise _Refusal(Refused(503, "too many bodies are being read", 1.0), close=True)
         return read
 
-    async def _read(self, request: Request, limit: int) -> bytes:
-        """The body, counted as it comes."""
+    async def _read(self, request: Request, limit: int) -> tuple[bytes, str]:
+        """The body and its sha256, counted and hashed as it comes."""
         chunks: list[bytes] = []
-        size = 0
-        self.reading += 1
+        digest, size = hashlib.sha256(), 0
         try:
             async with asyncio.timeout(self.axon.body_seconds):
                 more = True
@@ -164,37 +200,34 @@ class RequestHandler:
                     size += len(chunk)
                     if size > limit:
                         raise _Refusal(Refused(413, f"more than {limit} bytes"), close=True)
+                    digest.update(chunk)
                     chunks.append(chunk)
         except TimeoutError:
             late = Refused(408, f"the body took more than {self.axon.body_seconds:g} s")
             raise _Refusal(late, close=True) from None
-        finally:
-            self.reading -= 1
-        return b"".join(chunks)
+        return b"".join(chunks), digest.hexdigest()
 
-    def _prove(self, request: Request, credentials: Credentials, body: bytes, arrived_ns: int) -> None:
-        """Signature, nonce, then one token of the hotkey's bucket. The age counts on arrival, not after a slow body."""
-        scope = request.scope
+    def _prove(self, request: Request, credentials: Credentials, digest: str) -> None:
+        """Signature, nonce, then one token of the hotkey's bucket. A nonce is spent here, whatever the body does."""
+        axon, scope = self.axon, request.scope
         query: bytes = scope["query_string"]
         target: bytes = scope["raw_path"] + (b"?" + query if query else b"")
+        if not credentials.proven(axon.keypair.ss58_address, request.method, target.decode("latin-1"), digest):
+            raise _Refusal(Refused(401, "the signature is not the hotkey's over this request"), close=True)
         try:
-            http_auth.verify(
-                credentials.headers,
-                body,
-                method=request.method,
-                path=target.decode("latin-1"),
-                self_hotkey_ss58=self.axon.keypair.ss58_address,
-                max_age=MAX_AGE,
-                allowed_skew=ALLOWED_SKEW,
-                nonce_store=self.axon.nonces,
-                now_ns=arrived_ns,
-            )
-        except http_auth.AuthError as error:
-            raise _Refusal(Refused(401, str(error))) from error
+            new = axon.nonces.check_and_store(credentials.hotkey, credentials.nonce)
         except StateError as error:
-            raise _Refusal(Refused(503, "accepted requests cannot be remembered now", 5.0)) from error
+            raise _Refusal(Refused(503, "accepted requests cannot be remembered now", 5.0), close=True) from error
+        if not new:
+            raise _Refusal(Refused(401, "this nonce was already accepted, or is older than this axon"), close=True)
         if not self.buckets.take(credentials.hotkey):
-            raise _Refusal(too_fast(self.buckets.tokens(credentials.hotkey), self.axon.policy))
+            raise _Refusal(too_fast(self.buckets.tokens(credentials.hotkey), axon.policy), close=True)
+        if PROVEN in scope.get("extensions", {}):
+            scope["extensions"][PROVEN]["call"]()
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "an unknown address"
 
 
 def _refusal_response(refusal: _Refusal) -> Response:

@@ -1,13 +1,17 @@
 """The memory of accepted requests, so that none is accepted twice: by any worker, after any restart.
 
-A `NonceStore` for `bittensor.http_auth.verify`. Every accepted (hotkey, nonce) is one SQLite row, committed before the
-request is answered; workers share the file. There is no copy in memory with a late write: a worker that is killed
-would forget what it accepted last, and the next one would accept it again.
+Whoever asks has checked a request's age by the wall clock before: what comes here is fresh. Every accepted (hotkey,
+nonce) is one SQLite row, committed before the request is answered; workers share the file. There is no copy in memory
+with a late write: a worker that is killed would forget what it accepted last, and the next one would accept it again.
 
 Commits go to the write-ahead log without waiting for the disk (synchronous=OFF), so kill -9 loses nothing, but a power
-cut may. Hence the floor: a nonce made before this machine booted, or before this file began, is refused whatever the
-table says. A damaged file is set aside as `.bad` and a new one begun; the floor of that one lies `skew` seconds ahead,
-because requests that were just accepted may be dated so far ahead.
+cut may. Hence the floor: a nonce made shortly before this machine booted, or before this file began, is refused
+whatever the table says; one made long before is stale. A damaged file is set aside as `.bad` and a new one begun; the
+floor of that one lies `skew` seconds ahead, because requests that were just accepted may be dated so far ahead.
+
+A fresh nonce far below the floor says that the clock was ahead when the floor was set, and is right now. The floor then
+stands for nothing: what it guards against are requests of the seconds before it, which by the right clock are to come.
+So a clock that was ahead costs nothing once it is right; one that was ahead by less than `window` costs that long.
 
 Rows are dropped by the monotonic clock, `retention` seconds after they came, so a jump of the wall clock frees nothing.
 """
@@ -16,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import sqlite3
 import threading
@@ -36,12 +41,15 @@ CREATE INDEX IF NOT EXISTS seen_at ON seen (at);
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR)
 _SIDE_FILES: Final = ("", "-wal", "-shm")
 
+_log = logging.getLogger("subnet.wire")
+
 
 class SqliteNonceStore:
     """Accepted (hotkey, nonce) pairs in the file `path`. Use `close()` when done.
 
-    `retention` seconds must cover the freshness window plus the time a body may take; an hour also covers a wall
-    clock that is set back by less than that. `now_ns` and `monotonic_ns` are the clocks.
+    `window` seconds must cover how old and how far ahead a request may be, plus the time a body may take. `retention`
+    seconds must cover that too; an hour also covers a wall clock that is set back by less than that. `now_ns` and
+    `monotonic_ns` are the clocks.
     """
 
     def __init__(
@@ -50,12 +58,13 @@ class SqliteNonceStore:
         retention: float = 3600.0,
         *,
         skew: float = 2.0,
+        window: float = 30.0,
         now_ns: Callable[[], int] = time.time_ns,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.path = path
         self.retention = retention
-        self._skew_ns = int(skew * 1e9)
+        self._skew_ns, self._window_ns = int(skew * 1e9), int(window * 1e9)
         self._margin_ns = 0  # of a file that is begun: none at the first start, when nothing can have been accepted
         self._now_ns, self._monotonic_ns = now_ns, monotonic_ns
         self._lock = threading.Lock()
@@ -67,7 +76,7 @@ class SqliteNonceStore:
             self._open()  # StateError when the file cannot be had
 
     def check_and_store(self, hotkey_ss58: str, nonce_ns: int) -> bool:
-        """True, and remembered for good, if this pair is new; False if it was seen or lies below the floor.
+        """True, and remembered for good, if this pair is new; False if it was seen or lies just below the floor.
 
         Raises StateError when the pair cannot be kept (full disk, no rights): then the request must not be served.
         """
@@ -94,7 +103,14 @@ class SqliteNonceStore:
     def _check(self, hotkey: str, nonce: int) -> bool:
         if self._db is None or _inode(self.path) != self._inode:  # another worker has set a damaged file aside
             self._open()
-        if self._db is None or nonce < self._floor:
+        if self._db is None:
+            return False
+        if self._floor - self._window_ns <= nonce < self._floor:
+            _log.warning(
+                "a request was refused as older than this memory of requests, by %.1f s: right after a start, and else "
+                "because the clock was ahead when the miner or this machine started; `assay doctor` compares the clock",
+                (self._floor - nonce) / 1e9,
+            )
             return False
         now = self._monotonic_ns()
         stored = self._db.execute("INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (hotkey, nonce, now))

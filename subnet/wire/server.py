@@ -1,14 +1,15 @@
 """Runs an ASGI application inside a running event loop: uvicorn, with bounds on what a connection may do.
 
 uvicorn's httptools protocol bounds neither the size of a request's head nor the time it takes, so a few slow or endless
-connections could use up a miner; `BoundedProtocol` closes both. Signals are left to the program.
+connections could use up a miner; `BoundedProtocol` closes both. How many connections there may be, and which goes when
+there are too many, is `connections.py`'s. Signals are left to the program.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
+import functools
 import socket
 from asyncio.events import TimerHandle
 from collections.abc import Callable, Iterator
@@ -18,7 +19,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from subnet.errors import SettingsError
+from subnet.wire.connections import PROVEN, Connections, room_for_connections
+from subnet.wire.listener import ACCEPTS_PER_TURN, listen
+from subnet.wire.log_limit import limit_logs
 from subnet.wire.synapse import SYNAPSES
 
 MAX_HEAD: Final = 16 * 1024  # bytes of request line and headers; about 800 are used
@@ -68,13 +71,28 @@ class BoundedProtocol(HttpToolsProtocol):
     _head = 0  # bytes of its headers, trailers included
     _timer: TimerHandle | None = None
 
+    def __init__(self, *args: Any, among: Connections, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._among = among
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being read or answered."""
+        return self._received == 0 and (self.cycle is None or self.cycle.response_complete)
+
+    def abandon(self) -> None:
+        """Close at once."""
+        self.transport.abort()
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = _Gathered(transport, self.loop)  # type: ignore[assignment]
         self._arm(self.head_seconds)
+        self._among.enter(self, self.client[0] if self.client else "")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._among.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -104,6 +122,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._arm(self.message_seconds)
+        proven = functools.partial(self._among.prove, self)
+        self.scope["extensions"] = {PROVEN: {"call": proven}}
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -166,44 +186,27 @@ class RunningServer:
         await self._task
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound TCP socket. Raises SettingsError that names the flag when the address cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        sock.setblocking(False)
-    except (OSError, OverflowError) as error:
-        sock.close()
-        code = getattr(error, "errno", None)
-        if code == errno.EADDRINUSE:
-            raise SettingsError(
-                f"port {port} on {host} is occupied: stop the other program or choose another with --axon.port"
-            ) from error
-        if code == errno.EACCES:
-            raise SettingsError(f"no right to listen on port {port}: choose one above 1023 with --axon.port") from error
-        raise SettingsError(f"cannot listen on {host} port {port} ({error}): see --axon.ip and --axon.port") from error
-    return sock
-
-
 async def serve(
     app: ASGIApp,
     host: str,
     port: int,
     *,
     drain: Callable[[], None] | None = None,
-    limit_connections: int = 2048,
+    connections: Connections | None = None,
     protocol: type[BoundedProtocol] = BoundedProtocol,
 ) -> RunningServer:
     """Start `app` in this event loop and return once it listens. Port 0 picks a free one. Raises SettingsError.
 
-    `drain` is called when the server begins to stop, before it stops taking connections.
+    `drain` is called when the server begins to stop, before it stops taking connections. Without `connections` there
+    may be as many as the process's descriptors allow.
     """
     sock = listen(host, port)
+    among = connections or Connections(room_for_connections())
+    sock.on_full = among.shed
+    limit_logs()
     config = uvicorn.Config(
         app,
-        http=protocol,
+        http=functools.partial(protocol, among=among),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
@@ -212,7 +215,7 @@ async def serve(
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        limit_concurrency=limit_connections,
+        backlog=ACCEPTS_PER_TURN,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]), name=f"axon:{port}")

@@ -22,6 +22,9 @@ from subnet.types import Answer, Failure, Modality, Prediction
 REPLY_VERSION = "assay-reply/1"
 MAX_REPLY_BYTES = 64 * 1024
 PREFIX = "X-Bittensor-"
+DIGEST_HEADER = (
+    "X-Assay-Digest"  # sha256 of the body in lowercase hex: what the signature covers, known before the body
+)
 
 
 class Signer(Protocol):
@@ -98,7 +101,10 @@ def request_text(envelope: Envelope, method: str, target: str, scheme: str = "sr
 
 
 def signed_headers(signer: Signer, envelope: Envelope, method: str, target: str) -> dict[str, str]:
-    """btauth/1 headers, the same as `bittensor.http_auth.sign` makes. `signer` is the hotkey `envelope.sender`."""
+    """btauth/1 headers, the same as `bittensor.http_auth.sign` makes, and the digest that they sign ahead of the body.
+
+    `signer` is the hotkey `envelope.sender`.
+    """
     scheme = "ed25519" if signer.crypto_type == bittensor_core.CRYPTO_ED25519 else "sr25519"
     signature = signer.sign(request_text(envelope, method, target, scheme))
     headers = {
@@ -107,6 +113,7 @@ def signed_headers(signer: Signer, envelope: Envelope, method: str, target: str)
         PREFIX + "Receiver": envelope.receiver,
         PREFIX + "Nonce": str(envelope.nonce),
         PREFIX + "Signature": "0x" + signature.hex(),
+        DIGEST_HEADER: envelope.digest,
     }
     if scheme != "sr25519":
         headers[PREFIX + "Crypto"] = scheme
@@ -173,10 +180,10 @@ def in_range(value: float) -> bool:
     return 0.0 <= value <= 1.0 and math.copysign(1.0, value) > 0
 
 
-def signed_by(receiver: str, signature: str, text: bytes, crypto_type: int = bittensor_core.CRYPTO_SR25519) -> bool:
-    """Whether `signature` (0x + hex) over `text` is the hotkey `receiver`'s. False for anything undecodable."""
+def signed_by(hotkey: str, signature: str, text: bytes, crypto_type: int = bittensor_core.CRYPTO_SR25519) -> bool:
+    """Whether `signature` (0x + hex) over `text` is `hotkey`'s. False for anything undecodable."""
     try:
-        return bool(bittensor_core.verify(text, bytes.fromhex(signature.removeprefix("0x")), receiver, crypto_type))
+        return bool(bittensor_core.verify(text, bytes.fromhex(signature.removeprefix("0x")), hotkey, crypto_type))
     except ValueError:
         return False
 

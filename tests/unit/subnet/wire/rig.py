@@ -14,8 +14,10 @@ from bittensor.sp_core import Keypair
 from subnet.types import Endpoint, Modality, Neuron, Prediction
 from subnet.wire.admission import Policy
 from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
+from subnet.wire.connections import Connections
 from subnet.wire.nonces import SqliteNonceStore
 from subnet.wire.server import BoundedProtocol, RunningServer, serve
+from subnet.wire.synapse import DIGEST_HEADER, digest_of
 
 VALIDATOR = Keypair.create_from_uri("//Validator")
 MINER = Keypair.create_from_uri("//Miner")
@@ -70,12 +72,20 @@ def validator_row(stake: float = 100.0, *, permit: bool = True, hotkey: str = VA
     return Neuron(0, hotkey, "cold", stake, permit=permit)
 
 
-async def start(path: Path, *, policy: Policy | None = None, body_seconds: float = 0.5, **changes: object) -> Rig:
+async def start(
+    path: Path,
+    *,
+    policy: Policy | None = None,
+    body_seconds: float = 0.5,
+    connections: Connections | None = None,
+    protocol: type[BoundedProtocol] = HastyProtocol,
+    **changes: object,
+) -> Rig:
     """A rig whose detector says 0.25 to everything. `changes` replace fields of its `AxonConfig`."""
     asked: list[bytes] = []
     metagraph = {VALIDATOR.ss58_address: validator_row()}
 
-    async def answer(modality: Modality, body: bytes) -> Prediction:
+    async def answer(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         asked.append(body)
         return Prediction(0.25)
 
@@ -97,11 +107,17 @@ def signed(
     method: str = "POST",
     target: str = "/ImageSynapse",
     age: float = 0.0,
+    ahead: bool = True,
     **changes: str | None,
 ) -> list[tuple[str, str]]:
-    """Headers from the SDK's own signer, `age` seconds old; then `changes` by short name (None takes one away)."""
+    """Headers from the SDK's own signer, `age` seconds old; then `changes` by short name (None takes one away).
+
+    With `ahead` the digest of the body is said ahead, as our dendrite does and the SDK does not.
+    """
     nonce = time.time_ns() - int(age * 1e9)
     headers = http_auth.sign(key, method=method, path=target, body=body, receiver_ss58=receiver, nonce_ns=nonce)
+    if ahead:
+        headers[DIGEST_HEADER] = digest_of(body)
     for short, value in changes.items():
         name = "X-Bittensor-" + short.capitalize()
         if value is None:

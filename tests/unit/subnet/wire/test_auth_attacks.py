@@ -544,3 +544,80 @@ async def test_reasons_name_no_secret(rig: Rig) -> None:
     headers = signed(key=STRANGER, hotkey=VALIDATOR.ss58_address)
     reason = await refused(rig, headers)
     assert dict(headers)["X-Bittensor-Signature"][2:20] not in reason
+
+
+# --- the digest that is said ahead -------------------------------------------------------------------------------
+
+
+async def test_a_forged_signature_is_refused_before_the_body(rig: Rig) -> None:
+    """What a stranger signs in a validator's name costs no reading: the answer comes without a byte of the body."""
+    await refused(rig, signed(key=STRANGER, hotkey=VALIDATOR.ss58_address), None)
+    await refused(rig, signed(signature="0x" + "11" * 64), None)
+    await refused(rig, [*signed(BODY[:-1])[:-1], ("X-Assay-Digest", "00" * 32)], None)
+
+
+async def test_a_body_that_is_not_the_announced_one(rig: Rig) -> None:
+    """The body is compared with the digest that was signed, and the nonce is spent: no second try with it."""
+    headers = signed(BODY)
+    assert "digest" in await refused(rig, headers, b"x" + BODY[1:])
+    assert "already accepted" in await refused(rig, headers)
+
+
+async def test_a_body_that_breaks_off_spends_its_nonce(rig: Rig) -> None:
+    """Breaking off the body frees nothing for a replay."""
+    headers = signed()
+    assert (await exchange(rig.serving.port, head(headers, length=len(BODY)) + BODY[:9], finish=True)).status in (
+        0,
+        400,
+    )
+    assert "already accepted" in await refused(rig, headers)
+
+
+@pytest.mark.parametrize("value", ["", "0" * 63, "A" * 64, "g" * 64, "0" * 65])
+async def test_a_digest_that_is_none(rig: Rig, value: str) -> None:
+    """Lowercase hex of 32 bytes, once; else refused unread."""
+    headers = [*signed(ahead=False), ("X-Assay-Digest", value)]
+    await refused(rig, headers, None)
+    await refused(rig, [*signed(), ("x-assay-digest", "0" * 64)], None)
+
+
+async def test_clients_that_say_no_digest(rig: Rig) -> None:
+    """A request as the SDK signs it is served, once, and every forgery of it refused as before."""
+    headers = signed(ahead=False)
+    assert (await post(rig, headers)).status == 200
+    rig.asked.clear()
+    assert "already accepted" in await refused(rig, headers)
+    await refused(rig, signed(ahead=False), b"x" + BODY[1:])
+    await refused(rig, signed(ahead=False, key=STRANGER, hotkey=VALIDATOR.ss58_address))
+    await refused(rig, signed(ahead=False, target="/VideoSynapse"))
+    await refused(rig, signed(ahead=False, key=STRANGER), None, status=403)
+
+
+async def test_clients_that_say_no_digest_share_a_small_allowance(rig: Rig) -> None:
+    """Bodies that nothing vouches for fill their own allowance; who says the digest is served all the while."""
+    unproven = rig.axon.bodies.unproven_bodies
+    forged = head(signed(ahead=False, signature="0x" + "11" * 64), length=len(BODY))
+    drips = [asyncio.create_task(exchange(rig.serving.port, forged + BODY[:9])) for _ in range(unproven)]
+    await asyncio.sleep(0.1)
+    assert "X-Assay-Digest" in await refused(rig, signed(ahead=False), None, status=503)
+    assert (await post(rig, signed())).status == 200
+    assert {answer.status for answer in await asyncio.gather(*drips)} == {408}
+    assert (await post(rig, signed(ahead=False))).status == 200
+
+
+async def test_a_flood_of_forged_bodies(rig: Rig) -> None:
+    """520 connections that drip bodies in a validator's name, half of them with a digest: 26 of its requests out of
+    26 are served meanwhile."""
+    forged = {"hotkey": VALIDATOR.ss58_address, "key": STRANGER}
+    drips = [
+        asyncio.create_task(
+            exchange(rig.serving.port, head(signed(ahead=n % 2 == 0, **forged), length=len(BODY)) + BODY[:9])  # type: ignore[arg-type]
+        )
+        for n in range(520)
+    ]
+    statuses = []
+    for _ in range(26):
+        statuses.append((await post(rig, signed())).status)
+        await asyncio.sleep(0.01)
+    assert statuses == [200] * 26
+    await asyncio.gather(*drips)

@@ -16,7 +16,9 @@ import pytest_asyncio
 from subnet.errors import MediaTooLarge, MediaUnreadable, SettingsError
 from subnet.types import Failure, Modality, Prediction
 from subnet.wire.axon import AxonConfig, Overloaded, RequestHandler, Served, application
-from subnet.wire.server import listen, serve
+from subnet.wire.bodies import BodyLimits
+from subnet.wire.listener import listen
+from subnet.wire.server import serve
 from subnet.wire.synapse import Envelope, digest_of, read_answer
 from tests.unit.subnet.wire.rig import (
     BODY,
@@ -40,8 +42,8 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     await rig.close()
 
 
-def answering(error: Exception) -> Callable[[Modality, bytes], Awaitable[Prediction]]:
-    async def answer(modality: Modality, body: bytes) -> Prediction:
+def answering(error: Exception) -> Callable[[Modality, bytes, str], Awaitable[Prediction]]:
+    async def answer(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         raise error
 
     return answer
@@ -121,6 +123,28 @@ async def test_not_ready_without_a_metagraph(tmp_path: Path) -> None:
     await rig.close()
 
 
+async def test_not_ready_while_nobody_can_ask(tmp_path: Path) -> None:
+    """What the program says about its standing is the reason that /ready gives."""
+    standing = ["the axon is not published"]
+    rig = await start(tmp_path / "n.sqlite", unready=lambda: standing[0])
+    answer = await get(rig, "/ready")
+    assert (answer.status, json.loads(answer.body)) == (503, {"ready": False, "why": standing[0]})
+    standing[0] = ""
+    assert (await get(rig, "/ready")).body == b'{"ready":true}'
+    await rig.close()
+
+
+async def test_strangers_see_no_metrics_and_no_documentation(tmp_path: Path) -> None:
+    """Only the networks of the monitors do; to others the paths do not exist, and /health and /ready are for all."""
+    rig = await start(tmp_path / "n.sqlite", monitors=("192.0.2.0/24",))
+    for path in ("/metrics", "/docs", "/openapi.json", "/docs/oauth2-redirect", "//metrics", "/nothing"):
+        answer = await get(rig, path)
+        assert (answer.status, answer.body) == (404, b"")
+    assert [(await get(rig, path)).status for path in ("/health", "/ready")] == [200, 200]
+    assert (await post(rig, signed())).status == 200
+    await rig.close()
+
+
 async def test_the_documentation_says_what_is_there(rig: Rig) -> None:
     """OpenAPI names both synapses, their raw bodies, the reply and the refusals; /docs shows it."""
     schema = json.loads((await get(rig, "/openapi.json")).body)
@@ -146,30 +170,14 @@ async def test_a_modality_that_is_not_served(tmp_path: Path) -> None:
 
 
 async def test_too_many_bodies_at_once(tmp_path: Path) -> None:
-    """While as many bodies come as may, another is told to come back, its body unread."""
-    rig = await start(tmp_path / "n.sqlite", max_reading=1)
+    """While a hotkey has as many bodies in hand as it may, another of its is told to come back, its body unread."""
+    rig = await start(tmp_path / "n.sqlite", bodies=BodyLimits(hotkey_bodies=1))
     first = asyncio.create_task(exchange(rig.serving.port, head(signed(), length=len(BODY)) + BODY[:10]))
     await asyncio.sleep(0.1)
     answer = await post(rig, signed(), None)
-    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
     assert (await first).status == 408
     assert (await post(rig, signed())).status == 200
-    await rig.close()
-
-
-async def test_too_many_connections(tmp_path: Path) -> None:
-    """Beyond its connections the server answers 503 without asking the application."""
-    rig = await start(tmp_path / "n.sqlite")
-    serving = await serve(application(RequestHandler(rig.axon)), "127.0.0.1", 0, limit_connections=3)
-    idle = [await asyncio.open_connection("127.0.0.1", serving.port) for _ in range(3)]
-    await asyncio.sleep(0.05)
-    request = head([("Connection", "close")], method="GET", target="/health")
-    assert (await exchange(serving.port, request)).status == 503
-    for _, writer in idle:
-        writer.close()
-    await asyncio.sleep(0.05)
-    assert (await exchange(serving.port, request)).status == 200
-    await serving.stop()
     await rig.close()
 
 
@@ -177,7 +185,7 @@ async def test_stopping_lets_requests_end(tmp_path: Path) -> None:
     """Stopping takes no new connection, answers the request in hand, and is quick."""
     entered = asyncio.Event()
 
-    async def slowly(modality: Modality, body: bytes) -> Prediction:
+    async def slowly(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         entered.set()
         await asyncio.sleep(0.5)
         return Prediction(0.75)
@@ -249,7 +257,7 @@ async def test_an_ipv6_address(rig: Rig) -> None:
 def test_importing_and_building_listens_nowhere(tmp_path: Path) -> None:
     """Making an application opens no socket and registers no global metric; two may live in one process."""
 
-    async def answer(modality: Modality, body: bytes) -> Prediction:
+    async def answer(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         return Prediction(0.5)
 
     class Forgetful:

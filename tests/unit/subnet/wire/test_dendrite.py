@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import ipaddress
 import json
 import socket
 import struct
@@ -21,7 +22,7 @@ import pytest_asyncio
 
 from subnet.errors import SettingsError
 from subnet.types import Endpoint, Failure, Modality, Neuron, Prediction, Query, Reply
-from subnet.wire.dendrite import Dendrite
+from subnet.wire.dendrite import RETRY_SECONDS, Dendrite
 from subnet.wire.endpoints import refusal
 from subnet.wire.synapse import MAX_REPLY_BYTES, Envelope, digest_of, write_reply
 from tests.unit.subnet.wire.rig import BODY, MINER, STRANGER, VALIDATOR, WEIGHTS, Rig, start, validator_row
@@ -166,7 +167,7 @@ async def test_a_refusal_keeps_its_status_and_reason(dendrite: Dendrite, rig: Ri
 async def test_a_dead_detector_is_an_error(dendrite: Dendrite, tmp_path: Path) -> None:
     """5xx is ERROR."""
 
-    async def broken(modality: Modality, body: bytes) -> Prediction:
+    async def broken(modality: Modality, body: bytes, hotkey: str) -> Prediction:
         raise ZeroDivisionError
 
     rig = await start(tmp_path / "n.sqlite", answer=broken)
@@ -343,16 +344,9 @@ async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         await asyncio.sleep(0.1)
 
 
-async def interim(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        await writer.drain()
-        await asyncio.sleep(0.01)
-
-
-@pytest.mark.parametrize("behave", [silent, trickle, interim], ids=lambda behave: behave.__name__)
+@pytest.mark.parametrize("behave", [silent, trickle], ids=lambda behave: behave.__name__)
 async def test_slow_miners_end_at_the_deadline(dendrite: Dendrite, behave: Behaviour) -> None:
-    """Silence, a byte now and then, endless interim responses: TIMEOUT at the deadline, not later."""
+    """Silence, a byte now and then: TIMEOUT at the deadline, not later."""
     async with hostile(behave) as miner:
         began = time.monotonic()
         reply = await once(dendrite, miner.neuron, deadline=0.5)
@@ -371,6 +365,46 @@ async def test_slow_miners_delay_nobody(dendrite: Dendrite, rig: Rig) -> None:
         assert time.monotonic() - began < 2.0
     assert [reply.answer for reply in replies] == [Failure.TIMEOUT] * 40 + [Prediction(0.25)] * 3
     assert max(reply.latency for reply in replies[40:]) < max(10 * alone, 0.75)
+
+
+INTERIM = {
+    "continue": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n",
+    "large": b"HTTP/1.1 102 Processing\r\nX-Pad: " + b"a" * 8000 + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("response", INTERIM.values(), ids=INTERIM.keys())
+@pytest.mark.parametrize("pause", [0.0, 0.01], ids=["as fast as it can", "now and then"])
+async def test_interim_responses_without_end(dendrite: Dendrite, rig: Rig, response: bytes, pause: float) -> None:
+    """Twenty miners that send nothing else are MALFORMED within the deadline, and slow no honest one's reply."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(response * (1 if pause else 2000))
+            await writer.drain()
+            await asyncio.sleep(pause)
+
+    async with hostile(behave) as miner:
+        began = time.monotonic()
+        asks = [(miner.neuron, IMAGE)] * 20 + [(rig.neuron, IMAGE)] * 3
+        replies = await dendrite.ask(asks, 3.0)
+        assert time.monotonic() - began < 3.5
+    assert [reply.answer for reply in replies] == [Failure.MALFORMED] * 20 + [Prediction(0.25)] * 3
+    assert max(reply.latency for reply in replies[20:]) < 2
+
+
+async def test_a_few_interim_responses_are_passed_over(dendrite: Dendrite) -> None:
+    """HTTP allows them, so an honest miner behind a proxy that hints early is heard, on a kept connection too."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(INTERIM["early hints"] * 3 + reply_to(miner.heads[-1]))
+        await writer.drain()
+
+    async with hostile(behave, forever=True) as miner:
+        for _ in range(4):
+            assert (await once(dendrite, miner.neuron)).answer == Prediction(0.75)
+        assert len(miner.heads) == 4
 
 
 async def test_more_miners_than_connections(rig: Rig) -> None:
@@ -430,6 +464,47 @@ async def test_a_miner_that_always_hangs_up(dendrite: Dendrite) -> None:
     async with hostile(b"") as miner:
         assert (await once(dendrite, miner.neuron)).answer is Failure.UNREACHABLE
         assert len(miner.heads) == 2
+
+
+@pytest.mark.parametrize("broken", ["reset", "in the reply"])
+async def test_connections_that_a_rival_breaks(dendrite: Dendrite, broken: str) -> None:
+    """Of a hundred exchanges every tenth connection breaks: all hundred are answered, each under a nonce of its own."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(miner.heads) % 10 == 0:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{" if broken == "in the reply" else b"")
+            await writer.drain()
+            reset(writer)
+            raise ConnectionError
+        writer.write(reply_to(miner.heads[-1]))
+        await writer.drain()
+
+    async with hostile(behave) as miner:
+        for _ in range(10):
+            replies = await dendrite.ask([(miner.neuron, IMAGE)] * 9, 5.0)
+            assert [reply.answer for reply in replies] == [Prediction(0.75)] * 9
+        assert len(miner.heads) >= 99
+        assert len({line for head in miner.heads for line in head.split("\r\n") if "Nonce" in line}) == len(miner.heads)
+
+
+async def test_a_refused_connection_is_tried_again(dendrite: Dendrite) -> None:
+    """A miner whose port refuses for a moment is answered for at the second try, within the deadline."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        neuron = Neuron(1, MINER.ss58_address, "cold", 0.0, permit=False, endpoint=Endpoint("127.0.0.1", port))
+        asking = asyncio.create_task(once(dendrite, neuron))
+        await asyncio.sleep(RETRY_SECONDS / 3)
+        sock.listen()
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        connection, _ = await loop.sock_accept(sock)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += await loop.sock_recv(connection, 65536)
+        await loop.sock_sendall(connection, reply_to(head.partition(b"\r\n\r\n")[0].decode()))
+        assert (await asking).answer == Prediction(0.75)
+        connection.close()
 
 
 async def test_what_a_kept_connection_said_too_early(dendrite: Dendrite) -> None:
@@ -497,15 +572,37 @@ NEVER = [
         "8.8.8.8:80",
     ),
 ]
-HIDDEN = [
-    "::ffff:8.8.8.8",
-    "::ffff:127.0.0.1",
-    "::ffff:169.254.169.254",
-    "64:ff9b::7f00:1",
-    "2002:7f00:1::",
-    "::127.0.0.1",
+V4_REFUSED = ["127.0.0.1", "10.0.0.5", "169.254.169.254", "168.63.129.16", "8.8.8.8"]
+
+
+def carriers(v4: str) -> list[str]:
+    """The IPv6 addresses that carry an IPv4 one: mapped, translated, compatible, NAT64 (two), 6to4, Teredo."""
+    number = int(ipaddress.IPv4Address(v4))
+    high, low = f"{number >> 16:x}", f"{number & 0xFFFF:x}"
+    inverted = number ^ 0xFFFFFFFF
+    return [
+        *(
+            f"::ffff:{v4}",
+            f"::ffff:{high}:{low}",
+            f"::ffff:0:{high}:{low}",
+            f"::{high}:{low}",
+            f"64:ff9b::{high}:{low}",
+        ),
+        *(f"64:ff9b:1::{high}:{low}", f"2002:{high}:{low}::", f"2002:{high}:{low}::1"),
+        f"2001:0:4136:e378:8000:63bf:{inverted >> 16:x}:{inverted & 0xFFFF:x}",
+    ]
+
+
+HIDDEN = [host for v4 in V4_REFUSED for host in carriers(v4)]
+SPECIAL = [
+    *("100.64.0.1", "100.100.100.200", "192.0.2.1", "198.51.100.9", "203.0.113.7", "198.18.0.1", "240.0.0.1"),
+    *("168.63.129.16", "192.0.0.192", "192.0.0.9", "192.88.99.1", "2001:db8::1", "3fff::1", "3fff:fff::1", "5f00::1"),
+    *("fec0::1", "feff::1", "100::1", "2001:2::1", "2001:10::1", "fd00:ec2::254"),
 ]
-SPECIAL = ["100.64.0.1", "192.0.2.1", "198.18.0.1", "240.0.0.1", "2001:db8::1"]
+SERVICES = [
+    *(1, 7, 21, 22, 23, 25, 53, 110, 111, 143, 389, 445, 465, 587, 636, 993, 995, 1023, 1433, 2049, 2375, 2379, 3306),
+    *(3389, 5432, 5672, 5900, 5984, 6379, 6443, 9042, 9092, 9200, 10250, 11211, 15672, 27017),
+]
 
 
 @pytest.mark.parametrize("host", PUBLIC)
@@ -532,8 +629,23 @@ def test_addresses_that_are_never_called(host: str) -> None:
 
 @pytest.mark.parametrize("host", [*HIDDEN, *SPECIAL])
 def test_addresses_that_hide_others(host: str) -> None:
-    """IPv4 inside IPv6, and ranges reserved for documentation, tests or carriers, are not public."""
+    """IPv4 inside IPv6, in any mode, and ranges reserved for documentation, tests, carriers or clouds, are not public."""
     assert refusal(Endpoint(host, 8091), local=False) != ""
+    if host in HIDDEN:
+        assert refusal(Endpoint(host, 8091), local=True) != ""
+
+
+@pytest.mark.parametrize("port", SERVICES)
+def test_ports_of_other_services_are_not_called(port: int) -> None:
+    """A signed post is no gift for a database, a mail server or a control plane, in any mode."""
+    assert "another service" in refusal(Endpoint("8.8.8.8", port), local=False)
+    assert "another service" in refusal(Endpoint("127.0.0.1", port), local=True)
+
+
+@pytest.mark.parametrize("port", [80, 443, 1024, 8000, 8080, 8091, 8443, 8888, 9000, 30_333, 49_152, 65_535])
+def test_ports_of_real_miners_are_called(port: int) -> None:
+    """The web's two, and what operators and containers give an axon."""
+    assert refusal(Endpoint("8.8.8.8", port), local=False) == ""
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
@@ -563,7 +675,7 @@ def test_a_concurrency_of_nothing() -> None:
 STARVED = """
 import asyncio, resource, sys
 from bittensor.sp_core import Keypair
-from subnet.wire.dendrite import Dendrite
+from subnet.wire.dendrite import RETRY_SECONDS, Dendrite
 from subnet.errors import SettingsError
 from subnet.types import Endpoint, Modality, Neuron, Query
 

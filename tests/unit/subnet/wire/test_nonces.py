@@ -286,6 +286,51 @@ def test_a_reboot_refuses_what_came_before_it(path: Path) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("ahead", [60.0, 3600.0, 86_400.0])
+def test_a_first_start_with_a_clock_ahead(path: Path, ahead: float) -> None:
+    """A file begun in a future that never was refuses nobody once the clock is right, in this process or the next."""
+    clocks = Clocks()
+    clocks.wall += int(ahead * SECOND)
+    store = clocks.store(path)
+    clocks.wall -= int(ahead * SECOND)
+    assert store.check_and_store("a", clocks.wall)
+    store.close()
+    for _ in range(3):
+        store = clocks.store(path)
+        assert not store.check_and_store("a", NOW)
+        clocks.pass_time(1)
+        assert store.check_and_store("a", clocks.wall)
+        store.close()
+
+
+def test_a_start_after_boot_with_a_clock_ahead(path: Path) -> None:
+    """The same for an old file, opened a minute after a boot with the clock ahead and mended while the store is open."""
+    clocks = Clocks()
+    clocks.store(path).close()
+    clocks.pass_time(1000)
+    clocks.monotonic = 60 * SECOND
+    clocks.wall += 3600 * SECOND
+    store = clocks.store(path)
+    clocks.wall -= 3600 * SECOND
+    assert store.check_and_store("a", clocks.wall)
+    assert not store.check_and_store("a", clocks.wall)
+    store.close()
+
+
+def test_a_clock_ahead_by_seconds_costs_seconds_and_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the floor still guards something it holds, for as long as the clock was ahead, and the log names the fix."""
+    clocks = Clocks()
+    clocks.wall += 8 * SECOND
+    store = clocks.store(path)
+    clocks.wall -= 8 * SECOND
+    assert not store.check_and_store("a", clocks.wall)
+    assert "clock was ahead" in caplog.text
+    assert "assay doctor" in caplog.text
+    clocks.pass_time(8)
+    assert store.check_and_store("a", clocks.wall)
+    store.close()
+
+
 def test_closing_twice_and_asking_again(path: Path) -> None:
     """close() is only letting go: the next question opens the file again."""
     clocks = Clocks()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from subnet.types import Failure, Modality, Prediction
 from subnet.wire.synapse import (
+    DIGEST_HEADER,
     PREFIX,
     SYNAPSES,
     Envelope,
@@ -89,6 +90,7 @@ def test_signed_headers_satisfy_the_protocols_verifier(crypto: int | None) -> No
         receiver_ss58=MINER.ss58_address,
         nonce_ns=envelope.nonce,
     )
+    assert headers.pop(DIGEST_HEADER) == digest_of(b"body")  # stock verifiers look past it
     assert headers.keys() == theirs.keys()
     assert all(name.startswith(PREFIX) for name in headers)
     caller = http_auth.verify(

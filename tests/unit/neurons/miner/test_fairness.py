@@ -1,0 +1,140 @@
+"""Taking turns: nobody is forgotten, nobody is served twice while another waits, and no bound is passed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurons.miner.answering import IMAGE_PIXELS, answering, decode_challenge
+from neurons.miner.fairness import FairQueue, Turns
+from subnet.codec.image import encode_image
+from subnet.errors import MediaError, MediaTooLarge
+from subnet.types import Media, Modality, Prediction
+
+
+@given(st.lists(st.sampled_from("abcd")))
+def test_a_fair_queue_serves_everybody_in_turn(hotkeys: list[str]) -> None:
+    """Everything comes out once, in order for each hotkey, and each turn round has every hotkey that waits once."""
+    queue: FairQueue[tuple[str, int]] = FairQueue()
+    for number, hotkey in enumerate(hotkeys):
+        queue.put(hotkey, (hotkey, number))
+    served: list[tuple[str, int]] = []
+    while item := queue.take():
+        served.append(item)
+    assert sorted(served, key=lambda item: item[1]) == list(zip(hotkeys, range(len(hotkeys)), strict=True))
+    counts = {hotkey: [i for i, item in enumerate(served) if item[0] == hotkey] for hotkey in set(hotkeys)}
+    for hotkey, places in counts.items():
+        assert [served[i][1] for i in places] == sorted(served[i][1] for i in places)
+        for turn, place in enumerate(places):
+            assert place < sum(min(len(other), turn + 1) for other in counts.values()), hotkey
+    assert not len(queue)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.booleans()), max_size=40))
+def test_turns_stay_within_room_and_share_and_end(asks: list[tuple[str, int, bool]]) -> None:
+    """No sum passes the room or a share, every ask gets its turn, and those that are given up leave nothing held."""
+    turns, held = Turns(10, 6), dict.fromkeys("abc", 0)
+
+    async def one(hotkey: str, cost: int) -> None:
+        async with turns.turn(hotkey, cost):
+            held[hotkey] += min(cost, 6)
+            assert held[hotkey] <= 6
+            assert sum(held.values()) <= 10
+            try:
+                await asyncio.sleep(0)
+            finally:
+                held[hotkey] -= min(cost, 6)
+
+    async def play() -> None:
+        tasks = [(asyncio.create_task(one(hotkey, cost)), gone) for hotkey, cost, gone in asks]
+        await asyncio.sleep(0)
+        for task, gone in tasks:
+            if gone:
+                task.cancel()
+        results = await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
+        assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
+        async with turns.turn("a", 6), turns.turn("b", 4):  # all of it is free again
+            pass
+
+    asyncio.run(asyncio.wait_for(play(), 5))
+
+
+async def test_one_hotkey_leaves_room_for_the_next() -> None:
+    """Whoever asks for everything holds his share only, so that another begins at once."""
+    turns = Turns(2, 1)
+    async with turns.turn("greedy"):
+        waiting = asyncio.create_task(turns.turn("greedy").__aenter__())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        async with asyncio.timeout(1), turns.turn("modest"):
+            pass
+        waiting.cancel()
+
+
+def bomb(side: int) -> bytes:
+    """A black PNG of side x side pixels, one bit each, in a few kilobytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    size = side.to_bytes(4, "big")
+    rows = zlib.compress(bytes((1 + -(-side // 8)) * side))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size * 2 + b"\x01\0\0\0\0") + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
+
+
+def test_what_is_no_challenge_is_refused_from_its_header() -> None:
+    """Fifty megapixels in a few kB, and many scans, are refused in milliseconds; what a challenge may have is not."""
+    huge = bomb(7071)
+    began = time.process_time()
+    with pytest.raises(MediaTooLarge, match="of a challenge"):
+        decode_challenge(huge)
+    assert time.process_time() - began < 0.02
+    side = round(IMAGE_PIXELS**0.5)
+    assert decode_challenge(bomb(side)).frames.shape == (1, side, side, 3)
+
+
+class Plain:
+    """A detector that takes a millisecond an item."""
+
+    name, modality, weights_hash = "plain", Modality.IMAGE, ""
+
+    def predict(self, batch: Sequence[Media]) -> list[Prediction]:
+        time.sleep(0.001 * len(batch))
+        return [Prediction(0.5)] * len(batch)
+
+
+async def test_big_pictures_of_one_hotkey_do_not_starve_another() -> None:
+    """While one keeps 32 of the largest pictures and worse in hand, half of another's challenges take under 0.5 s."""
+    large, worse = bomb(round(IMAGE_PIXELS**0.5)), bomb(7071)
+    small = encode_image(Media(np.zeros((1, 256, 256, 3), np.uint8)), 90)
+    async with AsyncExitStack() as stack:
+        answer = await answering(stack, {Modality.IMAGE: Plain()}, 32)
+        stop = False
+
+        async def flood(body: bytes) -> None:
+            while not stop:
+                try:
+                    await answer(Modality.IMAGE, body, "greedy")
+                except MediaError:
+                    await asyncio.sleep(0)
+
+        floods = [asyncio.create_task(flood(worse if n % 2 else large)) for n in range(32)]
+        await asyncio.sleep(0.2)
+        seconds = []
+        for _ in range(12):
+            began = time.perf_counter()
+            await answer(Modality.IMAGE, small, "modest")
+            seconds.append(time.perf_counter() - began)
+        stop = True
+        await asyncio.gather(*floods)
+    assert sorted(seconds)[6] < 0.5
