@@ -13,10 +13,10 @@ from neurons.log import Log
 from neurons.miner.answering import answering, load_detectors
 from neurons.miner.publishing import Publishing
 from neurons.miner.settings import MinerSettings
-from neurons.signals import until_signal
+from neurons.signals import ends_before, until_signal
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import SettingsError
-from subnet.types import Prediction
+from subnet.types import Endpoint, Prediction
 from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
 from subnet.wire.nonces import SqliteNonceStore
 from subnet.wire.server import serve
@@ -56,6 +56,13 @@ async def run(
         stack.push_async_callback(server.stop)
         endpoint = settings.endpoint(server.port)
         log.info("listening", host=server.host, port=server.port, hotkey=hotkey, publishing=endpoint.url)
-        await publishing.publish(endpoint, stop)
-        await asyncio.gather(view.follow(stop), publishing.keep(stop))
+        serving = asyncio.create_task(_stay(publishing, endpoint, view, stop))
+        if await ends_before(stop, serving):
+            serving.result()
         log.info("stopping")
+
+
+async def _stay(publishing: Publishing, endpoint: Endpoint, view: ChainView, stop: asyncio.Event) -> None:
+    """Publish, and then follow the chain. Raises SettingsError where the chain refuses the endpoint for good."""
+    await publishing.publish(endpoint, stop)
+    await asyncio.gather(view.follow(stop), publishing.keep(stop))
