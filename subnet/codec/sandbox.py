@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -22,7 +21,7 @@ from typing import IO, Self
 import numpy as np
 
 from subnet.codec import sandbox_child
-from subnet.codec.video import Limits
+from subnet.codec.video import Clip, Limits
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SubnetError
 from subnet.types import Media
 
@@ -53,7 +52,11 @@ class VideoDecoder:
         self._closed = False
 
     def decode(self, data: bytes) -> Media:
-        """Frames as `clip.decode_video` gives them.
+        """Frames as `video.decode_video` gives them. Raises as `read` does."""
+        return self.read(data).media
+
+    def read(self, data: bytes) -> Clip:
+        """A clip as `video.read_clip` gives it.
 
         Raises MediaTooLarge or MediaUnreadable, also when the clip crashed its child or took too long;
         SubnetError when closed or when no child can be started.
@@ -114,9 +117,8 @@ class _Child:
         self._limits = limits
         self._decodes = 0
         self._broken = False
-        numbers = [str(number) for number in (memory, *astuple(limits))]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", sandbox_child.__name__, *numbers],
+            [sys.executable, "-m", sandbox_child.__name__, str(memory), sandbox_child.limits_to(limits)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_environment(),
@@ -139,16 +141,16 @@ class _Child:
             self.kill()
             raise SubnetError(f"no video decoder could be started: exit status {self._process.returncode}")
 
-    def decode(self, data: bytes, timeout: float) -> Media:
+    def decode(self, data: bytes, timeout: float) -> Clip:
         self._decodes += 1
         finished = False
         watchdog = _Watchdog(self._process, timeout)
         try:
             with watchdog:
                 sandbox_child.send(self._input, sandbox_child.CLIP, data)
-                media = self._answer()
+                clip = self._answer()
             finished = True
-            return media
+            return clip
         except MediaError:
             finished = True
             raise
@@ -161,16 +163,17 @@ class _Child:
         finally:
             self._broken = watchdog.bit or not finished
 
-    def _answer(self) -> Media:
+    def _answer(self) -> Clip:
         pixels, cap = bytearray(), 3 * max(self._limits.pixels, self._limits.frame_pixels)
         while True:
             kind, payload = sandbox_child.receive(self._output, limit=max(cap, 2**16))
             if kind == sandbox_child.FRAME and len(pixels) + len(payload) <= cap:
                 pixels += payload
             elif kind == sandbox_child.DONE:
-                count, height, width, fps = sandbox_child.DONE_PAYLOAD.unpack(payload)
+                count, height, width, fps, duration = sandbox_child.DONE_PAYLOAD.unpack_from(payload)
                 frames = np.frombuffer(pixels, np.uint8).reshape(count, height, width, 3)
-                return Media(frames, fps)
+                times = tuple(np.frombuffer(payload, np.float64, offset=sandbox_child.DONE_PAYLOAD.size).tolist())
+                return Clip(Media(frames, fps), times, max(duration, times[-1] + 1 / fps))
             elif kind in (sandbox_child.UNREADABLE, sandbox_child.TOO_LARGE):
                 raise (MediaTooLarge if kind == sandbox_child.TOO_LARGE else MediaUnreadable)(
                     payload.decode("utf-8", "replace")

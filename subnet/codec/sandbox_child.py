@@ -1,19 +1,22 @@
 """The process that `subnet.codec.sandbox` starts: decodes clips from its standard input until that ends.
 
-Run as `python -m subnet.codec.sandbox_child MEMORY BYTES FRAME_PIXELS FRAMES PIXELS`. Before it says that it is ready
-it gives up what it does not need: address space beyond MEMORY bytes, new files and sockets, writing files, core dumps.
-Each clip gets CPU_SECONDS of CPU. Messages both ways are one byte of kind, four bytes of length (big-endian) and the
-payload.
+Run as `python -m subnet.codec.sandbox_child MEMORY LIMITS`, LIMITS in JSON. Before it says that it is ready it gives up
+what it does not need: address space beyond MEMORY bytes, new files and sockets, writing files, core dumps.
+Each clip gets the processor time of its limits. Messages both ways are one byte of kind, four bytes of length
+(big-endian) and the payload.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import resource
 import struct
 import sys
+from array import array
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import IO
 
 import numpy as np
@@ -23,8 +26,7 @@ from subnet.errors import MediaError, MediaTooLarge
 from subnet.types import Media
 
 READY, CLIP, FRAME, DONE, UNREADABLE, TOO_LARGE = b"R", b"C", b"F", b"D", b"U", b"L"
-DONE_PAYLOAD = struct.Struct(">IIId")  # frames, height, width, frames per second
-CPU_SECONDS = 10
+DONE_PAYLOAD = struct.Struct(">IIIdd")  # frames, height, width, frames per second, seconds; then the time of each frame
 
 _HEAD = struct.Struct(">cI")
 
@@ -52,17 +54,28 @@ def receive(pipe: IO[bytes], limit: int) -> tuple[bytes, bytes]:
 
 def main(arguments: Sequence[str]) -> None:
     """Serve standard input and output until input ends."""
-    memory, *limits = map(int, arguments)
+    memory, limits = arguments
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(silence, descriptor)
     _try_out()
-    _confine(memory)
+    _confine(int(memory))
     _try_out()
     send(sink, READY)
     os.dup2(silence, 2)
-    serve(source, sink, Limits(*limits))
+    serve(source, sink, limits_from(limits))
+
+
+def limits_to(limits: Limits) -> str:
+    """Limits as one argument of a command line."""
+    return json.dumps(asdict(limits))
+
+
+def limits_from(text: str) -> Limits:
+    """The inverse of `limits_to`."""
+    values = json.loads(text)
+    return Limits(**{**values, "containers": tuple(values["containers"])})
 
 
 def _try_out() -> None:
@@ -88,7 +101,7 @@ def serve(source: IO[bytes], sink: IO[bytes], limits: Limits) -> None:
         except EOFError:
             return
         used = resource.getrusage(resource.RUSAGE_SELF)
-        seconds = int(used.ru_utime + used.ru_stime) + 1 + CPU_SECONDS
+        seconds = int(used.ru_utime + used.ru_stime) + 1 + limits.seconds
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
         try:
             _answer(sink, data, limits)
@@ -97,11 +110,12 @@ def serve(source: IO[bytes], sink: IO[bytes], limits: Limits) -> None:
 
 
 def _answer(sink: IO[bytes], data: bytes, limits: Limits) -> None:
-    count, fps, shape = 0, 0.0, (0, 0)
-    for count, (fps, frame) in enumerate(read_frames(data, limits), start=1):  # noqa: B007 - the last ones are used
-        shape = frame.shape[:2]
-        send(sink, FRAME, frame.data.cast("B"))
-    send(sink, DONE, DONE_PAYLOAD.pack(count, *shape, fps))
+    times = array("d")
+    for shot in read_frames(data, limits):
+        times.append(shot.seconds)
+        send(sink, FRAME, shot.pixels.data.cast("B"))
+    height, width, _ = shot.pixels.shape
+    send(sink, DONE, DONE_PAYLOAD.pack(len(times), height, width, shot.fps, shot.duration) + times.tobytes())
 
 
 if __name__ == "__main__":

@@ -8,66 +8,120 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
+from subnet.codec.colour import EXACT, to_rgb
+from subnet.codec.geometry import Geometry, clean_aperture, display_matrix, geometry, upright
+from subnet.codec.sampling import spread
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
 from subnet.types import Frames, Media, Modality
 
-_CODECS = ("h264", "hevc", "mpeg4", "vp9", "av1", "libdav1d", "mjpeg")
-# Nothing is opened beside the bytes at hand, and no codec runs that is not listed.
-_OPTIONS = {
-    "protocol_whitelist": "",
-    "codec_whitelist": ",".join(_CODECS),
-    "enable_drefs": "0",
-    "use_absolute_path": "0",
+_CODECS = {
+    "mov": ("h264", "hevc", "mpeg4", "vp9", "av1", "libdav1d", "mjpeg"),
+    "matroska": ("h264", "hevc", "mpeg4", "vp8", "vp9", "av1", "libdav1d", "mjpeg"),
+    "avi": ("h264", "hevc", "mpeg4", "mjpeg"),
 }
-# The same colours on every CPU, and none darker: FFmpeg's faster conversion loses about one level of 255 each way.
-_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
+# Nothing is opened beside the bytes at hand, and no codec runs that is not listed.
+_OPTIONS = {"protocol_whitelist": "", "enable_drefs": "0", "use_absolute_path": "0"}
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
+_NO_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails  # cover art, chapter stills
 _FALLBACK_FPS = 25.0
+_MOST_PACKETS = 1_000_000  # of a clip: ten hours at 25 a second
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a clip may have. More bytes or a bigger frame is refused; frames past either other cap are not decoded."""
+    """What a clip may have, and what of it is decoded. More bytes or a bigger frame is refused.
+
+    Of a clip with more frames than `frames` (or, all together, `pixels`) the first are decoded; with `runs` above 1 so
+    many runs of successive frames, spread over its time, for at most `decoded_pixels` on the way to them. Frames over
+    `shown_pixels` are shrunk to that while they are decoded. `containers` are names of FFmpeg's demuxers.
+    """
 
     bytes: int = 64 * 2**20
     frame_pixels: int = 4096 * 2304
     frames: int = 144
     pixels: int = 64_000_000  # of all frames together
+    runs: int = 1
+    shown_pixels: int = 4096 * 2304
+    decoded_pixels: int = 1_500_000_000
+    seconds: int = 10  # of processor time in the sandbox
+    containers: tuple[str, ...] = ("mov",)
+
+
+# For people's own files: phones and action cameras up to 8K at 4:3, judged by 32 frames of up to 1080 lines.
+FILE_CLIPS = Limits(
+    bytes=512 * 2**20,
+    frame_pixels=8192 * 6144,
+    frames=32,
+    pixels=32 * 1920 * 1080,
+    runs=8,
+    shown_pixels=1920 * 1080,
+    seconds=60,
+    containers=("mov", "matroska", "avi"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One frame (H, W, 3) at `seconds` from the first; `fps` and `duration` are those of the whole clip."""
+
+    pixels: Frames = field(repr=False)
+    seconds: float
+    fps: float
+    duration: float
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """What was decoded of a clip: `times` of its frames in seconds from the clip's first, which rise, and the
+    `duration` of the whole in seconds."""
+
+    media: Media
+    times: tuple[float, ...]
+    duration: float
+
+
+def read_clip(data: bytes, limits: Limits = Limits(), start: int = 0) -> Clip:
+    """A clip as RGB frames, upright, in presentation order, from frame `start` on as many as `limits` allow.
+
+    All frames take the size of the first. `fps` is the container's average rate (25 where it says none); times come
+    from the presentation times, and where these are missing or do not rise from the rate. Frames before `start` count
+    towards the limits and are not turned into RGB, which takes more time than decoding them.
+    Raises MediaTooLarge and MediaUnreadable.
+    """
+    shots = list(read_frames(data, limits, start))
+    times = tuple(shot.seconds for shot in shots)
+    fps = shots[0].fps
+    media = Media(np.stack([shot.pixels for shot in shots]), fps)
+    return Clip(media, times, max(shots[0].duration, times[-1] + 1 / fps))
 
 
 def decode_video(data: bytes, limits: Limits = Limits(), start: int = 0) -> Media:
-    """MP4 or QuickTime to RGB frames, upright, in presentation order: the first that `limits` allow, from `start` on.
-
-    All frames take the size of the first. `fps` is the container's average rate (25 where it says none). Frames before
-    `start` count towards the limits and are not turned into RGB, which takes more time than decoding them.
-    Raises MediaTooLarge and MediaUnreadable.
-    """
-    rates, frames = zip(*read_frames(data, limits, start), strict=True)
-    return Media(np.stack(frames), rates[0])
+    """The frames of `read_clip`. Raises as it does."""
+    return read_clip(data, limits, start).media
 
 
-def read_frames(data: bytes, limits: Limits, start: int = 0) -> Iterator[tuple[float, Frames]]:
-    """Rate and (H, W, 3) of one frame after another from `start` on, at least one. Raises as `decode_video` does."""
+def read_frames(data: bytes, limits: Limits, start: int = 0) -> Iterator[Shot]:
+    """One frame after another from `start` on, at least one. Raises as `read_clip` does."""
     if len(data) > limits.bytes:
         raise MediaTooLarge(f"{len(data)} bytes are more than the {limits.bytes} that a video may have")
-    if data[4:8] not in _FIRST_BOXES:
-        raise MediaUnreadable("this is not an MP4 file")
+    kind = _container(data)
+    if kind not in limits.containers:
+        raise MediaUnreadable("this is not an MP4 file" if kind is None else f"this is a {kind} file, not an MP4 file")
     some = False
     try:
-        source = io.BytesIO(data)
-        with av.open(source, format="mov", container_options=_OPTIONS, metadata_errors="replace") as container:
-            stream = _video_stream(container)
-            fps = _rate(stream.average_rate or stream.guessed_rate)
-            for frame in _frames(container, stream, limits, start):
+        index = _index(data, kind) if limits.runs > 1 else []
+        with _opened(data, kind) as container:
+            for shot in _shots(container, data, index, limits, start):
                 some = True
-                yield fps, frame
+                yield shot
     except MemoryError as error:
         raise MediaTooLarge("the video needs more memory than it may have") from error
     except (av.FFmpegError, EOFError, OverflowError, ValueError) as error:
@@ -79,12 +133,28 @@ def read_frames(data: bytes, limits: Limits, start: int = 0) -> Iterator[tuple[f
         raise MediaUnreadable(f"the video has no frame {start}" if start else "the video has no frames")
 
 
+def _container(data: bytes) -> str | None:
+    """FFmpeg's name for the container that the first bytes announce."""
+    if data[4:8] in _FIRST_BOXES:
+        return "mov"
+    if data[:4] == b"\x1aE\xdf\xa3":
+        return "matroska"
+    return "avi" if data[:4] == b"RIFF" and data[8:12] == b"AVI " else None
+
+
+def _opened(data: bytes, kind: str) -> av.container.InputContainer:
+    options = {**_OPTIONS, "codec_whitelist": ",".join(_CODECS[kind])}
+    return av.open(io.BytesIO(data), format=kind, container_options=options, metadata_errors="replace")
+
+
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    if not container.streams.video:
+    """The clip itself: neither cover art nor stills of chapters, and the one that players take where there are more."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & _NO_PICTURE]
+    if not streams:
         raise MediaUnreadable("the file has no video stream")
-    stream = container.streams.video[0]
+    stream = min(streams, key=lambda each: (each.frames == 1, not each.disposition & Disposition.default))
     codec = stream.codec_context.name if stream.codec_context else "unknown"
-    if codec not in _CODECS:
+    if codec not in _CODECS[container.format.name.split(",")[0]]:
         raise MediaUnreadable(f"the codec {codec} is not taken: use H.264, H.265, VP9 or AV1")
     return stream
 
@@ -94,20 +164,85 @@ def _rate(rate: Fraction | None) -> float:
     return fps if 0 < fps <= 1000 else _FALLBACK_FPS
 
 
-def _frames(
-    container: av.container.InputContainer, stream: av.VideoStream, limits: Limits, start: int
-) -> Iterator[Frames]:
+def _index(data: bytes, kind: str) -> list[tuple[int, bool]]:
+    """Presentation time and whether it is a keyframe, of every frame that the container lists, in order of time."""
+    entries = []
+    with _opened(data, kind) as container:
+        stream = _video_stream(container)
+        for packet in container.demux(stream):
+            time = packet.pts if packet.pts is not None else packet.dts
+            if packet.size and time is not None and not packet.is_discard:
+                entries.append((time, packet.is_keyframe))
+            if len(entries) > _MOST_PACKETS:
+                raise MediaTooLarge(f"the clip has over {_MOST_PACKETS} frames; cut it")
+    return sorted(entries)
+
+
+def _shots(
+    container: av.container.InputContainer, data: bytes, index: list[tuple[int, bool]], limits: Limits, start: int
+) -> Iterator[Shot]:
+    stream = _video_stream(container)
     stream.thread_count = 1
     _check_pixels(stream.width, stream.height, limits)
-    converter, size = VideoReformatter(), None
-    for count, frame in enumerate(container.decode(stream), start=1):
+    fps, unit = _rate(stream.average_rate or stream.guessed_rate), float(stream.time_base or 0)
+    duration = (stream.duration or 0) * unit or (container.duration or 0) / av.time_base
+    origin, frames = None, iter(container.decode(stream))
+    if index and len(index) > _most_frames(stream, limits):
+        origin, duration = index[0][0] * unit, (index[-1][0] - index[0][0]) * unit + 1 / fps
+        frames = _chosen(container, stream, index, limits)
+    converter, shape, last = VideoReformatter(), None, None
+    for count, frame in enumerate(frames, start=1):
         _check_pixels(frame.width, frame.height, limits)
-        width, height = size = size or (frame.width, frame.height)
+        shape = shape or _geometry(stream, frame, data, limits)
+        time = frame.time if frame.pts is not None else None
+        if origin is None:
+            origin = time or 0.0
+        seconds = origin - 1.0 if time is None else time - origin
+        if last is not None and seconds <= last:
+            seconds = last + 1 / fps
+        last = max(seconds, 0.0)
         if count > start:
-            rgb = converter.reformat(frame, width, height, "rgb24", interpolation=_EXACT, threads=1).to_ndarray()
-            yield np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4))
-        if count == limits.frames or (count + 1) * width * height > limits.pixels:
+            yield Shot(upright(to_rgb(converter, frame, shape.width, shape.height), shape), last, fps, duration)
+        if count == limits.frames or (count + 1) * shape.width * shape.height > limits.pixels:
             return
+
+
+def _most_frames(stream: av.VideoStream, limits: Limits) -> int:
+    shown = min(max(1, stream.width * stream.height), limits.shown_pixels)
+    return int(max(1, min(limits.frames, limits.pixels // shown)))
+
+
+def _geometry(stream: av.VideoStream, frame: av.VideoFrame, data: bytes, limits: Limits) -> Geometry:
+    return geometry(
+        frame.width,
+        frame.height,
+        aspect=stream.sample_aspect_ratio,
+        aperture=clean_aperture(data, stream.id),
+        matrix=display_matrix(frame),
+        most_pixels=limits.shown_pixels,
+    )
+
+
+def _chosen(
+    container: av.container.InputContainer, stream: av.VideoStream, index: list[tuple[int, bool]], limits: Limits
+) -> Iterator[av.VideoFrame]:
+    """Frames of runs that are spread over the clip, by seeking to the keyframes before them."""
+    most, times = _most_frames(stream, limits), [time for time, _ in index]
+    runs = min(limits.runs, most)
+    affordable = limits.decoded_pixels // max(1, stream.width * stream.height)
+    keys = [number for number, (_, key) in enumerate(index) if key]
+    left, end = affordable + limits.frames, -1
+    frames: Iterator[av.VideoFrame] = iter(())
+    for run in spread(times, keys, runs=runs, length=most // runs, affordable=affordable):
+        if run.key >= end:
+            container.seek(times[run.key], stream=stream)
+            frames = iter(container.decode(stream))
+        end, wanted = run.first + run.count, run.count
+        while wanted and left > 0 and (frame := next(frames, None)) is not None:
+            left -= 1
+            if frame.pts is None or frame.pts >= times[run.first]:
+                wanted -= 1
+                yield frame
 
 
 def _check_pixels(width: int, height: int, limits: Limits) -> None:
@@ -160,7 +295,5 @@ def _write(
         converter = VideoReformatter()
         for rgb in frames:
             frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-            container.mux(
-                stream.encode(converter.reformat(frame, format=pixel_format, interpolation=_EXACT, threads=1))
-            )
+            container.mux(stream.encode(converter.reformat(frame, format=pixel_format, interpolation=EXACT, threads=1)))
         container.mux(stream.encode(None))
