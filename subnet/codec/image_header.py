@@ -19,6 +19,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither stuffing nor restart nor fill bytes
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP14, _COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xFE
 
 
@@ -50,8 +51,10 @@ def read_header(data: bytes) -> Header:
 
 
 def _jpeg(data: bytes) -> Header:
-    kept, position, scans, orientation = [b"\xff\xd8"], 2, 0, 1
+    kept, position, scans, orientation = [b"\xff\xd8"], 2, 0, 0
     size: tuple[int, int] | None = None
+    missing: dict[int, set[int]] = {}
+    progressive = False
     while match := _JPEG_MARKER.search(data, position):
         if scans:
             kept.append(data[position : match.start()])  # entropy-coded data
@@ -67,16 +70,33 @@ def _jpeg(data: bytes) -> Header:
         if code in _SOF and size is None:
             height, width = struct.unpack_from(">HH", data, start + 5)
             size = (width, height)
-        scans += code == _SOS
-        if code == _APP1 and segment[4:10] == b"Exif\0\0" and orientation == 1:
-            orientation = _exif_orientation(segment[10:])
+            progressive = code in _PROGRESSIVE
+            missing = {component: set(range(64)) for component in segment[10::3]}
+        if code == _SOS:
+            scans += 1
+            _tick_off(missing, segment, progressive)
+        if code == _APP1 and segment[4:10] == b"Exif\0\0":
+            orientation = orientation or _exif_orientation(segment[10:])
         if _jpeg_keeps(code, segment):
             kept.append(segment)
     else:
         raise MediaUnreadable("the JPEG file is truncated: its end marker is missing")
     if size is None or not scans:
         raise MediaUnreadable("the JPEG file has no picture in it")
-    return Header("JPEG", *size, orientation, scans, b"".join(kept))
+    if any(missing.values()):
+        raise MediaUnreadable("the JPEG file is truncated: its last scans are missing")
+    return Header("JPEG", *size, orientation or 1, scans, b"".join(kept))
+
+
+def _tick_off(missing: dict[int, set[int]], segment: bytes, progressive: bool) -> None:
+    """Take from `missing` (coefficients by component) what a scan brings to its full precision."""
+    components = segment[5 : 5 + 2 * segment[4] : 2]
+    first, last, precision = struct.unpack_from(">3B", segment, 5 + 2 * segment[4])
+    if not progressive:  # some cameras write nonsense there
+        first, last, precision = 0, 63, 0
+    for component in components:
+        if component in missing and not precision & 15:
+            missing[component] -= set(range(first, min(last, 63) + 1))
 
 
 def _jpeg_keeps(code: int, segment: bytes) -> bool:
@@ -87,7 +107,7 @@ def _jpeg_keeps(code: int, segment: bytes) -> bool:
 
 
 def _png(data: bytes) -> Header:
-    kept, position, orientation = [_PNG_SIGNATURE], 8, 1
+    kept, position, orientation = [_PNG_SIGNATURE], 8, 0
     width, height = struct.unpack_from(">II", data, 16)
     while True:
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -99,9 +119,9 @@ def _png(data: bytes) -> Header:
         if kind in _PNG_KEPT:
             kept.append(data[position:end])
         elif kind == b"eXIf":
-            orientation = _exif_orientation(data[position + 8 : end - 4])
+            orientation = orientation or _exif_orientation(data[position + 8 : end - 4])
         if kind == b"IEND":
-            return Header("PNG", width, height, orientation, body=b"".join(kept))
+            return Header("PNG", width, height, orientation or 1, body=b"".join(kept))
         position = end
 
 
@@ -110,14 +130,14 @@ def _webp(data: bytes) -> Header:
     if end > len(data):
         raise MediaUnreadable("the WebP file is truncated: its chunks are longer than the file")
     width, height = _webp_size(data)
-    orientation, position = 1, 12
+    orientation, position = 0, 12
     while position + 8 <= end:
         kind, length = struct.unpack_from("<4sI", data, position)
         if kind == b"EXIF":
             exif = data[position + 8 : min(end, position + 8 + length)]
-            orientation = _exif_orientation(exif.removeprefix(b"Exif\0\0"))
+            orientation = orientation or _exif_orientation(exif.removeprefix(b"Exif\0\0"))
         position += 8 + length + (length & 1)
-    return Header("WEBP", width, height, orientation, body=data[:end])
+    return Header("WEBP", width, height, orientation or 1, body=data[:end])
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -134,17 +154,17 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _exif_orientation(tiff: bytes) -> int:
-    """Tag 0x0112 of the first directory; 1 (upright) when absent, broken or out of range."""
+    """Tag 0x0112 of the first directory; 0 when absent, broken or out of range."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
-        return 1
+        return 0
     try:
         (offset,) = struct.unpack_from(order + "I", tiff, 4)
         (count,) = struct.unpack_from(order + "H", tiff, offset)
         for entry in range(min(count, 200)):
             tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, offset + 2 + 12 * entry)
             if tag == 0x0112:
-                return int(value) if kind == 3 and 1 <= value <= 8 else 1
+                return int(value) if kind == 3 and 1 <= value <= 8 else 0
     except struct.error:
-        return 1
-    return 1
+        return 0
+    return 0
