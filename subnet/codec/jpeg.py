@@ -1,10 +1,15 @@
 """JPEG pixels at full size, or an error: libjpeg alone paints what is missing grey and says nothing.
 
-The decoder (libjpeg-turbo) writes straight into 3 bytes a pixel, and stops at its first warning, except for those that
-cost no pixel. Scaled decoding, which is cheaper for giants, is not used: it removes the traces that are looked for.
+The decoder (libjpeg-turbo) writes straight into 3 bytes a pixel and stops at its first warning. Where the warning says
+nothing of the pixels, or the sampling is one that the decoder has no name for, the file is decoded again with bytes
+added before its end: a scan that is complete takes no notice of them. Scaled decoding, which is cheaper for giants, is
+not used: it removes the traces that are looked for.
 """
 
 from __future__ import annotations
+
+import io
+from collections.abc import Callable
 
 import numpy as np
 import simplejpeg
@@ -13,29 +18,50 @@ from PIL import Image
 from subnet.errors import MediaUnreadable
 from subnet.types import Frames
 
-_HARMLESS = ("extraneous bytes before marker", "Invalid SOS parameters", "JFIF revision", "Adobe color transform")
+_HARMLESS = ("extraneous bytes before marker", "JFIF revision", "Adobe color transform", "Invalid SOS parameters")
+_FILLING = b"\xaa\x33\x55\x0f" * 64
+_END = b"\xff\xd9"
 
 
 def decode(body: bytes, width: int, height: int) -> Frames:
-    """(height, width, 3) of a file that says it has this size. Raises MediaUnreadable."""
+    """(height, width, 3) of a file that says it has this size and ends in its end marker. Raises MediaUnreadable."""
     try:
         high, wide, space, _ = simplejpeg.decode_jpeg_header(body, strict=False)
         if (wide, high) != (width, height):
             raise MediaUnreadable(f"the JPEG file says it is {width}x{height} pixels, and then {wide}x{high}")
-        return _decoded(body, four=space in ("CMYK", "YCCK"))
+        return _strictly(body, four=space in ("CMYK", "YCCK"))
+    except KeyError:  # an unusual sampling
+        return _complete(_by_pillow, body)
+    except MediaUnreadable:
+        raise
     except ValueError as error:
-        if isinstance(error, MediaUnreadable):
-            raise
         raise MediaUnreadable(f"the JPEG file is truncated or damaged: {error}") from error
 
 
-def _decoded(body: bytes, *, four: bool) -> Frames:
+def _strictly(body: bytes, *, four: bool) -> Frames:
     try:
         pixels: Frames = simplejpeg.decode_jpeg(body, "CMYK" if four else "RGB")
     except ValueError as error:
         if not any(text in str(error) for text in _HARMLESS):
             raise
-        pixels = simplejpeg.decode_jpeg(body, "CMYK" if four else "RGB", strict=False)
+        if four:
+            return _complete(_by_pillow, body)
+        return _complete(lambda whole: np.asarray(simplejpeg.decode_jpeg(whole, "RGB", strict=False)), body)
     if four:  # stored inverted, as Adobe does; there is no other convention in the wild
         return np.asarray(Image.frombytes("CMYK", pixels.shape[1::-1], (255 - pixels).tobytes()).convert("RGB"))
+    return pixels
+
+
+def _by_pillow(body: bytes) -> Frames:
+    try:
+        with Image.open(io.BytesIO(body), formats=("JPEG",)) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise MediaUnreadable(f"the JPEG file cannot be decoded: {error}") from error
+
+
+def _complete(decoded: Callable[[bytes], Frames], body: bytes) -> Frames:
+    pixels = decoded(body)
+    if not np.array_equal(pixels, decoded(body.removesuffix(_END) + _FILLING + _END)):
+        raise MediaUnreadable("the JPEG file is truncated: its last scan is not complete")
     return pixels

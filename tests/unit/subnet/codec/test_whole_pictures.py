@@ -91,6 +91,20 @@ def test_harmless_oddities_of_cameras_are_taken() -> None:
     assert np.array_equal(decode_image(odd).frames, decode_image(data).frames)
 
 
+@pytest.mark.parametrize("factors", [0x22, 0x14])
+def test_unusual_sampling_is_no_way_around(factors: int) -> None:
+    """A grey file with odd factors of sampling is taken whole and refused in parts, as is one with harmless oddities."""
+    data = JPEGS["grey"]()
+    place = data.index(b"\xff\xc0") + 11
+    odd = data[:place] + bytes([factors]) + data[place + 1 :]
+    assert np.array_equal(decode_image(odd).frames, decode_image(data).frames)
+    extra = bytes(40) + b"\xff\xd9"
+    assert np.array_equal(decode_image(odd[:-2] + extra).frames, decode_image(data).frames)
+    for part in range(8, 16):
+        with pytest.raises(MediaUnreadable, match=r"truncated|damaged"):
+            decode_image(odd[: len(odd) * part // 16] + b"\xff\xd9")
+
+
 def test_cmyk_looks_as_pillow_shows_it() -> None:
     """CMYK and YCCK become RGB as the library with the most users does it."""
     data = JPEGS["cmyk"]()
