@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 
 from subnet.types import THRESHOLD, Label, Prediction
 
+# Why weights that carry no such measurement never say "real".
+UNMEASURED = "these weights were never measured on current generators, so a low number is no sign that it is real"
+
 
 class Verdict(StrEnum):
     """What to tell a person."""
 
     REAL = "real"
+    CANNOT_TELL = "cannot tell"
     UNCERTAIN = "uncertain"
     SYNTHETIC = "synthetic"
 
@@ -30,12 +34,15 @@ class Calibration:
     """p = sigmoid(logit / temperature + bias); probabilities strictly inside (low, high) are called uncertain.
 
     Fitted for classes that are equally frequent; `probability(..., prior=q)` moves it to a share q of synthetic items.
+    `measured_on` names the set of current generators on which it was measured how many fakes lie below `low`; where it
+    is empty nothing is ever called real.
     """
 
     temperature: float = 1.0
     bias: float = 0.0
     low: float = 0.4
     high: float = 0.6
+    measured_on: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature > 0 and math.isfinite(self.bias)):
@@ -57,14 +64,18 @@ class Calibration:
         """In words."""
         if self.low < probability < self.high:
             return Verdict.UNCERTAIN
-        return Verdict.SYNTHETIC if Prediction(probability).label is Label.SYNTHETIC else Verdict.REAL
+        if Prediction(probability).label is Label.SYNTHETIC:
+            return Verdict.SYNTHETIC
+        return Verdict.REAL if self.measured_on else Verdict.CANNOT_TELL
 
-    def to_json(self) -> dict[str, float]:
-        return {"temperature": self.temperature, "bias": self.bias, "low": self.low, "high": self.high}
+    def to_json(self) -> dict[str, float | str]:
+        numbers = {"temperature": self.temperature, "bias": self.bias, "low": self.low, "high": self.high}
+        return {**numbers, "measured_on": self.measured_on} if self.measured_on else {**numbers}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, float]) -> Calibration:
-        return cls(**{key: float(values[key]) for key in ("temperature", "bias", "low", "high") if key in values})
+    def from_json(cls, values: Mapping[str, float | str]) -> Calibration:
+        numbers = {key: float(values[key]) for key in ("temperature", "bias", "low", "high") if key in values}
+        return cls(**numbers, measured_on=str(values.get("measured_on", "")))
 
 
 def sigmoid(value: float) -> float:

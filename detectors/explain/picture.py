@@ -13,7 +13,12 @@ from detectors.explain.maps import HeatMap
 from detectors.explain.timeline import Moment
 from subnet.types import Frames, Label
 
-INK = {Verdict.REAL: "#0072B2", Verdict.UNCERTAIN: "#667085", Verdict.SYNTHETIC: "#B5179E"}
+INK = {
+    Verdict.REAL: "#0072B2",
+    Verdict.CANNOT_TELL: "#667085",
+    Verdict.UNCERTAIN: "#667085",
+    Verdict.SYNTHETIC: "#B5179E",
+}
 
 
 def overlay(picture: Frames, heat: NDArray[np.float32]) -> Frames:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,19 +24,21 @@ class Moment:
     p_synthetic: float
 
 
-def timeline(detector: Detector, media: Media) -> tuple[Moment, ...]:
+def timeline(detector: Detector, media: Media, times: Sequence[float] | None = None) -> tuple[Moment, ...]:
     """One moment for each frame that was judged; for detectors of clips, frames share the mean of clips that hold them.
 
-    Empty for an image, and for a detector without a network.
+    `times` of all frames in seconds, else they follow each other at the rate of the clip. Empty for an image, and for a
+    detector without a network.
     """
     if not isinstance(detector, TorchDetector) or media.fps is None:
         return ()
     views, (logits,) = detector.views(media), detector.view_logits([media])
     by_frame = _by_clips(logits, len(media.frames)) if views.ndim == 5 else _by_frames(logits, len(media.frames))
-    probability = detector.calibration.probability
-    return tuple(
-        Moment(frame, round(frame / media.fps, 3), probability(value)) for frame, value in sorted(by_frame.items())
+    probability, at = (
+        detector.calibration.probability,
+        times or [frame / media.fps for frame in range(len(media.frames))],
     )
+    return tuple(Moment(frame, round(at[frame], 3), probability(value)) for frame, value in sorted(by_frame.items()))
 
 
 def _by_frames(logits: Tensor, count: int) -> dict[int, float]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -16,24 +17,25 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from neurons import settings as s
+from neurons.commands.files import decoder, find, read
+from neurons.progress import bar
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
-from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SettingsError
+from subnet.codec.video import Clip
+from subnet.errors import MediaError, MediaUnreadable, SettingsError
 from subnet.game.sampling import derive
-from subnet.media.folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from subnet.protocols import Detector
 from subnet.types import Media, Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from detectors.calibration import Calibration, Verdict
     from detectors.explain.timeline import Moment
+    from detectors.whole_picture import View
 
     Found = dict[str, Any]
 
 DEFAULTS = {Modality.IMAGE: "npr", Modality.VIDEO: "frames"}
-SMALLEST = 32  # pixels along the shorter side: below that there is nothing to judge
-FEWEST_FRAMES = 4
+COLOURS = {"real": "blue", "synthetic": "magenta", "uncertain": "yellow", "cannot tell": "dim"}
 
 
 def detect(
@@ -46,10 +48,12 @@ def detect(
 ) -> None:
     """Judge images and clips: P(synthetic), and whether that is sure enough to say so.
 
+    Exit status 0 when every file was looked at, whatever the answers; 2 when one could not be read.
+
     Parameters
     ----------
     files
-        JPEG, PNG or WebP images; MP4 or QuickTime clips.
+        JPEG, PNG, WebP, GIF, TIFF or BMP images; MP4, QuickTime, Matroska, WebM or AVI clips; folders of them.
     detector
         A name of `assay detectors`, a checkpoint file, or NAME=FILE; by default npr for images, frames for clips.
     explain
@@ -60,7 +64,7 @@ def detect(
         auto, cpu, cuda or cuda:N.
     """
     if not files:
-        raise SettingsError("FILE: name at least one image or clip")
+        raise SettingsError("FILE: name at least one image, clip or folder")
     place = s.device(device)
 
     @cache
@@ -69,70 +73,82 @@ def detect(
 
         return open_detector(detector or DEFAULTS[modality], device=place)
 
-    with VideoDecoder(timeout=30.0) as decoder:
-        found = [_judged(file, decoder, opened, out if explain else None) for file in files]
+    chosen = find(files)
+    if chosen.skipped:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(chosen.skipped.items()))
+        print(f"skipped {chosen.skipped.total()} files: {reasons}", file=sys.stderr)
+    if not chosen.files:
+        raise MediaUnreadable("the folders that were named hold no images or clips")
+    found: list[Found] = []
+    with decoder() as clips, bar("files", len(chosen.files)) as progress:
+        for file in chosen.files:
+            found.append(_judged(file, clips, opened, out if explain else None))
+            progress(len(found))
     if json:
         print(jsonlib.dumps(found))
     else:
         _tell(found)
-    failed = [each for each in found if "error" in each]
+    _fail([each for each in found if "error" in each], len(found), told=json)
+
+
+def _fail(failed: Sequence[Mapping[str, Any]], count: int, *, told: bool) -> None:
+    """Raises MediaUnreadable when a file could not be read; each reason is told once."""
+    if len(failed) == 1:
+        raise MediaUnreadable(f"{failed[0]['file']}: {failed[0]['error']}")
+    for each in () if told else failed:
+        print(f"{each['file']}: {each['error']}", file=sys.stderr)
     if failed:
-        raise MediaUnreadable(f"{len(failed)} of {len(files)} files could not be judged: {failed[0]['error']}")
+        raise MediaUnreadable(f"{len(failed)} of {count} files could not be read")
 
 
-def read(file: Path, decoder: VideoDecoder) -> Media:
-    """Decode a file that nobody vouches for. Raises MediaError naming the file and what to do."""
-    clip = file.suffix.lower() in VIDEO_SUFFIXES
-    if not clip and file.suffix.lower() not in IMAGE_SUFFIXES:
-        raise MediaUnreadable(f"{file}: give an image ({_list(IMAGE_SUFFIXES)}) or a clip ({_list(VIDEO_SUFFIXES)})")
+def _judged(file: Path, clips: VideoDecoder, opened: Callable[[Modality], Detector], out: Path | None) -> Found:
+    """What is said of one file; a file that cannot be read gets its reason under "error"."""
     try:
-        if file.stat().st_size > codec.MAX_BYTES:
-            raise MediaTooLarge(f"{file.stat().st_size} bytes are more than the {codec.MAX_BYTES} allowed")
-        data = file.read_bytes()
-        media = decoder.decode(data) if clip else codec.decode_image(data)
-    except OSError as error:
-        raise MediaUnreadable(f"{file} cannot be read: {error.strerror}") from error
-    except MediaTooLarge as error:
-        raise MediaTooLarge(f"{file}: {error}; give a smaller copy or a cut of it") from error
-    except MediaError as error:
-        raise MediaUnreadable(f"{file}: {error}; export it again as JPEG, PNG, WebP or MP4") from error
-    count, height, width, _ = media.frames.shape
-    if min(height, width) < SMALLEST:
-        raise MediaUnreadable(
-            f"{file} is {width}x{height} pixels: at least {SMALLEST} on each side are needed, so give the original"
-        )
-    if clip and count < FEWEST_FRAMES:
-        raise MediaUnreadable(f"{file} has {count} frames: a clip needs {FEWEST_FRAMES}, so give a longer one")
-    return media
-
-
-def _list(suffixes: Sequence[str]) -> str:
-    return ", ".join(suffix.removeprefix(".") for suffix in suffixes)
-
-
-def _judged(file: Path, decoder: VideoDecoder, opened: Callable[[Modality], Detector], out: Path | None) -> Found:
-    """What is said of one file; a file that cannot be judged gets its reason under "error"."""
-    try:
-        media = read(file, decoder)
-        chosen = opened(media.modality)
-        if chosen.modality is not media.modality:
-            fitting = DEFAULTS[media.modality]
-            raise MediaUnreadable(
-                f"{file}: {chosen.name} judges {chosen.modality}s; for this take --detector {fitting}"
-            )
+        media = read(file, clips)
+        modality = Modality.VIDEO if isinstance(media, Clip) else Modality.IMAGE
+        chosen = opened(modality)
+        if chosen.modality is not modality:
+            fitting = DEFAULTS[modality]
+            raise MediaUnreadable(f"{chosen.name} judges {chosen.modality}s; for this take --detector {fitting}")
         return judge(file, media, chosen, out)
     except MediaError as error:
         return {"file": str(file), "error": str(error)}
 
 
-def judge(file: Path, media: Media, detector: Detector, out: Path | None) -> Found:
-    """The answer to one file with its verdict and timeline; with `out` its heat map and the test of that, too."""
+def judge(file: Path, given: Media | Clip, detector: Detector, out: Path | None) -> Found:
+    """The answer to one file: verdict, parts and timeline; with `out` its heat map and the test of that, too."""
+    from detectors import whole_picture
     from detectors.calibration import Calibration
     from detectors.explain.timeline import timeline
 
-    p_synthetic = detector.predict([media])[0].p_synthetic
+    media = given.media if isinstance(given, Clip) else given
     calibration: Calibration = getattr(detector, "calibration", Calibration())
-    moments = timeline(detector, media)
+    found = {**_about(file, given, detector), "uncertain_between": [calibration.low, calibration.high]}
+    reason = whole_picture.unfit(media)
+    if reason:
+        return {**found, "p_synthetic": None, "verdict": "cannot tell", "reason": reason, "views": [], "timeline": []}
+    whole = whole_picture.judge(detector, media)
+    verdict = calibration.verdict(whole.p_synthetic)
+    small = codec.normalise(media, None)
+    moments = timeline(detector, small, given.times if isinstance(given, Clip) else None)
+    found |= {
+        "p_synthetic": round(whole.p_synthetic, 6),
+        "verdict": verdict.value,
+        "reason": _reason(verdict),
+        "spread": [round(edge, 6) for edge in whole.spread],
+        "views": [{**asdict(view), "p_synthetic": round(view.p_synthetic, 6)} for view in whole.views],
+        "timeline": [asdict(moment) for moment in moments],
+    }
+    if out is None:
+        return found
+    view = _loudest(whole.views, whole.p_synthetic)
+    part = codec.normalise(whole_picture.cut(media, view.box), None)
+    return {**found, "explained_box": view.box, **_explained(file, part, detector, out, found, moments)}
+
+
+def _about(file: Path, given: Media | Clip, detector: Detector) -> Found:
+    """What was looked at, and by whom."""
+    media = given.media if isinstance(given, Clip) else given
     count, height, width, _ = media.frames.shape
     found: Found = {
         "file": str(file),
@@ -142,16 +158,26 @@ def judge(file: Path, media: Media, detector: Detector, out: Path | None) -> Fou
         "frames": count,
         "detector": detector.name,
         "weights_hash": detector.weights_hash,
-        "p_synthetic": round(p_synthetic, 6),
-        "verdict": calibration.verdict(p_synthetic).value,
-        "uncertain_between": [calibration.low, calibration.high],
-        "timeline": [asdict(moment) for moment in moments],
     }
-    return found if out is None else {**found, **_explained(file, media, detector, out, found, moments)}
+    if isinstance(given, Clip):
+        begin, end = round(given.times[0], 3), round(given.times[-1], 3)
+        found["seen"] = {"from": begin, "to": end, "frames": count, "duration": round(given.duration, 3)}
+    return found
+
+
+def _reason(verdict: Verdict) -> str:
+    from detectors.calibration import UNMEASURED, Verdict
+
+    return UNMEASURED if verdict is Verdict.CANNOT_TELL else ""
+
+
+def _loudest(views: Sequence[View], p_synthetic: float) -> View:
+    """The part that speaks loudest for the answer."""
+    return (max if p_synthetic > 0.5 else min)(views, key=lambda view: view.p_synthetic)
 
 
 def _explained(
-    file: Path, media: Media, detector: Detector, out: Path, found: Mapping[str, Any], moments: Sequence[Moment]
+    file: Path, part: Media, detector: Detector, out: Path, found: Mapping[str, Any], moments: Sequence[Moment]
 ) -> Found:
     """Write PNG and JSON below `out`; returns what they add."""
     from detectors.explain.deletion import deletion
@@ -159,8 +185,8 @@ def _explained(
     from detectors.explain.picture import draw
 
     subject = explainable(detector)
-    heat = heat_map(subject, media)
-    test = deletion(subject, media, heat, np.random.default_rng(derive(file.name)))
+    heat = heat_map(subject, part)
+    test = deletion(subject, part, heat, np.random.default_rng(derive(file.name)))
     out.mkdir(parents=True, exist_ok=True)
     stem = out / f"{file.stem}-{derive(os.path.abspath(file)) % 16**6:06x}-{detector.name}"
     png = draw(file.name, found["p_synthetic"], subject.detector.calibration, heat, moments)
@@ -177,17 +203,23 @@ def _explained(
 
 
 def _tell(found: Sequence[Mapping[str, Any]]) -> None:
-    table = Table(Column("file", overflow="fold"), "verdict", "P(synthetic)", "detector", box=None)
-    colours = {"real": "blue", "synthetic": "magenta", "uncertain": "yellow"}
-    for each in found:
-        if "error" in each:
-            table.add_row(each["file"], "[red]not judged[/]", "", "")
-            continue
-        verdict = f"[{colours[each['verdict']]}]{each['verdict']}[/]"
-        table.add_row(each["file"], verdict, f"{each['p_synthetic']:.3f}", each["detector"])
-    Console().print(table)
-    for each in found:
-        if "error" in each:
-            print(f"{each['file']}: {each['error']}")
-        elif "heat_map" in each:
+    judged = [each for each in found if "error" not in each]
+    table = Table(Column("file", overflow="fold"), "verdict", "P(synthetic)", "its parts", "detector", box=None)
+    for each in judged:
+        verdict = f"[{COLOURS[each['verdict']]}]{each['verdict']}[/]"
+        known = each["p_synthetic"] is not None
+        numbers = (f"{each['p_synthetic']:.3f}", "{:.3f} .. {:.3f}".format(*each["spread"])) if known else ("", "")
+        table.add_row(each["file"], verdict, *numbers, each["detector"])
+    if judged:
+        Console().print(table)
+    for reason in sorted({each["reason"] for each in judged if each["p_synthetic"] is not None and each["reason"]}):
+        print(f"cannot tell: {reason}")
+    for each in judged:
+        if each["p_synthetic"] is None:
+            print(f"{each['file']}: {each['reason']}")
+        if "seen" in each:
+            print(
+                "{}: {frames} frames between {from} s and {to} s of {duration} s".format(each["file"], **each["seen"])
+            )
+        if "heat_map" in each:
             print(f"explained: {each['heat_map']}")

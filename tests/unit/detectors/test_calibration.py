@@ -46,14 +46,17 @@ def test_prior_moves_probabilities() -> None:
 
 
 def test_verdicts() -> None:
-    """Inside the band nothing is claimed; outside, the nearer class."""
-    calibration = Calibration(low=0.3, high=0.7)
-    assert [calibration.verdict(p) for p in (0.2, 0.5, 0.69, 0.71)] == [
-        Verdict.REAL,
-        Verdict.UNCERTAIN,
-        Verdict.UNCERTAIN,
-        Verdict.SYNTHETIC,
-    ]
+    """Inside the band nothing is claimed; above it synthetic; below it real where that was measured, else nothing."""
+    above = [Verdict.UNCERTAIN, Verdict.UNCERTAIN, Verdict.SYNTHETIC]
+    for measured_on, low in (("", Verdict.CANNOT_TELL), ("set-2026", Verdict.REAL)):
+        calibration = Calibration(low=0.3, high=0.7, measured_on=measured_on)
+        assert [calibration.verdict(p) for p in (0.2, 0.5, 0.69, 0.71)] == [low, *above]
+
+
+def test_a_measurement_travels_with_the_weights() -> None:
+    """What weights were measured on is stored beside them; nothing is stored where there is nothing."""
+    assert Calibration.from_json(Calibration(measured_on="set-2026").to_json()).measured_on == "set-2026"
+    assert "measured_on" not in Calibration().to_json()
 
 
 def test_json_round_trip() -> None:
