@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Found = dict[str, Any]
 
 DEFAULTS = {Modality.IMAGE: "npr", Modality.VIDEO: "frames"}
+STEPS = 3  # of an explanation: the answer, the heat map, the test of the map
 COLOURS = {"real": "blue", "synthetic": "magenta", "uncertain": "yellow", "cannot tell": "dim"}
 
 
@@ -80,10 +81,14 @@ def detect(
     if not chosen.files:
         raise MediaUnreadable("the folders that were named hold no images or clips")
     found: list[Found] = []
-    with decoder() as clips, bar("files", len(chosen.files)) as progress:
-        for file in chosen.files:
-            found.append(_judged(file, clips, opened, out if explain else None))
-            progress(len(found))
+    steps = STEPS if explain else 1
+    with decoder() as clips, bar("files" if steps == 1 else "steps", steps * len(chosen.files)) as progress:
+        for number, file in enumerate(chosen.files):
+            told = _judged(
+                file, clips, opened, out if explain else None, lambda step, at=steps * number: progress(at + step)
+            )
+            found.append(told)
+            progress(steps * len(found))
     if json:
         print(jsonlib.dumps(found))
     else:
@@ -101,7 +106,13 @@ def _fail(failed: Sequence[Mapping[str, Any]], count: int, *, told: bool) -> Non
         raise MediaUnreadable(f"{len(failed)} of {count} files could not be read")
 
 
-def _judged(file: Path, clips: VideoDecoder, opened: Callable[[Modality], Detector], out: Path | None) -> Found:
+def _judged(
+    file: Path,
+    clips: VideoDecoder,
+    opened: Callable[[Modality], Detector],
+    out: Path | None,
+    progress: Callable[[int], None],
+) -> Found:
     """What is said of one file; a file that cannot be read gets its reason under "error"."""
     try:
         media = read(file, clips)
@@ -110,13 +121,22 @@ def _judged(file: Path, clips: VideoDecoder, opened: Callable[[Modality], Detect
         if chosen.modality is not modality:
             fitting = DEFAULTS[modality]
             raise MediaUnreadable(f"{chosen.name} judges {chosen.modality}s; for this take --detector {fitting}")
-        return judge(file, media, chosen, out)
+        return judge(file, media, chosen, out, progress)
     except MediaError as error:
         return {"file": str(file), "error": str(error)}
 
 
-def judge(file: Path, given: Media | Clip, detector: Detector, out: Path | None) -> Found:
-    """The answer to one file: verdict, parts and timeline; with `out` its heat map and the test of that, too."""
+def judge(
+    file: Path,
+    given: Media | Clip,
+    detector: Detector,
+    out: Path | None,
+    progress: Callable[[int], None] = lambda step: None,
+) -> Found:
+    """The answer to one file: verdict, parts and timeline; with `out` its heat map and the test of that, too.
+
+    `progress` is told the steps done, of STEPS.
+    """
     from detectors import whole_picture
     from detectors.calibration import Calibration
     from detectors.explain.timeline import timeline
@@ -143,7 +163,9 @@ def judge(file: Path, given: Media | Clip, detector: Detector, out: Path | None)
         return found
     view = _loudest(whole.views, whole.p_synthetic)
     part = codec.normalise(whole_picture.cut(media, view.box), None)
-    return {**found, "explained_box": view.box, **_explained(file, part, detector, out, found, moments)}
+    progress(1)
+    found["explained_box"] = view.box
+    return {**found, **_explained(file, part, detector, out, found, moments, progress)}
 
 
 def _about(file: Path, given: Media | Clip, detector: Detector) -> Found:
@@ -177,7 +199,13 @@ def _loudest(views: Sequence[View], p_synthetic: float) -> View:
 
 
 def _explained(
-    file: Path, part: Media, detector: Detector, out: Path, found: Mapping[str, Any], moments: Sequence[Moment]
+    file: Path,
+    part: Media,
+    detector: Detector,
+    out: Path,
+    found: Mapping[str, Any],
+    moments: Sequence[Moment],
+    progress: Callable[[int], None],
 ) -> Found:
     """Write PNG and JSON below `out`; returns what they add."""
     from detectors.explain.deletion import deletion
@@ -186,6 +214,7 @@ def _explained(
 
     subject = explainable(detector)
     heat = heat_map(subject, part)
+    progress(2)
     test = deletion(subject, part, heat, np.random.default_rng(derive(file.name)))
     out.mkdir(parents=True, exist_ok=True)
     stem = out / f"{file.stem}-{derive(os.path.abspath(file)) % 16**6:06x}-{detector.name}"

@@ -12,9 +12,10 @@ import torch
 from detectors import TABLE, load_detector
 from detectors.calibration import Calibration, Verdict
 from detectors.checkpoints import write
+from detectors.evaluation.opening import open_detector
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
-from neurons.commands.detect import detect
+from neurons.commands.detect import detect, judge
 from subnet.codec import image as codec
 from subnet.errors import CheckpointError, MediaUnreadable, SettingsError
 from subnet.types import Media
@@ -52,6 +53,14 @@ def test_judges_explains_and_goes_on(weights: Path, tmp_path: Path, capsys: pyte
     assert second["file"].endswith("bad.jpg")
     assert "bad.jpg" not in second["error"]
     assert "export it again" in second["error"]
+
+
+def test_explaining_tells_how_far_it_is(weights: Path, tmp_path: Path) -> None:
+    """The bar moves within a file: after the answer, and after the heat map."""
+    told: list[int] = []
+    media = photos(1)[0][1]
+    judge(tmp_path / "photo.png", media, open_detector(str(weights)), tmp_path / "why", told.append)
+    assert told == [1, 2]
 
 
 def test_clips_have_a_timeline(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
