@@ -12,7 +12,7 @@ import torch
 from detectors import TABLE, load_detector
 from detectors.calibration import Calibration, Verdict
 from detectors.checkpoints import write
-from detectors.evaluation.opening import open_detector
+from detectors.loading import open_detector
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
 from neurons.commands.detect import detect, judge
