@@ -39,7 +39,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "detectors": (
         ("rows", "data", "calibration"),
-        ("families", "checkpoints", "preprocess", "baselines"),
+        ("families", "checkpoints", "preprocess", "baselines", "whole_picture"),
         ("torch_detector", "public_checkpoints"),
         ("training", "loading"),
         ("npr", "ucf", "tall", "camo"),
@@ -74,7 +74,7 @@ WIDE: Mapping[str, tuple[int, str]] = {
     "subnet/chain/bittensor.py": (5, "the SDK's errors for wallets, wires and runtimes have no common base"),
     "subnet/chain/devnode/node/rpc.py": (1, _CLIENT),
     "subnet/chain/devnode/runtime/extrinsics.py": (1, _CLIENT),
-    "subnet/codec/image.py": (1, _DECODING),
+    "subnet/codec/image.py": (2, _DECODING),
     "subnet/codec/sandbox.py": (1, "a child process under attack may end its pipe at any byte"),
     "subnet/codec/video.py": (1, _DECODING),
     "subnet/media/hub/archives.py": (1, _DECODING),

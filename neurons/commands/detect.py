@@ -84,16 +84,18 @@ def detect(
     steps = STEPS if explain else 1
     with decoder() as clips, bar("files" if steps == 1 else "steps", steps * len(chosen.files)) as progress:
         for number, file in enumerate(chosen.files):
-            told = _judged(
-                file, clips, opened, out if explain else None, lambda step, at=steps * number: progress(at + step)
-            )
-            found.append(told)
+            found.append(_judged(file, clips, opened, out if explain else None, _from(steps * number, progress)))
             progress(steps * len(found))
     if json:
         print(jsonlib.dumps(found))
     else:
         _tell(found)
     _fail([each for each in found if "error" in each], len(found), told=json)
+
+
+def _from(start: int, progress: Callable[[int], None]) -> Callable[[int], None]:
+    """The progress of one file, whose steps come after `start` others."""
+    return lambda step: progress(start + step)
 
 
 def _fail(failed: Sequence[Mapping[str, Any]], count: int, *, told: bool) -> None:

@@ -19,6 +19,7 @@ from subnet.errors import MediaUnreadable
 from subnet.types import Frames
 
 _HARMLESS = ("extraneous bytes before marker", "JFIF revision", "Adobe color transform", "Invalid SOS parameters")
+_MOST_BY_PILLOW = 89_000_000  # pixels; it warns of larger ones
 _FILLING = b"\xaa\x33\x55\x0f" * 64
 _END = b"\xff\xd9"
 
@@ -30,7 +31,9 @@ def decode(body: bytes, width: int, height: int) -> Frames:
         if (wide, high) != (width, height):
             raise MediaUnreadable(f"the JPEG file says it is {width}x{height} pixels, and then {wide}x{high}")
         return _strictly(body, four=space in ("CMYK", "YCCK"))
-    except KeyError:  # an unusual sampling
+    except KeyError as error:  # an unusual sampling
+        if width * height > _MOST_BY_PILLOW:
+            raise MediaUnreadable("a JPEG file of this size and an unusual sampling of colours is not taken") from error
         return _complete(_by_pillow, body)
     except MediaUnreadable:
         raise
@@ -45,18 +48,21 @@ def _strictly(body: bytes, *, four: bool) -> Frames:
         if not any(text in str(error) for text in _HARMLESS):
             raise
         if four:
-            return _complete(_by_pillow, body)
+            return _complete(lambda whole: _four(simplejpeg.decode_jpeg(whole, "CMYK", strict=False)), body)
         return _complete(lambda whole: np.asarray(simplejpeg.decode_jpeg(whole, "RGB", strict=False)), body)
-    if four:  # stored inverted, as Adobe does; there is no other convention in the wild
-        return np.asarray(Image.frombytes("CMYK", pixels.shape[1::-1], (255 - pixels).tobytes()).convert("RGB"))
-    return pixels
+    return _four(pixels) if four else pixels
+
+
+def _four(stored: Frames) -> Frames:
+    """RGB of CMYK (H, W, 4), which is stored inverted, as Adobe does; there is no other convention in the wild."""
+    return np.asarray(Image.frombytes("CMYK", stored.shape[1::-1], (255 - stored).tobytes()).convert("RGB"))
 
 
 def _by_pillow(body: bytes) -> Frames:
     try:
         with Image.open(io.BytesIO(body), formats=("JPEG",)) as image:
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise MediaUnreadable(f"the JPEG file cannot be decoded: {error}") from error
 
 
