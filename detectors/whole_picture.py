@@ -2,8 +2,8 @@
 
 Two kinds of views: squares as large as the picture allows, which together show all of it and are shrunk as challenges
 are, and tiles at the resolution that is stored, where traces of up-sampling are. A picture's log-odds are the mean of
-two means, that of its squares and that of its tiles; a clip has squares only. What that rule was chosen by, and what it
-is worth, stands in docs/evaluation.md.
+two means, that of its squares and that of its tiles; a clip has squares only. What the rule is
+worth is measured by benchmarks/whole_picture.py.
 """
 
 from __future__ import annotations
