@@ -2,8 +2,7 @@
 
 Two kinds of views: squares as large as the picture allows, which together show all of it and are shrunk as challenges
 are, and tiles at the resolution that is stored, where traces of up-sampling are. A picture's log-odds are the mean of
-two means, that of its squares and that of its tiles; a clip has squares only. What the rule is
-worth is measured by benchmarks/whole_picture.py.
+two means, that of its squares and that of its tiles; a clip has squares only. benchmarks/whole_picture.py measures it.
 """
 
 from __future__ import annotations
