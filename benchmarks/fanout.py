@@ -39,8 +39,8 @@ from subnet.wire.admission import Policy
 from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
 from subnet.wire.bodies import BodyLimits
 from subnet.wire.dendrite import Dendrite
+from subnet.wire.http.server import serve
 from subnet.wire.nonces import SqliteNonceStore
-from subnet.wire.server import serve
 from subnet.wire.synapse import Envelope, digest_of, read_answer, write_reply
 
 VALIDATOR = Keypair.create_from_uri("//Validator")

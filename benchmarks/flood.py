@@ -51,8 +51,8 @@ from subnet.codec.image import encode_image
 from subnet.types import Media, Modality, Neuron
 from subnet.wire.admission import Policy
 from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
+from subnet.wire.http.server import serve
 from subnet.wire.nonces import SqliteNonceStore
-from subnet.wire.server import serve
 from subnet.wire.synapse import Envelope, digest_of, signed_headers
 
 VALIDATOR, OTHER, MINER = (Keypair.create_from_uri(uri) for uri in ("//Validator", "//Other", "//Miner"))

@@ -15,7 +15,7 @@ from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.game.scoring import is_validator
 from subnet.types import Snapshot
-from subnet.wire.listener import listen
+from subnet.wire.http.listener import listen
 
 CLOCK_URL = "https://huggingface.co"
 GOOD, BAD = 1.5, 2.0  # seconds off: requests from a clock that is more than 2 s ahead are refused

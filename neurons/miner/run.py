@@ -18,8 +18,8 @@ from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import SettingsError
 from subnet.types import Endpoint, Prediction
 from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
+from subnet.wire.http.server import serve
 from subnet.wire.nonces import SqliteNonceStore
-from subnet.wire.server import serve
 
 
 async def run(

@@ -19,6 +19,8 @@ from subnet.wire.synapse import DIGEST_HEADER, Envelope, request_text, signed_by
 MAX_AGE: Final = 10.0  # seconds a request may be old on arrival
 ALLOWED_SKEW: Final = 2.0  # seconds it may be ahead of our clock
 
+PROVEN: Final = "assay.proven"  # ASGI extension; its "call" says that a request has proven its hotkey
+
 _REQUIRED: Final = {
     "version": re.compile(r"1"),
     "hotkey": re.compile(r"[1-9A-HJ-NP-Za-km-z]{46,49}"),

@@ -28,8 +28,7 @@ from subnet.errors import MediaError, Overloaded, SettingsError, StateError, Sub
 from subnet.types import Modality, Prediction
 from subnet.wire.admission import Buckets, Metagraph, Policy, Refused, admission, too_fast
 from subnet.wire.bodies import UNPROVEN, Bodies, BodyLimits, NoRoom
-from subnet.wire.connections import PROVEN
-from subnet.wire.credentials import Credentials, read_credentials
+from subnet.wire.credentials import PROVEN, Credentials, read_credentials
 from subnet.wire.synapse import Envelope, Signer, Synapse, write_reply
 
 _log = logging.getLogger("subnet.wire")

@@ -79,7 +79,7 @@ def test_a_silent_chain_holds_up_no_end(
     """Neither program waits for its call's deadline of twenty seconds."""
     words = [program, "--netuid", "34", "--subtensor.chain_endpoint", silence, "--logging.level", "debug"]
     words += ["--wallet.path", str(wallets), "--wallet.name", program, "--state", str(tmp_path)]
-    words += CONSTANT if program == "miner" else []
+    words += [*CONSTANT, "--local"] if program == "miner" else []
     status, seconds = stopped(words, tmp_path / "log", "looking at the chain", number)
     assert status == 0
     assert seconds < SOON

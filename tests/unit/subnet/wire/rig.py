@@ -14,9 +14,9 @@ from bittensor.sp_core import Keypair
 from subnet.types import Endpoint, Modality, Neuron, Prediction
 from subnet.wire.admission import Policy
 from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
-from subnet.wire.connections import Connections
+from subnet.wire.http.connections import Connections
+from subnet.wire.http.server import BoundedProtocol, RunningServer, serve
 from subnet.wire.nonces import SqliteNonceStore
-from subnet.wire.server import BoundedProtocol, RunningServer, serve
 from subnet.wire.synapse import DIGEST_HEADER, digest_of
 
 VALIDATOR = Keypair.create_from_uri("//Validator")

@@ -17,8 +17,8 @@ from subnet.errors import MediaTooLarge, MediaUnreadable, SettingsError
 from subnet.types import Failure, Modality, Prediction
 from subnet.wire.axon import AxonConfig, Overloaded, RequestHandler, Served, application
 from subnet.wire.bodies import BodyLimits
-from subnet.wire.listener import listen
-from subnet.wire.server import serve
+from subnet.wire.http.listener import listen
+from subnet.wire.http.server import serve
 from subnet.wire.synapse import Envelope, digest_of, read_answer
 from tests.unit.subnet.wire.rig import (
     BODY,

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subnet.wire.connections import LEAST, MOST, Connections, room_for_connections
-from subnet.wire.server import BoundedProtocol
+from subnet.wire.http.connections import LEAST, MOST, Connections, room_for_connections
+from subnet.wire.http.server import BoundedProtocol
 from subnet.wire.synapse import DIGEST_HEADER, VideoSynapse
 from tests.unit.subnet.wire.rig import BODY, Rig, exchange, head, post, read_response, signed, start
 
@@ -160,9 +160,9 @@ async def test_a_proven_connection_outlives_a_flood(tmp_path: Path) -> None:
 STARVED = """
 import asyncio, logging, resource, sys
 from pathlib import Path
-from subnet.wire.connections import Connections
+from subnet.wire.http.connections import Connections
 from tests.unit.subnet.wire import rig
-from subnet.wire.server import BoundedProtocol
+from subnet.wire.http.server import BoundedProtocol
 
 async def main():
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
@@ -205,7 +205,7 @@ SERVING = """
 import asyncio, sys
 from pathlib import Path
 from tests.unit.subnet.wire import rig
-from subnet.wire.server import BoundedProtocol
+from subnet.wire.http.server import BoundedProtocol
 
 async def main():
     here = await rig.start(Path(sys.argv[1]), protocol=BoundedProtocol, body_seconds=10.0)

@@ -13,7 +13,6 @@ import os
 import resource
 from typing import Final, Protocol
 
-PROVEN: Final = "assay.proven"  # ASGI extension; its "call" says that a request has proven its hotkey
 MOST: Final = 2048
 LEAST: Final = 16
 _HEADROOM: Final = 96  # descriptors kept for what the program opens later: files, the chain, decoders, an accept burst

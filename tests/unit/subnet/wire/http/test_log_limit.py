@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from subnet.wire.log_limit import LogLimit
+from subnet.wire.http.log_limit import LogLimit
 
 
 class Kept(logging.Handler):

@@ -19,9 +19,10 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from subnet.wire.connections import PROVEN, Connections, room_for_connections
-from subnet.wire.listener import ACCEPTS_PER_TURN, listen
-from subnet.wire.log_limit import limit_logs
+from subnet.wire.credentials import PROVEN
+from subnet.wire.http.connections import Connections, room_for_connections
+from subnet.wire.http.listener import ACCEPTS_PER_TURN, listen
+from subnet.wire.http.log_limit import limit_logs
 from subnet.wire.synapse import SYNAPSES
 
 MAX_HEAD: Final = 16 * 1024  # bytes of request line and headers; about 800 are used
