@@ -17,9 +17,9 @@
     ├── CheckpointError          weights do not fit: names the file and the keys (also a ValueError)
     ├── ExportError              a detector cannot leave as ONNX (in `detectors.acceleration.onnx_export`)
     ├── DataError                a data set cannot be trained or evaluated on (also a ValueError)
-    ├── StateError               state on disk is damaged, newer than us, or locked by another process
-    ├── ProcessDied              a program of the local network ended by itself (in `neurons.localnet.processes`)
-    └── JournalBroken            the hash chain of the journal does not close
+    ├── StateError               state on disk is damaged, newer than us, cannot be written, or is locked by another
+    │   └── JournalBroken        the journal does not agree with itself: chain, scores, state, or a part is missing
+    └── ProcessDied              a program of the local network ended by itself (in `neurons.localnet.processes`)
 
 What a miner does wrong is never an exception: it is a `Failure` in its answer (`subnet.types`).
 """
@@ -87,5 +87,5 @@ class StateError(SubnetError):
     """State on disk that cannot be used."""
 
 
-class JournalBroken(SubnetError):
-    """The hash chain of the journal does not close."""
+class JournalBroken(StateError):
+    """The journal does not agree with itself."""

@@ -1,9 +1,10 @@
-"""Files as a whole: written so that no reader ever sees a part, and counted."""
+"""Files as a whole: written so that no reader ever sees a part, kept from other users, and counted."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,30 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def private_folder(path: Path) -> Path:
+    """Make `path` a folder that only its owner enters, also where it exists, and give it back. Raises OSError.
+
+    A folder of another user, or one that all users share (sticky, as /tmp), is left as it is.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    facts = path.stat()
+    if facts.st_uid == os.geteuid() and facts.st_mode & 0o077 and not facts.st_mode & stat.S_ISVTX:
+        path.chmod(0o700)
+    return path
+
+
+def private_file(path: Path) -> Path:
+    """Make `path` a file that only its owner reads, empty where there is none, and give it back. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK, 0o600)
+    try:
+        facts = os.fstat(handle)
+        if facts.st_uid == os.geteuid() and facts.st_mode & 0o077:
+            os.fchmod(handle, 0o600)
+    finally:
+        os.close(handle)
+    return path
 
 
 def walk(root: Path) -> Iterator[os.DirEntry[str]]:

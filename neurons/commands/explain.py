@@ -7,37 +7,48 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from neurons.commands.replay import open_journal
+from neurons.naming import names_of
 from neurons.settings import Json
 from subnet.errors import SettingsError
 from subnet.evidence.explain import Account, Turn, account
-from subnet.evidence.journal import Journal
 from subnet.game.history import ACCURACY_WINDOW, MCC_WINDOW
 from subnet.types import Modality
 
 
-def explain(hotkey: str, journal: Path, *, last: int = 10, json: Json = False) -> None:
+def explain(
+    hotkey: str,
+    journal: Path,
+    *,
+    last: int = 10,
+    segments: Path | None = None,
+    names: Path | None = None,
+    json: Json = False,
+) -> None:
     """Tell from a validator's journal what HOTKEY was asked, what it answered, and how its score came about.
 
     Parameters
     ----------
     hotkey
-        Its address, or the first letters of it.
+        Its address, the first letters of it, or its name.
     journal
-        The file journal.db of a validator that is not running.
+        The file journal.db of a validator, running or not; nothing is written to it.
     last
         How many of the latest rounds to show.
+    segments
+        Folder of the journal's finished parts; by default the one beside it.
+    names
+        Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
     """
     if last < 0:
         raise SettingsError(f"--last must not be negative, not {last}")
-    if not journal.is_file():
-        raise SettingsError(f"{journal} is not a file; give a validator's journal.db")
-    opened = Journal(journal)
-    try:
-        found = account(opened.entries(), hotkey)
-    finally:
-        opened.close()
+    called = names_of(names, journal)
+    wanted = next((address for address, name in called.items() if name == hotkey), hotkey)
+    with open_journal(journal, segments) as reader:
+        found = account(reader.entries(), wanted)
     turns = found.turns[-last:] if last else ()
     if json:
         tallies = {
@@ -45,18 +56,24 @@ def explain(hotkey: str, journal: Path, *, last: int = 10, json: Json = False) -
             for key, kinds in found.by.items()
         }
         score = found.score
-        facts = {"hotkey": score.hotkey, "score": score.value, "share": found.share, "rank": found.rank}
+        facts = {
+            "hotkey": score.hotkey,
+            "name": called.get(score.hotkey),
+            "score": score.value,
+            "share": found.share,
+            "rank": found.rank,
+        }
         facts |= {"miners": found.miners, "asked": score.asked, "answered": score.answered}
         facts |= {"failures": {failure.value: count for failure, count in score.failures.items()}}
         facts |= {"windows": {modality.value: asdict(part) for modality, part in score.parts.items()}}
         print(jsonlib.dumps({**facts, "by": tallies, "rounds": [asdict(turn) for turn in turns]}))
         return
-    _tell(found, turns, Console())
+    _tell(found, called.get(found.score.hotkey, ""), turns, Console())
 
 
-def _tell(found: Account, turns: tuple[Turn, ...], console: Console) -> None:
+def _tell(found: Account, name: str, turns: tuple[Turn, ...], console: Console) -> None:
     score = found.score
-    console.print(f"[bold]{score.hotkey}[/]")
+    console.print(f"[bold]{score.hotkey}[/] {escape(name)}".rstrip())
     console.print(
         f"score {score.value:.4f}, place {found.rank} of {found.miners}, {found.share:.1%} of all scores; "
         f"answered {score.answered} of {score.asked}",

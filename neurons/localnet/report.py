@@ -14,7 +14,7 @@ from neurons.localnet.plots import draw_challenges, score_curves
 from neurons.localnet.scoreboard import Line, Scoreboard
 from neurons.validator import thumbnails
 from subnet.chain.weights import normalise_u16
-from subnet.evidence.journal import Journal
+from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import ROUND, WEIGHTS, RoundRecord, WeightsRecord, replay
 from subnet.game.history import MCC_WINDOW, Window
 from subnet.game.scoring import ALPHA, mcc, score
@@ -26,13 +26,10 @@ ENOUGH = MCC_WINDOW  # rounds after which scores can be held against what is exp
 
 def summarise(board: Scoreboard, folder: Path, seconds: float, first: float, seed: int) -> dict[str, Any]:
     """All numbers of a run, from the validator's journal and the chain. Replays the journal on the way."""
-    journal = Journal(folder / "validator" / "journal.db")
-    try:
+    with JournalReader(folder / "validator" / "journal.db") as journal:
         history = replay(journal.entries()).history
         rounds = [RoundRecord.model_validate_json(entry.body) for entry in journal.entries(ROUND)]
         attempts = [WeightsRecord.model_validate_json(entry.body) for entry in journal.entries(WEIGHTS)]
-    finally:
-        journal.close()
     sent = next((a.weights for a in reversed(attempts) if a.submission is Submission.OK), {})
     miners = [
         _miner(player, board, rounds, sent, score(history, board.hotkeys[player.name])) for player in board.players

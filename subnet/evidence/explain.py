@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from subnet.errors import SettingsError
-from subnet.evidence.journal import Entry
-from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, OutcomeRecord, RoundRecord, replay
+from subnet.evidence.entry import Entry
+from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, OutcomeRecord, RoundRecord, read_record, replay
 from subnet.game.scoring import score
 from subnet.types import Score
 
@@ -67,11 +67,11 @@ def account(entries: Iterable[Entry], hotkey: str) -> Account:
     Every score is computed again on the way. Raises JournalBroken where one does not follow from the rules, and
     SettingsError for a hotkey that is not in the journal, or letters that fit several.
     """
-    kept = list(entries)
-    history = replay(kept).history
+    played_by: dict[str, list[tuple[RoundRecord, OutcomeRecord]]] = {}
+    history = replay(_watched(entries, hotkey, played_by)).history
     full = _full(hotkey, history.standings)
     scores = {name: standing.score for name, standing in history.standings.items()}
-    rounds = _rounds(kept, full)
+    rounds = played_by.get(full, [])
     tallies: dict[str, dict[str, Tally]] = {key: {} for key in _KEYS}
     for played, row in rounds:
         for key, kind in _KEYS.items():
@@ -101,16 +101,23 @@ def _full(hotkey: str, known: Iterable[str]) -> str:
     )
 
 
-def _rounds(entries: Iterable[Entry], hotkey: str) -> list[tuple[RoundRecord, OutcomeRecord]]:
-    """Counted rounds in which the hotkey was asked, since it last left."""
-    found: list[tuple[RoundRecord, OutcomeRecord]] = []
+def _watched(
+    entries: Iterable[Entry], beginning: str, rounds: dict[str, list[tuple[RoundRecord, OutcomeRecord]]]
+) -> Iterator[Entry]:
+    """The same entries; meanwhile `rounds` collects what hotkeys that begin like that were asked since they came.
+
+    Counted rounds only, each without the answers of others: a journal of a month would not fit in memory.
+    """
     for entry in entries:
-        if entry.kind == DEPARTED and hotkey in DepartedRecord.model_validate_json(entry.body).hotkeys:
-            found.clear()
-        elif entry.kind == ROUND:
-            played = RoundRecord.model_validate_json(entry.body)
-            found += [(played, row) for row in played.outcomes if row.hotkey == hotkey and not played.void]
-    return found
+        yield entry
+        if entry.kind == DEPARTED:
+            for hotkey in read_record(DepartedRecord, entry).hotkeys:
+                rounds.pop(hotkey, None)
+        elif entry.kind == ROUND and f'"{beginning}' in entry.body:
+            played = read_record(RoundRecord, entry)
+            for row in () if played.void else played.outcomes:
+                if row.hotkey.startswith(beginning):
+                    rounds.setdefault(row.hotkey, []).append((played.model_copy(update={"outcomes": ()}), row))
 
 
 def _turn(played: RoundRecord, row: OutcomeRecord) -> Turn:

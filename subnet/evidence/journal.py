@@ -2,68 +2,114 @@
 
 Each entry's hash covers the one before it, so that nothing recorded can be changed or taken out unnoticed. An entry
 and the state after it are written in one transaction (WAL, synchronous=FULL): kill -9 at any point loses nothing
-that `append` returned from. One process at a time: a second one is refused with the first one's pid.
+that `append` returned from. Every append is brought into the file itself at once, so that even a bare copy of the
+running file holds all of it. One process writes at a time: a second one is refused with the first one's pid.
+`subnet.evidence.reader` reads it meanwhile.
+
+The live file keeps the newest entries; older ones become compressed segments (`finish_segment`).
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
-from subnet.errors import JournalBroken, StateError
+from subnet.errors import StateError
+from subnet.evidence.entry import BEGINNING, Entry, chained, link
+from subnet.evidence.reader import SCHEMA, JournalReader, check_schema, read_entries, read_state, refuse_empty
+from subnet.evidence.segments import FOLDER, Segment, last_entry, list_segments, write_segment
+from subnet.files import private_file, private_folder, write_atomically
 
-SCHEMA = 1
-GENESIS = "0" * 64
-_TABLES = """
-CREATE TABLE IF NOT EXISTS entries
-    (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS state
-    (only INTEGER PRIMARY KEY CHECK (only = 1), seq INTEGER NOT NULL, value BLOB NOT NULL);
+SEGMENT_BYTES = 16 * 2**20  # of plain text in a segment; the live file keeps at most twice that
+_TABLES = f"""
+CREATE TABLE entries (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL);
+CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 1), seq INTEGER NOT NULL, value BLOB NOT NULL);
+PRAGMA user_version={SCHEMA};
 """
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One fact. `hash` = sha256(previous hash, kind, body), each ended by a line feed."""
-
-    seq: int
-    kind: str
-    body: str  # JSON
-    hash: str
-
-
-def link(previous: str, kind: str, body: str) -> str:
-    """The hash of an entry that follows `previous`."""
-    return hashlib.sha256(f"{previous}\n{kind}\n{body}\n".encode()).hexdigest()
-
-
 class Journal:
-    """An open journal. Raises StateError when it is damaged, newer than this program, or held by another process."""
+    """An open journal. `segments` is the folder of its finished parts, by default the one beside it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(path.with_suffix(".lock"))
+    def __init__(self, path: Path, segments: Path | None = None, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Raises StateError when it is damaged, empty, newer than this program, or held by another process."""
+        self.path, self.segments = path, segments or path.parent / FOLDER
+        self._segment_bytes, self._writing = segment_bytes, threading.Lock()
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA:
-                raise StateError(f"{path} was written by a newer Assay (schema {version}, this one knows {SCHEMA})")
-            self._db.executescript(_TABLES)
-            self._db.execute(f"PRAGMA user_version={SCHEMA}")
-            last = self._db.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
+            private_folder(path.parent)
+            self._lock = _lock(path.with_suffix(".lock"))
+        except OSError as error:
+            where = f"cannot keep a journal in {path.parent}: {error.strerror}"
+            raise StateError(f"{where}; name a folder that can be written (--state or $ASSAY_HOME)") from error
+        try:
+            self._db = self._open()
+            self.last, self._plain = self._verify()
+        except StateError:
+            self._shut()
+            raise
+
+    @property
+    def length(self) -> int:
+        """How many entries there are."""
+        return self.last.seq
+
+    @property
+    def tip(self) -> str:
+        """The hash of the last entry."""
+        return self.last.hash
+
+    def _open(self) -> sqlite3.Connection:
+        """Raises StateError. A new journal appears whole, so that an empty file is never one."""
+        try:
+            if not self.path.exists():
+                if list_segments(self.segments):
+                    raise StateError(f"{self.path} is missing, but {self.segments} has parts of it; restore a backup")
+                _create(self.path)
+            refuse_empty(self.path)
+            for suffix in ("", "-wal", "-shm"):
+                if (part := self.path.with_name(self.path.name + suffix)).exists():
+                    private_file(part)
+            db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise StateError(f"cannot open the journal {self.path}: {error}") from error
+        try:
+            check_schema(db, self.path)
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA wal_autocheckpoint=1")
+            db.execute(f"PRAGMA user_version={SCHEMA}")  # schema 1 is a journal that has no segments yet
         except sqlite3.Error as error:
-            os.close(self._lock)
-            raise StateError(f"cannot open the journal {path}: {error}; move it away to start anew") from error
-        self.length: int = last[0] if last else 0
-        self.tip: str = last[1] if last else GENESIS
+            db.close()
+            raise StateError(f"cannot open the journal {self.path}: {error}; restore a backup") from error
+        except StateError:
+            db.close()
+            raise
+        return db
+
+    def _verify(self) -> tuple[Entry, int]:
+        """The last entry, and the bytes of text in the live file. Raises JournalBroken where that is damaged."""
+        first = self._first()
+        before, plain = last_entry(self.segments, first - 1) if first > 1 else BEGINNING, 0
+        last = before
+        rows = self._db.execute("SELECT seq, kind, body, hash FROM entries ORDER BY seq")
+        try:
+            for last in chained((Entry(*row) for row in rows), before, self.path):
+                plain += len(last.body)
+        except sqlite3.Error as error:
+            raise StateError(f"cannot read the journal {self.path}: {error}; restore a backup") from error
+        return last, plain
+
+    def _first(self) -> int:
+        """The number of the first entry in the live file."""
+        try:
+            return int(self._db.execute("SELECT coalesce(min(seq), 1) FROM entries").fetchone()[0])
+        except sqlite3.Error as error:
+            raise StateError(f"cannot read the journal {self.path}: {error}; restore a backup") from error
 
     def append(self, kind: str, body: str, state: bytes | None = None) -> Entry:
         """Write one entry (`body` is JSON), and the state after it, or nothing.
@@ -71,43 +117,74 @@ class Journal:
         Raises StateError when it cannot be written, e.g. because the disk is full; the journal stays usable.
         """
         entry = Entry(self.length + 1, kind, body, link(self.tip, kind, body))
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("INSERT INTO entries VALUES (?, ?, ?, ?)", (entry.seq, kind, body, entry.hash))
-            if state is not None:
-                self._db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (entry.seq, state))
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise StateError(f"cannot write to the journal {self.path}: {error}; free space on its disk") from error
-        self.length, self.tip = entry.seq, entry.hash
+        with self._writing:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute("INSERT INTO entries VALUES (?, ?, ?, ?)", (entry.seq, kind, body, entry.hash))
+                if state is not None:
+                    self._db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (entry.seq, state))
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._roll_back()
+                raise StateError(f"cannot write to the journal {self.path}: {error}; free space on its disk") from error
+            self.last, self._plain = entry, self._plain + len(body)
         return entry
+
+    def finish_segment(self) -> Segment | None:
+        """Move the oldest entries into a segment once the live file has enough; None before. May run in a thread.
+
+        The segment is whole and on disk before they leave the live file. Raises StateError where it cannot be written.
+        """
+        if self._plain < 2 * self._segment_bytes:
+            return None
+        with JournalReader(self.path, self.segments) as reader:
+            entries, size = list[Entry](), 0
+            for entry in reader.live():
+                entries.append(entry)
+                size += len(entry.body)
+                if size >= self._segment_bytes:
+                    break
+        segment = write_segment(self.segments, entries)
+        with self._writing:
+            try:
+                self._db.execute("DELETE FROM entries WHERE seq <= ?", (segment.last,))
+            except sqlite3.Error as error:
+                self._roll_back()
+                raise StateError(f"cannot write to the journal {self.path}: {error}; free space on its disk") from error
+            self._plain -= size
+        return segment
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
     def state(self) -> bytes | None:
         """The newest state, None when there is none yet."""
-        row = self._db.execute("SELECT value FROM state").fetchone()
-        return row[0] if row else None
+        return read_state(self._db, self.path)
 
     def entries(self, kind: str | None = None) -> Iterator[Entry]:
         """Entries in order. Raises JournalBroken at the first whose hash does not follow from the one before."""
-        previous = GENESIS
-        for seq, row in enumerate(self._db.execute("SELECT seq, kind, body, hash FROM entries ORDER BY seq"), 1):
-            entry = Entry(*row)
-            if entry.seq != seq or entry.hash != link(previous, entry.kind, entry.body):
-                raise JournalBroken(f"{self.path}: entry {seq} does not follow from the one before it")
-            previous = entry.hash
-            if kind is None or entry.kind == kind:
-                yield entry
+        every = chained(read_entries(self._db, self.path, self.segments), BEGINNING, self.path)
+        return (entry for entry in every if kind is None or entry.kind == kind)
 
     def close(self) -> None:
         """Close the file and let the next process in."""
-        self._db.close()
+        self._shut()
+
+    def _shut(self) -> None:
+        if hasattr(self, "_db"):
+            self._db.close()
         os.close(self._lock)
 
 
+def _create(path: Path) -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(_TABLES)
+        write_atomically(path, db.serialize(), mode=0o600)
+
+
 def _lock(path: Path) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(private_file(path), os.O_RDWR)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

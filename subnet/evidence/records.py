@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from subnet.errors import JournalBroken
-from subnet.evidence.journal import Entry
+from subnet.evidence.entry import Entry
 from subnet.game.history import History
 from subnet.game.scoring import retain, settle
 from subnet.game.step import Draw, Round
@@ -18,13 +18,19 @@ from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenan
 ROUND, WEIGHTS, DEPARTED = "round", "weights", "departed"
 
 
-class Record(BaseModel):
-    """A journal body: written by one program and read by another, perhaps years later."""
+class Written(BaseModel):
+    """A part of a journal body: written by one program and read by another, perhaps years later."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class OutcomeRecord(Record):
+class Record(Written):
+    """A journal body. `state` is the sha256 of the stored state after it; version 0.1.0 wrote none."""
+
+    state: str = ""
+
+
+class OutcomeRecord(Written):
     """One hotkey in one round. Exactly one of `p_synthetic` and `failure` is set; `score` is the one after it."""
 
     hotkey: str
@@ -115,6 +121,17 @@ def _outcome(outcome: Outcome, reply: Reply, query: str, score: float) -> Outcom
     )
 
 
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+def read_record(kind: type[RecordT], entry: Entry) -> RecordT:
+    """The body of an entry as a record. Raises JournalBroken where it is none."""
+    try:
+        return kind.model_validate_json(entry.body)
+    except ValueError as error:
+        raise JournalBroken(f"entry {entry.seq} is no {kind.__name__}: {error}") from error
+
+
 def outcomes(played: RoundRecord) -> list[Outcome]:
     """The outcomes of a recorded round, as they were judged."""
     return [
@@ -139,22 +156,30 @@ class Replay:
     void: int
     weights: int  # attempts to set them
     history: History
+    next_round: int = 0  # behind the last one that was played
 
 
 def replay(entries: Iterable[Entry]) -> Replay:
     """Play recorded rounds through the rules again. Raises JournalBroken where a score differs by a bit."""
-    history, rounds, void, weights = History(), 0, 0, 0
+    history, rounds, void, weights, next_round = History(), 0, 0, 0, 0
     for entry in entries:
         if entry.kind == DEPARTED:
-            departed = DepartedRecord.model_validate_json(entry.body)
+            departed = read_record(DepartedRecord, entry)
             history = retain(history, frozenset(history.standings) - set(departed.hotkeys))
         elif entry.kind == ROUND:
-            played = RoundRecord.model_validate_json(entry.body)
-            rounds, void = rounds + 1, void + bool(played.void)
-            history = settle(history, [] if played.void else outcomes(played))
+            played = read_record(RoundRecord, entry)
+            rounds, void, next_round = rounds + 1, void + bool(played.void), played.number + 1
+            history = settle(history, [] if played.void else _judged(entry, played))
             _compare(entry, played, history)
         weights += entry.kind == WEIGHTS
-    return Replay(rounds, void, weights, history)
+    return Replay(rounds, void, weights, history, next_round)
+
+
+def _judged(entry: Entry, played: RoundRecord) -> list[Outcome]:
+    try:
+        return outcomes(played)
+    except ValueError as error:
+        raise JournalBroken(f"entry {entry.seq} has an answer that no miner can give: {error}") from error
 
 
 def _compare(entry: Entry, played: RoundRecord, history: History) -> None:

@@ -3,17 +3,23 @@
 `StateStore` holds the state between rounds. A fact that the disk refuses is kept and written before the next one, so a
 full disk costs nothing at first; after `PATIENCE` facts in a row `blocked` turns true and no weights may be set, since
 nobody could check them.
+
+Each fact carries the sha256 of the state after it, so the hash chain covers the state, too: a state that was edited, or
+that belongs to another journal, is refused at the next start.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from pydantic import BaseModel
-
-from subnet.errors import StateError
+from subnet.errors import JournalBroken, StateError
+from subnet.evidence.entry import Entry
 from subnet.evidence.journal import Journal
+from subnet.evidence.records import Record, Replay, replay
 from subnet.game.history import History, from_json, to_json
 
 PATIENCE = 50
@@ -42,8 +48,8 @@ class StateStore:
     """The state, and the journal it follows from."""
 
     def __init__(self, journal: Journal) -> None:
-        stored = journal.state()
-        self.state = State.parse(stored) if stored is not None else State()
+        """Raises JournalBroken where the stored state does not follow from the journal."""
+        self.state = check_state(journal.state(), journal.last, lambda: replay(journal.entries()))
         self._journal = journal
         self._unwritten: deque[tuple[str, str, bytes]] = deque()
 
@@ -57,11 +63,12 @@ class StateStore:
         """Facts that the disk has refused so far."""
         return len(self._unwritten)
 
-    def write(self, kind: str, body: BaseModel, state: State | None = None) -> StateError | None:
+    def write(self, kind: str, body: Record, state: State | None = None) -> StateError | None:
         """Take over `state` and write the fact. A disk that refuses gives the error back and loses nothing."""
         if state is not None:
             self.state = state
-        self._unwritten.append((kind, body.model_dump_json(), self.state.dump()))
+        dump = self.state.dump()
+        self._unwritten.append((kind, body.model_copy(update={"state": digest(dump)}).model_dump_json(), dump))
         try:
             while self._unwritten:
                 self._journal.append(*self._unwritten[0])
@@ -73,3 +80,39 @@ class StateStore:
     def skip(self) -> None:
         """Go on to the next round without a fact about this one."""
         self.state = State(self.state.next_round + 1, self.state.history)
+
+
+def digest(dump: bytes) -> str:
+    """What a record says of the state after it."""
+    return hashlib.sha256(dump).hexdigest()
+
+
+def check_state(stored: bytes | None, last: Entry, again: Callable[[], Replay]) -> State:
+    """The stored state, if it is the one that the last entry was written with. Raises JournalBroken otherwise.
+
+    `again` replays the journal: needed where version 0.1.0 wrote the last entry, which has no digest.
+    """
+    if stored is None and last.seq == 0:
+        return State()
+    if stored is None:
+        raise JournalBroken(f"the journal has {last.seq} entries and no state; restore a backup")
+    try:
+        wanted = json.loads(last.body).get("state") if last.body else None
+        state = State.parse(stored)
+    except (ValueError, AttributeError, StateError) as error:
+        raise JournalBroken(f"the stored state does not read: {error}; restore a backup") from error
+    if wanted and wanted != digest(stored):
+        raise JournalBroken(f"the stored state is not the one that entry {last.seq} was written with; restore a backup")
+    if not wanted:
+        confirm_state(state, again())
+    return state
+
+
+def confirm_state(state: State, replayed: Replay) -> None:
+    """Raises JournalBroken where a state differs from what the rules give for its journal."""
+    if state.history != replayed.history:
+        hotkeys = {*state.history.standings, *replayed.history.standings}
+        wrong = min((name for name in hotkeys if state.history[name] != replayed.history[name]), default="nobody")
+        raise JournalBroken(f"the stored state differs from what the journal gives, for {wrong}; restore a backup")
+    if state.next_round < replayed.next_round:
+        raise JournalBroken(f"the stored state is at round {state.next_round}, the journal at {replayed.next_round}")

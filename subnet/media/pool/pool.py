@@ -4,6 +4,8 @@ An item is one file that appears by a rename, so no reader ever sees a part of o
 write into one folder, each under a stream name of its own. Readers never wait for producers. `take` gives the lowest
 sequence not yet asked of any of the given hotkeys: the same producer seed and plan give the same challenges in the
 same order, however fast the producer was.
+
+Paths show the labels of coming challenges: the folder is closed to other users.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from subnet.errors import MediaError, SourceEmpty
-from subnet.files import size_of, write_atomically
+from subnet.errors import MediaError, SourceEmpty, StateError
+from subnet.files import private_folder, size_of, write_atomically
 from subnet.media.pool.item import BAD_SUFFIX, SUFFIX, Cell, PoolItem, cell_of, check_stream, pack, parse_name, unpack
 from subnet.media.pool.ledger import Ledger
 from subnet.types import Label, Modality, Sample
@@ -77,7 +79,10 @@ class Pool:
         self._on_bad, self._lock = on_bad, threading.Lock()
         self._shelves: dict[Cell, tuple[float, dict[str, PoolItem], list[PoolItem]]] = {}
         self._used: tuple[float, int] = (-1e9, 0)
-        root.mkdir(parents=True, exist_ok=True)
+        try:
+            private_folder(root)
+        except OSError as error:
+            raise StateError(f"the pool {root} cannot be made: {error.strerror}; name a folder of yours") from error
 
     def put(self, sample: Sample, *, stream: str, sequence: int, origin: str | None = None) -> Stored:
         """Store `sample` as item `sequence` of `stream`; `origin` is its provenance's model or source by default.
@@ -98,7 +103,7 @@ class Pool:
         if free - len(data) < self.floor:
             return Stored(Fate.NO_SPACE, None, f"{free:,} bytes free on the disk, {self.floor:,} must stay free")
         try:
-            write_atomically(item.path, data)
+            write_atomically(item.path, data, mode=0o600)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
@@ -108,16 +113,29 @@ class Pool:
         return Stored(Fate.STORED, item)
 
     def next_sequence(self, cell: Cell, stream: str) -> int:
-        """Where `stream` goes on in `cell`: behind what it said it had made, and behind all that lies there."""
+        """Where `stream` goes on in `cell`: behind what it said it had made, and behind all that lies there.
+
+        Raises StateError where what it said cannot be read.
+        """
+        path = self._cursor(cell, stream)
         try:
-            made = int(self._cursor(cell, stream).read_text())
+            made = int(path.read_text())
         except (FileNotFoundError, ValueError):
             made = 0
+        except OSError as error:
+            raise StateError(f"the producer's mark {path} cannot be read: {error.strerror}") from error
         return max([made, *(item.sequence + 1 for item in self._scan(cell).values() if item.stream == stream)])
 
     def advance(self, cell: Cell, stream: str, sequence: int) -> None:
-        """Note durably that `stream` goes on at `sequence` in `cell`, even when all before it has been retired."""
-        write_atomically(self._cursor(cell, stream), str(sequence).encode())
+        """Note durably that `stream` goes on at `sequence` in `cell`, even when all before it has been retired.
+
+        Raises StateError where the disk refuses.
+        """
+        path = self._cursor(cell, stream)
+        try:
+            write_atomically(path, str(sequence).encode(), mode=0o600)
+        except OSError as error:
+            raise StateError(f"the producer's mark {path} cannot be written: {error.strerror}") from error
 
     def _cursor(self, cell: Cell, stream: str) -> Path:
         return self.root / ".streams" / check_stream(stream) / "-".join(cell.folder.parts)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from subnet.codec import image as codec
-from subnet.errors import GenerationError, SettingsError, SubnetError
+from subnet.errors import GenerationError, SettingsError, StateError, SubnetError
 from subnet.game.sampling import derive
 from subnet.game.scoring import IMAGE_SHARE, VIDEO_SHARE
 from subnet.media.pool.item import Cell, check_stream, parse_cell
@@ -205,7 +205,7 @@ class Producer:
             self.counts[cell, event] += 1
         try:
             self._settle(cell, event)
-        except OSError as error:  # the mark of how far we are: it is written again with the next item
+        except StateError as error:  # the mark of how far we are: it is written again with the next item
             event, reason = Event.NO_ROOM, f"{type(error).__name__}: {error}"
         return ProducerStep(event, cell, sequence, self._clock() - begun, reason)
 

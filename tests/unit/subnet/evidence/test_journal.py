@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.explain import account
 from subnet.evidence.journal import Journal
-from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, RoundRecord, record, replay
+from subnet.evidence.reader import JournalReader
+from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, Record, RoundRecord, record, replay
 from subnet.evidence.state import PATIENCE, State, StateStore
 from subnet.game.history import History
 from subnet.game.sampling import RoundPlan
@@ -34,7 +34,7 @@ ROUNDS = st.lists(
 )
 
 
-class Fact(BaseModel):
+class Fact(Record):
     number: int
 
 
@@ -126,7 +126,7 @@ def test_a_changed_score_is_found(tmp_path: Path) -> None:
     "change", ["UPDATE entries SET body = '{}' WHERE seq = 2", "DELETE FROM entries WHERE seq = 2"]
 )
 def test_a_changed_or_missing_entry_breaks_the_chain(tmp_path: Path, change: str) -> None:
-    """Whoever edits the file is found out at the entry that was touched."""
+    """Whoever edits the file is found out at the entry that was touched: when a validator starts, and by any reader."""
     path = tmp_path / "journal.db"
     journal = Journal(path)
     for number in range(4):
@@ -135,10 +135,10 @@ def test_a_changed_or_missing_entry_breaks_the_chain(tmp_path: Path, change: str
     with sqlite3.connect(path) as db:
         db.execute(change)
     db.close()
-    journal = Journal(path)
     with pytest.raises(JournalBroken, match="entry 2"):
-        list(journal.entries())
-    journal.close()
+        Journal(path)
+    with JournalReader(path) as reader, pytest.raises(JournalBroken, match="entry 2"):
+        list(reader.entries())
 
 
 def test_a_second_process_is_refused_with_the_first_ones_pid(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Names beside hotkeys, for the eyes of people: from a folder of wallets, or from a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from subnet.errors import SettingsError
+
+DEFAULT_HOTKEY = "default"
+
+
+def names_of(path: Path | None, journal: Path) -> Mapping[str, str]:
+    """Names by hotkey. `path` is a folder of wallets or a file of JSON {hotkey: name}.
+
+    None takes the wallets of the local network that the journal lies in, where there is one. Raises SettingsError for
+    a path that is neither.
+    """
+    if path is None:
+        path = journal.absolute().parent.parent / "wallets"
+        return _wallets(path) if (path.parent / "genesis.json").is_file() else {}
+    if path.is_dir():
+        return _wallets(path)
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"--names {path}: {error}") from error
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise SettingsError(f'--names {path} should hold JSON like {{"5F...": "a name"}}')
+    return names
+
+
+def _wallets(folder: Path) -> dict[str, str]:
+    """Every hotkey of every wallet, by its address: the name of its coldkey, and its own where that is not "default".
+
+    Hotkeys that are encrypted or do not read are passed over.
+    """
+    names = {}
+    for path in sorted(folder.glob("*/hotkeys/*")):
+        try:
+            address = json.loads(path.read_bytes())["ss58Address"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        cold, hot = path.parent.parent.name, path.name.removesuffix("pub.txt")
+        names[str(address)] = cold if hot == DEFAULT_HOTKEY else f"{cold}/{hot}"
+    return names

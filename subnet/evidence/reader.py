@@ -1,0 +1,170 @@
+"""A journal as anybody may read it: live or stopped, without a lock, and without changing a byte.
+
+The finished segments and the live file are one chain. While a validator writes, a reader sees the journal as it stood
+when it was opened.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+from subnet.errors import JournalBroken, SettingsError, StateError
+from subnet.evidence.entry import BEGINNING, GENESIS, Entry, chained
+from subnet.evidence.segments import FOLDER, list_segments, missing, read_finished
+from subnet.files import private_folder, write_atomically
+
+SCHEMA = 2  # 1: everything in the live file, no digest of the state in the records
+LIVE = "journal.db"
+_ROWS = "SELECT seq, kind, body, hash FROM entries"
+
+
+class JournalReader:
+    """A journal opened to be read. `segments` is the folder of its finished parts, by default the one beside it.
+
+    Every method raises JournalBroken where the journal is damaged, empty, or a part of it is missing.
+    """
+
+    def __init__(self, path: Path, segments: Path | None = None) -> None:
+        """Raises StateError for a file that is no journal, or one of a newer program."""
+        self.path, self.segments = path, segments or path.parent / FOLDER
+        with at_door(path):
+            self._db = sqlite3.connect(_address(path), uri=True, isolation_level=None, check_same_thread=False)
+        try:
+            check_schema(self._db, path)
+            with at_door(path):
+                self._db.execute("BEGIN")  # one moment, until it is closed
+                last = self._db.execute(f"{_ROWS} ORDER BY seq DESC LIMIT 1").fetchone()
+        except StateError:
+            self._db.close()
+            raise
+        self.last = Entry(*last) if last else None
+
+    @property
+    def length(self) -> int:
+        """How many entries there were when it was opened."""
+        return self.last.seq if self.last else 0
+
+    @property
+    def tip(self) -> str:
+        """The hash of the last of them."""
+        return self.last.hash if self.last else GENESIS
+
+    def state(self) -> bytes | None:
+        """The newest state, None when there is none."""
+        return read_state(self._db, self.path)
+
+    def entries(self, kind: str | None = None) -> Iterator[Entry]:
+        """Entries in order. Raises JournalBroken at the first that does not follow."""
+        every = chained(read_entries(self._db, self.path, self.segments), BEGINNING, self.path)
+        return (entry for entry in every if kind is None or entry.kind == kind)
+
+    def live(self) -> Iterator[Entry]:
+        """Entries of the live file alone, unchecked."""
+        with at_door(self.path):
+            for row in self._db.execute(f"{_ROWS} ORDER BY seq"):
+                yield Entry(*row)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> JournalReader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def backup(path: Path, out: Path, segments: Path | None = None) -> int:
+    """Copy a live or stopped journal into the new or empty folder `out`, read the copy, and count its entries.
+
+    Raises SettingsError for a folder that is not empty, StateError where it cannot be written, JournalBroken where the
+    journal is damaged: then the copy is, too.
+    """
+    try:
+        if any(private_folder(out).iterdir()):
+            raise SettingsError(f"OUT {out}: the folder is not empty; name a new one")
+        with JournalReader(path, segments) as source:
+            with at_door(path), closing(sqlite3.connect(":memory:")) as copy:
+                source._db.backup(copy)
+                first = copy.execute("SELECT coalesce(min(seq), 1) FROM entries").fetchone()[0]
+                write_atomically(out / LIVE, copy.serialize(), mode=0o600)
+            for segment in list_segments(source.segments):
+                if segment.last < first:
+                    write_atomically(out / FOLDER / segment.path.name, segment.path.read_bytes(), mode=0o600)
+    except OSError as error:
+        raise StateError(f"the copy {out} cannot be written: {error.strerror}") from error
+    with JournalReader(out / LIVE) as copied:
+        return sum(1 for _ in copied.entries())
+
+
+def read_entries(db: sqlite3.Connection, path: Path, segments: Path) -> Iterator[Entry]:
+    """All entries, segments first, unchecked. Raises JournalBroken where a segment is missing."""
+    with at_door(path):
+        rows = db.execute(f"{_ROWS} ORDER BY seq")
+        head = rows.fetchone()
+    if head is None and list_segments(segments):
+        raise JournalBroken(f"{path} has no entries, but {segments} has parts of it; restore a backup")
+    if head is None:
+        return
+    last = 0
+    for entry in read_finished(segments, until=head[0] - 1):
+        yield entry
+        last = entry.seq
+    if last != head[0] - 1:
+        raise JournalBroken(f"{path}: entry {last + 1} is missing; {missing(segments, head[0] - 1)}")
+    yield Entry(*head)
+    with at_door(path):
+        for row in rows:
+            yield Entry(*row)
+
+
+def read_state(db: sqlite3.Connection, path: Path) -> bytes | None:
+    """The newest state in a live file, None when there is none."""
+    with at_door(path):
+        row = db.execute("SELECT value FROM state").fetchone()
+    if row and not isinstance(row[0], bytes):
+        raise JournalBroken(f"{path}: the stored state is no state; restore a backup")
+    return row[0] if row else None
+
+
+def check_schema(db: sqlite3.Connection, path: Path) -> int:
+    """The version of the journal's tables. Raises StateError for a newer one, and for a file that is no journal."""
+    with at_door(path):
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not {"entries", "state"} <= tables:
+        raise StateError(f"{path} is no journal: it has no entries; name the file {LIVE} of a validator")
+    if version > SCHEMA:
+        raise StateError(f"{path} was written by a newer Assay (schema {version}, this one knows {SCHEMA})")
+    return version
+
+
+@contextmanager
+def at_door(path: Path) -> Iterator[None]:
+    """What SQLite raises while reading leaves as JournalBroken that names the file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise JournalBroken(f"cannot read the journal {path}: {error}; restore a backup") from error
+
+
+def refuse_empty(path: Path) -> None:
+    """Raises JournalBroken for a file without a byte: no journal begins so, but a truncated one ends so."""
+    try:
+        empty = path.stat().st_size == 0
+    except OSError as error:
+        raise StateError(f"cannot read the journal {path}: {error.strerror}") from error
+    if empty:
+        raise JournalBroken(f"the journal {path} is empty (0 bytes), so it was cut off; restore a backup")
+
+
+def _address(path: Path) -> str:
+    """Without a log beside it nobody writes to it, and it can be read where nothing may be written."""
+    refuse_empty(path)
+    live = any(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-journal"))
+    return f"file:{quote(str(path.absolute()))}?mode=ro{'' if live else '&immutable=1'}"

@@ -1,0 +1,96 @@
+"""Finished parts of a journal: compressed files in a folder, each named by its first and last entry.
+
+A segment is lines of JSON, [seq, kind, body, hash], in an xz file: `xzcat` and `jq` read it. It is written whole and
+synced before the live file drops what it holds, and never changed after. What a round's text is mostly made of, keys,
+hotkeys, hashes of weights, repeats from round to round; the part that does not (hashes of variants, answers, scores) is
+what remains.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from subnet.errors import JournalBroken, StateError
+from subnet.evidence.entry import Entry
+from subnet.files import private_folder, write_atomically
+
+FOLDER = "segments"  # beside the live file, unless a setting names another
+_NAME = re.compile(r"(\d{12})-(\d{12})\.jsonl\.xz")
+_PRESET = 3  # 32 MB of memory; higher ones gain 2 % and take four times as long
+
+
+@dataclass(frozen=True, order=True)
+class Segment:
+    """A finished part: entries `first` to `last`, both included."""
+
+    first: int
+    last: int
+    path: Path
+
+
+def list_segments(folder: Path) -> list[Segment]:
+    """All segments in `folder`, in order; other files are passed over. Raises StateError for a folder that is shut."""
+    try:
+        names = [(path, _NAME.fullmatch(path.name)) for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StateError(f"the folder of segments {folder} cannot be read: {error.strerror}") from error
+    return sorted(Segment(int(match[1]), int(match[2]), path) for path, match in names if match)
+
+
+def write_segment(folder: Path, entries: Sequence[Entry]) -> Segment:
+    """Write `entries` as one segment, on disk when this returns, and read it back. Raises StateError."""
+    first, last = entries[0].seq, entries[-1].seq
+    segment = Segment(first, last, folder / f"{first:012d}-{last:012d}.jsonl.xz")
+    lines = "".join(json.dumps([e.seq, e.kind, e.body, e.hash], ensure_ascii=False) + "\n" for e in entries)
+    try:
+        private_folder(folder)
+        write_atomically(segment.path, lzma.compress(lines.encode(), preset=_PRESET), mode=0o600)
+    except OSError as error:
+        raise StateError(f"the segment {segment.path} cannot be written: {error.strerror}") from error
+    if list(read_segment(segment)) != list(entries):
+        raise StateError(f"the segment {segment.path} does not read back as it was written: is its disk failing?")
+    return segment
+
+
+def read_segment(segment: Segment) -> Iterator[Entry]:
+    """Its entries, in order. Raises JournalBroken where it is damaged or not what its name says."""
+    seq = segment.first - 1
+    try:
+        with lzma.open(segment.path, "rt", encoding="utf-8", newline="\n") as lines:
+            for line in lines:
+                seq, kind, body, digest = json.loads(line)
+                yield Entry(seq, kind, body, digest)
+    except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
+        raise JournalBroken(f"the segment {segment.path} is damaged: {error}; restore a copy of it") from error
+    if seq != segment.last:
+        raise JournalBroken(f"the segment {segment.path} ends with entry {seq}; restore a copy of it")
+
+
+def read_finished(folder: Path, until: int) -> Iterator[Entry]:
+    """Entries from the first to number `until`, from segment to segment, as far as they go without a gap."""
+    by_first = {segment.first: segment for segment in list_segments(folder) if segment.last <= until}
+    last = 0
+    while (segment := by_first.get(last + 1)) is not None:
+        yield from read_segment(segment)
+        last = segment.last
+
+
+def last_entry(folder: Path, seq: int) -> Entry:
+    """Entry `seq`, with which a segment ends. Raises JournalBroken where there is none, or a damaged one."""
+    for segment in list_segments(folder):
+        if segment.last == seq:
+            *_, last = read_segment(segment)
+            return last
+    raise JournalBroken(missing(folder, seq))
+
+
+def missing(folder: Path, last: int) -> str:
+    """What to say where the segments do not reach up to entry `last`."""
+    return f"no segment in {folder} ends with entry {last}: put the finished part back, or name its folder (--segments)"
