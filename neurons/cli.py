@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env, Toml
@@ -35,7 +37,8 @@ COMMANDS = {
     "journal": ("neurons.commands.journal:journal", "Look at a journal, check its parts, copy it."),
 }
 
-EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER = 2, 3, 1
+EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER, EXIT_INTERRUPT, EXIT_PIPE = 2, 3, 1, 130, 141
+VARIABLES = Env("ASSAY_")  # ASSAY_VALIDATOR_SEED: of one command each, since a seed or a folder fits one alone
 
 
 def build() -> App:
@@ -44,7 +47,7 @@ def build() -> App:
         name="assay",
         help="A Bittensor subnet that tells real media from synthetic. Start with: assay localnet",
         default_parameter=Parameter(name_transform=str.lower, negative_iterable=()),  # choices are in small letters
-        config=[Env("ASSAY_", command=False)],
+        config=[VARIABLES],
         version_flags=["--version"],
         help_format="plaintext",  # markdown would cost a third of the time that --help takes
     )
@@ -59,7 +62,7 @@ def build() -> App:
     ) -> object:
         if config is not None:
             _check(config)
-            app.config = (Env("ASSAY_", command=False), Toml(config, must_exist=True))
+            app.config = (VARIABLES, Toml(config, must_exist=True))
         return app(tokens, exit_on_error=False, print_error=False)
 
     return app
@@ -77,21 +80,55 @@ def _check(config: Path) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command of `words`, by default the process's own; errors are told in one line.
 
-    Exit status 2: a setting; 3: state on disk; 1: anything else.
+    Exit status 2: a setting; 3: state on disk, or any file; 141: nobody reads what is printed; 1: anything else.
     """
     end_with_parent()
-    app = build()
     try:
-        app.meta(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
+        try:
+            build().meta(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
+        finally:
+            _flush()
     except CycloptsError as error:
-        print(f"assay: {error}", file=sys.stderr)
-        sys.exit(EXIT_SETTINGS)
+        _fail(str(error), EXIT_SETTINGS)
     except SubnetError as error:
-        print(f"assay: {error}", file=sys.stderr)
         status = EXIT_STATE if isinstance(error, StateError) else EXIT_OTHER
-        sys.exit(EXIT_SETTINGS if isinstance(error, ValueError) else status)
+        _fail(str(error), EXIT_SETTINGS if isinstance(error, ValueError) else status)
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(EXIT_PIPE)
+    except OSError as error:
+        _drop_output()
+        where = f"{error.filename}: " if error.filename is not None else ""
+        status = EXIT_OTHER if isinstance(error, ConnectionError | TimeoutError) else EXIT_STATE
+        _fail(f"{where}{error.strerror or error}", status)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(EXIT_INTERRUPT)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    with contextlib.suppress(OSError, ValueError):  # a terminal that is gone
+        print(f"assay: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _flush() -> None:
+    """Print what is left while a failure can still be told."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        error.filename = "standard output"
+        raise
+
+
+def _drop_output() -> None:
+    """What could not be printed is not tried again when the interpreter ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 if __name__ == "__main__":

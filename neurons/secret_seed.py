@@ -1,21 +1,48 @@
-"""The secret seed of a validator or producer: drawn once, kept in a file that only its owner reads."""
+"""The secret seed of a validator or producer: in a file that only its owner reads, never on a command line for long.
+
+A command line shows in `ps` to every user of the machine; hence `--seed_file`, and a seed that is drawn once and kept.
+"""
 
 from __future__ import annotations
 
 import secrets
 from pathlib import Path
 
-from subnet.errors import StateError
-from subnet.files import write_atomically
+from subnet.errors import SettingsError, StateError
+from subnet.files import private_file, private_folder, write_atomically
+
+
+def choose_seed(seed: int | None, file: Path | None, folder: Path) -> int:
+    """The seed of `--seed`, else the one in `--seed_file`, else the one kept in `folder`.
+
+    Raises SettingsError for both flags at once, or a file that holds no number; StateError as `kept_seed` does.
+    """
+    if seed is not None and file is not None:
+        raise SettingsError("--seed and --seed_file: give one of them")
+    if seed is not None:
+        return seed
+    return kept_seed(folder) if file is None else read_seed(file)
+
+
+def read_seed(file: Path) -> int:
+    """The number in `file`. Raises SettingsError where there is none."""
+    try:
+        text = file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"--seed_file {file}: {error}") from error
+    if not text.isdecimal():
+        raise SettingsError(f"--seed_file {file} should hold one whole number and nothing else")
+    return int(text)
 
 
 def kept_seed(folder: Path) -> int:
     """128 secret bits in `folder`/seed. Raises StateError where the file does not hold a number or cannot be kept."""
     path = folder / "seed"
     try:
+        private_folder(folder)
         if not path.exists():
             write_atomically(path, f"{secrets.randbits(128)}\n".encode(), mode=0o600)
-        text = path.read_text().strip()
+        text = private_file(path).read_text(errors="replace").strip()
     except OSError as error:
         raise StateError(f"the secret seed {path} cannot be kept: {error.strerror}") from error
     if not text.isdecimal():

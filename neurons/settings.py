@@ -179,7 +179,9 @@ class ProducerSettings:
     total: int = 2000
     """Items to keep ready, when there is no plan."""
     seed: int = 0
-    """Same seed, stream and plan: same items."""
+    """Same seed, stream and plan: same items. Every user of the machine sees it in `ps`."""
+    seed_file: Path | None = None
+    """File with the seed; wins over --seed."""
     stream: str = "main"
     """Name of this producer in the pool; no two producers of one pool may share it."""
     split: Split = Split.TRAIN

@@ -56,13 +56,8 @@ def explain(
             for key, kinds in found.by.items()
         }
         score = found.score
-        facts = {
-            "hotkey": score.hotkey,
-            "name": called.get(score.hotkey),
-            "score": score.value,
-            "share": found.share,
-            "rank": found.rank,
-        }
+        facts: dict[str, object] = {"hotkey": score.hotkey, "name": called.get(score.hotkey), "score": score.value}
+        facts |= {"share": found.share, "rank": found.rank}
         facts |= {"miners": found.miners, "asked": score.asked, "answered": score.answered}
         facts |= {"failures": {failure.value: count for failure, count in score.failures.items()}}
         facts |= {"windows": {modality.value: asdict(part) for modality, part in score.parts.items()}}

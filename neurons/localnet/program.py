@@ -28,6 +28,7 @@ from neurons.settings import Json
 from neurons.signals import pause, until_signal
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
+from subnet.files import write_atomically
 
 TEMPO, RATE_LIMIT = 20, 20  # blocks
 MIN_ANSWERS = 5  # a game of a few minutes cannot wait for as many as a subnet should
@@ -115,11 +116,13 @@ class Network:
         path.write_text(first.to_json())
         endpoint = await self._start_chain(path)
         pool = ["--pool.path", str(self.folder / "pool"), "--pool.gigabytes", "2", "--pool.floor_gigabytes", "0.2"]
-        making = ["producer", *pool, "--seed", str(self.seed), "--split", "test", "--total", "120", "--device", "cpu"]
+        write_atomically(self.folder / "seed", f"{self.seed}\n".encode(), mode=0o600)
+        secret = ["--seed_file", str(self.folder / "seed")]
+        making = ["producer", *pool, *secret, "--split", "test", "--total", "120", "--device", "cpu"]
         await self.crew.start("producer", "neurons", making)
         self.common = ["--netuid", str(NETUID), "--subtensor.chain_endpoint", endpoint]
         self.common += ["--wallet.path", str(self.keys.wallets)]
-        self.playing = ["--local", "--seed", str(self.seed), "--rounds", str(self.rounds), *pool]
+        self.playing = ["--local", *secret, "--rounds", str(self.rounds), *pool]
         for player in PLAYERS:
             await self.crew.start(player.name, "neurons", [*player.command, *self.common, *_listening(player)])
         chain = BittensorChain(endpoint, NETUID, open_wallet(VALIDATOR, "default", str(self.keys.wallets)))

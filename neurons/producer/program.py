@@ -17,6 +17,7 @@ from neurons.plan import plan_of
 from neurons.producer.cluster import Cluster, fill_on_ray
 from neurons.producer.makers import makers, resolve_plan
 from neurons.producer.prompting import Prompts
+from neurons.secret_seed import read_seed
 from neurons.signals import set_by_signal
 from subnet.errors import SettingsError
 from subnet.media.pool.item import Cell
@@ -38,7 +39,8 @@ def producer(
         raise SettingsError("--prompts.captioner does not go with --ray: every worker would load the models anew")
     if cluster is not None and not settings.ray:
         raise SettingsError("--ray.address and --ray.card_gigabytes say where --ray works: add --ray")
-    plan = plan_of(settings.plan, total=settings.total, seed=settings.seed, stream=settings.stream)
+    seed = settings.seed if settings.seed_file is None else read_seed(settings.seed_file)
+    plan = plan_of(settings.plan, total=settings.total, seed=seed, stream=settings.stream)
     origins = resolve_plan(plan, settings.split, settings.folder)
     stop = threading.Event()
     counts: Mapping[tuple[Cell, Event], int]

@@ -33,7 +33,7 @@ STALE = 600.0  # seconds after which a snapshot is too old to play on
 class Watcher(Protocol):
     """Whoever is told what was played: `neurons.validator.telemetry.Telemetry`, or a test."""
 
-    def played(self, played: Round[Draw], block: int) -> None: ...
+    def played(self, played: Round[Draw], block: int) -> Awaitable[None] | None: ...
 
     def failed(self) -> None: ...
 
@@ -76,16 +76,17 @@ class ValidatorLoop:
         Weights are set on the chain's schedule, beside the rounds: a round that waits for media delays none.
         """
         loop, rounds = asyncio.get_running_loop(), self.settings.rounds
+        last = None if rounds is None else self.store.state.next_round + rounds
         setting = asyncio.create_task(self._set_weights(setter, stop))
         try:
-            while not stop.is_set() and (rounds is None or self.store.state.next_round < rounds):
+            while not stop.is_set() and (last is None or self.store.state.next_round < last):
                 started = loop.time()
                 await self._round(stop)
                 await pause(stop, max(0.0, self.settings.neuron.interval - (loop.time() - started)))
         finally:
             self._played = True
             await ends_before(stop, setting)
-        if rounds is not None and not stop.is_set():
+        if last is not None and not stop.is_set():
             await ends_before(stop, asyncio.create_task(setter.finish(stop)))
         await self._survives("telemetry", partial(self.watcher.finished, self.store.state))
 

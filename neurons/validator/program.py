@@ -31,6 +31,8 @@ def validator(
     logging: s.LoggingSettings = s.LoggingSettings(),
     plan: Path | None = None,
     state: Path | None = None,
+    segments: Path | None = None,
+    seed_file: Path | None = None,
     seed: int | None = None,
     rounds: int | None = None,
     metrics_port: int | None = None,
@@ -48,10 +50,14 @@ def validator(
         TOML file with the mix of origins; the producer's.
     state
         Folder of the journal and everything else that must survive; by default below $ASSAY_HOME.
+    segments
+        Folder for finished, compressed parts of the journal; by default in the state folder.
+    seed_file
+        File with the secret number that all challenges follow from; by default drawn once and kept in the state folder.
     seed
-        Secret that all challenges follow from; by default drawn once and kept in the state folder.
+        The secret itself; every user of the machine sees it in `ps`, so for tests only.
     rounds
-        Stop after so many rounds, with final weights; by default never.
+        Stop after so many more rounds, with final weights; by default never.
     metrics_port
         Serve Prometheus metrics on this port of 127.0.0.1.
     gallery
@@ -60,7 +66,9 @@ def validator(
         This is a local network: call loopback addresses, and wait for the producer rather than ask for something else.
     """
     sampling = Sampling(sample_size=neuron.sample_size, origins=origins_of(plan_of(plan)))
-    settings = ValidatorSettings(netuid, sampling, neuron, subtensor, wallet, pool, state, seed, rounds, local)
+    settings = ValidatorSettings(
+        netuid, sampling, neuron, subtensor, wallet, pool, state, seed, rounds, local, seed_file, segments
+    )
     from neurons.validator.run import run  # the chain's SDK, which wrong flags need not wait for
     from neurons.validator.telemetry import Telemetry
 

@@ -10,12 +10,13 @@ from functools import partial
 from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.log import Log
-from neurons.secret_seed import kept_seed
+from neurons.secret_seed import choose_seed
 from neurons.signals import ends_before, until_signal
 from neurons.validator.challenge_source import draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.telemetry import Telemetry
+from neurons.validator.upkeep import Upkeep
 from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import SettingsError
@@ -33,7 +34,8 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
     folder = settings.folder(hotkey)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(until_signal())
-        journal = Journal(folder / "journal.db")
+        seed = choose_seed(settings.seed, settings.seed_file, folder)
+        journal = Journal(folder / "journal.db", settings.segments)
         stack.callback(journal.close)
         store = StateStore(journal)
         chain = BittensorChain(settings.subtensor.endpoint, settings.netuid, keys, version_key=s.VERSION_KEY)
@@ -54,7 +56,8 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         patience = 60.0 if local else 2.0
         draw = partial(draw_challenge, pool, patience=patience, substitute=not local, stopping=stop.is_set)
         partners = Partners(view, dendrite, draw, pool.retire, executor)
-        seed = settings.seed if settings.seed is not None else kept_seed(folder)
+        tidying = asyncio.create_task(Upkeep(journal, ledger, pool, executor, log).run(stop))
+        stack.callback(tidying.cancel)
         log.info("playing", netuid=settings.netuid, hotkey=hotkey, state=str(folder))
         loop = ValidatorLoop(hotkey, settings, seed, partners, store, telemetry, log)
         await loop.run(WeightSetter(chain, view, hotkey, settings.neuron, store, log), stop)

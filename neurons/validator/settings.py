@@ -23,6 +23,8 @@ class ValidatorSettings:
     seed: int | None = None
     rounds: int | None = None
     local: bool = False
+    seed_file: Path | None = None
+    segments: Path | None = None
 
     def folder(self, hotkey: str) -> Path:
         """Where this validator's journal, ledger and seed lie."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json as jsonlib
 from collections import Counter as Counts
 from pathlib import Path
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 from neurons.log import Log
 from neurons.validator.thumbnails import Gallery
 from neurons.validator.weight_setter import WeightsStanding
+from subnet.errors import SettingsError, StateError
 from subnet.evidence.state import State
 from subnet.game.step import Draw, Round
 from subnet.types import JSON, Failure
@@ -34,9 +36,9 @@ class Telemetry:
         self._median_answers = Gauge("assay_median_answers", "Answers of the median miner", registry=registry)
         self._unrevealed = Gauge("assay_unrevealed_commits", "Sealed weights that never opened", registry=registry)
         if port is not None:
-            start_http_server(port, addr="127.0.0.1", registry=registry)
+            _serve(port, registry)
 
-    def played(self, played: Round[Draw], block: int) -> None:
+    async def played(self, played: Round[Draw], block: int) -> None:
         """One round has been played and written down."""
         plan = played.plan
         void = "yes" if played.void else "no"
@@ -50,10 +52,16 @@ class Telemetry:
         if played.void:
             self._log.warning("void round", number=plan.number, why=played.void)
         self._log.debug("round", number=plan.number, modality=plan.modality.value, label=plan.label.name, **kinds)
-        if self._gallery:
-            self._gallery.keep(played)
         if self._json:
             print(jsonlib.dumps(_line(played, block)), flush=True)
+        if self._gallery:
+            await asyncio.to_thread(self._keep, self._gallery, played)
+
+    def _keep(self, gallery: Gallery, played: Round[Draw]) -> None:
+        try:
+            gallery.keep(played)
+        except StateError as error:
+            self._log.warning("no thumbnail", number=played.plan.number, why=str(error))
 
     def weights(self, standing: WeightsStanding) -> None:
         """How weights stand now."""
@@ -71,6 +79,15 @@ class Telemetry:
     def finished(self, state: State) -> None:
         """The last round has been played."""
         self._log.info("finished", rounds=state.next_round)
+
+
+def _serve(port: int, registry: CollectorRegistry) -> None:
+    """Serve metrics on 127.0.0.1. Raises SettingsError for a port that cannot be had."""
+    try:
+        start_http_server(port, addr="127.0.0.1", registry=registry)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it must be in 0..65535"
+        raise SettingsError(f"--metrics_port {port}: {reason}; give a free one") from error
 
 
 def _line(played: Round[Draw], block: int) -> dict[str, JSON]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from subnet.codec import image as codec
+from subnet.errors import StateError
+from subnet.files import write_atomically
 from subnet.game.step import Draw, Round
 from subnet.game.variant import variant
 from subnet.types import Challenge, Modality
@@ -25,7 +28,7 @@ class Gallery:
     count: int = 60
 
     def keep(self, played: Round[Draw]) -> None:
-        """Write one thumbnail; a disk that refuses only costs the picture."""
+        """Write one thumbnail, whole or not at all. Raises StateError where the disk refuses: it costs the picture."""
         if played.sample is None or not played.outcomes or played.plan.number >= self.count:
             return
         plan = played.plan
@@ -34,8 +37,13 @@ class Gallery:
         media = codec.decode_video(query.body) if video else codec.decode_image(query.body)
         picture = Image.fromarray(np.asarray(media.frames[len(media.frames) // 2])).resize((SIDE, SIDE))
         facts = [plan.number, plan.modality.value, plan.label.name.lower(), plan.origin, plan.level]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        picture.save(self.folder / f"{plan.number:06d}.jpg", quality=90, comment=json.dumps(facts).encode())
+        file = BytesIO()
+        picture.save(file, "JPEG", quality=90, comment=json.dumps(facts).encode())
+        path = self.folder / f"{plan.number:06d}.jpg"
+        try:
+            write_atomically(path, file.getvalue())
+        except OSError as error:
+            raise StateError(f"the thumbnail {path} cannot be written: {error.strerror}") from error
 
 
 def read(folder: Path) -> list[tuple[Image.Image, list[str]]]:

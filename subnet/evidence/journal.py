@@ -25,7 +25,7 @@ from subnet.evidence.reader import SCHEMA, JournalReader, check_schema, read_ent
 from subnet.evidence.segments import FOLDER, Segment, last_entry, list_segments, write_segment
 from subnet.files import private_file, private_folder, write_atomically
 
-SEGMENT_BYTES = 16 * 2**20  # of plain text in a segment; the live file keeps at most twice that
+SEGMENT_BYTES = 4 * 2**20  # of text in a segment, a second's work; the live file keeps at most twice that
 _TABLES = f"""
 CREATE TABLE entries (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL);
 CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 1), seq INTEGER NOT NULL, value BLOB NOT NULL);

@@ -142,6 +142,12 @@ class Ledger:
             waiting = {claim.content for claim in self._unwritten if hotkey in claim.hotkeys}
         return len({content for (content,) in rows} | waiting)
 
+    def oldest(self) -> float:
+        """When the item was asked that was not asked for the longest time, in seconds; infinite for an empty ledger."""
+        with self._lock, self._door():
+            at = self._db.execute("SELECT min(at) FROM item").fetchone()[0]
+        return float("inf") if at is None else float(at)
+
     def forget(self, before: float, present: Collection[str] = ()) -> int:
         """Drop what was last asked before the time `before`, but for the contents `present`; how many items.
 

@@ -82,7 +82,8 @@ class Pool:
         try:
             private_folder(root)
         except OSError as error:
-            raise StateError(f"the pool {root} cannot be made: {error.strerror}; name a folder of yours") from error
+            advice = "name a folder that can be written (--pool.path or $ASSAY_HOME)"
+            raise StateError(f"the pool {root} cannot be made: {error.strerror}; {advice}") from error
 
     def put(self, sample: Sample, *, stream: str, sequence: int, origin: str | None = None) -> Stored:
         """Store `sample` as item `sequence` of `stream`; `origin` is its provenance's model or source by default.

@@ -1,0 +1,61 @@
+"""What keeps a validator's state from growing for ever: beside the rounds, and never in their way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Final
+
+from neurons.log import Log
+from neurons.signals import pause
+from subnet.errors import StateError
+from subnet.evidence.journal import Journal
+from subnet.media.pool.ledger import Ledger
+from subnet.media.pool.pool import Pool
+
+LOOK_SECONDS: Final = 60.0
+REMEMBER: Final = 30 * 86_400.0  # seconds for which the ledger keeps what was asked after its item left the pool
+
+
+class Upkeep:
+    """Finishes segments of the journal, and forgets in the ledger what can no longer be asked.
+
+    An item is forgotten once it was last asked `REMEMBER` seconds ago and its content lies in the pool no more.
+    """
+
+    def __init__(self, journal: Journal, ledger: Ledger, pool: Pool, executor: Executor, log: Log) -> None:
+        self._journal, self._ledger, self._pool = journal, ledger, pool
+        self._executor, self._log = executor, log
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look once a minute until `stop`. What fails is logged, and tried again at the next look."""
+        loop = asyncio.get_running_loop()
+        while not stop.is_set():
+            for task in (self.finish_segments, self.forget):
+                await loop.run_in_executor(self._executor, self._try, task)
+            await pause(stop, LOOK_SECONDS)
+
+    def _try(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except (StateError, OSError) as error:
+            self._log.error("upkeep", error=str(error))
+
+    def finish_segments(self) -> None:
+        """Move what is old enough out of the live journal."""
+        while (segment := self._journal.finish_segment()) is not None:
+            self._log.info("a part of the journal is finished", file=str(segment.path), until=segment.last)
+
+    def forget(self, now: float | None = None) -> None:
+        """Drop from the ledger what can no longer be asked; say so when the disk takes nothing."""
+        if self._ledger.unwritten:
+            self._log.error(
+                "the ledger cannot be written", error=self._ledger.refusal, unwritten=self._ledger.unwritten
+            )
+        before = (time.time() if now is None else now) - REMEMBER
+        if self._ledger.oldest() < before:
+            present = [item.content for cell in self._pool.cells() for item in self._pool.items(cell)]
+            if dropped := self._ledger.forget(before, present):
+                self._log.info("the ledger forgot items that left the pool", items=dropped)
