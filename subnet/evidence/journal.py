@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from subnet.errors import StateError
+from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entry import BEGINNING, Entry, chained, link
 from subnet.evidence.reader import SCHEMA, JournalReader, check_schema, read_entries, read_state, refuse_empty
 from subnet.evidence.segments import FOLDER, Segment, last_entry, list_segments, write_segment
@@ -93,23 +93,18 @@ class Journal:
 
     def _verify(self) -> tuple[Entry, int]:
         """The last entry, and the bytes of text in the live file. Raises JournalBroken where that is damaged."""
-        first = self._first()
-        before, plain = last_entry(self.segments, first - 1) if first > 1 else BEGINNING, 0
-        last = before
         rows = self._db.execute("SELECT seq, kind, body, hash FROM entries ORDER BY seq")
         try:
+            first = self._db.execute("SELECT min(seq) FROM entries").fetchone()[0]
+            if first is None and list_segments(self.segments):
+                raise JournalBroken(f"{self.path} has no entries, but {self.segments} has parts; restore a backup")
+            before, plain = last_entry(self.segments, first - 1) if first and first > 1 else BEGINNING, 0
+            last = before
             for last in chained((Entry(*row) for row in rows), before, self.path):
                 plain += len(last.body)
         except sqlite3.Error as error:
             raise StateError(f"cannot read the journal {self.path}: {error}; restore a backup") from error
         return last, plain
-
-    def _first(self) -> int:
-        """The number of the first entry in the live file."""
-        try:
-            return int(self._db.execute("SELECT coalesce(min(seq), 1) FROM entries").fetchone()[0])
-        except sqlite3.Error as error:
-            raise StateError(f"cannot read the journal {self.path}: {error}; restore a backup") from error
 
     def append(self, kind: str, body: str, state: bytes | None = None) -> Entry:
         """Write one entry (`body` is JSON), and the state after it, or nothing.

@@ -95,7 +95,9 @@ def backup(path: Path, out: Path, segments: Path | None = None) -> int:
                 write_atomically(out / LIVE, copy.serialize(), mode=0o600)
             for segment in list_segments(source.segments):
                 if segment.last < first:
-                    write_atomically(out / FOLDER / segment.path.name, segment.path.read_bytes(), mode=0o600)
+                    write_atomically(
+                        private_folder(out / FOLDER) / segment.path.name, segment.path.read_bytes(), mode=0o600
+                    )
     except OSError as error:
         raise StateError(f"the copy {out} cannot be written: {error.strerror}") from error
     with JournalReader(out / LIVE) as copied:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from neurons.secret_seed import kept_seed
-from subnet.errors import StateError
+from neurons.secret_seed import choose_seed, kept_seed, read_seed
+from subnet.errors import SettingsError, StateError
 
 
 def test_it_is_drawn_once_and_private(tmp_path: Path) -> None:
@@ -32,3 +32,34 @@ def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="cannot be kept"):
         kept_seed(tmp_path / "file" / "folder")
+
+
+def test_one_that_was_open_is_closed(tmp_path: Path) -> None:
+    """Folder and file of an older version lose the rights of others; the number stays."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o755)
+    (folder / "seed").write_text("17\n")
+    (folder / "seed").chmod(0o644)
+    assert kept_seed(folder) == 17
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "seed")] == [0o700, 0o600]
+
+
+def test_a_flag_wins_over_a_file_over_what_is_kept(tmp_path: Path) -> None:
+    """And both flags at once are a mistake; nothing is drawn where a seed was given."""
+    (tmp_path / "given").write_text(" 23 \n")
+    assert choose_seed(5, None, tmp_path / "state") == 5
+    assert choose_seed(None, tmp_path / "given", tmp_path / "state") == 23
+    assert not (tmp_path / "state").exists()
+    assert choose_seed(None, None, tmp_path / "state") == kept_seed(tmp_path / "state")
+    with pytest.raises(SettingsError, match="--seed and --seed_file"):
+        choose_seed(5, tmp_path / "given", tmp_path / "state")
+
+
+@pytest.mark.parametrize("content", [b"", b"seven", b"-1", b"1 2", b"\xff\xfe7"])
+def test_a_seed_file_without_a_number_is_a_settings_error(tmp_path: Path, content: bytes) -> None:
+    """It names the flag and the file, and shows nothing of what may be a secret."""
+    (tmp_path / "given").write_bytes(content)
+    with pytest.raises(SettingsError, match="--seed_file"):
+        read_seed(tmp_path / "given")
+    with pytest.raises(SettingsError, match="--seed_file"):
+        read_seed(tmp_path / "nowhere")

@@ -7,10 +7,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,10 +21,8 @@ from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, Record, RoundRecord, record, replay
 from subnet.evidence.state import PATIENCE, State, StateStore
 from subnet.game.history import History
-from subnet.game.sampling import RoundPlan
-from subnet.game.scoring import settle
-from subnet.game.step import Draw, Round
-from subnet.types import Answer, Failure, Label, Media, Modality, Outcome, Prediction, Provenance, Reply, Sample
+from subnet.types import Answer, Failure, Label, Modality, Prediction
+from tests.unit.subnet.evidence.journals import played
 
 ANSWERS = st.one_of(st.floats(0, 1).map(Prediction), st.sampled_from(Failure))
 ROUNDS = st.lists(
@@ -38,25 +35,12 @@ class Fact(Record):
     number: int
 
 
-def played(history: History, number: int, modality: Modality, label: Label, answers: dict[str, Answer]) -> Round[Draw]:
-    outcomes = tuple(Outcome(h, "c", modality, label, answer, 0.25, number) for h, answer in answers.items())
-    plan = RoundPlan(number, modality, label, "origin", 1, 99, tuple(answers))
-    fps = 25.0 if modality is Modality.VIDEO else None
-    sample = Sample(Media(np.zeros((1, 2, 2, 3), np.uint8), fps), label, Provenance("s", "i", parameters={"a": [1]}))
-    replies = tuple(Reply(answer, 0.25) for answer in answers.values())
-    from subnet.game.scoring import is_void
-
-    void = "nobody was heard" if is_void(outcomes) else ""
-    drawn = SimpleNamespace(sample=sample)
-    return Round(plan, number, settle(history, outcomes), drawn, outcomes, replies, ("0" * 64,) * len(outcomes), void)
-
-
 @given(ROUNDS)
 def test_replay_gives_every_score_again_to_the_last_bit(
-    tmp_path_factory: pytest.TempPathFactory, rounds: list[tuple[Modality, Label, dict[str, Answer]]]
+    quick: Path, rounds: list[tuple[Modality, Label, dict[str, Answer]]]
 ) -> None:
     """Playing the recorded outcomes through the rules ends in the very history that the validator had."""
-    journal = Journal(tmp_path_factory.mktemp("j") / "journal.db")
+    journal = Journal(Path(tempfile.mkdtemp(dir=quick)) / "journal.db")
     memory = StateStore(journal)
     for number, (modality, label, answers) in enumerate(rounds):
         one = played(memory.state.history, number, modality, label, answers)
@@ -68,10 +52,10 @@ def test_replay_gives_every_score_again_to_the_last_bit(
 
 @given(ROUNDS)
 def test_an_account_counts_every_round_once(
-    tmp_path_factory: pytest.TempPathFactory, rounds: list[tuple[Modality, Label, dict[str, Answer]]]
+    quick: Path, rounds: list[tuple[Modality, Label, dict[str, Answer]]]
 ) -> None:
     """Whatever it is broken down by, tallies add up to what the history says, and failures are never right."""
-    journal = Journal(tmp_path_factory.mktemp("j") / "journal.db")
+    journal = Journal(Path(tempfile.mkdtemp(dir=quick)) / "journal.db")
     memory = StateStore(journal)
     for number, (modality, label, answers) in enumerate(rounds):
         one = played(memory.state.history, number, modality, label, answers)

@@ -80,3 +80,80 @@ def test_a_damaged_or_newer_file_is_named(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StateError, match="upgrade"):
         Ledger(newer)
+
+
+def test_what_may_still_be_drawn_is_never_forgotten() -> None:
+    """However old: a content whose file lies in a pool stays blocked; hotkeys of which nothing is left go."""
+    with Ledger() as ledger:
+        assert ledger.oldest() == float("inf")
+        for content, hotkey in (("here", "a"), ("gone", "b"), ("young", "a")):
+            ledger.claim(content, [hotkey], now=9.0 if content == "young" else 1.0)
+        assert ledger.oldest() == 1.0
+        assert ledger.forget(before=5.0, present=["here", "other"]) == 1
+        assert ledger.blocked(["here", "gone", "young"], ["a", "b"]) == {"here", "young"}
+        assert not ledger.claim("here", ["a"], now=10.0)
+        assert ledger.claim("gone", ["b"], now=10.0)
+        assert (ledger.asked("a"), ledger.asked("b")) == (2, 1)
+
+
+def test_a_full_disk_costs_no_claim(tmp_path: Path) -> None:
+    """Claims the disk refuses block like written ones, and are written once it gives room: SQLite's own SQLITE_FULL."""
+    hotkeys = [f"hotkey-{n}-{'x' * 200}" for n in range(100)]
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger.claim("before", hotkeys, now=0.0)
+        ledger._db.execute("PRAGMA max_page_count=1")
+        for n in range(5):
+            assert ledger.claim(f"full-{n}", [*hotkeys, f"new-{n}-{'y' * 5000}"], now=1.0)
+        assert not ledger.claim("full-3", hotkeys[:1], now=2.0)
+        assert ledger.blocked(["full-0", "before", "free"], hotkeys[5:6]) == {"full-0", "before"}
+        assert ledger.blocked(["full-0"], ["somebody else"]) == set()
+        assert ledger.asked(hotkeys[0]) == 6
+        assert ledger.unwritten == 5
+        assert "full" in ledger.refusal
+        ledger._db.execute("PRAGMA max_page_count=1000000")
+        assert ledger.claim("after", hotkeys, now=3.0)
+        assert (ledger.unwritten, ledger.refusal) == (0, "")
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        assert ledger.asked(hotkeys[0]) == 7
+
+
+def test_closing_writes_what_waits(tmp_path: Path) -> None:
+    """A disk that has room again at the end takes it then."""
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger._db.execute("PRAGMA max_page_count=1")
+        ledger.claim("waits", ["a" * 9000], now=0.0)
+        assert ledger.unwritten == 1
+        ledger._db.execute("PRAGMA max_page_count=1000000")
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        assert ledger.blocked(["waits"], ["a" * 9000]) == {"waits"}
+
+
+def test_damage_while_it_runs_is_a_state_error(tmp_path: Path) -> None:
+    """Every method's own: the round that asks is void, and the validator goes on."""
+    ledger = Ledger(tmp_path / "ledger.db")
+    ledger.claim("a", ["b"], now=0.0)
+    ledger._db.execute("DROP TABLE asked")
+    for call in (
+        lambda: ledger.blocked(["a"], ["b"]),
+        lambda: ledger.claim("c", ["b"], now=0.0),
+        lambda: ledger.asked("b"),
+        lambda: ledger.forget(9.0),
+    ):
+        with pytest.raises(StateError, match=r"ledger\.db"):
+            call()
+    ledger._unwritten.clear()
+    ledger.close()
+
+
+def test_it_is_private_and_needs_a_folder(tmp_path: Path) -> None:
+    """Others read neither it nor its log, also where it was open before; a path below a file is a StateError."""
+    (tmp_path / "ledger.db").touch(0o644)
+    tmp_path.chmod(0o755)
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger.claim("a", ["b"], now=0.0)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path, *tmp_path.iterdir())}
+        assert {modes.pop(tmp_path.name)} == {0o700}
+        assert set(modes.values()) == {0o600}, modes
+        assert len(modes) == 3
+    with pytest.raises(StateError, match="cannot be made"):
+        Ledger(tmp_path / "ledger.db" / "below")

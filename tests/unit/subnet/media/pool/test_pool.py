@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from subnet.errors import SourceEmpty
+from subnet.errors import SourceEmpty, StateError
 from subnet.files import walk
 from subnet.media.pool.item import Cell, parse_name
 from subnet.media.pool.ledger import Ledger
@@ -217,3 +217,24 @@ def test_names_that_cannot_be_stored_are_refused(pool: Pool, origin: str) -> Non
 def test_foreign_names_are_no_items(name: str) -> None:
     """Temporary, quarantined and foreign files are not listed."""
     assert parse_name(name, PHOTOS, Path()) is None
+
+
+def test_labels_of_coming_challenges_are_nobodys_to_see(tmp_path: Path) -> None:
+    """The folder is closed to other users, also one that an older version made; so is every file in it."""
+    (tmp_path / "pool").mkdir(mode=0o755)
+    pool = Pool(tmp_path / "pool", floor=0)
+    pool.put(make_sample(1), stream="main", sequence=0)
+    pool.advance(PHOTOS, "main", 1)
+    assert pool.root.stat().st_mode & 0o777 == 0o700
+    assert {Path(entry.path).stat().st_mode & 0o777 for entry in walk(pool.root)} == {0o600}
+
+
+def test_marks_that_cannot_be_kept_are_state_errors(pool: Pool) -> None:
+    """Written or read, the error names the file."""
+    (pool.root / ".streams").write_text("a file where a folder should be")
+    with pytest.raises(StateError, match=r"\.streams.*cannot be written"):
+        pool.advance(PHOTOS, "main", 1)
+    with pytest.raises(StateError, match=r"\.streams.*cannot be read"):
+        pool.next_sequence(PHOTOS, "main")
+    with pytest.raises(StateError, match="cannot be made"):
+        Pool(pool.root / ".streams" / "below")

@@ -1,0 +1,98 @@
+"""`assay journal`, `replay` and `explain` on journals that are written to meanwhile, copied, and damaged."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from subnet.evidence.journal import Journal
+from subnet.evidence.segments import list_segments
+from subnet.evidence.state import StateStore
+from tests.unit.neurons.running import Assay
+from tests.unit.subnet.evidence.journals import play
+
+ROUNDS = 30
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Journal]:
+    """The journal of a validator that runs: locked, with finished segments."""
+    journal = Journal(tmp_path / "journal.db", segment_bytes=4000)
+    play(StateStore(journal), ROUNDS)
+    while journal.finish_segment():
+        pass
+    yield journal
+    journal.close()
+
+
+def test_a_live_journal_is_listed_verified_and_copied(assay: Assay, live: Journal, tmp_path: Path) -> None:
+    """Parts follow on each other up to the last entry; the copy has the same tip."""
+    listed = assay("journal", "list", live.path, "--json").json
+    spans = [(part["first"], part["last"]) for part in listed["parts"]]
+    assert spans[0][0] == 1
+    assert all(before[1] + 1 == after[0] for before, after in itertools.pairwise(spans))
+    assert (spans[-1][1], len(spans)) == (ROUNDS, len(list_segments(live.segments)) + 1)
+    assert assay("journal", "verify", live.path, "--json").json == {"entries": ROUNDS, "tip": live.tip}
+    assert assay("journal", "backup", live.path, tmp_path / "out", "--json").json["entries"] == ROUNDS
+    assert assay("journal", "verify", tmp_path / "out" / "journal.db", "--json").json["tip"] == live.tip
+    again = assay("journal", "backup", live.path, tmp_path / "out")
+    assert (again.status, "not empty" in again.message) == (2, True)
+
+
+def test_a_live_journal_is_replayed_and_explained(assay: Assay, live: Journal, tmp_path: Path) -> None:
+    """With names beside hotkeys where they are given, and by name."""
+    (tmp_path / "names.json").write_text(json.dumps({"alice": "the careful one"}))
+    replayed = assay("replay", live.path, "--names", tmp_path / "names.json")
+    assert replayed.status == 0
+    assert "30 rounds replayed" in replayed.out
+    assert "the careful one" in replayed.out
+    assert assay("replay", live.path, "--json").json["rounds"] == ROUNDS
+    told = assay("explain", "the careful one", live.path, "--names", tmp_path / "names.json", "--json").json
+    assert (told["hotkey"], told["name"], told["miners"]) == ("alice", "the careful one", 2)
+    assert len(told["rounds"]) == 10
+    assert sum(tally["asked"] for tally in told["by"]["label"].values()) == ROUNDS
+    assert assay("explain", "bo", live.path).out.splitlines()[0] == "bob"
+
+
+@pytest.mark.parametrize("command", [("replay",), ("explain", "alice"), ("journal", "verify"), ("journal", "list")])
+@pytest.mark.parametrize("fault", ["empty", "cut", "noise", "ledger"])
+def test_what_is_no_whole_journal_ends_with_status_3(
+    assay: Assay, live: Journal, tmp_path: Path, command: tuple[str, ...], fault: str
+) -> None:
+    """One line that names the file; nothing is confirmed."""
+    victim = tmp_path / "copy" / "journal.db"
+    victim.parent.mkdir()
+    data = live.path.read_bytes()
+    victim.write_bytes({"empty": b"", "cut": data[: len(data) // 3], "noise": b"\0\xff" * 9000, "ledger": b""}[fault])
+    if fault == "ledger":
+        from subnet.media.pool.ledger import Ledger
+
+        victim.unlink()
+        Ledger(victim).close()
+    ran = assay(*command, victim)
+    assert (ran.status, ran.out) == (3, "")
+    assert str(victim) in ran.message
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_nothing_is_no_confirmation(assay: Assay, tmp_path: Path) -> None:
+    """A journal without rounds, as one new or copied without its log, is told apart from one that was confirmed."""
+    Journal(tmp_path / "journal.db").close()
+    ran = assay("replay", tmp_path / "journal.db")
+    assert (ran.status, ran.out) == (3, "")
+    assert "assay journal backup" in ran.message
+
+
+def test_missing_segments_are_told(assay: Assay, live: Journal, tmp_path: Path) -> None:
+    """With the flag that says where they are."""
+    (tmp_path / "bare").mkdir()
+    shutil.copy(live.path, tmp_path / "bare" / "journal.db")
+    ran = assay("replay", tmp_path / "bare" / "journal.db")
+    assert (ran.status, "--segments" in ran.message) == (3, True)
+    assert assay("replay", tmp_path / "bare" / "journal.db", "--segments", live.segments).status == 0
+    assert assay("replay", live.path, "--segments", tmp_path / "nowhere").status == 2

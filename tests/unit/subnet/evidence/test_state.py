@@ -1,0 +1,149 @@
+"""The stored state is bound to the journal: one that was edited, or is of another journal, is refused."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from subnet.errors import JournalBroken
+from subnet.evidence.entry import GENESIS, link
+from subnet.evidence.journal import Journal
+from subnet.evidence.reader import JournalReader
+from subnet.evidence.records import replay
+from subnet.evidence.state import State, StateStore, confirm_state
+from subnet.game.history import History
+from tests.unit.subnet.evidence.journals import play, write_journal
+
+
+def edit(path: Path, change: Callable[[bytes], bytes]) -> None:
+    with sqlite3.connect(path) as db:
+        (value,) = db.execute("SELECT value FROM state").fetchone()
+        assert change(value) != value
+        db.execute("UPDATE state SET value = ?", (change(value),))
+    db.close()
+
+
+def better(value: bytes) -> bytes:
+    score = State.parse(value).history["alice"].score
+    return value.replace(str(score).encode(), b"0.999")
+
+
+def later(value: bytes) -> bytes:
+    return b"9" + value
+
+
+def earlier(value: bytes) -> bytes:
+    return b"1" + value[value.index(b"\n") :]
+
+
+def nobody(value: bytes) -> bytes:
+    return State(State.parse(value).next_round, History()).dump()
+
+
+def noise(value: bytes) -> bytes:
+    return value[:-3] + b"\xff\xff\xff"
+
+
+EDITS = (better, later, earlier, nobody, noise)
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_an_edited_state_is_refused(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    """A better score, another round, a forgotten hotkey, noise: the validator does not start on it."""
+    path = tmp_path / "journal.db"
+    write_journal(path, 12)
+    edit(path, change)
+    journal = Journal(path)
+    with pytest.raises(JournalBroken, match="stored state"):
+        StateStore(journal)
+    journal.close()
+
+
+def test_every_flipped_bit_of_the_state_is_told(tmp_path: Path) -> None:
+    """Wherever a bit of it flips, also where the text still reads."""
+    path = tmp_path / "journal.db"
+    write_journal(path, 3)
+    journal = Journal(path)
+    whole = journal.state()
+    assert whole
+    for at in range(0, len(whole), 3):
+        flipped = whole[:at] + bytes([whole[at] ^ (1 << at % 7)]) + whole[at + 1 :]
+        journal._db.execute("UPDATE state SET value = ?", (flipped,))
+        with pytest.raises(JournalBroken):
+            StateStore(journal)
+    journal.close()
+
+
+@pytest.mark.parametrize("change", [better, nobody, noise, earlier])
+def test_a_state_of_version_0_1_0_is_held_against_a_replay(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    """Its records say nothing of the state: then the rules do."""
+    path = tmp_path / "journal.db"
+    write_journal(path, 12)
+    with sqlite3.connect(path) as db:
+        rows = db.execute("SELECT seq, kind, body FROM entries ORDER BY seq").fetchall()
+        before = GENESIS
+        for seq, kind, body in rows:
+            plain = body.replace(body[body.index('"state"') : body.index('"number"')], "")
+            before = link(before, kind, plain)
+            db.execute("UPDATE entries SET body = ?, hash = ? WHERE seq = ?", (plain, before, seq))
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    journal = Journal(path)
+    assert StateStore(journal).state.next_round == 12
+    journal.close()
+    edit(path, change)
+    journal = Journal(path)
+    with pytest.raises(JournalBroken):
+        StateStore(journal)
+    journal.close()
+
+
+def test_the_state_of_another_journal_is_refused(tmp_path: Path) -> None:
+    """Even one that is whole in itself."""
+    write_journal(tmp_path / "one" / "journal.db", 12)
+    write_journal(tmp_path / "two" / "journal.db", 11)
+    with JournalReader(tmp_path / "two" / "journal.db") as other:
+        stolen = other.state()
+    edit(tmp_path / "one" / "journal.db", lambda _: stolen or b"")
+    journal = Journal(tmp_path / "one" / "journal.db")
+    with pytest.raises(JournalBroken, match="entry 12"):
+        StateStore(journal)
+    journal.close()
+
+
+def test_a_missing_state_is_refused(tmp_path: Path) -> None:
+    """Entries without a state are no new beginning."""
+    write_journal(tmp_path / "journal.db", 4)
+    with sqlite3.connect(tmp_path / "journal.db") as db:
+        db.execute("DELETE FROM state")
+    db.close()
+    journal = Journal(tmp_path / "journal.db")
+    with pytest.raises(JournalBroken, match="no state"):
+        StateStore(journal)
+    journal.close()
+
+
+def test_a_state_that_was_rewritten_with_its_record_does_not_replay(tmp_path: Path) -> None:
+    """Who makes digest and chain fit again is found by the rules: `assay replay` compares the state, too."""
+    history = write_journal(tmp_path / "journal.db", 6)
+    with JournalReader(tmp_path / "journal.db") as reader:
+        done = replay(reader.entries())
+        confirm_state(State(6, history), done)
+        with pytest.raises(JournalBroken, match="alice"):
+            confirm_state(State(6, History({**history.standings, "alice": history["bob"]})), done)
+        with pytest.raises(JournalBroken, match="round 5"):
+            confirm_state(State(5, history), done)
+
+
+def test_rounds_go_on_after_a_restart(tmp_path: Path) -> None:
+    """What was written is taken up again, the digest included, however often."""
+    for start in range(4):
+        journal = Journal(tmp_path / "journal.db")
+        store = StateStore(journal)
+        assert store.state.next_round == 3 * start
+        play(store, 3)
+        store.skip()
+        journal.close()
