@@ -87,7 +87,8 @@ def main(words: Sequence[str] | None = None) -> None:
         try:
             build().meta(sys.argv[1:] if words is None else words, exit_on_error=False, print_error=False)
         finally:
-            _flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()  # while a failure can still be told
     except CycloptsError as error:
         _fail(str(error), EXIT_SETTINGS)
     except SubnetError as error:
@@ -97,8 +98,8 @@ def main(words: Sequence[str] | None = None) -> None:
         _drop_output()
         sys.exit(EXIT_PIPE)
     except OSError as error:
-        _drop_output()
-        where = f"{error.filename}: " if error.filename is not None else ""
+        name = error.filename if error.filename is not None else "" if _drop_output() else "standard output"
+        where = f"{name}: " if name else ""
         status = EXIT_OTHER if isinstance(error, ConnectionError | TimeoutError) else EXIT_STATE
         _fail(f"{where}{error.strerror or error}", status)
     except KeyboardInterrupt:
@@ -111,24 +112,17 @@ def _fail(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def _flush() -> None:
-    """Print what is left while a failure can still be told."""
+def _drop_output() -> bool:
+    """Whether all has been printed; what could not be is not tried again when the interpreter ends."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError as error:
-        error.filename = "standard output"
-        raise
-
-
-def _drop_output() -> None:
-    """What could not be printed is not tried again when the interpreter ends."""
-    try:
-        sys.stdout.flush()
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -207,6 +207,15 @@ async def test_a_run_of_so_many_rounds_ends_with_weights_on_chain(game: Game) ->
     assert set(await MemoryChain(game.subnet, "v").weights(0)) == {1, 2}
 
 
+async def test_a_run_of_so_many_rounds_counts_from_where_it_began(game: Game) -> None:
+    """On state at round 22, four rounds are 22 to 25, and four more follow on."""
+    await game.start()
+    game.store.state = State(22, History())
+    await game.run(game.loop(4))
+    await game.run(game.loop(4))
+    assert [record.number for record in game.records()] == list(range(22, 30))
+
+
 @pytest.mark.parametrize("error", [BrokenPipeError(32, "closed"), ValueError("I/O on closed file"), RuntimeError("?")])
 async def test_telemetry_that_fails_costs_nothing(game: Game, error: Exception) -> None:
     """A closed screen, a full disk of pictures or a broken metric lose no round, no item and no weights."""

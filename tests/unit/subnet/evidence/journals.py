@@ -23,7 +23,7 @@ def played(history: History, number: int, modality: Modality, label: Label, answ
     outcomes = tuple(Outcome(h, "c", modality, label, answer, 0.25, number) for h, answer in answers.items())
     plan = RoundPlan(number, modality, label, "origin", 1, 99, tuple(answers))
     fps = 25.0 if modality is Modality.VIDEO else None
-    sample = Sample(Media(np.zeros((1, 2, 2, 3), np.uint8), fps), label, Provenance("s", "i", parameters={"a": [1]}))
+    sample = Sample(Media(np.zeros((1, 16, 16, 3), np.uint8), fps), label, Provenance("s", "i", parameters={"a": [1]}))
     replies = tuple(Reply(answer, 0.25) for answer in answers.values())
     void = "nobody was heard" if is_void(outcomes) else ""
     drawn = SimpleNamespace(sample=sample)
