@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Final
 
 from subnet.errors import StateError
+from subnet.files import private_file, private_folder
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS floor (nonce INTEGER NOT NULL);
@@ -134,12 +135,14 @@ class SqliteNonceStore:
 
     def _open_alone(self) -> None:
         with _exclusive(self.path):
+            private_file(self.path)
             try:
                 self._db, self._begun = self._connect()
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
                 _set_aside(self.path)
+                private_file(self.path)
                 self._margin_ns = self._skew_ns
                 self._db, self._begun = self._connect()
             self._margin_ns = self._skew_ns
@@ -204,7 +207,7 @@ def _set_aside(path: Path) -> None:
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
     """Hold the lock file beside `path`; the lock ends with the process, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(path.name + ".lock").open("w") as file:
+    private_folder(path.parent)
+    with private_file(path.with_name(path.name + ".lock")).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

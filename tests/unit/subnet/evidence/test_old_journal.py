@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from subnet.evidence.entry import BEGINNING
 from subnet.evidence.journal import Journal
+from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import replay
-from subnet.evidence.state import StateStore
+from subnet.evidence.segments import list_segments
+from subnet.evidence.state import StateStore, check_state
+from tests.unit.subnet.evidence.journals import play
 
 
 @pytest.fixture
@@ -28,3 +32,30 @@ def test_a_journal_of_version_0_1_0_replays(journal: Path) -> None:
     assert done.history == StateStore(opened).state.history
     assert max(s.score for s in done.history.standings.values()) == pytest.approx(0.7068, abs=5e-5)
     opened.close()
+
+
+def test_a_validator_goes_on_from_it(journal: Path) -> None:
+    """Its state is held against a replay, its rounds move into segments, and all of it replays with the new ones."""
+    opened = Journal(journal, segment_bytes=50_000)
+    store = StateStore(opened)
+    play(store, 3)
+    while opened.finish_segment():
+        pass
+    assert len(list_segments(opened.segments)) > 1
+    opened.close()
+    with JournalReader(journal) as reader:
+        done = replay(reader.entries())
+    assert (done.rounds, done.history) == (63, store.state.history)
+    again = Journal(journal)
+    assert StateStore(again).state == store.state
+    again.close()
+
+
+def test_it_is_read_without_being_upgraded(journal: Path) -> None:
+    """A reader changes nothing, so the version that wrote it still opens it."""
+    before = journal.read_bytes()
+    with JournalReader(journal) as reader:
+        assert replay(reader.entries()).rounds == 60
+        state = check_state(reader.state(), reader.last or BEGINNING, lambda: replay(reader.entries()))
+    assert state.next_round == 60
+    assert journal.read_bytes() == before
