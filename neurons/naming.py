@@ -39,9 +39,10 @@ def _wallets(folder: Path) -> dict[str, str]:
     names = {}
     for path in sorted(folder.glob("*/hotkeys/*")):
         try:
-            address = json.loads(path.read_bytes())["ss58Address"]
-        except (OSError, ValueError, KeyError, TypeError):
+            key = json.loads(path.read_bytes())
+        except (OSError, ValueError):
             continue
-        cold, hot = path.parent.parent.name, path.name.removesuffix("pub.txt")
-        names[str(address)] = cold if hot == DEFAULT_HOTKEY else f"{cold}/{hot}"
+        if isinstance(key, dict) and isinstance(address := key.get("ss58Address"), str):
+            cold, hot = path.parent.parent.name, path.name.removesuffix("pub.txt")
+            names[address] = cold if hot == DEFAULT_HOTKEY else f"{cold}/{hot}"
     return names

@@ -65,9 +65,12 @@ def read_segment(segment: Segment) -> Iterator[Entry]:
     try:
         with bz2.open(segment.path, "rt", encoding="utf-8", newline="\n") as lines:
             for line in lines:
-                seq, kind, body, digest = json.loads(line)
-                yield Entry(seq, kind, body, digest)
-    except (OSError, EOFError, ValueError, TypeError) as error:
+                row = json.loads(line)
+                if not (isinstance(row, list) and len(row) == 4):
+                    raise ValueError("a line is no entry")
+                seq = row[0]
+                yield Entry(*row)
+    except (OSError, EOFError, ValueError) as error:
         raise JournalBroken(f"the segment {segment.path} is damaged: {error}; restore a copy of it") from error
     if seq != segment.last:
         raise JournalBroken(f"the segment {segment.path} ends with entry {seq}; restore a copy of it")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-from subnet.errors import MediaError, SourceEmpty, StateError
+from subnet.errors import SubnetError
 from subnet.game.history import History
 from subnet.game.sampling import RoundPlan
 from subnet.game.scoring import is_void, settle
@@ -71,7 +71,7 @@ async def step(
         challenge = Challenge(f"{plan.number:08d}-{plan.seed:016x}", drawn.sample, plan.seed, plan.level)
         vary = partial(variant, challenge)
         queries = await asyncio.gather(*(loop.run_in_executor(executor, vary, n.hotkey) for n in neurons))
-    except (SourceEmpty, MediaError, StateError, OSError) as fault:
+    except (SubnetError, OSError) as fault:
         return Round(plan, snapshot.block, history, drawn, void=f"{type(fault).__name__}: {fault}")
     replies = await transport.ask(list(zip(neurons, queries, strict=True)), deadline)
     outcomes = judge(challenge, neurons, replies, snapshot.block)

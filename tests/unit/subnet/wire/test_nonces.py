@@ -53,6 +53,19 @@ def test_a_pair_is_new_exactly_once(tmp_path_factory: pytest.TempPathFactory, pa
     store.close()
 
 
+def test_others_cannot_read_it(path: Path) -> None:
+    """Neither it nor its log, also where an older version left it open."""
+    path.parent.mkdir(mode=0o755)
+    path.touch(0o644)
+    store = Clocks().store(path)
+    store.check_and_store("a", NOW)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert {part.name: part.stat().st_mode & 0o777 for part in path.parent.iterdir()} == {
+        path.name + suffix: 0o600 for suffix in ("", "-wal", "-shm", ".lock")
+    }
+    store.close()
+
+
 def test_remembers_after_a_restart(path: Path) -> None:
     """A store on the same file refuses what an earlier one accepted."""
     clocks = Clocks()
