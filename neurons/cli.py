@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import tomllib
@@ -38,6 +39,7 @@ COMMANDS = {
 }
 
 EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER, EXIT_INTERRUPT, EXIT_PIPE = 2, 3, 1, 130, 141
+_NAMELESS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "standard output, or a file")  # a write names none
 VARIABLES = Env("ASSAY_")  # ASSAY_VALIDATOR_SEED: of one command each, since a seed or a folder fits one alone
 
 
@@ -98,7 +100,8 @@ def main(words: Sequence[str] | None = None) -> None:
         _drop_output()
         sys.exit(EXIT_PIPE)
     except OSError as error:
-        name = error.filename if error.filename is not None else "" if _drop_output() else "standard output"
+        _drop_output()
+        name = error.filename if error.filename is not None else _NAMELESS.get(error.errno or 0, "")
         where = f"{name}: " if name else ""
         status = EXIT_OTHER if isinstance(error, ConnectionError | TimeoutError) else EXIT_STATE
         _fail(f"{where}{error.strerror or error}", status)
@@ -112,8 +115,8 @@ def _fail(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def _drop_output() -> bool:
-    """Whether all has been printed; what could not be is not tried again when the interpreter ends."""
+def _drop_output() -> None:
+    """What could not be printed is not tried again when the interpreter ends."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -121,8 +124,6 @@ def _drop_output() -> bool:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-        return False
-    return True
 
 
 if __name__ == "__main__":

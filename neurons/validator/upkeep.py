@@ -33,29 +33,35 @@ class Upkeep:
         """Look once a minute until `stop`. What fails is logged, and tried again at the next look."""
         loop = asyncio.get_running_loop()
         while not stop.is_set():
-            for task in (self.finish_segments, self.forget):
-                await loop.run_in_executor(self._executor, self._try, task)
+            while await loop.run_in_executor(self._executor, self._try, self.finish_segment) and not stop.is_set():
+                pass  # an old journal has many to finish: a stop waits for one of them at most
+            await loop.run_in_executor(self._executor, self._try, self.forget)
             await pause(stop, LOOK_SECONDS)
 
-    def _try(self, task: Callable[[], None]) -> None:
+    def _try(self, task: Callable[[], bool]) -> bool:
         try:
-            task()
+            return task()
         except (StateError, OSError) as error:
             self._log.error("upkeep", error=str(error))
+            return False
 
-    def finish_segments(self) -> None:
-        """Move what is old enough out of the live journal."""
-        while (segment := self._journal.finish_segment()) is not None:
+    def finish_segment(self) -> bool:
+        """Move what is old enough out of the live journal; whether there was something."""
+        segment = self._journal.finish_segment()
+        if segment is not None:
             self._log.info("a part of the journal is finished", file=str(segment.path), until=segment.last)
+        return segment is not None
 
-    def forget(self, now: float | None = None) -> None:
-        """Drop from the ledger what can no longer be asked; say so when the disk takes nothing."""
+    def forget(self, now: float | None = None) -> bool:
+        """Drop from the ledger what can no longer be asked; whether something was. Tells when the disk takes nothing."""
         if self._ledger.unwritten:
             self._log.error(
                 "the ledger cannot be written", error=self._ledger.refusal, unwritten=self._ledger.unwritten
             )
         before = (time.time() if now is None else now) - REMEMBER
-        if self._ledger.oldest() < before:
-            present = [item.content for cell in self._pool.cells() for item in self._pool.items(cell)]
-            if dropped := self._ledger.forget(before, present):
-                self._log.info("the ledger forgot items that left the pool", items=dropped)
+        if self._ledger.oldest() >= before:
+            return False
+        present = [item.content for cell in self._pool.cells() for item in self._pool.items(cell)]
+        if dropped := self._ledger.forget(before, present):
+            self._log.info("the ledger forgot items that left the pool", items=dropped)
+        return dropped > 0

@@ -107,7 +107,7 @@ def test_what_is_printed_finds_no_room() -> None:
             [*COMMAND, "generators", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
         )
     assert done.returncode == 3
-    assert line(done).endswith("standard output: No space left on device")
+    assert line(done).endswith("standard output, or a file: No space left on device")
     assert len(done.stderr.splitlines()) == 1
 
 
