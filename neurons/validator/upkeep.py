@@ -53,7 +53,7 @@ class Upkeep:
         return segment is not None
 
     def forget(self, now: float | None = None) -> bool:
-        """Drop from the ledger what can no longer be asked; whether something was. Tells when the disk takes nothing."""
+        """Drop from the ledger what can no longer be asked; whether something was. A refusing disk is logged."""
         if self._ledger.unwritten:
             self._log.error(
                 "the ledger cannot be written", error=self._ledger.refusal, unwritten=self._ledger.unwritten
