@@ -34,7 +34,7 @@ COMMANDS = {
     "detectors": ("neurons.commands.listing:detectors", "List the detectors."),
     "generators": ("neurons.commands.listing:generators", "List the generators, and which can run here."),
     "explain": ("neurons.commands.explain:explain", "Why a miner earns what it earns, from a journal."),
-    "replay": ("neurons.commands.replay:replay", "Compute all scores again from a journal."),
+    "replay": ("neurons.commands.journal:replay", "Compute all scores again from a journal."),
     "journal": ("neurons.commands.journal:journal", "Look at a journal, check its parts, copy it."),
 }
 

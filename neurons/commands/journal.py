@@ -1,8 +1,9 @@
-"""`assay journal`: what a journal consists of, whether it is whole, and a true copy of it."""
+"""`assay journal` and `assay replay`: what a journal consists of, whether it is whole, a copy, its scores again."""
 
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from cyclopts import App
@@ -10,11 +11,16 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from neurons.commands.replay import open_journal
+from neurons.naming import names_of
 from neurons.settings import Json
-from subnet.errors import SettingsError
+from subnet.errors import JournalBroken, SettingsError
+from subnet.evidence.entry import BEGINNING
+from subnet.evidence.reader import JournalReader
 from subnet.evidence.reader import backup as copy
+from subnet.evidence.records import Replay
+from subnet.evidence.records import replay as recompute
 from subnet.evidence.segments import list_segments
+from subnet.evidence.state import check_state, confirm_state
 
 journal = App(name="journal", help="Look at a validator's journal, check its parts, copy it.")
 
@@ -86,3 +92,50 @@ def backup(journal: Path, out: Path, *, segments: Path | None = None, json: Json
 
 def _tell(facts: dict[str, object], line: str, json: bool) -> None:
     print(jsonlib.dumps(facts) if json else line)
+
+
+def replay(journal: Path, *, segments: Path | None = None, names: Path | None = None, json: Json = False) -> None:
+    """Check the hash chain of a journal and compute every score in it again, to the last bit.
+
+    Parameters
+    ----------
+    journal
+        The file journal.db of a validator, running or not; nothing is written to it.
+    segments
+        Folder of its finished parts; by default the one beside it.
+    names
+        Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
+    """
+    called = names_of(names, journal)
+    with open_journal(journal, segments) as reader:
+        result = recompute(reader.entries())
+        if result.rounds == 0:
+            raise JournalBroken(
+                f"{journal} holds no round, so it confirms nothing; if it is a copy, was journal.db-wal left behind? "
+                "`assay journal backup` makes a whole one"
+            )
+        confirm_state(check_state(reader.state(), reader.last or BEGINNING, lambda: result), result)
+    if json:
+        facts = {"entries": reader.length, "tip": reader.tip, "rounds": result.rounds, "void_rounds": result.void}
+        scores = {hotkey: standing.score for hotkey, standing in sorted(result.history.standings.items())}
+        print(jsonlib.dumps({**facts, "weights": result.weights, "scores": scores}))
+        return
+    Console().print(_table(result, called), f"tip {reader.tip}")
+
+
+def open_journal(journal: Path, segments: Path | None = None) -> JournalReader:
+    """Raises SettingsError for a path that is no file, StateError for a file that is no journal."""
+    if not journal.is_file():
+        raise SettingsError(f"{journal} is not a file; give a validator's journal.db")
+    if segments is not None and not segments.is_dir():
+        raise SettingsError(f"--segments {segments}: there is no such folder")
+    return JournalReader(journal, segments)
+
+
+def _table(result: Replay, called: Mapping[str, str]) -> Table:
+    void = f", {result.void} of them void" if result.void else ""
+    title = f"{result.rounds} rounds replayed{void}, up to round {result.next_round - 1}: every score confirmed"
+    table = Table("hotkey", *(["name"] if called else []), "score", box=None, title=title, title_justify="left")
+    for hotkey, standing in sorted(result.history.standings.items(), key=lambda pair: -pair[1].score):
+        table.add_row(hotkey, *([called.get(hotkey, "")] if called else []), f"{standing.score:.6f}")
+    return table
