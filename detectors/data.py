@@ -1,28 +1,37 @@
-"""Data sets on disk: a folder with an index, or a folder with `real/` and `fake/`.
+"""Data sets on disk: a folder with an index, or one whose folders name the labels, `real/` and `fake/`.
 
-With `index.jsonl` every line is one item (file, label, modality, origin, pair, seed, licence, item). Without it the
-label is the first of `real` and `fake` on the way to the file, and the origin the folder below that, or else its name.
+With `index.jsonl` every line is one item (file, label, modality, origin, pair, seed, licence, item). Without it
+`detectors.layout` says what the folders and names mean. What people's folders hold beside media is left out and told.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from detectors.layout import NAMES, content_of, place_of
 from subnet.errors import DataError, MediaError
+from subnet.media.folder import modality_of, take_inventory
 from subnet.types import Label, Media, Modality
 
-IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi"})
-SIDES = {"real": Label.REAL, "fake": Label.SYNTHETIC}
+Tell = Callable[[str], None]  # takes one line for people
+
+
+def silence(line: str) -> None:
+    """The default of `tell`: nothing is told."""
 
 
 @dataclass(frozen=True)
 class DatasetItem:
-    """One item of a data set. `pair` is shared by items with the same content, "" where there is no twin."""
+    """One item of a data set. `pair` is shared by items with the same content, "" where there is no twin.
+
+    `item` is what it shows: the photograph or the clip, the same for all frames of one.
+    """
 
     path: Path
     label: Label
@@ -34,15 +43,22 @@ class DatasetItem:
     licence: str = "unknown"
 
 
-def read_folder(root: Path) -> list[DatasetItem]:
-    """All items below `root`, in a stable order. Raises DataError, naming the folder or line, when there are none."""
+def read_folder(root: Path, tell: Tell = silence) -> list[DatasetItem]:
+    """All items below `root`, in a stable order. Raises DataError, naming the folder or line, when there are none.
+
+    `tell` is given a line for each kind of thing that is left out.
+    """
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"data: {root} is not a folder")
     index = root / "index.jsonl"
-    records = _read_index(index) if index.is_file() else _walk(root)
+    notes: list[str] = []
+    records = _read_index(index) if index.is_file() else _walk(root, notes.append)
     if not records:
-        raise DataError(f"data: {root} holds no images or clips; expected index.jsonl, or folders real/ and fake/")
+        why = "".join(f"; {note}" for note in notes)
+        raise DataError(f"data: {root} holds no images or clips; expected index.jsonl, or folders real/ and fake/{why}")
+    for note in notes:
+        tell(note)
     return records
 
 
@@ -55,18 +71,26 @@ def both_classes(records: Sequence[DatasetItem], what: str) -> None:
 
 def load_media(record: DatasetItem) -> Media:
     """Decode one item. Raises DataError naming the file."""
-    from subnet.codec import image as codec
-
     try:
-        data = record.path.read_bytes()
-        return codec.decode_image(data) if record.modality is Modality.IMAGE else codec.decode_video(data)
+        return decode(record)
     except (OSError, MediaError) as error:
         raise DataError(f"data: {record.path} cannot be read: {error}") from error
 
 
+def decode(record: DatasetItem) -> Media:
+    """Decode one item. Raises OSError and MediaError."""
+    from subnet.codec import image as codec
+    from subnet.media.cutting import CONTAINERS
+
+    data = record.path.read_bytes()
+    if record.modality is Modality.IMAGE:
+        return codec.decode_image(data, codec.FILE_IMAGES)
+    return codec.decode_video(data, codec.Limits(containers=CONTAINERS))
+
+
 def _read_index(index: Path) -> list[DatasetItem]:
     records = []
-    for number, line in enumerate(index.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(index), start=1):
         if not line.strip():
             continue
         try:
@@ -76,33 +100,58 @@ def _read_index(index: Path) -> list[DatasetItem]:
     return records
 
 
+def _lines(index: Path) -> list[str]:
+    """The lines of an index in UTF-8 or, where its first bytes say so, UTF-16, as editors and shells save them."""
+    try:
+        data = index.read_bytes()
+        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"data: {index} cannot be read: {error}; save it as UTF-8") from error
+
+
 def _record(root: Path, row: dict[str, Any]) -> DatasetItem:
-    path = (root / str(row["file"])).resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise ValueError(f"{row['file']} lies outside the data set")
-    seed = row.get("seed")
+    name = str(row["file"])
+    os.fsencode(name)  # a ValueError where it can be no name of a file
+    way = PurePosixPath(name if (root / name).is_file() else name.replace("\\", "/"))
+    if way.is_absolute() or ".." in way.parts or (way.parts[:1] and way.parts[0].endswith(":")):
+        raise ValueError(f"{name} lies outside the data set")
+    seed, pair = row.get("seed"), str(row.get("pair") or "")
     return DatasetItem(
-        path=path,
+        path=root / way,
         label=Label(row["label"]),
         modality=Modality(row["modality"]),
         origin=str(row["origin"]),
-        pair=str(row.get("pair") or ""),
-        item=str(row.get("item") or ""),
+        pair=pair,
+        item=str(row.get("item") or "") or ("" if pair else _content(way)),
         seed=None if seed is None else int(seed),
         licence=str(row.get("licence") or "unknown"),
     )
 
 
-def _walk(root: Path) -> list[DatasetItem]:
-    records = []
-    for path in sorted(root.rglob("*")):
-        modality = Modality.IMAGE if path.suffix.lower() in IMAGES else Modality.VIDEO
-        if path.suffix.lower() not in IMAGES | VIDEOS or not path.is_file():
-            continue
-        parts = path.relative_to(root).parts
-        at = next((i for i, part in enumerate(parts[:-1]) if part.lower() in SIDES), None)
-        if at is None:
-            continue
-        origin = parts[at + 1] if at + 2 < len(parts) else parts[at].lower()
-        records.append(DatasetItem(path, SIDES[parts[at].lower()], modality, origin, item=str(path.relative_to(root))))
+def _content(way: PurePosixPath) -> str:
+    """What a file of an index shows that does not say so itself."""
+    place = place_of(way)
+    return place.content if place else content_of(way.parts[:-1], way.stem)
+
+
+def _walk(root: Path, tell: Tell) -> list[DatasetItem]:
+    inventory = take_inventory(root)
+    records, unlabelled = [], []
+    for path in inventory.files:
+        way = path.relative_to(root)
+        place, modality = place_of(way), modality_of(path)
+        if place is None or modality is None:
+            unlabelled.append(way)
+        else:
+            records.append(DatasetItem(path, place.label, modality, place.origin, item=place.content))
+    for note in [*inventory.notes(), *_unlabelled(root, unlabelled)]:
+        tell(note)
     return records
+
+
+def _unlabelled(root: Path, ways: Sequence[Path]) -> Iterable[str]:
+    if ways:
+        folders = Counter(way.parts[0] if len(way.parts) > 1 else "the folder itself" for way in ways)
+        listing = ", ".join(f"{name} ({count:,})" for name, count in folders.most_common(5))
+        known = "; ".join(f"{label.name.lower()}: {NAMES[label].replace(' ', ', ')}" for label in Label)
+        yield f"left out {len(ways):,} in {root}: no folder above them names a label: {listing}; known are {known}"

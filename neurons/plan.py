@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
+from subnet.errors import SettingsError
 from subnet.game.sampling import Origins
 from subnet.media.pool.item import Cell
-from subnet.media.pool.producer import PoolPlan, equal_shares, read_plan
+from subnet.media.pool.producer import PoolPlan, equal_shares, read_plan, stream_of
 from subnet.types import Label, Modality
 
 EMBEDDED = "embedded"
 
 
-def plan_of(path: Path | None, *, total: int = 2000, seed: int = 0, stream: str = "main") -> PoolPlan:
+def plan_of(
+    path: Path | None,
+    *,
+    total: int = 2000,
+    seed: int | None = None,
+    stream: str | None = None,
+    draw: Callable[[], int] = lambda: 0,
+) -> PoolPlan:
     """The plan in the file `path`, or without one the embedded set and every embedded generator in equal shares.
 
-    Raises SettingsError, naming the file and the key.
+    `seed` and `stream` win over the file's; where nobody names a seed it is what `draw` gives. Raises SettingsError,
+    naming the file and the key.
     """
     if path is not None:
-        return read_plan(path)
+        return read_plan(path, seed=seed, stream=stream, draw=draw)
     import generators
 
     cells = [Cell(modality, Label.REAL, EMBEDDED) for modality in Modality]
     cells += [Cell(row.modality, Label.SYNTHETIC, row.name) for row in generators.TABLE.values() if row.embedded]
-    return equal_shares(cells, total, seed=seed, stream=stream)
+    number = draw() if seed is None else seed
+    return equal_shares(cells, total, seed=number, stream=stream or stream_of(number))
 
 
 def origins_of(plan: PoolPlan) -> Origins:
-    """How often each origin is asked for, by modality and label: in proportion to the plan's targets."""
+    """How often each origin is asked for, by modality and label: in proportion to the plan's targets.
+
+    Raises SettingsError for a plan that lacks a kind: the game asks all four, and one without an origin has no answer.
+    """
     origins: dict[tuple[Modality, Label], dict[str, float]] = defaultdict(dict)
     for target in plan.targets:
-        origins[target.cell.modality, target.cell.label][target.cell.origin] = float(target.count)
+        if target.count:
+            origins[target.cell.modality, target.cell.label][target.cell.origin] = float(target.count)
+    kinds = [(modality, label) for modality in Modality for label in Label]
+    missing = [f"{modality}/{label.name.lower()}" for modality, label in kinds if (modality, label) not in origins]
+    if missing:
+        raise SettingsError(
+            f"--plan: it has no origin for {' and '.join(missing)}, and validators ask for images and videos, real "
+            f'and synthetic: add "video/real/{EMBEDDED}" = 1 and "video/synthetic/video-jitter" = 1, or others'
+        )
     return dict(origins)

@@ -1,12 +1,18 @@
-"""A progress bar with the time left, on standard error, so that standard output stays for results."""
+"""Progress and warnings on standard error, so that standard output stays for results."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+def warn(line: str) -> None:
+    """One line for people about what does not stop the program."""
+    print(f"assay: warning: {line}", file=sys.stderr)
 
 
 @contextmanager

@@ -5,7 +5,11 @@ A command line shows in `ps` to every user of the machine; hence `--seed_file`, 
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from subnet.errors import SettingsError, StateError
@@ -51,3 +55,29 @@ def kept_seed(folder: Path) -> int:
             "made again without the old one)"
         )
     return int(text)
+
+
+@contextmanager
+def own_folder(parent: Path) -> Iterator[Path]:
+    """A folder of `parent` for one process: the first of 0, 1, 2... that no other holds, and only its owner enters.
+
+    So each of several that run side by side keeps a seed of its own, and the next run finds the first one's again.
+    Raises StateError where it cannot be kept.
+    """
+    for number in range(1000):
+        folder = parent / str(number)
+        try:
+            handle = os.open(private_folder(folder) / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StateError(f"the state folder {folder} cannot be used: {error.strerror}") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            continue
+        try:
+            yield folder
+        finally:
+            os.close(handle)
+        return
+    raise StateError(f"the state folder {parent} is held a thousand times: end some of the programs that hold it")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from subnet.errors import SettingsError
+from subnet.media.pool.item import check_stream
 from subnet.types import Split
 
 if TYPE_CHECKING:
@@ -178,12 +179,12 @@ class ProducerSettings:
     """TOML file: what to make in which shares. Without one: the embedded set and the embedded generators."""
     total: int = 2000
     """Items to keep ready, when there is no plan."""
-    seed: int = 0
-    """Same seed, stream and plan: same items. Every user of the machine sees it in `ps`."""
+    seed: int | None = None
+    """Same seed, stream and plan: same items. Every user of the machine sees it in `ps`, so for tests only."""
     seed_file: Path | None = None
-    """File with the seed; wins over --seed."""
-    stream: str = "main"
-    """Name of this producer in the pool; no two producers of one pool may share it."""
+    """File with the secret seed; by default it is drawn once and kept below $ASSAY_HOME/producer."""
+    stream: str | None = None
+    """Name of this producer in the pool; no two producers of one pool may share it. By default from the seed."""
     split: Split = Split.TRAIN
     """Which part of the embedded set real media and reconstructions are taken from."""
     folder: Annotated[dict[str, Path], Parameter(show_default=False)] = field(default_factory=dict)
@@ -198,6 +199,11 @@ class ProducerSettings:
     """Work on a Ray cluster, one worker for each origin of the plan: pip install 'assay-subnet[ray]'."""
 
     def __post_init__(self) -> None:
+        if self.stream is not None:
+            try:
+                check_stream(self.stream)
+            except ValueError as error:
+                raise SettingsError(f"--stream: {error}") from error
         if self.threads is not None and self.threads < 1:
             raise SettingsError(f"--threads must be at least 1, not {self.threads}")
 

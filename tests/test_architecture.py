@@ -38,7 +38,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("evidence", "media"),
     ),
     "detectors": (
-        ("rows", "data", "calibration"),
+        ("rows", "layout", "data", "cuts", "calibration"),
         ("families", "checkpoints", "preprocess", "baselines", "whole_picture"),
         ("torch_detector", "public_checkpoints"),
         ("training", "loading"),
@@ -78,6 +78,7 @@ WIDE: Mapping[str, tuple[int, str]] = {
     "subnet/codec/sandbox.py": (1, "a child process under attack may end its pipe at any byte"),
     "subnet/codec/video.py": (1, _DECODING),
     "subnet/media/hub/archives.py": (1, _DECODING),
+    "subnet/media/hub/parquet_child.py": (1, _DECODING),
     "detectors/acceleration/onnx_export.py": (1, "onnxruntime's errors have no common base"),
     "detectors/checkpoints.py": (1, _DECODING),
     "generators/catalog/pipelines.py": (1, _DRIVER),

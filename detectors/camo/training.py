@@ -18,7 +18,7 @@ from detectors.camo.content_gates import KIND_OF
 from detectors.camo.content_gates import fit as fit_content
 from detectors.camo.mixture import Blend, assemble
 from detectors.checkpoints import HERE, Checkpoint, read, write
-from detectors.data import DatasetItem, load_media, read_folder
+from detectors.data import DatasetItem, Tell, load_media, read_folder, silence
 from detectors.families import family
 from detectors.public_checkpoints import open_checkpoint
 from detectors.rows import Preprocess
@@ -34,7 +34,10 @@ LEAST = 16  # validation pictures through a gate below which its expert gets no 
 
 
 def train_camo(
-    settings: Training, report: Callable[[Progress], None] | None = None, table: Configuration | None = None
+    settings: Training,
+    report: Callable[[Progress], None] | None = None,
+    tell: Tell = silence,
+    table: Configuration | None = None,
 ) -> TrainingResult:
     """Train every expert from the general one, whose weights are `settings.init`, and write one file.
 
@@ -49,7 +52,7 @@ def train_camo(
     general = read(settings.init)
     experts = {GENERAL: general}
     for expert in configured.experts[1:]:
-        weights = _weights(settings, expert, report)
+        weights = _weights(settings, expert, report, tell)
         experts[expert.name] = open_checkpoint(weights, expert.family, family(expert.family).preprocess)
     state = {f"{name}.{key}": value for name, part in experts.items() for key, value in part.state.items()}
     content = fit_content(*_pictures(settings.data))
@@ -58,13 +61,13 @@ def train_camo(
     return _finish(settings, configured, state, experts)
 
 
-def _weights(settings: Training, expert: Expert, report: Callable[[Progress], None] | None) -> Path:
+def _weights(settings: Training, expert: Expert, report: Callable[[Progress], None] | None, tell: Tell) -> Path:
     """What is given for an expert, what is trained for it now on its categories, or else what ships of its family."""
     given = dict(settings.experts).get(expert.name)
     if given is not None:
         return given
     if expert.categories:
-        return train(_own(settings, expert), report).weights
+        return train(_own(settings, expert), report, tell).weights
     if settings.exclude:
         raise DataError(
             f"exclude: the weights that ship for the expert {expert.name} were trained on all generators; "

@@ -15,18 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.data import DatasetItem, load_media
+from detectors.cuts import challenge_media, key_of
+from detectors.data import DatasetItem
 from detectors.evaluation.metrics import Floats
-from subnet.codec.image import TARGET_SIZE
 from subnet.errors import DataError
 from subnet.game.augment import LEVELS, distort
 from subnet.game.sampling import derive
 from subnet.game.variant import variant_frames
-from subnet.media.cutting import FRAMES, cut
 from subnet.protocols import Detector
-from subnet.types import Media, Modality
+from subnet.types import Media
 
-FEWEST_FRAMES = 4
 Progress = Callable[[int], None]  # variants judged so far
 
 
@@ -45,22 +43,6 @@ def views_of(levels: Sequence[int]) -> tuple[View, ...]:
     if wrong or not levels:
         raise DataError(f"levels: {wrong or 'none'} given; choose from {', '.join(map(str, LEVELS))}")
     return tuple(View(level) for level in dict.fromkeys(levels))
-
-
-def key_of(record: DatasetItem, root: Path) -> str:
-    """A name of the item that moves with the data set."""
-    path = record.path
-    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
-
-
-def challenge_media(record: DatasetItem, key: str, seed: int) -> Media:
-    """The item as a validator's pool holds it: 256 x 256, of a clip at most 16 frames. Raises DataError."""
-    media = load_media(record)
-    if media.modality is Modality.VIDEO and len(media.frames) < FEWEST_FRAMES:
-        raise DataError(f"data: {record.path} has {len(media.frames)} frames; a clip needs at least {FEWEST_FRAMES}")
-    if media.frames.shape[1:3] == TARGET_SIZE and len(media.frames) <= FRAMES:
-        return media
-    return cut(media, np.random.default_rng(derive(seed, key)), min(FRAMES, len(media.frames)))
 
 
 def show(media: Media, key: str, view: View, seed: int) -> Media:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -81,7 +81,7 @@ def splits(records: Sequence[DatasetItem], root: Path) -> dict[str, list[Dataset
     return dict(found)
 
 
-def files(records: Sequence[DatasetItem], most: int, seed: int) -> list[File]:
+def files(records: Sequence[DatasetItem], most: int, seed: int) -> Iterator[File]:
     """At most `most` files of each label as the leak meter sees them; items of one photo never judge each other."""
     rng = np.random.default_rng([seed, 5])
     groups = clusters(records)
@@ -89,7 +89,7 @@ def files(records: Sequence[DatasetItem], most: int, seed: int) -> list[File]:
     for label in Label:
         of_label = [index for index, record in enumerate(records) if record.label is label]
         chosen += [of_label[i] for i in rng.permutation(len(of_label))[:most]]
-    return [_file(records[index], str(groups[index])) for index in sorted(chosen)]
+    return (_file(records[index], str(groups[index])) for index in sorted(chosen))
 
 
 def _file(record: DatasetItem, group: str) -> File:

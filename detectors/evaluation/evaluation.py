@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detectors.data import DatasetItem, read_folder
+from detectors.cuts import sift
+from detectors.data import DatasetItem, Tell, read_folder, silence
 from detectors.evaluation.answering import Progress, View, score, views_of
 from detectors.evaluation.metrics import Floats
 from detectors.evaluation.selection import select, sizes
@@ -42,9 +43,13 @@ class Evaluation:
     findings: Findings
 
 
-def items(task: Task, modality: Modality) -> list[DatasetItem]:
-    """The items of the task. Raises DataError for a data set without this modality or without one of the classes."""
-    return select(read_folder(task.root), modality, task.limit, task.seed, task.data)
+def items(task: Task, modality: Modality, tell: Tell = silence) -> list[DatasetItem]:
+    """The items of the task that can be used; what is left out is told.
+
+    Raises DataError for a data set without this modality or without one of the classes, and where most are of no use.
+    """
+    chosen = select(read_folder(task.root, tell), modality, task.limit, task.seed, task.data)
+    return sift(chosen, task.data, tell)
 
 
 def evaluate(

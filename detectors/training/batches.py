@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -31,6 +33,14 @@ class Batch:
     frames: Tensor
     labels: Tensor
     methods: Tensor
+
+    def __reduce__(self) -> tuple[Callable[..., Batch], tuple[NDArray[Any], ...]]:
+        """By value, through a pipe: tensors of workers would go through /dev/shm, of which containers have 64 MB."""
+        return _batch_of, (self.frames.numpy(), self.labels.numpy(), self.methods.numpy())
+
+
+def _batch_of(frames: NDArray[Any], labels: NDArray[Any], methods: NDArray[Any]) -> Batch:
+    return Batch(torch.from_numpy(frames), torch.from_numpy(labels), torch.from_numpy(methods))
 
 
 @dataclass(frozen=True)

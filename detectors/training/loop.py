@@ -23,7 +23,8 @@ from torch.utils.data import DataLoader
 
 from detectors.calibration import fit
 from detectors.checkpoints import load_strictly, write
-from detectors.data import DatasetItem, both_classes, load_media, read_folder
+from detectors.cuts import challenge_media, key_of, sift
+from detectors.data import DatasetItem, Tell, both_classes, read_folder, silence
 from detectors.families import network_size
 from detectors.preprocess import normalise
 from detectors.public_checkpoints import load_into
@@ -33,9 +34,7 @@ from detectors.training.losses import Objective
 from detectors.training.recipes import Recipe, recipe
 from detectors.training.state import TrainingState, restore, store
 from detectors.training.validation_set import Examples, auc, examples
-from subnet.errors import DataError
 from subnet.registry import resolve
-from subnet.types import Media
 
 MEAN_OF = 0.995  # decay of the moving average of the weights
 
@@ -91,23 +90,25 @@ class TrainingResult:
     history: list[tuple[int, float]] = field(default_factory=list)
 
 
-def train(settings: Training, report: Callable[[Progress], None] | None = None) -> TrainingResult:
+def train(settings: Training, report: Callable[[Progress], None] | None = None, tell: Tell = silence) -> TrainingResult:
     """Train and write `settings.out` (safetensors: the best weights by validation AUC, calibrated).
 
     The run's state lies beside it as `NAME.state.safetensors` and is resumed when it is there and belongs to the same
-    settings. Raises DataError for data that cannot be used and SettingsError for settings that cannot run.
+    settings. What is left out of the data is told. Raises DataError for data that cannot be used and SettingsError for
+    settings that cannot run.
     """
     chosen = recipe(settings.detector)
     if chosen.trainer:
-        trained: TrainingResult = resolve(chosen.trainer)(settings, report)
+        trained: TrainingResult = resolve(chosen.trainer)(settings, report, tell)
         return trained
     if chosen.first and settings.init is None:  # in the same size
         settings = replace(settings, init=train(_before(settings, chosen.first), report).weights)
     plan = settings.plan or chosen.plan
     steps = settings.steps or chosen.steps
-    records = select(read_folder(settings.data), chosen, settings)
-    judged = select(read_folder(settings.validation or settings.data.parent / "validation"), chosen, settings)
-    pixels = _cache(records)
+    records = select(read_folder(settings.data, tell), chosen, settings, tell)
+    held = settings.validation or settings.data.parent / "validation"
+    judged = select(read_folder(held, tell), chosen, settings, tell)
+    pixels = {record.path: challenge_media(record, key_of(record, settings.data), settings.seed) for record in records}
     batches = Batches(records, lambda record: pixels[record.path], plan, steps=steps, seed=settings.seed)
     validation = examples(judged, settings.validation_items, seed=settings.seed)
     run = _Run(settings, chosen, steps, len(batches.methods), validation)
@@ -121,23 +122,18 @@ def _before(settings: Training, name: str) -> Training:
     return replace(settings, detector=name, out=out, plan=None, learning_rate=None)
 
 
-def select(records: Sequence[DatasetItem], chosen: Recipe, settings: Training) -> list[DatasetItem]:
-    """Records of the recipe's modality, without excluded origins, and of the wanted items only. Raises DataError."""
+def select(
+    records: Sequence[DatasetItem], chosen: Recipe, settings: Training, tell: Tell = silence
+) -> list[DatasetItem]:
+    """Usable records of the recipe's modality, without excluded origins, of the wanted items. Raises DataError."""
     kept = [record for record in records if record.modality is chosen.family.modality]
     kept = [record for record in kept if record.origin not in settings.exclude]
     if settings.items is not None:
         wanted = set(settings.items)
         kept = [record for record in kept if record.item in wanted]
-    both_classes(kept, f"{settings.data} for {chosen.name} ({chosen.family.modality})")
-    return kept
-
-
-def _cache(records: Sequence[DatasetItem]) -> dict[Path, Media]:
-    pixels = {record.path: load_media(record) for record in records}
-    smallest = min(min(media.frames.shape[1:3]) for media in pixels.values())
-    if smallest < 256:
-        raise DataError(f"data: training items must be at least 256 pixels on each side; the smallest has {smallest}")
-    return pixels
+    what = f"{settings.data} for {chosen.name} ({chosen.family.modality})"
+    both_classes(kept, what)
+    return sift(kept, what, tell)
 
 
 def rate(step: int, steps: int) -> float:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.data import DatasetItem, load_media
+from detectors.cuts import challenge_media
+from detectors.data import DatasetItem
 from detectors.torch_detector import TorchDetector
 from subnet.game.augment import LEVELS
 from subnet.game.variant import variant_frames
@@ -41,7 +42,8 @@ def examples(records: Sequence[DatasetItem], limit: int, *, seed: int, levels: S
     for chosen in (reals[:count], fakes[:count]):
         for number, record in enumerate(chosen):
             level = levels[number % len(levels)]
-            variant = variant_frames(load_media(record), level, np.random.default_rng([seed, 2, number]))
+            media = challenge_media(record, record.path.name, seed)
+            variant = variant_frames(media, level, np.random.default_rng([seed, 2, number]))
             result.media.append(variant)
             result.labels.append(int(record.label))
             result.levels.append(level)

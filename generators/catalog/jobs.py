@@ -29,7 +29,7 @@ def finish(job: Job, media: Media) -> Media:
     """What a model made, as a pool item: cut at random like a real one, or, of a changed picture, all of it."""
     rng = np.random.default_rng([job.seed, 1])
     if job.base is None:
-        return cut(media, rng, min(FRAMES, len(media.frames)))
+        return cut(media, rng, min(FRAMES, len(media.frames))).media
     whole = codec.normalise(media, None)
     if job.mask is None or not job.composite:
         return whole

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from neurons import settings as s
 from neurons.commands.evaluate import data_folder
-from neurons.progress import bar
+from neurons.progress import bar, warn
 from subnet.errors import DataError
 from subnet.types import Modality
 
@@ -62,13 +62,14 @@ def audit(
 
 
 def _records(data: str, modality: Modality, seed: int) -> tuple[list[DatasetItem], Path]:
+    from detectors.cuts import sift
     from detectors.data import read_folder
 
     root = data_folder(data, modality, None, seed, "cpu")
-    records = [record for record in read_folder(root) if record.modality is modality]
+    records = [record for record in read_folder(root, warn) if record.modality is modality]
     if not records:
         raise DataError(f"data: {data} holds no {modality}s; give --modality or another data set")
-    return records, root
+    return sift(records, data, warn), root
 
 
 def _tell(data: str, found: Audit) -> None:
@@ -90,5 +91,6 @@ def _tell(data: str, found: Audit) -> None:
     for name, pairs in found.duplicates.items():
         console.print(f"look-alikes {name}: {len(pairs)}", highlight=False)
         for twin in pairs[:5]:
-            console.print(f"  {twin.first}  {twin.second}  ({twin.bits} bits, {twin.similarity:.3f})", highlight=False)
+            line = f"  {twin.first}  {twin.second}  ({twin.bits} bits, {twin.similarity:.3f})"
+            console.print(line.encode(errors="backslashreplace").decode(), highlight=False, markup=False)
     console.print(f"verdict: {leak.verdict}")

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from neurons import settings as s
 from neurons.datasets.spec import DataSpec, materialise, parse_spec
-from neurons.progress import bar
+from neurons.progress import bar, warn
 from subnet.errors import SettingsError
 from subnet.protocols import Detector
 from subnet.types import Modality
@@ -75,7 +75,7 @@ def evaluate(
     from detectors.evaluation.evaluation import items
     from detectors.evaluation.report.write import write_report
 
-    records = items(task, opened[0].modality)
+    records = items(task, opened[0].modality, warn)
     with bar("evaluate", len(records) * len(task.views)) as progress:
         found = measure(opened, task, records, progress=progress)
     robust = _robustness(opened, task) if chains else None

@@ -13,7 +13,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from neurons import settings as s
-from neurons.progress import bar
+from neurons.progress import bar, warn
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import GenerationError, SettingsError
@@ -126,7 +126,14 @@ def _reals(photos: Path | None) -> Source:
         return EmbeddedSource(Split.TEST)
     if not photos.is_dir():
         raise SettingsError(f"--photos {photos}: not a folder")
-    return FolderSource(photos, Label.REAL, photos.name, decode_video=VideoDecoder(CLIP_LIMITS).decode)
+    source = FolderSource(
+        *(photos, Label.REAL, photos.name),
+        decode_video=VideoDecoder(CLIP_LIMITS).decode,
+        on_bad=lambda path, reason: warn(f"left out {path}: {reason}"),
+    )
+    for note in source.inventory.notes():
+        warn(note)
+    return source
 
 
 def _facts(sample: Sample) -> dict[str, object]:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from neurons import settings as s
 from neurons.datasets.spec import DataSpec, materialise, parse_spec
-from neurons.progress import bar
+from neurons.progress import bar, warn
 from subnet.errors import SettingsError
 from subnet.types import Modality, Split
 
@@ -188,7 +188,7 @@ def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str
         return learn / "train", learn / "validation"
     from neurons.datasets.split import split
 
-    return split(learn, out / "data", seed=seed)
+    return split(learn, out / "data", seed=seed, tell=warn)
 
 
 def _check(folder: Path, modality: Modality, force: bool) -> None:
@@ -197,7 +197,7 @@ def _check(folder: Path, modality: Modality, force: bool) -> None:
 
     records = [record for record in read_folder(folder) if record.modality is modality]
     for warning in refuse_leaks(records, force=force):
-        print(f"assay: warning: {warning}", file=sys.stderr)
+        warn(warning)
 
 
 def _start(detector: str) -> Path | None:
@@ -216,7 +216,7 @@ def _run(settings: Training) -> TrainingResult:
 
     try:
         with _watching(settings.detector) as report:
-            return learn(settings, report)
+            return learn(settings, report, warn)
     except KeyboardInterrupt:
         print(f"assay: stopped; go on with --resume --out {settings.out.parent}", file=sys.stderr)
         raise

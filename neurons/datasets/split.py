@@ -1,4 +1,4 @@
-"""A folder of media as two data sets, one to train on and one to judge by. Twins of one item stay together."""
+"""A folder of media as two data sets, one to train on and one to judge by. What shows the same stays together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from detectors.data import DatasetItem, both_classes, read_folder
+from detectors.data import DatasetItem, Tell, both_classes, read_folder, silence
+from detectors.evaluation.selection import clusters
 from subnet.errors import DataError
 from subnet.game.sampling import derive
 from subnet.media.dataset_folder import IndexRow, write_index
@@ -15,34 +16,46 @@ from subnet.media.dataset_folder import IndexRow, write_index
 SHARE = 0.15  # of the items, for validation
 
 
-def split(root: Path, into: Path, *, seed: int = 0, share: float = SHARE) -> tuple[Path, Path]:
+def split(root: Path, into: Path, *, seed: int = 0, share: float = SHARE, tell: Tell = silence) -> tuple[Path, Path]:
     """Folders `into`/train and `into`/validation with an index each; files are hard links where the disk allows.
 
-    Where an item goes depends on the seed and its pair, or item, alone. Raises DataError when a side lacks a class.
+    Where an item goes depends on the seed and its cluster alone: twins, crops of one photograph and frames of one clip
+    go together. Raises DataError when a side lacks a class. What is left out is told.
     """
-    records = read_folder(root)
-    held = [record for record in records if _held_out(record, seed, share)]
-    kept = [record for record in records if not _held_out(record, seed, share)]
+    records = read_folder(root, tell)
+    names = _cluster_names(records)
+    out = {name for name in set(names) if derive("held out", seed, name) < share * 2**63}
+    held = [record for record, name in zip(records, names, strict=True) if name in out]
+    kept = [record for record, name in zip(records, names, strict=True) if name not in out]
     for side, name in ((kept, "training"), (held, "validation")):
         try:
             both_classes(side, f"the {name} part of {root}")
         except DataError as error:
-            raise DataError(f"{error}; give more data, or a folder of its own with --validation") from error
+            raise DataError(
+                f"{error} ({len(set(names)):,} clips and photographs, of which {len(out):,} are held out); "
+                "give more data, or a folder of its own with --validation"
+            ) from error
     return _write(kept, root, into / "train"), _write(held, root, into / "validation")
 
 
-def _held_out(record: DatasetItem, seed: int, share: float) -> bool:
-    return derive("held out", seed, record.pair or record.item or str(record.path)) < share * 2**63
+def _cluster_names(records: Sequence[DatasetItem]) -> list[str]:
+    """For each record the name of its cluster: the first, in order, of the pairs, or else items, in it."""
+    names: dict[int, str] = {}
+    numbers = clusters(records).tolist()
+    for record, number in zip(records, numbers, strict=True):
+        name = record.pair or record.item
+        names[number] = min(name, names.get(number, name))
+    return [names[number] for number in numbers]
 
 
 def _write(records: Sequence[DatasetItem], root: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     rows = []
     for record in records:
-        name = record.path.relative_to(root if record.path.is_relative_to(root) else root.resolve())
+        name = record.path.relative_to(root)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(record.path, folder / name)
+            os.link(record.path.resolve(), folder / name)  # of a link what it leads to
         except OSError:  # another disk, or one without links
             shutil.copy2(record.path, folder / name)
         rows.append(

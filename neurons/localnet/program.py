@@ -118,7 +118,8 @@ class Network:
         pool = ["--pool.path", str(self.folder / "pool"), "--pool.gigabytes", "2", "--pool.floor_gigabytes", "0.2"]
         write_atomically(self.folder / "seed", f"{self.seed}\n".encode(), mode=0o600)
         secret = ["--seed_file", str(self.folder / "seed")]
-        making = ["producer", *pool, *secret, "--split", "test", "--total", "120", "--device", "cpu"]
+        making = ["producer", *pool, *secret, "--stream", "main", "--split", "test", "--total", "120"]
+        making += ["--device", "cpu"]
         await self.crew.start("producer", "neurons", making)
         self.common = ["--netuid", str(NETUID), "--subtensor.chain_endpoint", endpoint]
         self.common += ["--wallet.path", str(self.keys.wallets)]

@@ -24,6 +24,8 @@ from subnet.protocols import Generator, Source
 from subnet.registry import find
 from subnet.types import Label, Media, Modality, Sample, Split
 
+Tell = Callable[[str], None]  # takes one line for people
+BAD_FILES = 50  # of a folder that are told one by one
 Origin = Path | Split | SourceRow | GeneratorRow  # a folder, a part of the embedded set, a data set of the hub, a model
 
 
@@ -71,14 +73,21 @@ def _check_kind(cell: Cell, name: str, modality: Modality, label: Label) -> None
 
 
 def makers(
-    plan: PoolPlan, origins: Mapping[Cell, Origin], *, split: Split, device: str, prompts: Prompts
+    plan: PoolPlan,
+    origins: Mapping[Cell, Origin],
+    *,
+    split: Split,
+    device: str,
+    prompts: Prompts,
+    tell: Tell = lambda line: None,
 ) -> dict[Cell, Make]:
-    """The makers of a plan's cells, from their resolved origins. `device` as torch names it.
+    """The makers of a plan's cells, from their resolved origins. `device` as torch names it; `tell` is given a
+    line for what a folder or a set of the hub has that is of no use.
 
     Generators are loaded when they are first used. Raises SettingsError for models of `prompts` that cannot run here.
     """
     reals = EmbeddedSource(split)
-    opened = {cell: _drawing(cell, o) for cell, o in origins.items() if not isinstance(o, GeneratorRow)}
+    opened = {cell: _drawing(cell, o, tell) for cell, o in origins.items() if not isinstance(o, GeneratorRow)}
     prompting = open_prompting(prompts, _pictures(plan, opened) or reals, device)
     models = {
         cell: _generating(o, reals, device, prompting) for cell, o in origins.items() if isinstance(o, GeneratorRow)
@@ -97,7 +106,7 @@ def maker_in_worker(cell: str, split: str, device: str, folders: Mapping[str, st
     origin = resolve(kind, part, {name: Path(path) for name, path in folders.items()})
     if isinstance(origin, GeneratorRow):
         return _generating(origin, EmbeddedSource(part), named_device(device), invent_prompt)
-    return _drawing(kind, origin)
+    return _drawing(kind, origin, lambda line: None)
 
 
 def _pictures(plan: PoolPlan, opened: Mapping[Cell, Make]) -> Source | None:
@@ -106,20 +115,38 @@ def _pictures(plan: PoolPlan, opened: Mapping[Cell, Make]) -> Source | None:
     return Pictures([opened[t.cell] for t in wanted], [t.count for t in wanted]) if wanted else None
 
 
-def _drawing(cell: Cell, origin: Path | Split | SourceRow) -> Make:
+def _drawing(cell: Cell, origin: Path | Split | SourceRow, tell: Tell) -> Make:
     """A maker that draws from a source."""
-    source = _open_source(cell, origin)
+    source = _open_source(cell, origin, tell)
     return lambda rng: source.draw(cell.modality, cell.label, rng)
 
 
-def _open_source(cell: Cell, origin: Path | Split | SourceRow) -> Source:
+def _open_source(cell: Cell, origin: Path | Split | SourceRow, tell: Tell) -> Source:
     if isinstance(origin, Split):
         return EmbeddedSource(origin)
     if isinstance(origin, Path):
-        return FolderSource(origin, cell.label, cell.origin, decode_video=_untrusted())
+        source = FolderSource(origin, cell.label, cell.origin, decode_video=_untrusted(), on_bad=_bad_files(tell))
+        for note in source.inventory.notes():
+            tell(note)
+        return source
+    from subnet.media.hub.access import read_access
     from subnet.media.hub.source import open_source
 
-    return open_source(origin, home() / "hub", decode_video=_untrusted(), token=os.environ.get("HF_TOKEN"))
+    return open_source(origin, home() / "hub", read_access(os.environ), decode_video=_untrusted(), on_problem=tell)
+
+
+def _bad_files(tell: Tell) -> Callable[[Path, str], None]:
+    """Tells the first files that could not be used, each with its reason; of a folder full of them not every one."""
+    count = 0
+
+    def on_bad(path: Path, reason: str) -> None:
+        nonlocal count
+        count += 1
+        if count <= BAD_FILES:
+            rest = "; further ones are not told" if count == BAD_FILES else ""
+            tell(f"left out {path}: {reason}{rest}")
+
+    return on_bad
 
 
 def _untrusted() -> Callable[[bytes], Media]:

@@ -27,8 +27,11 @@ __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "TARGET_SIZE",
+    "Box",
     "ImageLimits",
     "Limits",
+    "crop_box",
+    "cropped",
     "decode_image",
     "decode_video",
     "encode_image",
@@ -43,6 +46,7 @@ MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
 MAX_SCANNED = 600_000_000  # JPEG pixels times scans: a thousand scans of a big frame take minutes
 MIN_CROP = 0.5  # of the largest crop, along each side
+Box = tuple[int, int, int, int]  # of a crop in pixels: top, left, height, width
 
 _OTHER_FORMATS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
 _ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258  # tags of EXIF and TIFF
@@ -195,20 +199,31 @@ def _frame(media: Media) -> Frames:
 def normalise(media: Media, rng: np.random.Generator | None, size: tuple[int, int] = TARGET_SIZE) -> Media:
     """Crop to the aspect of `size` (height, width), the same crop in every frame, then resize by Lanczos.
 
+    The crop is that of `crop_box`.
+    """
+    return cropped(media, crop_box(media.frames.shape[1], media.frames.shape[2], rng, size), size)
+
+
+def crop_box(height: int, width: int, rng: np.random.Generator | None, size: tuple[int, int] = TARGET_SIZE) -> Box:
+    """Where a picture of `height` x `width` is cut.
+
     Without `rng` the largest centred crop. With it, a crop at a random place whose sides are a uniform share in
     [MIN_CROP, 1] of the largest crop's, yet not below `size` while the source is larger (so nothing is blown up that
     need not be).
     """
-    (height, width), (_, full_height, full_width, _) = size, media.frames.shape
-    largest = min(full_height / height, full_width / width)  # crop sides in units of `size`
+    largest = min(height / size[0], width / size[1])  # crop sides in units of `size`
     scale, across, down = largest, 0.5, 0.5
     if rng is not None:
         scale = float(rng.uniform(max(MIN_CROP * largest, min(1.0, largest)), largest))
         across, down = rng.random(2)
-    crop_height, crop_width = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = round((full_height - crop_height) * down), round((full_width - crop_width) * across)
-    crop = media.frames[:, top : top + crop_height, left : left + crop_width]
-    return Media(resize(crop, size), media.fps)
+    tall, wide = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    return round((height - tall) * down), round((width - wide) * across), tall, wide
+
+
+def cropped(media: Media, box: Box, size: tuple[int, int] = TARGET_SIZE) -> Media:
+    """What stands in `box` of every frame, resized to `size` by Lanczos."""
+    top, left, height, width = box
+    return Media(resize(media.frames[:, top : top + height, left : left + width], size), media.fps)
 
 
 def resize(frames: Frames, size: tuple[int, int]) -> Frames:

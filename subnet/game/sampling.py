@@ -74,8 +74,11 @@ def round_rng(seed: int, number: int) -> np.random.Generator:
 
 
 def derive(*parts: object) -> int:
-    """A 63-bit seed from anything printable: sha256 of the parts joined by a unit separator."""
-    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    """A 63-bit seed from anything printable: sha256 of the parts joined by a unit separator.
+
+    Names of files that are not UTF-8 count by their bytes.
+    """
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode(errors="surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 

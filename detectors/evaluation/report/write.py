@@ -110,5 +110,5 @@ def write_report(
     }
     (folder / "report.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     index = folder / "index.html"
-    index.write_text(page(evaluation, images, robust, comparison), encoding="utf-8")
+    index.write_text(page(evaluation, images, robust, comparison), encoding="utf-8", errors="backslashreplace")
     return index

@@ -28,9 +28,9 @@ class EmbeddedSource:
         item = items[int(rng.integers(len(items)))]
         data = embedded.path(item).read_bytes()
         if modality is Modality.IMAGE:
-            media = cut(codec.decode_image(data), rng)
+            taken = cut(codec.decode_image(data), rng)
         else:  # the index says how long the clip is, so that only what is shown need be decoded
             start = int(rng.integers(item.frames - FRAMES + 1))
-            media = cut(codec.decode_video(data, codec.Limits(frames=start + FRAMES), start), rng)
-        about = {"split": str(self.split), "source": item.source, "category": item.category}
-        return Sample(media, label, Provenance(self.name, item.id, item.licence, parameters=about))
+            taken = cut(codec.decode_video(data, codec.Limits(frames=start + FRAMES), start), rng, first=start)
+        about = {"split": str(self.split), "source": item.source, "category": item.category, **taken.place}
+        return Sample(taken.media, label, Provenance(self.name, item.id, item.licence, parameters=about))

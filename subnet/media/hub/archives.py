@@ -15,7 +15,8 @@ from typing import IO, Any
 
 from subnet.codec.image import MAX_BYTES
 from subnet.errors import MediaUnreadable, SubnetError
-from subnet.media.folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from subnet.media.folder import IMAGE_SUFFIXES, LITTER, VIDEO_SUFFIXES
+from subnet.media.hub.columns import is_wanted
 from subnet.types import Modality
 
 MAX_RATIO = 10  # of unpacked to packed bytes: media does not compress
@@ -43,30 +44,31 @@ def suffixes_of(modality: Modality) -> tuple[str, ...]:
     return IMAGE_SUFFIXES if modality is Modality.IMAGE else VIDEO_SUFFIXES
 
 
-def _is_safe(name: str, modality: Modality) -> bool:
-    """A relative path without steps upwards, not hidden, with the suffix of media."""
+def _is_fair_name(name: str, modality: Modality, column: str) -> bool:
+    """A relative path without steps upwards, not hidden or litter, with the suffix of media, and wanted."""
     path = PurePosixPath(name.replace("\\", "/"))
     escapes = path.is_absolute() or ".." in path.parts or ":" in name.partition("/")[0]
-    return not escapes and not path.name.startswith(".") and path.suffix.lower() in suffixes_of(modality)
+    litter = any(part.startswith(".") or part.lower() in LITTER for part in path.parts)
+    return not escapes and not litter and path.suffix.lower() in suffixes_of(modality) and is_wanted(str(path), column)
 
 
 class ZipShard:
     """Members of a zip file: the directory at its end is read, then single members where they lie."""
 
-    def __init__(self, file: IO[bytes], modality: Modality) -> None:
+    def __init__(self, file: IO[bytes], modality: Modality, column: str = "") -> None:
         self._file = file
         self._archive = zipfile.ZipFile(file)
         members = self._archive.infolist()[:MAX_MEMBERS]
-        self._members = [member for member in members if self._is_fair(member, modality)]
+        self._members = [member for member in members if self._is_fair(member, modality, column)]
         self.groups: tuple[range, ...] = (range(len(self._members)),) if self._members else ()
 
     @staticmethod
-    def _is_fair(member: zipfile.ZipInfo, modality: Modality) -> bool:
+    def _is_fair(member: zipfile.ZipInfo, modality: Modality, column: str) -> bool:
         plain = not member.flag_bits & 1 and member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         mode = member.external_attr >> 16
         ordinary = not member.is_dir() and (stat.S_IFMT(mode) in (0, stat.S_IFREG))
         fair = member.file_size <= min(MAX_BYTES, MAX_RATIO * max(1, member.compress_size))
-        return plain and ordinary and fair and _is_safe(member.filename, modality)
+        return plain and ordinary and fair and _is_fair_name(member.filename, modality, column)
 
     def read(self, index: int) -> tuple[str, bytes]:
         member = self._members[index]
@@ -81,7 +83,7 @@ class ZipShard:
 class TarShard:
     """Members of a tar file, plain or by gzip: headers are walked once, data is read where it lies."""
 
-    def __init__(self, file: IO[bytes], path: str, modality: Modality) -> None:
+    def __init__(self, file: IO[bytes], path: str, modality: Modality, column: str = "") -> None:
         file.seek(0)
         self._files: list[Any] = [file]
         if not path.lower().endswith(".tar"):
@@ -94,7 +96,7 @@ class TarShard:
             if count >= MAX_MEMBERS:
                 break
             fair = member.isreg() and not member.issparse() and 0 < member.size <= MAX_BYTES
-            if fair and _is_safe(member.name, modality):
+            if fair and _is_fair_name(member.name, modality, column):
                 self._members.append(member)
         self.groups: tuple[range, ...] = (range(len(self._members)),) if self._members else ()
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from subnet.errors import SettingsError
 from subnet.registry import table
 from subnet.types import Label, Modality
 
 
 @dataclass(frozen=True)
 class SourceRow:
-    """One data set on the hub. `pattern` selects shards by path; `kind` is what they are: parquet, zip, tar or file."""
+    """One data set on the hub. `pattern` selects shards by path; `kind` is what they are: parquet, zip, tar or file.
+
+    `column` names the column, or members of archives, with the media; "" leaves that to `hub.columns`.
+    """
 
     name: str
     modality: Modality
@@ -28,6 +32,7 @@ class SourceRow:
     revision: str = "main"
     pattern: str = "*"
     gated: bool = False
+    column: str = ""
 
 
 def _image(name: str, licence: str, size_gb: float, about: str) -> SourceRow:
@@ -73,8 +78,14 @@ SOURCES = table(
 
 
 def any_repository(repository: str, modality: Modality, label: Label = Label.REAL, revision: str = "main") -> SourceRow:
-    """A row for a data set by name ("owner/name"): every shard of a known kind in it. Raises ValueError."""
-    owner, slash, name = repository.partition("/")
-    if not (owner and slash and name) or "/" in name:
-        raise ValueError(f"a data set on the hub is called owner/name, not {repository!r}")
-    return SourceRow(repository, modality, repository, "any", "unknown", 0, "by name", label=label, revision=revision)
+    """A row for a data set by name, "owner/name" or "owner/name:COLUMN": every shard of a known kind in it.
+
+    Raises SettingsError.
+    """
+    place, colon, column = repository.partition(":")
+    owner, slash, name = place.partition("/")
+    if not (owner and slash and name) or "/" in name or (colon and not column):
+        raise SettingsError(f"a data set on the hub is called owner/name or owner/name:COLUMN, not {repository!r}")
+    return SourceRow(
+        *(repository, modality, place, "any", "unknown", 0, "by name"), label=label, revision=revision, column=column
+    )

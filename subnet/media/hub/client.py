@@ -24,9 +24,23 @@ from urllib.parse import quote, urlsplit
 import httpx2
 
 from subnet.errors import SourceEmpty
+from subnet.media.hub.access import ENDPOINT
 
-ENDPOINT = "https://huggingface.co"
 GAIN = 1 << 16  # bytes that make a broken transfer worth another try
+_LOGIN = "`hf auth login`, or HF_TOKEN"
+# By the X-Error-Code that the hub sends, else by status: it says 401 of what is not there, too, so as to tell nothing.
+_ADVICE = {
+    "RepoNotFound": f"there is no such data set, or it is private: check its name; for a private one {_LOGIN}",
+    "GatedRepo": f"this set is gated: accept the terms on its page, then {_LOGIN}",
+    "RevisionNotFound": "the data set has no such revision",
+    "EntryNotFound": "the data set has no such file any more",
+    "DisabledRepo": "the hub has disabled this data set",
+    "401": f"the hub knows no such data set, or wants to know who asks: check the name, then {_LOGIN}",
+    "403": f"this token has no access: accept the terms on the page of the set, then {_LOGIN}",
+    "404": "there is no such thing on the hub: check the name",
+    "410": "it is gone from the hub",
+    "416": "the file is shorter than it was listed",
+}
 _RATE_LIMIT = re.compile(r"r=(\d+).*?t=(\d+)")
 
 
@@ -261,11 +275,10 @@ def hub_file(entry: Mapping[str, object]) -> HubFile:
 def raise_if_hopeless(response: httpx2.Response, url: str, asked: float | None, last: bool) -> None:
     """Raise HubUnavailable when no further try can help, or none is left."""
     status, path = response.status_code, urlsplit(url).path
-    if status in (401, 403):
-        reason = f"{path}: the hub asks for access ({status}): accept the terms on its page and set HF_TOKEN"
-        raise HubUnavailable(reason, retry_after=3600.0)
-    if status in (404, 410, 416):
-        raise HubUnavailable(f"{path}: there is no such thing on the hub ({status})", retry_after=3600.0)
+    cause = response.headers.get("x-error-code", "")
+    if status in (401, 403, 404, 410, 416):
+        advice = _ADVICE.get(cause) or _ADVICE[str(status)]
+        raise HubUnavailable(f"{path}: {advice} ({cause or status})", retry_after=3600.0)
     if last or (status != 429 and status < 500):
         raise HubUnavailable(f"{path}: the hub answered {status}", retry_after=asked or 60.0)
 

@@ -5,19 +5,16 @@ Works on any seekable file, on the hub as on disk. Members that would escape, li
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from contextlib import ExitStack
-from itertools import accumulate
 from pathlib import PurePosixPath
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from subnet.codec.image import MAX_BYTES
 from subnet.errors import MediaTooLarge, MediaUnreadable
 from subnet.media.hub.archives import TarShard, ZipShard, suffixes_of, typed_damage
+from subnet.media.hub.parquet import ParquetShard
 from subnet.types import Modality
 
-MAX_GROUP = 1 << 30  # bytes of one parquet row group's media column
-_NAMES = ("image", "video", "img", "jpg", "png", "webp", "mp4", "bytes", "content", "data")
 _KINDS = {".parquet": "parquet", ".zip": "zip", ".tar": "tar", ".gz": "tar", ".tgz": "tar"}
 
 
@@ -42,92 +39,33 @@ def kind_of(path: str, modality: Modality) -> str | None:
     return "file" if pure.suffix in suffixes_of(modality) else None
 
 
-def open_shard(file: IO[bytes], path: str, modality: Modality) -> OpenShard:
-    """The shard in `file`, by the suffix of `path`. Raises MediaUnreadable, naming it, when it is not what it says."""
+def open_shard(file: IO[bytes], path: str, modality: Modality, column: str = "") -> OpenShard:
+    """The shard in `file`, by the suffix of `path`. Raises MediaUnreadable, naming it, when it is not what it says.
+
+    `column` names the column with the media, or the members of an archive; without it the likeliest are taken, and
+    masks, depth maps and the like are not.
+    """
     with ExitStack() as on_failure:
         on_failure.callback(file.close)
         with typed_damage(f"the shard {path} cannot be opened"):
-            shard = _open(file, path, modality)
+            shard = _open(file, path, modality, column)
         if not shard.groups:
             raise MediaUnreadable(f"the shard {path} has no {modality} in it that could be taken")
         on_failure.pop_all()
         return shard
 
 
-def _open(file: IO[bytes], path: str, modality: Modality) -> OpenShard:
+def _open(file: IO[bytes], path: str, modality: Modality, column: str) -> OpenShard:
     kind = kind_of(path, modality)
     if kind == "parquet":
-        return ParquetShard(file, path)
+        return ParquetShard(file, path, column)
     if kind == "zip":
-        return ZipShard(file, modality)
+        return ZipShard(file, modality, column)
     if kind == "tar":
-        return TarShard(file, path, modality)
+        return TarShard(file, path, modality, column)
     if kind == "file":
         return FileShard(file, path)
     raise MediaUnreadable(f"{path} is no shard of a known kind: parquet, zip, tar, tar.gz, or plain {modality} files")
-
-
-class ParquetShard:
-    """Rows of a parquet file: one row group's media column is read at a time, and kept until another is asked for."""
-
-    def __init__(self, file: IO[bytes], path: str) -> None:
-        import pyarrow
-        import pyarrow.parquet as pq
-
-        try:
-            self._file = pq.ParquetFile(file)
-        except pyarrow.ArrowException as error:
-            raise MediaUnreadable(f"the shard {path} cannot be opened: {error}") from error
-        self._column = _media_column(self._file.schema_arrow, path)
-        sizes = [self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)]
-        self._starts = [0, *accumulate(sizes)]
-        self.groups = tuple(range(a, b) for a, b in zip(self._starts, self._starts[1:], strict=False) if b > a)
-        self._loaded: tuple[int, Any] = (-1, None)
-
-    def read(self, index: int) -> tuple[str, bytes]:
-        group = bisect_right(self._starts, index) - 1
-        if self._loaded[0] != group:
-            self._loaded = (group, self._load(group))
-        value = self._loaded[1][index - self._starts[group]].as_py()
-        if not value:
-            raise MediaUnreadable(f"row {index} holds no bytes")
-        return f"row {index}", bytes(value)
-
-    def _load(self, group: int) -> Any:
-        import pyarrow
-
-        about = self._file.metadata.row_group(group)
-        columns = [about.column(i) for i in range(about.num_columns)]
-        size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema == self._column)
-        if size > MAX_GROUP:
-            raise MediaTooLarge(f"row group {group} holds {size:,} bytes of media, over the cap of {MAX_GROUP:,}")
-        try:
-            column = self._file.read_row_group(group, columns=[self._column], use_threads=False).column(0)
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise MediaUnreadable(f"row group {group} cannot be read: {error}") from error
-        if "." in self._column:
-            column = column.combine_chunks().field(self._column.rpartition(".")[2])
-        return column
-
-    def close(self) -> None:
-        self._loaded = (-1, None)
-        self._file.close(force=True)
-
-
-def _media_column(schema: Any, path: str) -> str:
-    """The column with encoded media: binary, or a struct with a field `bytes`; the likeliest name first."""
-    import pyarrow.types as kinds
-
-    found: list[str] = []
-    for field in schema:
-        if kinds.is_binary(field.type) or kinds.is_large_binary(field.type):
-            found.append(field.name)
-        elif kinds.is_struct(field.type) and any(child.name == "bytes" for child in field.type):
-            found.append(f"{field.name}.bytes")
-    if not found:
-        raise MediaUnreadable(f"{path} has no column with media; its columns are {', '.join(schema.names)}")
-    order = {name: rank for rank, name in enumerate(_NAMES)}
-    return min(found, key=lambda name: order.get(name.removesuffix(".bytes").lower(), len(order)))
 
 
 class FileShard:

@@ -22,11 +22,13 @@ from urllib.parse import quote
 import numpy as np
 
 from subnet.codec import image as codec
-from subnet.errors import MediaError, SourceEmpty
+from subnet.errors import MediaError, MediaUnreadable, SourceEmpty
 from subnet.files import write_atomically
 from subnet.media.cutting import Decode, cut
+from subnet.media.hub.access import STRANGER, Access
 from subnet.media.hub.catalog import SourceRow
 from subnet.media.hub.client import Hub, HubFile, HubUnavailable, Listing, RangeFile
+from subnet.media.hub.photograph import no_photograph
 from subnet.media.hub.shards import OpenShard, kind_of, open_shard
 from subnet.types import JSON, Label, Modality, Provenance, Sample
 
@@ -84,7 +86,10 @@ class HubSource:
             try:
                 member, data = self._shard.read(index)
                 name = {"member": member}
-                media = cut(self._decode[modality](data), rng)
+                original = self._decode[modality](data)
+                if reason := no_photograph(original):
+                    raise MediaUnreadable(f"{member} is no photograph: {reason}")
+                taken = cut(original, rng)
             except MediaError as error:
                 self._on_problem(f"{self.name}: item {index} of {self._about['shard']} is of no use: {error}")
                 self._count_bad_item()
@@ -94,9 +99,8 @@ class HubSource:
             else:
                 self._bad_items[str(self._about["shard"])] = 0
                 item = f"{self._about['shard']}#{index}"
-                return Sample(
-                    media, label, Provenance(self.name, item, self.row.licence, parameters=self._about | name)
-                )
+                about = {**self._about, **name, **taken.place}
+                return Sample(taken.media, label, Provenance(self.name, item, self.row.licence, parameters=about))
         raise SourceEmpty(
             f"{self.name}: nothing usable in {IN_A_ROW} tries, {self._refusal or 'see the problems reported'}"
         )
@@ -118,7 +122,7 @@ class HubSource:
             raise SourceEmpty(f"{self.name}: the hub gives nothing and nothing is kept: {self._refusal}")
         file = files[int(rng.integers(len(files)))]
         try:
-            self._shard = open_shard(self._open(listing, file), file.path, self.row.modality)
+            self._shard = open_shard(self._open(listing, file), file.path, self.row.modality, self.row.column)
         except HubUnavailable as error:
             self._note_refusal(error)
         except MediaError as error:
@@ -215,12 +219,10 @@ def _read_listing(path: Path) -> Listing | None:
 def open_source(
     row: SourceRow,
     root: Path,
+    access: Access = STRANGER,
     *,
     decode_video: Decode,
-    endpoint: str | None = None,
-    token: str | None = None,
     on_problem: Callable[[str], None] = lambda text: None,
 ) -> HubSource:
     """A source of `row` that keeps its shards below `root`, with the defaults of Hub and HubSource."""
-    hub = Hub(endpoint, token) if endpoint else Hub(token=token)
-    return HubSource(hub, row, root, decode_video=decode_video, on_problem=on_problem)
+    return HubSource(Hub(access.endpoint, access.token), row, root, decode_video=decode_video, on_problem=on_problem)

@@ -143,7 +143,7 @@ def _name(name: str) -> Traits:
     digits = "".join(letter for letter in stem if letter.isdigit())[-12:]
     found["name.number"] = float(digits or -1)
     padded = f"^{stem.lower()}$"
-    grams = Counter(zlib.crc32(padded[i : i + 3].encode()) % 64 for i in range(len(padded) - 2))
+    grams = Counter(zlib.crc32(padded[i : i + 3].encode(errors="surrogateescape")) % 64 for i in range(len(padded) - 2))
     return found | {f"name.gram{gram}": float(count) for gram, count in grams.items()}
 
 

@@ -7,7 +7,7 @@ themselves and are reported apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,6 +24,8 @@ from subnet.types import Label, Media
 LIMIT = 0.55  # a container above this is a leak when its interval lies above, too
 APPEARANCE_LIMIT = 0.65  # size or sharpness above this deserve a warning
 FEWEST = 10  # of each label
+TIME = "time"  # of the last change: warned of and not judged, since copying class after class sets it
+PROBES = {**{group: {group} for group in GROUPS}, "all": {*GROUPS} - {TIME}}
 Decode = Callable[[bytes], Media]
 
 
@@ -61,7 +63,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """`container` has one probe per group of traits, and "all" of them together; the rest is reported apart."""
+    """`container` has a probe per group of traits, and "all" of them but times together; the rest is apart."""
 
     real: int
     synthetic: int
@@ -74,25 +76,24 @@ class LeakReport:
     warnings: tuple[str, ...]
 
 
-def measure(files: Sequence[File], *, seed: int = 0, decode_video: Decode = codec.decode_video) -> LeakReport:
-    """Probe `files`. Raises DataError when there are fewer than FEWEST of either label."""
-    labels = np.array([int(file.label) for file in files])
+def measure(files: Iterable[File], *, seed: int = 0, decode_video: Decode = codec.decode_video) -> LeakReport:
+    """Probe `files`, of which one at a time is held. Raises DataError when there are fewer than FEWEST of a label."""
+    rows = [_row(file, decode_video) for file in files]
+    labels = np.array([int(row.label) for row in rows], dtype=np.int64)
     counts = np.bincount(labels, minlength=2)
     if counts.min() < FEWEST:
         raise DataError(
             f"the leak meter needs {FEWEST} items of each label, got {counts[0]} real, {counts[1]} synthetic"
         )
     rng = np.random.default_rng(seed)
-    groups = np.array([hash_group(file.group, index) for index, file in enumerate(files)])
-    found = [traits(file.data, file.name, file.changed) for file in files]
+    groups = np.array([hash_group(row.group, index) for index, row in enumerate(rows)])
     container = []
-    for group in (*GROUPS, "all"):
-        kept = [{k: v for k, v in t.items() if group == "all" or k.startswith(group + ".")} for t in found]
+    for group, parts in PROBES.items():
+        kept = [{k: v for k, v in row.traits.items() if k.partition(".")[0] in parts} for row in rows]
         container.append(_interval(group, _out_of_fold(_matrix(kept), labels, groups, seed), labels, rng))
-    seen = [_appearance(file.data, decode_video) for file in files]
-    usable = np.array([row is not None for row in seen])
-    looks = np.array([row for row in seen if row is not None]).reshape(-1, 4)
-    size = _one_sided("size", np.array([float(len(file.data)) for file in files]), labels, rng)
+    usable = np.array([row.looks is not None for row in rows])
+    looks = np.array([row.looks for row in rows if row.looks is not None]).reshape(-1, 4)
+    size = _one_sided("size", np.array([float(row.size) for row in rows]), labels, rng)
     sharp = _one_sided("sharpness", looks[:, 0], labels[usable], rng)
     scores = _out_of_fold(looks[:, 1:], labels[usable], groups[usable], seed)
     colour = _interval("colour", scores, labels[usable], rng)
@@ -100,6 +101,22 @@ def measure(files: Sequence[File], *, seed: int = 0, decode_video: Decode = code
     return LeakReport(
         int(counts[0]), int(counts[1]), tuple(container), size, sharp, colour, int((~usable).sum()), verdict, warnings
     )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What is kept of a file: its size in bytes, and of its pixels the looks (None where it cannot be decoded)."""
+
+    label: Label
+    group: str
+    size: int
+    traits: Mapping[str, float]
+    looks: tuple[float, float, float, float] | None
+
+
+def _row(file: File, decode_video: Decode) -> _Row:
+    found = traits(file.data, file.name, file.changed)
+    return _Row(file.label, file.group, len(file.data), found, _appearance(file.data, decode_video))
 
 
 def hash_group(group: str, index: int) -> str:
@@ -111,8 +128,9 @@ def _judge(container: Sequence[Probe], size: Probe, sharp: Probe) -> tuple[LeakV
     warnings = [
         f"{p.name} tells the label: AUC {p.auc:.2f} ({p.low:.2f}-{p.high:.2f})" for p in container if p.low > LIMIT
     ]
-    verdict = LeakVerdict.LEAK if warnings else LeakVerdict.CLEAN
-    if verdict is LeakVerdict.CLEAN and any(p.auc > LIMIT for p in container):
+    judged = [p for p in container if p.name != TIME]
+    verdict = LeakVerdict.LEAK if any(p.low > LIMIT for p in judged) else LeakVerdict.CLEAN
+    if verdict is LeakVerdict.CLEAN and any(p.auc > LIMIT for p in judged):
         verdict = LeakVerdict.UNSURE
     advice = "detectors may learn it instead of traces"
     plain = (p for p in (size, sharp) if p.auc > APPEARANCE_LIMIT)

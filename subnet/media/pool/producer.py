@@ -63,23 +63,41 @@ def weighted(weights: Mapping[Cell, float], total: int, *, seed: int = 0, stream
     return PoolPlan(tuple(Target(cell, max(1, round(total * share))) for cell, share in shares.items()), seed, stream)
 
 
-def read_plan(path: Path) -> PoolPlan:
-    """A plan from TOML: `total`, `seed`, `stream`, and `[weights]` by "modality/label/origin".
+def stream_of(seed: int) -> str:
+    """A producer's name in a pool by default: two seeds do not share one, and it does not give the seed away."""
+    return f"s{derive('stream', seed):016x}"
 
-    Raises SettingsError, naming the file and the key.
+
+def read_plan(
+    path: Path, *, seed: int | None = None, stream: str | None = None, draw: Callable[[], int] = lambda: 0
+) -> PoolPlan:
+    """A plan from TOML: `total`, `[weights]` by "modality/label/origin", and perhaps `seed` and `stream`.
+
+    `seed` and `stream` win over the file's. Where neither has a seed it is what `draw` gives, and the stream follows
+    from the seed. Raises SettingsError, naming the file and the key.
     """
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
         weights = {parse_cell(name): float(weight) for name, weight in table["weights"].items()}
-        return weighted(
-            weights, int(table["total"]), seed=int(table.get("seed", 0)), stream=str(table.get("stream", "main"))
-        )
+        own = table.get("seed") if seed is None else seed
+        number = draw() if own is None else int(own)
+        name = stream or str(table.get("stream") or stream_of(number))
+        return weighted(weights, int(table["total"]), seed=number, stream=name)
     except OSError as error:
         raise SettingsError(f"the plan {path} cannot be read: {error.strerror}") from error
     except KeyError as error:
         raise SettingsError(f"the plan {path} lacks the key {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise SettingsError(f"the plan {path} is wrong: {error}") from error
+
+
+def missing(plan: PoolPlan, levels: Mapping[Cell, int]) -> list[str]:
+    """What the targets of a plan lack, for people: "image/real/embedded has 3 of 10"."""
+    return [
+        f"{t.cell} has {levels.get(t.cell, 0):,} of {t.count:,}"
+        for t in plan.targets
+        if levels.get(t.cell, 0) < t.count
+    ]
 
 
 def next_cell(plan: PoolPlan, levels: Mapping[Cell, int], resting: Collection[Cell] = ()) -> Cell | None:
@@ -198,6 +216,15 @@ class Producer:
             with self._lock:
                 self._busy.remove(cell)
 
+    def is_done(self) -> bool:
+        """Whether all targets are met but for those that were missed TRIES times in a row."""
+        levels = self.pool.levels()
+        return all(
+            self._failures[target.cell] >= TRIES
+            for target in self.plan.targets
+            if levels.get(target.cell, 0) < target.count
+        )
+
     def _work(self, cell: Cell, begun: float) -> ProducerStep:
         sequence = self._next[cell]
         event, reason = make_item(self.plan, cell, sequence, self._makers[cell], self.pool)
@@ -212,6 +239,7 @@ class Producer:
     def _settle(self, cell: Cell, event: Event) -> None:
         """Go on to the next number, or let the cell rest: 1, 2, 4... seconds after failures in a row."""
         if event is Event.NO_ROOM:
+            self._failures[cell] += 1
             return
         self._failures[cell] = 0 if event in IS_THERE else self._failures[cell] + 1
         self._tries[cell] += 1

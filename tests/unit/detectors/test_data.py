@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import re
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
+from detectors.cuts import challenge_media, key_of, sift
 from detectors.data import both_classes, load_media, read_folder
+from neurons.datasets.split import split
+from subnet.codec import image as codec
 from subnet.errors import DataError
-from subnet.types import Label, Modality
+from subnet.media.folder import FolderSource
+from subnet.types import Label, Media, Modality
 from tests.unit.detectors.folders import write_clips, write_images
 
 
@@ -67,3 +77,164 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, told: str) -> None:
     (tmp_path / "index.jsonl").write_text(line)
     with pytest.raises(DataError, match=told):
         read_folder(tmp_path)
+
+
+PICTURE = codec.encode_png(Media(np.random.default_rng(0).integers(0, 256, (1, 80, 80, 3), dtype=np.uint8)))
+LITTER = [
+    "real/._0.png",
+    "__MACOSX/real/._0.png",
+    "real/.ipynb_checkpoints/0-checkpoint.png",
+    "real/@eaDir/0.png/x.png",
+]
+LITTER += [
+    "#recycle/real/1.png",
+    "real/lost+found/1.png",
+    "$RECYCLE.BIN/real/1.png",
+    ".git/real/1.png",
+    "real/.DS_Store",
+]
+
+
+def pairs(root: Path, count: int = 3) -> Path:
+    for number in range(count):
+        for side in ("real", "fake"):
+            (root / side).mkdir(parents=True, exist_ok=True)
+            (root / side / f"{number}.png").write_bytes(PICTURE)
+    return root
+
+
+@pytest.mark.parametrize("name", LITTER)
+def test_litter_is_left_out_and_told(tmp_path: Path, name: str) -> None:
+    """What desktops, NAS boxes and notebooks leave behind is no item, and is counted with an example."""
+    path = pairs(tmp_path) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(PICTURE)
+    notes: list[str] = []
+    assert len(read_folder(tmp_path, notes.append)) == 6
+    assert [("left out 1" in note, "hidden, or left by" in note) for note in notes] == [(True, True)]
+
+
+def test_everything_else_that_is_left_out_is_told_by_its_reason(tmp_path: Path) -> None:
+    """Empty files, other suffixes, dead links, circles and folders without a label: a line each, with its count."""
+    pairs(tmp_path)
+    (tmp_path / "real" / "empty.png").write_bytes(b"")
+    for number in range(2):
+        (tmp_path / "fake" / f"{number}.avif").write_bytes(b"x")
+    (tmp_path / "real" / "gone.png").symlink_to("nowhere.png")
+    (tmp_path / "real" / "round").symlink_to(tmp_path)
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "a.png").write_bytes(PICTURE)
+    notes: list[str] = []
+    assert len(read_folder(tmp_path, notes.append)) == 6
+    for words in ("1 .*empty files", "2 .*suffix .avif", "1 .*leads nowhere", "1 .*read already", r"1 .*holiday \(1\)"):
+        assert [note for note in notes if re.search(f"left out {words}", note)], (words, notes)
+    assert len(notes) == 5
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    """A folder of links, of files or of folders, relative or not, is read like what they lead to."""
+    store = pairs(tmp_path / "store")
+    (tmp_path / "files" / "real").mkdir(parents=True)
+    (tmp_path / "files" / "fake").mkdir()
+    for path in store.rglob("*.png"):
+        (tmp_path / "files" / path.relative_to(store)).symlink_to(Path("../../store") / path.relative_to(store))
+    (tmp_path / "folders").mkdir()
+    for side in ("real", "fake"):
+        (tmp_path / "folders" / side).symlink_to(f"../store/{side}")
+    for name in ("files", "folders"):
+        assert [load_media(record).frames.shape for record in read_folder(tmp_path / name)] == [(1, 80, 80, 3)] * 6
+    rows = [
+        {"file": f"{s}/0.png", "label": n, "modality": "image", "origin": s} for n, s in enumerate(("real", "fake"))
+    ]
+    (tmp_path / "files" / "index.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert [load_media(record).frames.shape for record in read_folder(tmp_path / "files")] == [(1, 80, 80, 3)] * 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_an_index_as_editors_save_it(tmp_path: Path, encoding: str, end: str) -> None:
+    """Byte-order marks, line ends of other systems and separators inside a line change nothing."""
+    rows = [
+        {"file": f"{s}\\0.png", "label": n, "modality": "image", "origin": f"{s}\u2028x"}
+        for n, s in enumerate(("real", "fake"))
+    ]
+    text = end.join(json.dumps(row, ensure_ascii=False) for row in rows) + end
+    (pairs(tmp_path) / "index.jsonl").write_bytes(text.encode(encoding))
+    assert [load_media(record).frames.shape for record in read_folder(tmp_path)] == [(1, 80, 80, 3)] * 2
+
+
+def test_names_that_are_no_utf8_or_have_brackets(tmp_path: Path) -> None:
+    """They are read, told and hashed like any other."""
+    pairs(tmp_path)
+    for name in (b"caf\xe9.png", b"a [red] *.png"):
+        (tmp_path / "real" / os.fsdecode(name)).write_bytes(PICTURE)
+    (tmp_path / "real" / os.fsdecode(b"\xff.png")).write_bytes(PICTURE[:50])
+    notes: list[str] = []
+    records = sift(read_folder(tmp_path), "this set", notes.append)
+    keys = {key_of(record, tmp_path) for record in records}
+    assert len(records) == len(keys) == 8
+    assert len({challenge_media(record, key_of(record, tmp_path), 1).frames.tobytes() for record in records}) >= 1
+    assert any("left out 1 of 9" in note for note in notes)
+    split(tmp_path, tmp_path / "out", seed=3, share=0.5)
+
+
+def test_small_pictures_are_told_and_tiny_ones_refused(tmp_path: Path) -> None:
+    """Enlarging is told with its factor; below 64 pixels an item is of no use, and a set of such is refused."""
+    notes: list[str] = []
+    sift(read_folder(pairs(tmp_path / "small")), "small", notes.append)
+    assert notes == ["6 of 6 in small are enlarged to 256 pixels a side, up to 3.2 times"]
+    tiny = codec.encode_png(Media(np.zeros((1, 32, 32, 3), np.uint8)))
+    for path in pairs(tmp_path / "tiny").rglob("*.png"):
+        path.write_bytes(tiny)
+    with pytest.raises(
+        DataError, match=r"3 of the 3 real items of tiny are of no use: 32x32 pixels would be enlarged 8"
+    ):
+        sift(read_folder(tmp_path / "tiny"), "tiny", notes.append)
+
+
+def test_damaged_items_end_nothing_until_they_are_most(tmp_path: Path) -> None:
+    """Up to half of a label may be damaged: those are left out and told; over that the set is refused."""
+    root = pairs(tmp_path, 4)
+    for number in range(2):
+        (root / "real" / f"{number}.png").write_bytes(PICTURE[:60])
+    notes: list[str] = []
+    assert len(sift(read_folder(root), "x", notes.append)) == 6
+    assert any("left out 2 of 8 in x: " in note for note in notes)
+    (root / "real" / "2.png").write_bytes(b"x")
+    with pytest.raises(DataError, match="3 of the 4 real items of x are of no use"):
+        sift(read_folder(root), "x")
+
+
+def test_a_large_photograph_is_held_small(tmp_path: Path) -> None:
+    """Twelve megapixels are 36 MB decoded; what is kept of them is what a pool would hold."""
+    big = np.random.default_rng(0).integers(0, 256, (1, 1200, 1600, 3), dtype=np.uint8)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "big.jpg").write_bytes(codec.encode_image(Media(big), 50))
+    (record,) = read_folder(tmp_path)
+    held = challenge_media(record, "big", 1).frames
+    assert held.nbytes == 256 * 256 * 3
+    assert held.base is None or held.base.nbytes == held.nbytes
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name", "kind"),
+    [("webm", "libvpx-vp9", "webm"), ("mkv", "libx264", "matroska"), ("avi", "mpeg4", "avi")],
+)
+def test_every_container_that_is_listed_is_decoded(tmp_path: Path, suffix: str, name: str, kind: str) -> None:
+    """A clip is read from all of them, in data sets and as a source of challenges."""
+    out = io.BytesIO()
+    with av.open(out, "w", format=kind) as container:
+        stream = container.add_stream(name, rate=25)
+        stream.width = stream.height = 128
+        stream.pix_fmt = "yuv420p"
+        for shade in range(20):
+            frame = np.full((128, 128, 3), 10 * shade, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    path = tmp_path / "real" / f"a.{suffix}"
+    path.parent.mkdir()
+    path.write_bytes(out.getvalue())
+    (record,) = read_folder(tmp_path)
+    assert load_media(record).frames.shape[1:] == (128, 128, 3)
+    drawn = FolderSource(tmp_path, Label.REAL).draw(Modality.VIDEO, Label.REAL, np.random.default_rng(0))
+    assert drawn.media.frames.shape == (16, 256, 256, 3)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from detectors.baselines import Constant
+from detectors.cuts import challenge_media, key_of
 from detectors.data import read_folder
-from detectors.evaluation.answering import View, challenge_media, key_of, variants
+from detectors.evaluation.answering import View, variants
 from detectors.evaluation.compare import compare
 from detectors.evaluation.evaluation import Task, evaluate, items
 from detectors.evaluation.report.write import write_report
@@ -126,7 +127,7 @@ def test_data_that_cannot_be_evaluated_on(folder: Path, tmp_path: Path) -> None:
     for side in ("real", "fake"):
         (tmp_path / side / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
     task = Task("x", tmp_path)
-    with pytest.raises(DataError, match=r"a\.png cannot be read"):
+    with pytest.raises(DataError, match=r"1 of the 1 real items of x are of no use: the image file ends"):
         evaluate([Blurriness()], task, items(task, Modality.IMAGE))
     short = write_clips(tmp_path / "short", 1, frames=3)
     with pytest.raises(DataError, match="3 frames; a clip needs at least 4"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import subprocess
 import sys
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +160,15 @@ def test_plans_that_cannot_be() -> None:
     for wrong in ({"crop": 100}, {"pairs": 0}, {"early": (1, 1, 1)}, {"frames": 4, "span": 2}, {"distortion": 2.0}):
         with pytest.raises(ValueError, match="needed"):
             BatchPlan(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_batch_needs_no_shared_memory(tmp_path: Path) -> None:
+    """What a worker sends holds its pixels by value: /dev/shm has 64 MB in a container, and no part of them."""
+    records = read_folder(write_images(tmp_path / "set", 3))
+    batch = Batches(records, load_media, PLAN, steps=2, seed=0)[0]
+    sent = bytes(ForkingPickler.dumps(batch))
+    assert len(sent) > batch.frames.numel()
+    again = pickle.loads(sent)
+    assert torch.equal(again.frames, batch.frames)
+    assert torch.equal(again.labels, batch.labels)
+    assert torch.equal(again.methods, batch.methods)

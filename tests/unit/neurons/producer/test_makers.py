@@ -87,7 +87,8 @@ def test_one_bad_origin_stops_no_other(assay: Assay, tmp_path: Path) -> None:
     plan.write_text('total = 4\n[weights]\n"image/real/photos" = 1\n"image/real/embedded" = 1\n')
     words = ("--plan", plan, "--folder.photos", tmp_path / "photos", "--pool.path", tmp_path / "pool")
     ran = assay("producer", *words, "--once", "--json", "--device", "cpu", "--threads", "1")
-    assert ran.status == 0
+    assert ran.status == 1
+    assert "image/real/photos has 0 of 2" in ran.message
     steps = [json.loads(line) for line in ran.out.splitlines()]
     assert {(step["cell"], step["event"]) for step in steps} == {
         ("image/real/photos", "failed"),

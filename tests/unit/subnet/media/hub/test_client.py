@@ -11,9 +11,19 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from subnet.media.hub.client import Hub, HubFile, HubUnavailable, Listing, Patience, RangeFile, retry_after
+from subnet.media.hub.client import (
+    Hub,
+    HubFile,
+    HubUnavailable,
+    Listing,
+    Patience,
+    RangeFile,
+    raise_if_hopeless,
+    retry_after,
+)
 from tests.unit.subnet.media.hub.hub_server import COMMIT, DOWN, Fault, HubServer, serve
 
 NAME = "someone/photos"
@@ -177,7 +187,7 @@ def test_the_token_stays_with_the_hub(tmp_path: Path) -> None:
     """It is sent to the endpoint, not to the host that a file is redirected to; without it the set is closed."""
     with serve(HubServer({NAME: {"a.zip": DATA}}, token="Bearer secret"), other_host=True) as server:
         stranger = Hub(server.url, patience=QUICK)
-        with pytest.raises(HubUnavailable, match="accept the terms"):
+        with pytest.raises(HubUnavailable, match="wants to know who asks.*401"):
             stranger.listing(NAME)
         stranger.close()
         hub = Hub(server.url, "secret", patience=QUICK)
@@ -214,3 +224,26 @@ def test_retry_after_in_every_form() -> None:
     assert retry_after({"ratelimit": '"api";r=0;t=138'}) == 138
     assert retry_after({"ratelimit": '"api";r=12;t=138'}) is None
     assert retry_after({}) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "advice"),
+    [
+        (401, "RepoNotFound", "no such data set, or it is private"),
+        (404, "RepoNotFound", "no such data set, or it is private"),
+        (401, "GatedRepo", "accept the terms"),
+        (403, "GatedRepo", "accept the terms"),
+        (404, "RevisionNotFound", "no such revision"),
+        (404, "EntryNotFound", "no such file"),
+        (403, "", "accept the terms"),
+        (401, "", "check the name"),
+        (404, "", "check the name"),
+        (401, "SomethingNew", "check the name"),
+    ],
+)
+def test_a_refusal_says_what_would_help(status: int, code: str, advice: str) -> None:
+    """The hub's own code of the error decides, else the status: what is not there is not told as gated."""
+    response = httpx2.Response(status, headers={"x-error-code": code} if code else {})
+    with pytest.raises(HubUnavailable, match=advice) as raised:
+        raise_if_hopeless(response, "https://hub/api/datasets/a/b", None, last=False)
+    assert ("terms" in str(raised.value)) == (advice == "accept the terms")

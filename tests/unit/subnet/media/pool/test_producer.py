@@ -29,6 +29,7 @@ from subnet.media.pool.producer import (
     make_item,
     next_cell,
     read_plan,
+    stream_of,
     weighted,
 )
 from subnet.types import Label, Media, Modality, Provenance, Sample
@@ -284,7 +285,7 @@ def test_a_plan_reads_from_toml(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text('total = 10\nseed = 3\n[weights]\n"image/real/photos" = 1\n"image/synthetic/org/model" = 4\n')
     plan = read_plan(path)
-    assert (plan.seed, plan.stream) == (3, "main")
+    assert (plan.seed, plan.stream) == (3, stream_of(3))
     counts = {str(target.cell): target.count for target in plan.targets}
     assert counts == {"image/real/photos": 2, "image/synthetic/org/model": 8}
 

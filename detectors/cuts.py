@@ -1,0 +1,93 @@
+"""Items of a data set as a validator's pool holds them, 256 x 256, and those that cannot be held so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from detectors.data import DatasetItem, Tell, decode, load_media, silence
+from subnet.codec.image import TARGET_SIZE
+from subnet.errors import DataError, MediaError, MediaUnreadable
+from subnet.game.sampling import derive
+from subnet.media.cutting import FRAMES, check_size, cut
+from subnet.types import Label, Media, Modality
+
+FEWEST_FRAMES = 4
+MOST_LOST = 0.5  # of the items of a label that may be of no use
+THREADS = 2
+
+
+def key_of(record: DatasetItem, root: Path) -> str:
+    """A name of the item that moves with the data set."""
+    path = record.path
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+
+
+def challenge_media(record: DatasetItem, key: str, seed: int) -> Media:
+    """The item as a validator's pool holds it: 256 x 256, of a clip at most 16 frames. Raises DataError."""
+    media = load_media(record)
+    try:
+        _check(media)
+    except MediaUnreadable as error:
+        raise DataError(f"data: {record.path} is of no use: {error}") from error
+    if media.frames.shape[1:3] == TARGET_SIZE and len(media.frames) <= FRAMES:
+        return media
+    return cut(media, np.random.default_rng(derive(seed, key)), min(FRAMES, len(media.frames))).media
+
+
+def sift(records: Sequence[DatasetItem], what: str, tell: Tell = silence) -> list[DatasetItem]:
+    """`records` without those that `challenge_media` would refuse, each of which is decoded for that.
+
+    What is left out, and how many pictures are enlarged, is told by the name `what`. Raises DataError when over
+    MOST_LOST of the items of a label are of no use.
+    """
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="sift") as pool:
+        findings = list(pool.map(_finding, records))
+    flaws = {
+        record.path: finding for record, finding in zip(records, findings, strict=True) if isinstance(finding, str)
+    }
+    small = [finding for finding in findings if isinstance(finding, int) and finding < min(TARGET_SIZE)]
+    if small:
+        factor = min(TARGET_SIZE) / min(small)
+        tell(
+            f"{len(small):,} of {len(records):,} in {what} are enlarged to 256 pixels a side, up to {factor:.1f} times"
+        )
+    return _without(records, flaws, what, tell)
+
+
+def _finding(record: DatasetItem) -> int | str:
+    """The shorter side in pixels, or why the item is of no use."""
+    try:
+        media = decode(record)
+        _check(media)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    except MediaError as error:
+        return str(error)
+    return int(min(media.frames.shape[1:3]))
+
+
+def _check(media: Media) -> None:
+    if media.modality is Modality.VIDEO and len(media.frames) < FEWEST_FRAMES:
+        raise MediaUnreadable(f"{len(media.frames)} frames; a clip needs at least {FEWEST_FRAMES}")
+    check_size(media)
+
+
+def _without(records: Sequence[DatasetItem], flaws: Mapping[Path, str], what: str, tell: Tell) -> list[DatasetItem]:
+    reasons = Counter(flaws.values())
+    for reason, count in reasons.most_common():
+        example = next(path for path in flaws if flaws[path] == reason)
+        tell(f"left out {count:,} of {len(records):,} in {what}: {reason} ({example.name})")
+    for label in Label:
+        whole = [record for record in records if record.label is label]
+        gone = sum(record.path in flaws for record in whole)
+        if gone > MOST_LOST * len(whole):
+            raise DataError(
+                f"data: {gone:,} of the {len(whole):,} {label.name.lower()} items of {what} are of no use: "
+                f"{reasons.most_common(1)[0][0]}"
+            )
+    return [record for record in records if record.path not in flaws]
