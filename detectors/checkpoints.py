@@ -88,7 +88,7 @@ def read(path: Path, *, sha256: str = "") -> Checkpoint:
     try:
         notes: dict[str, Any] = dict(json.loads(text))
         preprocess = preprocess_from(notes["preprocess"]) if "preprocess" in notes else None
-        calibration = Calibration.from_json(notes["calibration"]) if "calibration" in notes else None
+        calibration = Calibration.from_json({**notes["calibration"]}) if "calibration" in notes else None
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise CheckpointError(
             f"weights: the metadata of {path} is not ours ({type(error).__name__}: {error}): "

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from detectors.checkpoints import Checkpoint, load_strictly, locate, read
-from detectors.families import Family, family
+from detectors.families import FAMILIES, Family, family
 from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, ONE, ZERO, Preprocess
 from subnet.errors import CheckpointError
 from subnet.registry import find, resolve, table
@@ -148,10 +148,15 @@ def build(checkpoint: Checkpoint, name: str) -> nn.Module:
     Raises CheckpointError naming keys, UnknownName for a family that is not there.
     """
     chosen, kind = family(name), checkpoint.notes.get("detector")
-    if kind and family(str(kind)).network != chosen.network:
+    if kind and (str(kind) not in FAMILIES or FAMILIES[str(kind)].network != chosen.network):
         raise CheckpointError(f"weights: {checkpoint.name} holds weights of {kind}, not of {name}")
-    state, size = adapt(checkpoint.state, chosen)
-    network: nn.Module = resolve(chosen.network)(**size)
+    try:
+        state, size = adapt(checkpoint.state, chosen)
+        network: nn.Module = resolve(chosen.network)(**size)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} ({checkpoint.name})") from error
+    except (RuntimeError, ValueError, LookupError, ArithmeticError, MemoryError) as error:  # shapes of no network
+        raise CheckpointError(f"weights: {checkpoint.name} has the keys of {name}, but not its shapes") from error
     load_strictly(network, state, checkpoint.name)
     return network
 

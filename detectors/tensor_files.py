@@ -9,6 +9,7 @@ import argparse
 import pathlib
 import pickle
 import struct
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,12 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str]:
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
-        # A file, not its path: of a path torch looks at the ending.
-        with path.open("rb") as file, torch.serialization.safe_globals(list(_harmless())):
+        # A file, not its path: of a path torch looks at the ending. Its warnings advise on how the file was saved.
+        with (
+            path.open("rb") as file,
+            torch.serialization.safe_globals(list(_harmless())),
+            warnings.catch_warnings(action="ignore"),
+        ):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, *NOT_A_PICKLE) as error:  # RuntimeError: the archive around the pickle
         kind = type(error).__name__  # torch's own words advise to unpickle everything

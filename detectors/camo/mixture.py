@@ -75,7 +75,7 @@ class Camo:
         return [Prediction(self._combine(routes)) for routes in self._routes(pictures)]
 
     def routes(self, media: Media) -> list[Route]:
-        """Which experts run on a picture, where they look and what each says; where the general one runs, it is first."""
+        """Which experts run on a picture, where they look and what each says; the general one first, where it runs."""
         return self._routes([codec.normalise(media, None)])[0]
 
     def _routes(self, pictures: Sequence[Media]) -> list[list[Route]]:

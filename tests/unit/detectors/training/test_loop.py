@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,8 +138,6 @@ def test_training_draws_from_every_origin_alike(root: Path) -> None:
     """Origins of fakes come up equally often, whatever their number of items."""
     records = read_folder(root / "train")
     fakes = [record for record in records if record.label is Label.SYNTHETIC]
-    from dataclasses import replace
-
     records += [replace(fakes[0], origin="rare")]
     batches = Batches(records, load_media, PLAN, steps=60, seed=0)
     drawn = np.array([batches[step].methods[2:].tolist() for step in range(60)]).ravel()
@@ -158,3 +157,22 @@ def test_plans_that_cannot_be() -> None:
     for wrong in ({"crop": 100}, {"pairs": 0}, {"early": (1, 1, 1)}, {"frames": 4, "span": 2}, {"distortion": 2.0}):
         with pytest.raises(ValueError, match="needed"):
             BatchPlan(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_run_goes_on_under_another_form_of_its_paths(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relative, absolute, through a link, below ~: a path is the same path; other data are named as what differs."""
+    link = tmp_path / "link"
+    link.symlink_to(root)
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.chdir(root)
+    train(settings(Path("."), "forms.safetensors", steps=2))
+    for form in (root, link, Path("~"), root / "train" / ".."):
+        again = train(
+            replace(settings(form, "forms.safetensors", steps=2), out=root / "forms.safetensors", save_every=2)
+        )
+        assert again.steps == 2
+    (root / "copy").symlink_to(root / "validation")
+    with pytest.raises(SettingsError, match=r"other settings \(data was .*train, not .*copy\)"):
+        train(settings(root, "forms.safetensors", steps=2, data=root / "copy"))
