@@ -53,11 +53,11 @@ def prepare(frames: Frames, preprocess: Preprocess, device: torch.device | str =
         x = pixels(frames).to(device)
         if preprocess.rule in ("centre", "tiles"):
             x = centre_square(x)
-        x = resize(x, *target(*x.shape[-2:], preprocess))
+        x = resize(x, *target(x.shape[-2], x.shape[-1], preprocess))
         return normalise(centre_square(x) if preprocess.rule == "short-edge" else x, preprocess)
     if preprocess.rule in ("centre", "tiles"):
         frames = torchvision_square(frames)
-    frames = resample(frames, *target(*frames.shape[1:3], preprocess), preprocess.resample)
+    frames = resample(frames, *target(frames.shape[1], frames.shape[2], preprocess), preprocess.resample)
     if preprocess.rule == "short-edge":
         frames = torchvision_square(frames)
     return normalise(pixels(frames).to(device), preprocess)

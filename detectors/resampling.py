@@ -47,7 +47,8 @@ def opencv_cubic(picture: Picture, height: int, width: int) -> Picture:
     narrow = _plus(first, _single(fourth)) + _plus(second, _single(third))
     first, second, third, fourth = narrow[rows.T] * down.T[:, :, None, None]
     small = _plus(first, _single(second)) + _plus(third, _single(fourth))
-    return np.clip(np.rint(small), 0, 255).astype(np.uint8)
+    rounded: Picture = np.clip(np.rint(small), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _single(x: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -66,7 +66,7 @@ class DetectorRow:
     `parameters` and `tensors` count the published network; `embedded_parameters` the one whose weights ship here.
     `weights` is a file of detectors/weights ("" where there are none) and `sha256` pins it. `layer` names the module
     whose activations heat maps use, and `grid` says whether these are "maps" (B, C, H, W) or "tokens" (B, H*W, C).
-    `self_test` is the log-odds that the weights which ship give to the picture or clip of `detectors.self_test`.
+    `self_test` is the log-odds that the weights which ship give to the example of `detectors.evaluation.self_test`.
     """
 
     name: str

@@ -14,8 +14,8 @@ from typing import Final
 
 from detectors import TABLE
 from detectors.acceleration.accelerate import accelerated
+from detectors.evaluation.self_test import self_test
 from detectors.loading import open_detector
-from detectors.self_test import self_test
 from neurons import settings as s
 from neurons.miner.batching import Batcher
 from neurons.miner.fairness import Turns

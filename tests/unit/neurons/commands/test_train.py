@@ -27,6 +27,8 @@ def test_trains_goes_on_and_is_not_overwritten(assay: Assay, tmp_path: Path) -> 
     assert again.status == 2
     assert "--resume" in again.message
     assert assay(*words, "--resume").status == 0
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert assay(*[tmp_path / "link" / "out" if word == out else word for word in words], "--resume").status == 0
     assert (out / "npr.safetensors").read_bytes() == weights
 
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from detectors import TABLE, load_detector
 from detectors.checkpoints import HERE, write
+from detectors.evaluation.self_test import example, self_test
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
-from detectors.self_test import example, self_test
 from detectors.torch_detector import TorchDetector
 from subnet.errors import CheckpointError
 from subnet.types import Media, Modality, Prediction
