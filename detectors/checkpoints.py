@@ -7,38 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from detectors.calibration import Calibration
 from detectors.rows import Preprocess
+from detectors.tensor_files import METADATA, read_tensors, recognise, some
 from subnet.errors import CheckpointError
 from subnet.files import write_atomically
 
 HERE = Path(__file__).parent / "weights"
-METADATA = "assay"
-# What unpickling raises for bytes that no pickler wrote. Python's `pickle` promises no shorter list, these have no base
-# class but Exception, and each came up when files of both of torch's formats were damaged at random.
-NOT_A_PICKLE = (
-    pickle.UnpicklingError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-)
 _HUB = re.compile(r"^hub:(?P<repo>[^/]+/[^/]+)/(?P<file>[^@]+)@(?P<revision>[0-9a-f]{40})#(?P<sha256>[0-9a-f]{64})$")
 
 
@@ -60,7 +44,9 @@ def locate(spec: Path | str) -> Path:
     Raises CheckpointError for a file that is not there, an unpinned hub address, or other bytes than pinned.
     """
     if not str(spec).startswith("hub:"):
-        path = Path(spec)
+        path = Path(spec).expanduser()
+        if path.is_dir():
+            raise CheckpointError(f"weights: {path} is a folder: name the file in it")
         if not path.is_file():
             raise CheckpointError(f"weights: {path} is not a file")
         return path
@@ -87,31 +73,28 @@ def sha256_of(path: Path) -> str:
 
 
 def read(path: Path, *, sha256: str = "") -> Checkpoint:
-    """Read safetensors or a torch file of tensors. Half precision comes back as float32.
+    """Read safetensors or a torch file of tensors (`detectors.tensor_files`).
 
     Raises CheckpointError when the file is damaged, holds anything but tensors, or differs from the pinned `sha256`.
     """
     try:
-        digest, safetensors = sha256_of(path), _is_safetensors(path)
+        recognise(path)
+        digest = sha256_of(path)
     except OSError as error:
         raise CheckpointError(f"weights: {path} cannot be read: {error.strerror}") from error
     if sha256 and digest != sha256:
         raise CheckpointError(f"weights: {path} has sha256 {digest[:12]}..., but {sha256[:12]}... is pinned")
-    state, text = _read_safetensors(path) if safetensors else (_read_torch(path), "{}")
-    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    state, text = read_tensors(path)
     try:
         notes: dict[str, Any] = dict(json.loads(text))
         preprocess = preprocess_from(notes["preprocess"]) if "preprocess" in notes else None
-        calibration = Calibration.from_json(notes["calibration"]) if "calibration" in notes else None
-    except (TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"weights: the metadata of {path} is not ours: {error}") from error
+        calibration = Calibration.from_json({**notes["calibration"]}) if "calibration" in notes else None
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+        raise CheckpointError(
+            f"weights: the metadata of {path} is not ours ({type(error).__name__}: {error}): "
+            "take another copy, or save its tensors without metadata"
+        ) from error
     return Checkpoint(path.name, state, digest, preprocess, calibration, notes)
-
-
-def _is_safetensors(path: Path) -> bool:
-    """By its content: eight bytes of length, then JSON, which has to begin with a brace (the format's description)."""
-    with path.open("rb") as file:
-        return file.read(9)[8:] == b"{"
 
 
 def preprocess_from(values: Mapping[str, Any]) -> Preprocess:
@@ -119,34 +102,9 @@ def preprocess_from(values: Mapping[str, Any]) -> Preprocess:
     mean, std = (tuple(float(v) for v in values[key]) for key in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3:
         raise ValueError("mean and std need three numbers each")
-    return Preprocess((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), int(values["size"]), values["rule"])
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            return {key: file.get_tensor(key) for key in file.keys()}, metadata.get(METADATA, "{}")  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"weights: {path} is damaged or not safetensors: {error}") from error
-
-
-def _read_torch(path: Path) -> dict[str, Tensor]:
-    try:
-        with path.open("rb") as file:  # of a path torch looks at the ending
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, *NOT_A_PICKLE) as error:  # RuntimeError: the archive around the pickle
-        kind = type(error).__name__  # torch's own words advise to unpickle everything
-        raise CheckpointError(f"weights: {path} is damaged, or holds more than tensors ({kind})") from error
-    for wrapper in ("model", "state_dict", "net"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not content:
-        raise CheckpointError(f"weights: {path} holds {type(content).__name__}, not a table of tensors")
-    odd = [key for key, value in content.items() if not isinstance(value, Tensor)]
-    if odd:
-        raise CheckpointError(f"weights: {path} holds entries that are not tensors: {_some(odd)}")
-    return {str(key).removeprefix("module."): value for key, value in content.items()}
+    later = {key: values[key] for key in ("resample", "clips", "frame_side") if key in values}
+    size, rule = int(values["size"]), values["rule"]
+    return Preprocess((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), size, rule, **later)
 
 
 def write(
@@ -171,20 +129,19 @@ def write(
 
 def load_strictly(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     """Fill `network` with `state`. Raises CheckpointError naming every missing, extra or misshapen key."""
-    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    own = network.state_dict()
+    wanted = {key: tuple(value.shape) for key, value in own.items()}
     given = {key: tuple(value.shape) for key, value in state.items()}
     problems = []
     if missing := [key for key in wanted if key not in given]:
-        problems.append(f"missing: {_some(missing)}")
+        problems.append(f"missing: {some(missing)}")
     if extra := [key for key in given if key not in wanted]:
-        problems.append(f"not known: {_some(extra)}")
+        problems.append(f"not known: {some(extra)}")
     both = [key for key in wanted if key in given]
+    if other := [key for key in both if own[key].is_floating_point() and not state[key].is_floating_point()]:
+        problems.append(f"of integers where floats belong: {some(other)}")
     if wrong := [f"{key} is {given[key]}, not {wanted[key]}" for key in both if given[key] != wanted[key]]:
-        problems.append(f"of another shape: {_some(wrong)}")
+        problems.append(f"of another shape: {some(wrong)}")
     if problems:
         raise CheckpointError(f"weights: {what} does not fit {type(network).__name__}; " + "; ".join(problems))
     network.load_state_dict(dict(state), strict=True)
-
-
-def _some(keys: list[str], most: int = 6) -> str:
-    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")

@@ -10,7 +10,7 @@ from detectors.families import family
 from detectors.public_checkpoints import PUBLIC, build, open_checkpoint
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector, torch_device
-from subnet.errors import CheckpointError
+from subnet.errors import CheckpointError, UnknownName
 from subnet.protocols import Detector
 from subnet.registry import find, resolve
 
@@ -58,7 +58,10 @@ def _owner(path: Path) -> str:
     """The row of the table that a file belongs to, by its metadata or its well-known name."""
     note = read(locate(path)).notes.get("detector")
     if isinstance(note, str):
-        return find(TABLE, note, "detector").name
+        try:
+            return find(TABLE, note, "detector").name
+        except UnknownName as error:
+            raise CheckpointError(f"weights: the metadata of {path} names the detector {note!r}: {error}") from error
     known = next((row.family for row in PUBLIC.values() if path.name in row.files), None)
     if known is None:
         names = ", ".join(row.name for row in TABLE.values() if row.weights)

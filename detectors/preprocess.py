@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from detectors.resampling import resample
 from detectors.rows import Preprocess
 from subnet.types import Frames
 
@@ -48,12 +49,34 @@ def tiles(x_TCHW: Tensor, size: int) -> Tensor:
 
 def prepare(frames: Frames, preprocess: Preprocess, device: torch.device | str = "cpu") -> Tensor:
     """uint8 (T, H, W, 3) -> float32 (T, 3, size, size); with the rule "tiles" the canvas (T, 3, 256, 256)."""
-    x = pixels(frames).to(device)
-    if preprocess.rule == "squash":
-        x = resize(x, preprocess.size, preprocess.size)
-    elif preprocess.rule == "centre":
-        x = resize(centre_square(x), preprocess.size, preprocess.size)
-    elif preprocess.rule == "tiles":
-        side = max(CANVAS, preprocess.size)
-        x = resize(centre_square(x), side, side)
-    return normalise(x, preprocess)
+    if preprocess.resample == "torch-bilinear":
+        x = pixels(frames).to(device)
+        if preprocess.rule in ("centre", "tiles"):
+            x = centre_square(x)
+        x = resize(x, *target(x.shape[-2], x.shape[-1], preprocess))
+        return normalise(centre_square(x) if preprocess.rule == "short-edge" else x, preprocess)
+    if preprocess.rule in ("centre", "tiles"):
+        frames = torchvision_square(frames)
+    frames = resample(frames, *target(frames.shape[1], frames.shape[2], preprocess), preprocess.resample)
+    if preprocess.rule == "short-edge":
+        frames = torchvision_square(frames)
+    return normalise(pixels(frames).to(device), preprocess)
+
+
+def target(height: int, width: int, preprocess: Preprocess) -> tuple[int, int]:
+    """Height and width that a picture of this height and width is resized to."""
+    size, short = preprocess.size, min(height, width)
+    if preprocess.rule == "keep":
+        return height, width
+    if preprocess.rule == "short-edge":
+        return size * height // short, size * width // short
+    side = max(CANVAS, size) if preprocess.rule == "tiles" else size
+    return side, side
+
+
+def torchvision_square(frames: Frames) -> Frames:
+    """The largest centred square of (T, H, W, 3) where torchvision's `CenterCrop` puts it: halves to the even pixel."""
+    height, width = frames.shape[1:3]
+    side = min(height, width)
+    top, left = round((height - side) / 2), round((width - side) / 2)
+    return frames[:, top : top + side, left : left + side]

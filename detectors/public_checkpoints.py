@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from detectors.checkpoints import Checkpoint, load_strictly, locate, read
-from detectors.families import Family, family
+from detectors.families import FAMILIES, Family, family
 from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, ONE, ZERO, Preprocess
 from subnet.errors import CheckpointError
 from subnet.registry import find, resolve, table
@@ -33,9 +33,17 @@ class PublicRow:
     preprocess: Preprocess
 
 
-_IMAGENET = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "squash")
-_PLAIN = Preprocess(ZERO, ONE, 256, "centre")
-_HALF = Preprocess(HALF, HALF, 256, "squash")
+# How each publication resizes: with what library, and what it cuts. Read in its sources, and held to them by
+# tests/unit/detectors/test_parity.py.
+_SQUASHED = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "squash", "pillow-bilinear")
+_SQUARE = Preprocess(ZERO, ONE, 256, "centre", "pillow-bilinear")
+_DEEPFAKEBENCH_UCF = Preprocess(HALF, HALF, 256, "squash", "opencv-cubic")
+_BITMIND_UCF = replace(_DEEPFAKEBENCH_UCF, resample="pillow-lanczos")
+_DEEPFAKEBENCH_TALL = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 224, "squash", "opencv-cubic")
+_BITMIND_TALL = replace(_SQUARE, clips="first", frame_side=224)
+_TALL4DEEPFAKE = Preprocess(
+    IMAGENET_MEAN, IMAGENET_STD, 112, "short-edge", "pillow-bilinear", clips="spread", frame_side=224
+)
 
 PUBLIC: dict[str, PublicRow] = table(
     (
@@ -45,7 +53,7 @@ PUBLIC: dict[str, PublicRow] = table(
             files=("NPR.pth", "model_epoch_last_3090.pth"),
             origin="github.com/chuangchuangtan/NPR-DeepfakeDetection",
             licence="none stated",
-            preprocess=_IMAGENET,
+            preprocess=_SQUASHED,
         ),
         PublicRow(
             name="npr-bitmind",
@@ -53,7 +61,7 @@ PUBLIC: dict[str, PublicRow] = table(
             files=("npr.pth",),
             origin="huggingface.co/bitmind/npr",
             licence="MIT",
-            preprocess=_PLAIN,
+            preprocess=_SQUARE,
         ),
         PublicRow(
             name="ucf-deepfakebench",
@@ -61,7 +69,7 @@ PUBLIC: dict[str, PublicRow] = table(
             files=("ucf_best.pth",),
             origin="github.com/SCLBD/DeepfakeBench, release v1.0.1",
             licence="CC-BY-NC-4.0",
-            preprocess=_HALF,
+            preprocess=_DEEPFAKEBENCH_UCF,
         ),
         PublicRow(
             name="ucf-bitmind-general",
@@ -69,7 +77,7 @@ PUBLIC: dict[str, PublicRow] = table(
             files=("bm-general-v1.pth", "bm-general.pth"),
             origin="huggingface.co/bitmind/bm-ucf",
             licence="MIT",
-            preprocess=_HALF,
+            preprocess=_BITMIND_UCF,
         ),
         PublicRow(
             name="ucf-bitmind-faces",
@@ -77,7 +85,7 @@ PUBLIC: dict[str, PublicRow] = table(
             files=("bm-faces-v1.pth", "bm-faces-ffhq.pth"),
             origin="huggingface.co/bitmind/bm-ucf",
             licence="MIT",
-            preprocess=_HALF,
+            preprocess=_BITMIND_UCF,
         ),
         PublicRow(
             name="tall-deepfakebench",
@@ -85,7 +93,15 @@ PUBLIC: dict[str, PublicRow] = table(
             files=("tall_trainFF_testCDF.pth", "tall.pth"),
             origin="github.com/SCLBD/DeepfakeBench",
             licence="CC-BY-NC-4.0",
-            preprocess=_IMAGENET,
+            preprocess=_DEEPFAKEBENCH_TALL,
+        ),
+        PublicRow(  # the file above, as BitMind configures it: without normalisation, its first clip only
+            name="tall-bitmind",
+            family="tall",
+            files=(),
+            origin="huggingface.co/bitmind/tall",
+            licence="CC-BY-NC-4.0",
+            preprocess=_BITMIND_TALL,
         ),
         PublicRow(
             name="tall-official",
@@ -93,7 +109,7 @@ PUBLIC: dict[str, PublicRow] = table(
             files=(),
             origin="github.com/rainy-xu/TALL4Deepfake",
             licence="MIT",
-            preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 112, "squash"),
+            preprocess=_TALL4DEEPFAKE,
         ),
     )
 )
@@ -132,10 +148,15 @@ def build(checkpoint: Checkpoint, name: str) -> nn.Module:
     Raises CheckpointError naming keys, UnknownName for a family that is not there.
     """
     chosen, kind = family(name), checkpoint.notes.get("detector")
-    if kind and family(str(kind)).network != chosen.network:
+    if kind and (str(kind) not in FAMILIES or FAMILIES[str(kind)].network != chosen.network):
         raise CheckpointError(f"weights: {checkpoint.name} holds weights of {kind}, not of {name}")
-    state, size = adapt(checkpoint.state, chosen)
-    network: nn.Module = resolve(chosen.network)(**size)
+    try:
+        state, size = adapt(checkpoint.state, chosen)
+        network: nn.Module = resolve(chosen.network)(**size)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} ({checkpoint.name})") from error
+    except (RuntimeError, ValueError, LookupError, ArithmeticError, MemoryError) as error:  # shapes of no network
+        raise CheckpointError(f"weights: {checkpoint.name} has the keys of {name}, but not its shapes") from error
     load_strictly(network, state, checkpoint.name)
     return network
 

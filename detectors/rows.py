@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from subnet.types import Modality
 
-Resize = Literal["keep", "squash", "centre", "tiles"]
+Resize = Literal["keep", "squash", "centre", "short-edge", "tiles"]
+Resample = Literal["torch-bilinear", "pillow-bilinear", "pillow-lanczos", "opencv-cubic"]
+Clips = Literal["cover", "spread", "first"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 ZERO = (0.0, 0.0, 0.0)
 ONE = (1.0, 1.0, 1.0)
+LARGEST = 4096  # side of a network's input in pixels
 
 
 @dataclass(frozen=True)
@@ -21,22 +25,38 @@ class Preprocess:
     """How uint8 frames become a network's input: resize by `rule` to `size`, divide by 255, then (x - mean) / std.
 
     Rules: "keep" leaves the size alone; "squash" resizes both sides to `size`, aspect not kept; "centre" cuts the
-    centre square first; "tiles" does as "centre" to 256 and leaves it to the network to cut squares of `size` out of
-    that without resizing, so that traces of up-sampling survive.
+    centre square first; "short-edge" resizes the shorter side to `size` and cuts the centre square then; "tiles" does
+    as "centre" to 256 and leaves it to the network to cut squares of `size` out of that without resizing, so that
+    traces of up-sampling survive.
+
+    `resample` is the filter (`detectors.resampling`): torch's works on floats, the others give uint8 again, as the
+    libraries do that they are called after; with these, centre crops begin where torchvision's do.
+
+    Networks that judge clips of four frames take them by `clips` (`detectors.tall.network.clip_frames`). `frame_side`
+    is the side in pixels that each frame of a clip is brought to after all this, bilinearly and without
+    anti-aliasing; 0 leaves frames as they are.
     """
 
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     size: int = 256
     rule: Resize = "centre"
+    resample: Resample = "torch-bilinear"
+    clips: Clips = "cover"
+    frame_side: int = 0
 
     def __post_init__(self) -> None:
-        if self.size < 2:
-            raise ValueError(f"size must be at least 2 pixels, not {self.size}")
-        if any(value <= 0 for value in self.std):
+        if not 2 <= self.size <= LARGEST:
+            raise ValueError(f"size must be at least 2 pixels and at most {LARGEST}, not {self.size}")
+        if not 0 <= self.frame_side <= LARGEST:
+            raise ValueError(f"frame_side must be in 0..{LARGEST} pixels, not {self.frame_side}")
+        if not all(0 < value < math.inf for value in self.std):
             raise ValueError(f"std must be positive, not {self.std}")
-        if self.rule not in ("keep", "squash", "centre", "tiles"):
-            raise ValueError(f"rule must be keep, squash, centre or tiles, not {self.rule!r}")
+        if not all(math.isfinite(value) for value in self.mean):
+            raise ValueError(f"mean must be finite, not {self.mean}")
+        for name, choices in (("rule", Resize), ("resample", Resample), ("clips", Clips)):
+            if getattr(self, name) not in get_args(choices):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +66,7 @@ class DetectorRow:
     `parameters` and `tensors` count the published network; `embedded_parameters` the one whose weights ship here.
     `weights` is a file of detectors/weights ("" where there are none) and `sha256` pins it. `layer` names the module
     whose activations heat maps use, and `grid` says whether these are "maps" (B, C, H, W) or "tokens" (B, H*W, C).
+    `self_test` is the log-odds that the weights which ship give to the example of `detectors.evaluation.self_test`.
     """
 
     name: str
@@ -57,6 +78,7 @@ class DetectorRow:
     embedded_parameters: int = 0
     weights: str = ""
     sha256: str = ""
+    self_test: float | None = None
     licence: str = "MIT"
     preprocess: Preprocess = Preprocess()
     layer: str = ""

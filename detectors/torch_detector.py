@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from detectors.calibration import Calibration
 from detectors.preprocess import prepare
 from detectors.rows import Preprocess
-from subnet.errors import MediaUnreadable, SettingsError
+from subnet.errors import CheckpointError, MediaUnreadable, SettingsError
 from subnet.types import Media, Modality, Prediction
 
 Views = Callable[[Media, Preprocess, torch.device], Tensor]
@@ -93,8 +93,16 @@ class TorchDetector:
         return torch.stack([view.mean() for view in self.view_logits(batch)]) if batch else torch.empty(0)
 
     def predict(self, batch: Sequence[Media]) -> list[Prediction]:
-        """Calibrated P(synthetic), in order. Raises MediaUnreadable for media of the other modality."""
-        return [Prediction(self.calibration.probability(float(logit))) for logit in self.logits(batch)]
+        """Calibrated P(synthetic), in order.
+
+        Raises MediaUnreadable for media of the other modality, CheckpointError where the network answers no number.
+        """
+        logits = self.logits(batch)
+        if not logits.isfinite().all():
+            raise CheckpointError(
+                f"weights: {self.name} ({self.weights_hash[:12]}) answers NaN or infinity; take others"
+            )
+        return [Prediction(self.calibration.probability(float(logit))) for logit in logits]
 
 
 def _runs(shapes: Sequence[torch.Size]) -> list[tuple[int, int]]:

@@ -38,7 +38,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("evidence", "media"),
     ),
     "detectors": (
-        ("rows", "layout", "data", "cuts", "calibration"),
+        ("rows", "layout", "data", "cuts", "calibration", "resampling", "tensor_files"),
         ("families", "checkpoints", "preprocess", "baselines", "whole_picture"),
         ("torch_detector", "public_checkpoints"),
         ("training", "loading"),
@@ -81,6 +81,8 @@ WIDE: Mapping[str, tuple[int, str]] = {
     "subnet/media/hub/parquet_child.py": (1, _DECODING),
     "detectors/acceleration/onnx_export.py": (1, "onnxruntime's errors have no common base"),
     "detectors/checkpoints.py": (1, _DECODING),
+    "detectors/public_checkpoints.py": (1, "tensors of strangers' shapes build networks of any size"),
+    "detectors/tensor_files.py": (1, _DECODING),
     "generators/catalog/pipelines.py": (1, _DRIVER),
     "generators/library_errors.py": (1, _DRIVER),
     "neurons/miner/batching.py": (1, "a detector's fault must not end the miner"),

@@ -1,13 +1,14 @@
 """CAMO: a mixture of experts by content. Gates look at a picture, and experts trained on that content judge it.
 
-The idea is BitMind's "content-aware model orchestration" (subnet v2.2), with two changes: the general expert always
-runs, and answers are combined by weights fitted on validation data; their rule, the maximum, is an option.
+The idea is BitMind's "content-aware model orchestration" (subnet v2.2). Their rule, "max", is an option: every open
+gate's expert judges that gate's picture, the highest answer stands, and the general expert is asked only where no gate
+opens. By ours, "combine", the general expert always runs, and weights fitted on validation data combine the answers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,11 +75,13 @@ class Camo:
         return [Prediction(self._combine(routes)) for routes in self._routes(pictures)]
 
     def routes(self, media: Media) -> list[Route]:
-        """Which experts run on a picture, where they look and what each of them says; the general one first."""
+        """Which experts run on a picture, where they look and what each says; the general one first, where it runs."""
         return self._routes([codec.normalise(media, None)])[0]
 
     def _routes(self, pictures: Sequence[Media]) -> list[list[Route]]:
         """Experts that see everything look at all pictures together, the others at what their gates let in."""
+        if self.configuration.rule == "max":
+            return [self._gated(picture) or [self._general(picture)] for picture in pictures]
         steady = [expert.name for expert in self.configuration.experts if expert.steady]
         columns = [self.experts[name].logits(pictures).tolist() for name in steady]
         logits = zip(*columns, strict=True)
@@ -88,23 +91,40 @@ class Camo:
         ]
 
     def _route(self, picture: Media, logits: Mapping[str, float]) -> list[Route]:
+        """Steady experts with their log-odds, then each of the others once, at the first of its gates that opens."""
+        routes = [Route(name, "none", whole(picture.frames[0]), logit) for name, logit in logits.items()]
+        for expert, opened in self._open(picture):
+            routes.extend(self._judge(picture, expert, gate, region) for gate, region in opened[:1])
+        return routes
+
+    def _gated(self, picture: Media) -> list[Route]:
+        """Every open gate with the expert that it belongs to."""
+        return [
+            self._judge(picture, expert, gate, region)
+            for expert, opened in self._open(picture)
+            for gate, region in opened
+        ]
+
+    def _general(self, picture: Media) -> Route:
+        return self._judge(picture, self.configuration.experts[0], "none", whole(picture.frames[0]))
+
+    def _open(self, picture: Media) -> Iterator[tuple[Expert, list[tuple[str, Region]]]]:
+        """The experts that are not steady, each with those of its gates that open."""
         frame = picture.frames[0]
         shares = self.content.shares(frame)
-        routes = [Route(name, "none", whole(frame), logit) for name, logit in logits.items()]
         for expert in self.configuration.experts:
-            for gate in () if expert.steady else expert.gates:
-                region = GATES[gate].find(frame, shares)
-                if region is not None:
-                    logit = float(self.experts[expert.name].logits([Media(region.cut(picture.frames))])[0])
-                    routes.append(Route(expert.name, gate, region, logit))
-                    break
-        return routes
+            found = [(gate, GATES[gate].find(frame, shares)) for gate in expert.gates if not expert.steady]
+            yield expert, [(gate, region) for gate, region in found if region is not None]
+
+    def _judge(self, picture: Media, expert: Expert, gate: str, region: Region) -> Route:
+        logit = float(self.experts[expert.name].logits([Media(region.cut(picture.frames))])[0])
+        return Route(expert.name, gate, region, logit)
 
     def _combine(self, routes: Sequence[Route]) -> float:
         """One probability. Several experts weigh the same; who has no say beside the general one is not asked."""
-        general = routes[0].logit
         if self.configuration.rule == "max":
             return max(self.experts[route.expert].calibration.probability(route.logit) for route in routes)
+        general = routes[0].logit
         pairs = [(self.blends[route.expert], route.logit) for route in routes[1:]]
         opinions = [blend(general, logit) for blend, logit in pairs if blend.expert > 0]
         return sigmoid(math.fsum(opinions) / len(opinions)) if opinions else self.calibration.probability(general)
@@ -130,8 +150,12 @@ def assemble(name: str, checkpoint: Checkpoint, configured: Configuration, devic
         experts = {expert.name: _expert(expert, checkpoint, device) for expert in configured.experts}
         for expert in configured.experts[1:]:
             blends[expert.name]
+    except CheckpointError:
+        raise
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"weights: {checkpoint.name} does not fit camo.toml: {error} is missing") from error
+    except (ValueError, OverflowError) as error:
+        raise CheckpointError(f"weights: the metadata of {checkpoint.name} is not ours: {error}") from error
     return Camo(name, configured, experts, content, blends, checkpoint.sha256)
 
 

@@ -141,7 +141,7 @@ def fit_blends(configured: Configuration, draft: Checkpoint, judged: Examples) -
 
     Weights below zero are not believed: then, and where a gate lets in too few, the general expert decides alone.
     """
-    mixture = assemble("camo", draft, configured, torch.device("cpu"))
+    mixture = assemble("camo", draft, replace(configured, rule="combine"), torch.device("cpu"))
     seen: dict[str, list[tuple[float, float, int]]] = {expert.name: [] for expert in configured.experts[1:]}
     for media, label in zip(judged.media, judged.labels, strict=True):
         first, *others = mixture.routes(media)

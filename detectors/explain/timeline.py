@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from detectors.npr.frames import even_spacing
-from detectors.tall.network import CLIP, clip_starts
+from detectors.rows import Clips
+from detectors.tall.network import BLANK, clip_frames
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
 from subnet.types import Media
@@ -33,11 +34,10 @@ def timeline(detector: Detector, media: Media, times: Sequence[float] | None = N
     if not isinstance(detector, TorchDetector) or media.fps is None:
         return ()
     views, (logits,) = detector.views(media), detector.view_logits([media])
-    by_frame = _by_clips(logits, len(media.frames)) if views.ndim == 5 else _by_frames(logits, len(media.frames))
-    probability, at = (
-        detector.calibration.probability,
-        times or [frame / media.fps for frame in range(len(media.frames))],
-    )
+    count, clips = len(media.frames), detector.preprocess.clips
+    by_frame = _by_clips(logits, count, clips) if views.ndim == 5 else _by_frames(logits, count)
+    probability = detector.calibration.probability
+    at = times or [frame / media.fps for frame in range(count)]
     return tuple(Moment(frame, round(at[frame], 3), probability(value)) for frame, value in sorted(by_frame.items()))
 
 
@@ -45,11 +45,11 @@ def _by_frames(logits: Tensor, count: int) -> dict[int, float]:
     return dict(zip(even_spacing(count, len(logits)), logits.tolist(), strict=True))
 
 
-def _by_clips(logits: Tensor, count: int) -> dict[int, float]:
-    starts = clip_starts(count)
-    clips = logits.reshape(len(starts), -1).mean(dim=1).tolist()
+def _by_clips(logits: Tensor, count: int, clips: Clips) -> dict[int, float]:
+    judged = clip_frames(count, clips)
+    values = logits.reshape(len(judged), -1).mean(dim=1).tolist()
     held: dict[int, list[float]] = {}
-    for start, value in zip(starts, clips, strict=True):
-        for frame in range(start, min(start + CLIP, count)):
+    for frames, value in zip(judged, values, strict=True):
+        for frame in set(frames) - {BLANK}:
             held.setdefault(frame, []).append(value)
     return {frame: float(np.mean(values)) for frame, values in held.items()}

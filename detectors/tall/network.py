@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detectors.preprocess import centre_square, prepare, tiles
-from detectors.rows import Preprocess
+from detectors.rows import Clips, Preprocess
 from detectors.tall.swin import PatchEmbed, Stage
 from subnet.types import Media
 
 CLIP = 4  # frames in one picture
+SPREAD = 8  # clips of a video by the authors' protocol
+BLANK = -1
 SIDE = 224  # of the picture
 PATCH = 4
 GAIN = 4.0  # on the first filters of a network that starts from nothing: residuals are faint
@@ -96,19 +98,38 @@ def clip_starts(count: int) -> list[int]:
     return [*range(0, count - CLIP, CLIP), count - CLIP]
 
 
+def clip_frames(count: int, clips: Clips = "cover") -> list[list[int]]:
+    """The frame numbers of each clip of four, out of `count` frames; BLANK is a frame of zeros.
+
+    "cover": every frame is in a clip, and a video of fewer than four repeats its last one. "spread": eight clips that
+    begin evenly spaced, as TALL4Deepfake tests; short videos begin anew. "first": the first four, as BitMind asks;
+    short videos end in zeros.
+    """
+    if clips == "first":
+        return [[frame if frame < count else BLANK for frame in range(CLIP)]]
+    if clips == "spread":
+        starts = np.linspace(0, max(0, count - CLIP), SPREAD, dtype=int).tolist()
+        return [[(start + frame) % count for frame in range(CLIP)] for start in starts]
+    return [[min(start + frame, count - 1) for frame in range(CLIP)] for start in clip_starts(count)]
+
+
 def clip_views(media: Media, preprocess: Preprocess, device: torch.device) -> Tensor:
-    """All clips of a video as (V, 4, 3, h, w). A video shorter than four frames repeats its last one.
+    """The clips of a video that are judged, as (V, 4, 3, h, w).
 
     With the rule "tiles" frames are not shrunk: the four corner squares of each clip are clips of their own.
     """
-    frames = prepare(media.frames, preprocess, device)
-    missing = CLIP - len(frames)
-    if missing > 0:
-        frames = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)])
-    clips = torch.stack([frames[start : start + CLIP] for start in clip_starts(len(frames))])
+    clips = clip_frames(len(media.frames), preprocess.clips)
+    needed = sorted({frame for clip in clips for frame in clip} - {BLANK})
+    frames = prepare(media.frames[needed], preprocess, device)
+    if preprocess.frame_side:
+        size = (preprocess.frame_side, preprocess.frame_side)
+        frames = functional.interpolate(frames, size=size, mode="bilinear", align_corners=False)
+    frames = torch.cat([frames, torch.zeros_like(frames[:1])])  # the last one is BLANK
+    places = {frame: place for place, frame in enumerate([*needed, BLANK])}
+    views = torch.stack([frames[[places[frame] for frame in clip]] for clip in clips])
     if preprocess.rule == "tiles":
-        return torch.cat([tiles(clip, preprocess.size) for clip in clips])
-    return clips
+        return torch.cat([tiles(clip, preprocess.size) for clip in views])
+    return views
 
 
 def still_views(media: Media, preprocess: Preprocess, device: torch.device) -> Tensor:

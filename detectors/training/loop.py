@@ -172,7 +172,7 @@ class _Run:
         return bare
 
     def _fingerprint(self) -> str:
-        return json.dumps({**asdict(self.settings), "steps": self.steps}, sort_keys=True, default=str)
+        return json.dumps({**asdict(self.settings), "steps": self.steps}, sort_keys=True, default=_resolved)
 
     def through(self, batches: Batches, report: Callable[[Progress], None]) -> None:
         """All steps that are left, or until validation has not improved for `patience` evaluations."""
@@ -256,6 +256,10 @@ class _Run:
         )
         history = [(int(step), float(value)) for step, value in state.history]
         return TrainingResult(settings.out, sha256, state.step, state.best_step, float(state.best or np.nan), history)
+
+
+def _resolved(value: object) -> str:
+    return str(value.expanduser().resolve()) if isinstance(value, Path) else str(value)
 
 
 def _plain(value: object) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +18,8 @@ from subnet.errors import SettingsError, StateError
 from subnet.files import write_atomically
 
 KEY = "assay-training"
+PATHS = frozenset({"data", "validation", "init"})  # settings that are paths
+WITHOUT_EFFECT = frozenset({"out", "save_every", "workers"})  # settings that leave a run's weights as they are
 
 
 @dataclass
@@ -86,8 +89,11 @@ def restore(path: Path, fingerprint: str, network: nn.Module, optimiser: torch.o
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, OSError) as error:
         raise StateError(f"the training state {path} is damaged ({error}); delete it to start again") from error
-    if about["fingerprint"] != fingerprint:
-        raise SettingsError(f"out: {path} belongs to a run with other settings; delete it or choose another --out")
+    if other := differences(about["fingerprint"], fingerprint):
+        raise SettingsError(
+            f"out: {path} belongs to a run with other settings ({'; '.join(other)}); "
+            "give the same flags, delete it, or choose another --out"
+        )
     load_strictly(network, _under(tensors, "weights/"), str(path))
     kept: dict[int, dict[str, Tensor]] = {}
     for key, value in _under(tensors, "optimiser/").items():
@@ -105,6 +111,23 @@ def restore(path: Path, fingerprint: str, network: nn.Module, optimiser: torch.o
         waited=int(about["waited"]),
         history=history,
     )
+
+
+def differences(stored: str, wanted: str) -> list[str]:
+    """The settings in which two fingerprints of runs differ, as text. Where the weights go and how often they are saved
+    changes nothing in them; a path is the same in all its forms."""
+    before, now = json.loads(stored), json.loads(wanted)
+    names = sorted((before.keys() | now.keys()) - WITHOUT_EFFECT)
+    changed = [name for name in names if _same_form(name, before.get(name)) != _same_form(name, now.get(name))]
+    return [f"{name} was {before.get(name)}, not {now.get(name)}" for name in changed]
+
+
+def _same_form(name: str, value: Any) -> Any:
+    if name in PATHS and isinstance(value, str):
+        return str(Path(value).expanduser().resolve())
+    if name == "experts":
+        return [[key, str(Path(path).expanduser().resolve())] for key, path in value or []]
+    return value
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,9 +119,10 @@ def train(
     resume
         Go on with the run in --out, with the same flags.
     """
-    folder = out or Path("runs") / f"train-{detector}"
+    folder = (out or Path("runs") / f"train-{detector}").expanduser()
     modality = _modality(detector)
     weights = _weights(folder, detector, resume)
+    _check_weights(course)
     place = s.device(device)
     learn, judge = _folders(data, modality, folder, seed, place)
     _check(learn, modality, data.force)
@@ -143,6 +145,16 @@ def train(
         workers=course.workers,
     )
     _tell(_run(settings), json)
+
+
+def _check_weights(course: Course) -> None:
+    """Read the weights that are given, before any data are made. Raises CheckpointError naming the file."""
+    given = [*([course.init] if course.init else []), *(path for _, path in course.experts)]
+    if given:
+        from detectors.checkpoints import locate, read
+
+        for path in given:
+            read(locate(path))
 
 
 def _modality(detector: str) -> Modality:
@@ -169,7 +181,7 @@ def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str
     """The folders to train on and to judge by."""
 
     def folder(text: str, count: int) -> Path:
-        spec = parse_spec(text, modality, count, seed)
+        spec = parse_spec(os.path.expanduser(text), modality, count, seed)
         if not isinstance(spec, DataSpec):
             return spec
         if spec.split is Split.TEST:

@@ -14,6 +14,7 @@ from typing import Final
 
 from detectors import TABLE
 from detectors.acceleration.accelerate import accelerated
+from detectors.evaluation.self_test import self_test
 from detectors.loading import open_detector
 from neurons import settings as s
 from neurons.miner.batching import Batcher
@@ -23,7 +24,7 @@ from subnet.codec.image import decode_image
 from subnet.codec.image_header import read_header
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import Limits
-from subnet.errors import MediaTooLarge
+from subnet.errors import CheckpointError, MediaTooLarge
 from subnet.protocols import Detector
 from subnet.types import Media, Modality, Prediction
 from subnet.wire.synapse import VideoSynapse
@@ -36,7 +37,10 @@ DECODED_BYTES: Final = 64 * 2**20  # of media that wait for their detector; one 
 
 
 def load_detectors(wanted: DetectorSettings) -> dict[Modality, Detector]:
-    """Both detectors. Raises SettingsError when one answers for the other modality, and what opening one raises."""
+    """Both detectors, after their self-test.
+
+    Raises SettingsError when one answers for the other modality, and what opening and testing one raises.
+    """
     names = {Modality.IMAGE: wanted.image, Modality.VIDEO: wanted.video}
     device = (
         s.device(wanted.device) if any(name not in TABLE or TABLE[name].weights for name in names.values()) else "cpu"
@@ -45,9 +49,14 @@ def load_detectors(wanted: DetectorSettings) -> dict[Modality, Detector]:
     for modality, detector in opened.items():
         if detector.modality is not modality:
             raise wrong_modality(modality, names[modality])
-    if wanted.serving == "plain":
-        return opened
-    return {modality: accelerated(detector, cache=s.home() / "serving") for modality, detector in opened.items()}
+    if wanted.serving == "fast":
+        opened = {m: accelerated(detector, cache=s.home() / "serving") for m, detector in opened.items()}
+    for modality, detector in opened.items():
+        try:
+            self_test(detector)
+        except CheckpointError as error:
+            raise CheckpointError(f"--detector.{modality} {names[modality]}: {error}") from error
+    return opened
 
 
 def decode_challenge(data: bytes) -> Media:

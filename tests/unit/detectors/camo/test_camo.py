@@ -138,14 +138,67 @@ def test_combination_is_the_fitted_blend(tmp_path: Path) -> None:
     assert mixture.predict([picture()])[0].p_synthetic == pytest.approx(expected)
 
 
-def test_the_maximum_is_an_option(tmp_path: Path) -> None:
-    """With rule = "max" the answer is the highest calibrated probability among the experts that ran."""
-    table = tmp_path / "camo.toml"
+# Which expert judges what by the rule of the original, for every pattern of the gates face, person, animal and scene.
+JUDGES = {
+    "....": ["general at none"],
+    "...s": ["scenes at scene"],
+    "..a.": ["creatures at animal"],
+    "..as": ["creatures at animal", "scenes at scene"],
+    ".p..": ["creatures at person"],
+    ".p.s": ["creatures at person", "scenes at scene"],
+    ".pa.": ["creatures at person", "creatures at animal"],
+    ".pas": ["creatures at person", "creatures at animal", "scenes at scene"],
+    "f...": ["creatures at face"],
+    "f..s": ["creatures at face", "scenes at scene"],
+    "f.a.": ["creatures at face", "creatures at animal"],
+    "f.as": ["creatures at face", "creatures at animal", "scenes at scene"],
+    "fp..": ["creatures at face", "creatures at person"],
+    "fp.s": ["creatures at face", "creatures at person", "scenes at scene"],
+    "fpa.": ["creatures at face", "creatures at person", "creatures at animal"],
+    "fpas": ["creatures at face", "creatures at person", "creatures at animal", "scenes at scene"],
+}
+REGIONS = {
+    "none": Region(0, 256, 0, 256),
+    "face": Region(32, 160, 64, 192),
+    "person": Region(0, 256, 48, 208),
+    "animal": Region(96, 256, 0, 256),
+    "scene": Region(0, 256, 0, 256),
+}
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Camo:
+    """A mixture with the rule of the original."""
+    folder = tmp_path_factory.mktemp("max")
+    table = folder / "camo.toml"
     table.write_text(CONFIGURATION.read_text().replace('rule = "combine"', 'rule = "max"'))
-    mixture = loaded(save(tmp_path / "camo.safetensors", content(scene=9.0)), table=table)
-    asked = mixture.routes(picture())
-    highest = max(mixture.experts[route.expert].calibration.probability(route.logit) for route in asked)
-    assert mixture.predict([picture()])[0].p_synthetic == pytest.approx(highest)
+    return loaded(save(folder / "camo.safetensors", content()), table=table)
+
+
+@pytest.mark.parametrize("pattern", JUDGES)
+def test_the_maximum_is_the_originals(pattern: str, original: Camo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every open gate's expert judges that gate's picture, the highest stands; without one the general expert does."""
+    for gate, letter in (("face", "f"), ("person", "p"), ("animal", "a"), ("scene", "s")):
+        region = REGIONS[gate] if letter in pattern else None
+        row = replace(GATES[gate], find=lambda picture, shares, region=region: region)
+        monkeypatch.setitem(GATES, gate, row)
+    media = picture(7)
+    judged = {}
+    for each in JUDGES[pattern]:
+        expert, _, gate = each.partition(" at ")
+        part = Media(REGIONS[gate].cut(media.frames))
+        judged[each] = original.experts[expert].predict([part])[0].p_synthetic
+    assert [f"{route.expert} at {route.gate}" for route in original.routes(media)] == JUDGES[pattern]
+    assert original.predict([media])[0].p_synthetic == pytest.approx(max(judged.values()), abs=1e-6)
+
+
+def test_blends_are_fitted_whatever_the_rule(tmp_path: Path, original: Camo) -> None:
+    """Training with the rule of the original fits the blends of the other one, as the file holds both."""
+    draft = read(save(tmp_path / "camo.safetensors", content(scene=9.0)))
+    media = [picture(seed) for seed in range(16)]
+    judged = Examples(media, [seed % 2 for seed in range(16)], [0] * 16, [""] * 16)
+    checkpoint = Checkpoint("x", draft.state, "", draft.preprocess, None, draft.notes)
+    assert fit_blends(original.configuration, checkpoint, judged) == fit_blends(configuration(), checkpoint, judged)
 
 
 def test_a_batch_equals_one_by_one(tmp_path: Path) -> None:
@@ -159,7 +212,7 @@ def test_a_batch_equals_one_by_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "told"),
     [
-        ("rule = ", SettingsError, "not a table"),
+        ("rule = ", SettingsError, "cannot be read as TOML"),
         ("rule = 'combine'", SettingsError, "KeyError 'experts'"),
         ("rule = 'mean'\n[[experts]]\nname='general'\ngates=['none']\ncategories=[]", SettingsError, "combine or max"),
         ("[[experts]]\nname='faces'\ngates=['face']\ncategories=[]", SettingsError, 'must be called "general"'),

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
@@ -139,8 +140,6 @@ def test_training_draws_from_every_origin_alike(root: Path) -> None:
     """Origins of fakes come up equally often, whatever their number of items."""
     records = read_folder(root / "train")
     fakes = [record for record in records if record.label is Label.SYNTHETIC]
-    from dataclasses import replace
-
     records += [replace(fakes[0], origin="rare")]
     batches = Batches(records, load_media, PLAN, steps=60, seed=0)
     drawn = np.array([batches[step].methods[2:].tolist() for step in range(60)]).ravel()
@@ -172,3 +171,20 @@ def test_a_batch_needs_no_shared_memory(tmp_path: Path) -> None:
     assert torch.equal(again.frames, batch.frames)
     assert torch.equal(again.labels, batch.labels)
     assert torch.equal(again.methods, batch.methods)
+
+
+def test_a_run_goes_on_under_another_form_of_its_paths(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relative, absolute, through a link, with dots: a path is the same path; other data are named as what differs."""
+    link = tmp_path / "link"
+    link.symlink_to(root)
+    monkeypatch.chdir(root)
+    train(settings(Path("."), "forms.safetensors", steps=2))
+    for form in (root, link, root / "train" / ".."):
+        again = train(
+            replace(settings(form, "forms.safetensors", steps=2), out=root / "forms.safetensors", save_every=2)
+        )
+        assert again.steps == 2
+    with pytest.raises(SettingsError, match=r"other settings \(data was .*train, not .*validation\)"):
+        train(settings(root, "forms.safetensors", steps=2, data=root / "validation"))

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from tests.unit.detectors.folders import write_images
@@ -26,6 +27,8 @@ def test_trains_goes_on_and_is_not_overwritten(assay: Assay, tmp_path: Path) -> 
     assert again.status == 2
     assert "--resume" in again.message
     assert assay(*words, "--resume").status == 0
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert assay(*[tmp_path / "link" / "out" if word == out else word for word in words], "--resume").status == 0
     assert (out / "npr.safetensors").read_bytes() == weights
 
 
@@ -101,3 +104,15 @@ def test_an_expert_needs_a_name_and_a_file(assay: Assay, tmp_path: Path, text: s
     ran = assay("train", "camo", "--data", tmp_path, "--expert", text, "--out", tmp_path / "out")
     assert ran.status == 2
     assert f"--expert {text}: write NAME=FILE" in ran.err
+
+
+def test_weights_are_looked_at_before_data_are_made(assay: Assay, tmp_path: Path) -> None:
+    """A file to start from that is missing, a pointer or full of NaN is told at once, and nothing is written."""
+    (tmp_path / "pointer.pth").write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 12345\n")
+    torch.save({"a": torch.tensor([float("nan")])}, tmp_path / "nan.pth")
+    for name, told in (("nowhere.pth", "not a file"), ("pointer.pth", "git lfs pull"), ("nan.pth", "NaN")):
+        for flag in (("--init", tmp_path / name), ("--expert", f"ucf={tmp_path / name}")):
+            ran = assay("train", "camo", "--out", tmp_path / "out", "--device", "cpu", *flag)
+            assert ran.status != 0
+            assert told in ran.message
+    assert not (tmp_path / "out").exists()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
+import torch
 
 from detectors.acceleration.accelerate import backend_of, drift
 from detectors.acceleration.benchmark import examples
-from detectors.checkpoints import HERE
+from detectors.checkpoints import HERE, write
+from detectors.npr.network import NPR
+from detectors.rows import Preprocess
 from neurons.miner.answering import load_detectors
 from neurons.miner.settings import DetectorSettings
 from subnet.errors import CheckpointError, SettingsError, UnknownName
@@ -44,3 +48,15 @@ def test_a_detector_of_the_other_modality_is_refused() -> None:
         load_detectors(DetectorSettings("npr", "npr"))
     with pytest.raises(UnknownName, match="frames"):
         load_detectors(DetectorSettings("npr", "frame"))
+
+
+@pytest.mark.parametrize("serving", ["fast", "plain"])
+def test_weights_that_answer_nothing_stop_a_miner(tmp_path: Path, serving: Literal["fast", "plain"]) -> None:
+    """Tensors that are finite and answers that are not: the flag and the file are named before anything is published."""
+    network = NPR()
+    with torch.no_grad():
+        network.conv1.weight.fill_(3e38)
+    write(tmp_path / "mine.safetensors", network.state_dict(), preprocess=Preprocess(), notes={"detector": "npr"})
+    wanted = DetectorSettings(str(tmp_path / "mine.safetensors"), "random-video", "cpu", serving=serving)
+    with pytest.raises(CheckpointError, match=r"--detector\.image .*mine\.safetensors: .*self-test of npr failed"):
+        load_detectors(wanted)
