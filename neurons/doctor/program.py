@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from neurons import settings as s
-from neurons.doctor import machine, network
+from neurons.doctor import machine, media, network
 from neurons.doctor.machine import Finding, Health
 from subnet.errors import SettingsError
 
@@ -68,11 +68,14 @@ def _checks(
     yield from machine.machine()
     yield from machine.disk(s.home())
     yield from network.port(axon)
+    yield from network.address(axon, subtensor)
     opened, finding = network.keys(wallet, needed=netuid is not None)
     yield finding
     yield from network.clock(clock_url)
-    yield from asyncio.run(network.chain(subtensor, netuid, opened, deadline))
-    yield from machine.video()
-    yield from machine.embedded_set()
-    yield from machine.weights()
+    yield from asyncio.run(network.chain(subtensor, netuid, wallet, opened, deadline))
     yield from machine.graphics()
+    yield from media.embedded_set()
+    yield from media.detectors()
+    yield from media.generators()
+    yield from media.video()
+    yield from media.judging()
