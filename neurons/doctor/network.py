@@ -22,13 +22,12 @@ from subnet.types import Endpoint, Snapshot
 from subnet.wire.endpoints import refusal
 from subnet.wire.http.listener import listen
 
-CLOCK_URL = "https://huggingface.co"
 GOOD, BAD = 1.5, 2.0  # seconds off: requests from a clock that is more than 2 s ahead are refused
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is not asked through a proxy
 
 
-def clock(url: str = CLOCK_URL, deadline: float = 5.0) -> Iterator[Finding]:
+def clock(url: str, deadline: float = 5.0) -> Iterator[Finding]:
     """This clock beside the Date of an HTTP answer, which is exact to half a second and half the way there and back."""
     try:
         began = time.time()

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from neurons import settings as s
-from neurons.doctor import machine, media, network
+from neurons.doctor import machine
 from neurons.doctor.machine import Finding, Health
 from subnet.errors import SettingsError
 
+CLOCK_URL = "https://huggingface.co"
 SIGNS = {Health.OK: "[green]ok  [/]", Health.WARN: "[yellow]warn[/]", Health.FAIL: "[red]fail[/]"}
 
 
@@ -25,7 +26,7 @@ def doctor(
     wallet: s.WalletSettings = s.WalletSettings(),
     axon: s.AxonSettings = s.AxonSettings(),
     deadline: float = 10.0,
-    clock_url: str = network.CLOCK_URL,
+    clock_url: str = CLOCK_URL,
     json: s.Json = False,
 ) -> None:
     """Look at everything that a miner or validator needs; exit status 1 when something fails. Changes nothing.
@@ -63,6 +64,8 @@ def _checks(
     clock_url: str,
 ) -> Iterator[Finding]:
     """One finding after another, the quick ones first."""
+    from neurons.doctor import media, network
+
     yield from machine.python()
     yield from machine.packages()
     yield from machine.machine()
