@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from neurons.doctor.machine import Finding, Health
-from subnet.errors import MediaError, SubnetError
+from subnet.errors import SubnetError
 from subnet.media import embedded
 from subnet.types import Modality
 
@@ -20,43 +20,44 @@ UNFIT = (ImportError, AttributeError, TypeError, ValueError, RuntimeError, OSErr
 
 def video() -> Iterator[Finding]:
     """A clip is decoded, written as H.264, and decoded in a child process, as miners decode what strangers send."""
-    try:
-        from importlib import metadata
+    fix = "install the versions that Assay was tested with: pip install -r requirements.lock"
+    yield _tried("video", _decode, "a clip cannot be decoded and written here", fix)
 
-        from subnet.codec import image as codec
-        from subnet.codec.sandbox import VideoDecoder
 
-        version = metadata.version("av")
-        shown = codec.decode_video(embedded.path(embedded.items(Modality.VIDEO)[0]).read_bytes())
-        written = codec.encode_video(shown, 23)
-        with VideoDecoder() as decoder:
-            count = len(decoder.decode(written).frames)
-    except (SubnetError, *UNFIT) as error:
-        fix = "install the versions that Assay was tested with: pip install -r requirements.lock"
-        yield Finding("video", Health.FAIL, f"a clip cannot be decoded and written here: {_why(error)}", fix)
-        return
-    yield Finding("video", Health.OK, f"{count} frames decoded, written and decoded again by PyAV {version}")
+def _decode() -> str:
+    from importlib import metadata
+
+    from subnet.codec import image as codec
+    from subnet.codec.sandbox import VideoDecoder
+
+    clip = codec.decode_video(embedded.path(embedded.items(Modality.VIDEO)[0]).read_bytes())
+    with VideoDecoder() as decoder:
+        count = len(decoder.decode(codec.encode_video(clip, 23)).frames)
+    return f"{count} frames decoded, written and decoded again by PyAV {metadata.version('av')}"
 
 
 def judging(name: str = "npr") -> Iterator[Finding]:
     """A photograph that ships is judged by a detector that ships."""
+    yield _tried("judging", lambda: _judge(name), f"{name} cannot judge a picture here", AGAIN)
+
+
+def _judge(name: str) -> str:
+    from detectors import load_detector
+    from subnet.codec import image as codec
+
+    photo = codec.decode_image(embedded.path(embedded.items(Modality.IMAGE)[0]).read_bytes())
+    (answer,) = load_detector(name).predict([codec.normalise(photo, None)])
+    if not (math.isfinite(answer.p_synthetic) and 0 <= answer.p_synthetic <= 1):
+        raise ValueError(f"the answer is {answer.p_synthetic}")
+    return f"{name} judged a photograph: P(synthetic) {answer.p_synthetic:.3f}"
+
+
+def _tried(check: str, work: Callable[[], str], trouble: str, fix: str) -> Finding:
+    """What `work` says of its success, or why it failed."""
     try:
-        from detectors import load_detector
-        from subnet.codec import image as codec
-
-        photo = codec.decode_image(embedded.path(embedded.items(Modality.IMAGE)[0]).read_bytes())
-        answer = load_detector(name).predict([codec.normalise(photo, None)])[0].p_synthetic
+        return Finding(check, Health.OK, work())
     except (SubnetError, *UNFIT) as error:
-        yield Finding("judging", Health.FAIL, f"{name} cannot judge a picture here: {_why(error)}", AGAIN)
-        return
-    if math.isfinite(answer) and 0 <= answer <= 1:
-        yield Finding("judging", Health.OK, f"{name} judged a photograph: P(synthetic) {answer:.3f}")
-    else:
-        yield Finding("judging", Health.FAIL, f"{name} answers {answer} about a photograph", AGAIN)
-
-
-def _why(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if not isinstance(error, MediaError) else str(error)
+        return Finding(check, Health.FAIL, f"{trouble}: {type(error).__name__}: {error}", fix)
 
 
 def embedded_set() -> Iterator[Finding]:
@@ -74,7 +75,8 @@ def detectors(folder: Path | None = None) -> Iterator[Finding]:
     from detectors import TABLE
     from detectors.checkpoints import HERE
 
-    users, pins = defaultdict(list), {}
+    users: dict[str, list[str]] = defaultdict(list)
+    pins: dict[str, str] = {}
     for row in TABLE.values():
         if row.weights:
             users[row.weights].append(row.name)
