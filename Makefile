@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup localnet test coverage lint bench pages docs lock clean
+.PHONY: setup localnet test compat coverage lint bench pages docs lock clean
 
 setup: $(READY)
 
@@ -21,6 +21,42 @@ localnet: $(READY)  ## the whole game on this machine, offline
 
 test: lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+# The lowest versions that pyproject.toml allows, the locked ones and the newest. torch and what comes with it are those of
+# $(VENV) in all three: they are 5 GB.
+COMPAT_TESTS = tests/unit/subnet/codec/test_sandbox.py tests/unit/subnet/codec/test_image.py tests/unit/subnet/wire \
+  tests/contract/test_chain.py tests/unit/detectors/npr tests/contract/test_detectors.py tests/unit/neurons/doctor \
+  tests/unit/test_packaging.py -k "(not test_detectors or npr) and not mutated and not flood and not megabytes"
+TORCH = torch* functorch* triton* nvidia* cuda*
+RESOLUTION_lowest = lowest-direct
+RESOLUTION_newest = highest
+
+compat: compat-locked compat-lowest compat-newest  ## codec, wire, chain, a detector and the doctor on other versions
+
+compat-locked: $(READY)
+	$(BIN)/python -m pytest -q -n 0 $(COMPAT_TESTS)
+
+compat-%: build/compat/%/.ready
+	build/compat/$*/bin/python -m pytest -q -n 0 $(COMPAT_TESTS)
+
+build/compat/%/.ready: pyproject.toml build/uv/.ready $(READY)
+	rm -rf build/compat/$*
+	$(BIN)/python -m venv build/compat/$*
+	build/uv/bin/uv pip compile --quiet --no-annotate --no-header --extra dev --python $(BIN)/python \
+	  --resolution $(RESOLUTION_$*) --output-file build/compat/$*/resolved.txt pyproject.toml
+	grep -Ev '^(torch|torchvision|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)==' build/compat/$*/resolved.txt > build/compat/$*/installed.txt
+	mkdir build/compat/$*/torch
+	site=`$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'` && \
+	  for name in $(TORCH); do ln -s $$site/$$name build/compat/$*/torch/; done
+	echo $(CURDIR)/build/compat/$*/torch > `build/compat/$*/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/torch.pth
+	build/compat/$*/bin/python -m pip install --quiet --no-deps -r build/compat/$*/installed.txt
+	build/compat/$*/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+build/uv/.ready:
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python -m pip install --quiet 'uv>=0.9,<0.14'
+	touch $@
 
 coverage: $(READY)  ## branch coverage of the game, the wire, the evidence and the validator by their unit tests
 	$(BIN)/python -m coverage run -m pytest -q -n 0 tests/unit/subnet/game tests/unit/subnet/wire tests/unit/subnet/evidence \
@@ -51,12 +87,10 @@ build/docs/venv/.ready: Makefile
 	build/docs/venv/bin/python -m pip install --quiet mkdocs==1.6.1
 	touch $@
 
-lock:  ## resolve requirements.in anew
-	$(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet --upgrade pip
-	build/lock/bin/python -m pip install --quiet -r requirements.in
-	build/lock/bin/python -m pip freeze --all --exclude pip --exclude setuptools \
-	  | sed -E 's/^((nvidia-|triton|cuda-|uvloop)[^ ]*)$$/\1 ; sys_platform == "linux"/' > requirements.lock
+lock: build/uv/.ready  ## resolve the dependencies of pyproject.toml anew
+	build/uv/bin/uv pip compile --quiet --python-version 3.11 --extra dev --no-annotate --no-header --output-file build/lock.txt \
+	  --upgrade pyproject.toml
+	sed -E 's/^((nvidia-|triton|cuda-|uvloop)[^ ]*)$$/\1 ; sys_platform == "linux"/' build/lock.txt > requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,6 +21,7 @@ from rich.table import Table
 from detectors import TABLE, load_detector
 from detectors.acceleration.accelerate import accelerated
 from detectors.evaluation.evaluation import Task, evaluate, items
+from detectors.evaluation.intervals import span
 from neurons.commands.evaluate import data_folder
 from neurons.datasets.spec import DataSpec, materialise
 from neurons.progress import bar
@@ -54,7 +55,7 @@ def cells(found: Findings) -> list[str]:
     whole = [found[name] for name in ("auc", "accuracy", "mcc", "reward")]
     return [
         found["detector"],
-        *(f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" for each in (*aucs, *whole)),
+        *(f"{each['value']:.3f} [{span(each, join=', ')}]" for each in (*aucs, *whole)),
     ]
 
 
@@ -64,7 +65,7 @@ HEAD = ("detector", *(f"AUC, level {level}" for level in range(4)), "AUC, all", 
 def by_generator(found: Findings) -> list[str]:
     """Name, and AUC on each generator's items against all reals."""
     values = [each["auc"] for each in found["by_generator"].values()]
-    return [found["detector"], *(f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" for each in values)]
+    return [found["detector"], *(f"{each['value']:.3f} [{span(each, join=', ')}]" for each in values)]
 
 
 def show(head: tuple[str, ...], rows: list[list[str]], markdown: bool) -> None:

@@ -29,6 +29,7 @@ from detectors import TABLE
 from detectors.acceleration.accelerate import accelerated
 from detectors.data import DatasetItem, read_folder
 from detectors.evaluation.evaluation import Task, evaluate, items
+from detectors.evaluation.intervals import span
 from detectors.loading import open_detector
 from detectors.training.loop import Progress, Training, train
 from detectors.training.recipes import recipe
@@ -149,7 +150,7 @@ def main() -> None:
         table = Table("detector", "left out", "items", "AUC", *(f"level {n}" for n in range(4)), box=None)
         for row in found:
             cells = (row["auc"], *row["by_level"].values())
-            texts = [f"{cell['value']:.3f} [{cell['low']:.2f}, {cell['high']:.2f}]" for cell in cells]
+            texts = [f"{cell['value']:.3f} [{span(cell, '.2f', ', ')}]" for cell in cells]
             table.add_row(row["detector"], row["left_out"], str(row["items"]), *texts)
         Console().print(table)
 

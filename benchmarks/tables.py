@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from detectors.evaluation.intervals import span
 from subnet.errors import SettingsError
 from subnet.files import write_atomically
 
@@ -49,7 +50,7 @@ def cell(value: Any, digits: Sequence[int]) -> str:
     if isinstance(value, str):
         return value
     fine, rough = digits
-    return f"{value['value']:.{fine}f} [{value['low']:.{rough}f}, {value['high']:.{rough}f}]"
+    return f"{value['value']:.{fine}f} [{span(value, f'.{rough}f', ', ')}]"
 
 
 def chapter(result: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -50,6 +51,7 @@ def build() -> App:
         help="A Bittensor subnet that tells real media from synthetic. Start with: assay localnet",
         default_parameter=Parameter(name_transform=str.lower, negative_iterable=()),  # choices are in small letters
         config=[VARIABLES],
+        version=_version,
         version_flags=["--version"],
         help_format="plaintext",  # markdown would cost a third of the time that --help takes
     )
@@ -68,6 +70,15 @@ def build() -> App:
         return app(tokens, exit_on_error=False, print_error=False)
 
     return app
+
+
+def _version() -> str:
+    """The version of the distribution, or that of the source tree where nothing is installed."""
+    try:
+        return metadata.version("assay-subnet")
+    except metadata.PackageNotFoundError:
+        source = Path(__file__).parents[1] / "pyproject.toml"
+        return str(tomllib.loads(source.read_text(encoding="utf-8"))["project"]["version"])
 
 
 def _check(config: Path) -> None:

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 
 from detectors.evaluation.evaluation import Evaluation
-from detectors.evaluation.intervals import DIGITS, RESAMPLES, distributions, interval
+from detectors.evaluation.intervals import RESAMPLES, distributions, fewest, interval
 from detectors.evaluation.metrics import METRICS, Floats
 from detectors.evaluation.summary import Answers
 from subnet.errors import DataError
 from subnet.types import THRESHOLD
 
+_DIFFERENCE = (-2.0, 2.0)  # of two metrics; MCC lies in -1..1
+
 
 def compare(first: Evaluation, second: Evaluation, *, times: int = RESAMPLES) -> dict[str, Any]:
     """First minus second for every metric, overall and by level, each with a 95 % interval and `sure`.
 
-    `sure` is true when the interval does not hold 0. Both must have been measured in one `evaluate`.
+    `sure` is true when there is an interval and it does not hold 0. Both must have been measured in one `evaluate`.
     Raises DataError when they were not asked the same.
     """
     one, other = first.answers, second.answers
@@ -44,7 +46,8 @@ def differences(given: Answers, other: Floats, *, times: int = RESAMPLES, seed: 
     ones = np.ones((1, len(other)))
     for name, metric in METRICS.items():
         value = float((metric(given.p, given.y, ones) - metric(other, given.y, ones))[0])
-        between = interval(value, spreads[0][name] - spreads[1][name], "mcc")
-        sure = round(between.low, DIGITS) > 0 or round(between.high, DIGITS) < 0
-        found[name] = {**between.to_json(), "sure": sure}
+        count = fewest(given.y, given.cluster, name)
+        cell = interval(value, spreads[0][name] - spreads[1][name], count, _DIFFERENCE).to_json()
+        low, high = cell["low"], cell["high"]
+        found[name] = {**cell, "sure": low is not None and high is not None and (low > 0 or high < 0)}
     return found

@@ -78,5 +78,8 @@ def evaluation(
         "synthetic": sum(record.label is Label.SYNTHETIC for record in records),
         "answers": len(given.p),
         "clusters": int(given.cluster.max()) + 1,
+        "clusters_by_class": {
+            label.name.lower(): len(set(given.cluster[given.y == int(label)].tolist())) for label in Label
+        },
     }
     return Evaluation(task, tuple(records), given, {**about, **summarise(given, seed=task.seed)})

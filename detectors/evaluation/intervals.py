@@ -11,27 +11,41 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.evaluation.metrics import BOUNDS, METRICS, Floats, Ints, Metric
+from detectors.evaluation.metrics import BOUNDS, METRICS, UNIT, Floats, Ints, Metric
+from subnet.types import Label
 
 RESAMPLES = 1000
+# Clusters of a class below which no interval is given. At a true AUC of 0.9 what is called a 95 % interval misses it in
+# 27 of 100 data sets with 5 clusters of each class, in 22 with 6, 12 with 10, 8 with 20 and 6 with 40 (400 sets each).
+FEWEST = 10
+TOO_FEW = "too few"
+_ONE_CLASS: Mapping[str, Label] = {  # metrics that look at items of one class alone
+    "type_1_error": Label.REAL,
+    "type_2_error": Label.SYNTHETIC,
+    "recall": Label.SYNTHETIC,
+}
 _CELLS = 4_000_000  # weights held at once
 DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % bootstrap interval."""
+    """A value with its 95 % bootstrap interval; `low` and `high` are None where there are too few clusters for one."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, float | None]:
         """Rounded to DIGITS places."""
-        return {key: round(getattr(self, key), DIGITS) for key in ("value", "low", "high")}
+        cells = {"value": self.value, "low": self.low, "high": self.high}
+        return {key: None if cell is None else round(cell, DIGITS) for key, cell in cells.items()}
 
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+def span(cell: Mapping[str, float | None], form: str = ".3f", join: str = " to ") -> str:
+    """The interval of a cell of JSON for people: both ends in `form`, or that there are too few clusters."""
+    low, high = cell["low"], cell["high"]
+    return TOO_FEW if low is None or high is None else f"{low:{form}}{join}{high:{form}}"
 
 
 def numbers_of(keys: Iterable[Hashable]) -> Ints:
@@ -75,6 +89,12 @@ def distributions(
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
+def fewest(y: Ints, clusters: Ints, name: str) -> int:
+    """Independent clusters that stand behind a metric: of its one class, or of the rarer of those there are."""
+    kinds = (int(_ONE_CLASS[name]),) if name in _ONE_CLASS else tuple(set(y.tolist()))
+    return min((len(set(clusters[y == kind].tolist())) for kind in kinds), default=0)
+
+
 def measure(
     p: Floats,
     y: Ints,
@@ -84,17 +104,28 @@ def measure(
     times: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Every metric with its interval. Where no resample holds both classes the interval is all that is possible."""
+    """Every metric with its interval, which needs FEWEST clusters of each class that the metric looks at."""
     clusters = numbers_of(clusters.tolist())
     spread = distributions(p, y, clusters, metrics, times=times, seed=seed)
     ones = np.ones((1, len(p)))
-    return {name: interval(float(metric(p, y, ones)[0]), spread[name], name) for name, metric in metrics.items()}
+    return {
+        name: interval(float(metric(p, y, ones)[0]), spread[name], fewest(y, clusters, name), BOUNDS.get(name, UNIT))
+        for name, metric in metrics.items()
+    }
 
 
-def interval(value: float, spread: Floats, name: str = "") -> Interval:
-    """The middle 95 % of `spread`, NaN left out, widened to hold the value: resampling biases some metrics (ECE)."""
+def interval(value: float, spread: Floats, count: int, bounds: tuple[float, float]) -> Interval:
+    """The middle 95 % of `spread`, NaN left out, widened to hold the value: resampling biases some metrics (ECE).
+
+    None from fewer than FEWEST clusters. Where `count` clusters are all without a fault, or all wrong, resampling them
+    shows no spread: then the end away from the bound is the Clopper-Pearson one, 1 - 0.025^(1/count) of the range.
+    """
     usable = spread[np.isfinite(spread)]
-    if len(usable) == 0:
-        return Interval(value, *BOUNDS.get(name, (0.0, 1.0)))
-    low, high = np.quantile(usable, [0.025, 0.975])
-    return Interval(value, min(float(low), value), max(float(high), value))
+    if count < FEWEST or len(usable) == 0:
+        return Interval(value, None, None)
+    low, high = (float(end) for end in np.quantile(usable, [0.025, 0.975]))
+    low, high = min(low, value), max(high, value)
+    if low == high and value in bounds:
+        margin = (bounds[1] - bounds[0]) * (1 - 0.025 ** (1 / count))
+        low, high = (low - margin, high) if value == bounds[1] else (low, high + margin)
+    return Interval(value, low, high)

@@ -130,4 +130,5 @@ METRICS: Mapping[str, Metric] = {
     "reward": reward,
 }
 
-BOUNDS: Mapping[str, tuple[float, float]] = {"mcc": (-1.0, 1.0)}  # all others lie in 0..1
+UNIT = (0.0, 1.0)
+BOUNDS: Mapping[str, tuple[float, float]] = {"mcc": (-1.0, 1.0)}  # all others lie in UNIT

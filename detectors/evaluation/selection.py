@@ -10,6 +10,7 @@ import numpy as np
 from detectors.data import DatasetItem, both_classes
 from detectors.evaluation.intervals import connected_components
 from detectors.evaluation.metrics import Ints
+from detectors.layout import file_of
 from subnet.codec.image_header import read_header
 from subnet.errors import DataError, MediaUnreadable
 from subnet.media import embedded
@@ -47,15 +48,17 @@ def select(
 
 
 def clusters(records: Sequence[DatasetItem]) -> Ints:
-    """Numbers (N,): equal for items of one pair, one item, or one photograph or clip of the embedded set."""
+    """Numbers (N,): equal for what shows the same content, so that it counts once.
+
+    That is: items of one pair, of one photograph or clip of the embedded set, or of one content as an index or the
+    names in a folder tell it (`detectors.layout`): frames, crops and parts cut from one file, and twins by name.
+    """
     photos = {item.id: item.source for item in embedded.items()}
     links = []
     for record in records:
         keys: list[tuple[str, str]] = []
-        if record.item in photos:
-            keys.append(("photo", photos[record.item]))
-        elif record.item:
-            keys.append(("item", record.item))
+        if record.item:
+            keys.append(("photo", photos[record.item]) if record.item in photos else ("item", file_of(record.item)))
         if record.pair:
             keys.append(("pair", record.pair))
         links.append(keys or [("file", str(record.path))])

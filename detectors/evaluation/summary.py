@@ -78,7 +78,7 @@ def _kinds(values: NDArray[Any]) -> list[Any]:
     return sorted(set(values.tolist()))
 
 
-def _json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+def _json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
     return {name: found.to_json() for name, found in intervals.items()}
 
 

@@ -67,15 +67,18 @@ def evaluate(
     names = compare or ((detector,) if detector else ())
     if not names or (compare and detector):
         raise SettingsError("detector: name one to evaluate, or two with --compare A B")
+    asked = _levels(levels)
     place = s.device(device)
+    _check(data, limit, out)
     opened = _open(names, place)
-    task = _task(data, levels, limit, seed, opened[0].modality, place)
     from detectors.evaluation.compare import compare as difference
+    from detectors.evaluation.evaluation import Task, items
     from detectors.evaluation.evaluation import evaluate as measure
-    from detectors.evaluation.evaluation import items
     from detectors.evaluation.report.write import write_report
 
-    records = items(task, opened[0].modality, warn)
+    modality = opened[0].modality
+    task = Task(data, data_folder(data, modality, limit, seed, place), asked, limit, seed)
+    records = items(task, modality, warn)
     with bar("evaluate", len(records) * len(task.views)) as progress:
         found = measure(opened, task, records, progress=progress)
     robust = _robustness(opened, task) if chains else None
@@ -115,20 +118,32 @@ def _robustness(opened: Sequence[Detector], task: Task) -> list[dict[str, Any]]:
         return robustness(opened, few, records, progress=progress)
 
 
-def _task(data: str, levels: str, limit: int | None, seed: int, modality: Modality, device: str) -> Task:
-    from detectors.evaluation.evaluation import Task
+def _levels(text: str) -> tuple[int, ...]:
+    from subnet.game.augment import LEVELS
 
     try:
-        wanted = tuple(int(level) for level in levels.split(",") if level.strip())
+        levels = tuple(dict.fromkeys(int(level) for level in text.split(",") if level.strip()))
     except ValueError as error:
-        raise SettingsError(f"--levels {levels}: give numbers like 0,1,2,3") from error
-    return Task(data, data_folder(data, modality, limit, seed, device), wanted, limit, seed)
+        raise SettingsError(f"--levels {text}: give numbers like 0,1,2,3") from error
+    if not levels or not set(levels) <= set(LEVELS):
+        raise SettingsError(f"--levels {text}: choose from {', '.join(map(str, LEVELS))}")
+    return levels
+
+
+def _check(data: str, limit: int | None, out: Path | None) -> None:
+    """What can be known to be wrong before a detector is loaded or a data set is made."""
+    if limit is not None and limit < 2:
+        raise SettingsError(f"--limit {limit}: at least 2 items are needed, one of each class")
+    parse_spec(data, Modality.IMAGE, EMBEDDED_ITEMS, 0)
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"--out {out}: {error.strerror}") from error
 
 
 def data_folder(data: str, modality: Modality, limit: int | None, seed: int, device: str) -> Path:
     """The folder that SPEC means; embedded data are written below $ASSAY_HOME/data the first time."""
-    if limit is not None and limit < 2:
-        raise SettingsError(f"--limit {limit}: at least 2 items are needed, one of each class")
     spec = parse_spec(data, modality, -(-(limit or EMBEDDED_ITEMS) // 2), seed)
     if not isinstance(spec, DataSpec):
         return spec
@@ -137,21 +152,31 @@ def data_folder(data: str, modality: Modality, limit: int | None, seed: int, dev
 
 
 def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) -> None:
+    from detectors.evaluation.intervals import FEWEST, TOO_FEW, span
+
     for each in found:
         findings = each.findings
         title = (
             f"{findings['detector']} on {findings['data']}: {findings['items']} items, {findings['answers']} answers"
         )
         table = Table("", "all", *(f"level {level}" for level in findings["by_level"]), box=None, title=title)
+        for column in table.columns:
+            column.no_wrap = True
         for name in SHOWN:
             cells = [findings[name], *(level[name] for level in findings["by_level"].values())]
-            texts = [f"{c['value']:.3f}  [dim]{c['low']:.2f}-{c['high']:.2f}[/]" for c in cells]
+            texts = [f"{cell['value']:.3f}  [dim]{span(cell, '.2f', '-')}[/]" for cell in cells]
             table.add_row(name.replace("_", " "), *texts)
         Console().print(table)
+    few = min(found[0].findings["clusters_by_class"].values())
+    if few < FEWEST:
+        print(
+            f"intervals: {TOO_FEW} independent photographs or clips ({few} of a class): {FEWEST} are needed",
+            file=sys.stderr,
+        )
     if differences:
         table = Table("", "difference", "95 % interval", "sure", box=None, title="first minus second")
         for name in SHOWN:
             cell = differences["differences"][name]
-            texts = [f"{cell['value']:+.3f}", f"{cell['low']:+.3f} to {cell['high']:+.3f}"]
+            texts = [f"{cell['value']:+.3f}", span(cell, "+.3f")]
             table.add_row(name.replace("_", " "), *texts, "yes" if cell["sure"] else "no")
         Console().print(table)

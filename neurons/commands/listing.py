@@ -8,7 +8,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from neurons.settings import Json
 
@@ -52,21 +54,44 @@ def generators(*, json: Json = False) -> None:
     for row in rows:
         if row.reason:
             reasons.setdefault(row.reason, []).append(row.name)
-    print("\nt2i: text to image; t2v: text to video; i2i: changes real images; reconstruct: draws real media again")
-    for reason, names in reasons.items():
-        print(f"{', '.join(names)}: {reason}")
+    lines = ["t2i: text to image; t2v: text to video; i2i: changes real images; reconstruct: draws real media again"]
+    lines += [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    print()
+    Console().print("\n".join(lines), highlight=False, markup=False)
 
 
 def _show(rows: Sequence[Mapping[str, Any]], json: bool, columns: Sequence[str]) -> None:
     if json:
         print(jsonlib.dumps(list(rows)))
         return
+    console = Console()
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    widths = _widths([[column.replace("_", " ") for column in columns], *cells], console.width)
+    if widths is None:
+        for first, *rest in cells:
+            console.print(first, style="bold", highlight=False, markup=False)
+            told = "; ".join(f"{name.replace('_', ' ')}: {cell}" for name, cell in zip(columns[1:], rest, strict=True))
+            console.print(Padding(Text(told), (0, 0, 0, 2)))
+        return
     table = Table(box=None, header_style="dim")
-    for column in columns:
-        table.add_column(column.replace("_", " "), no_wrap=column in ("name", "task"))
-    for row in rows:
-        table.add_row(*(escape(_cell(row[column])) for column in columns))
-    Console().print(table)
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column.replace("_", " "), width=width)
+    for row in cells:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def _widths(cells: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    """Characters of each column, so that none breaks a word; None where `room` characters are too few for that."""
+    columns = list(zip(*cells, strict=True))
+    widths = [max(len(word) for cell in column for word in (cell.split() or [""])) for column in columns]
+    spare = room - sum(widths) - 2 * len(widths)  # a space on each side
+    if spare < 0:
+        return None
+    for index, column in enumerate(columns):
+        more = min(spare, max(map(len, column)) - widths[index])
+        widths[index], spare = widths[index] + more, spare - more
+    return widths
 
 
 def _cell(value: object) -> str:

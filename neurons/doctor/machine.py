@@ -15,8 +15,6 @@ from pathlib import Path
 
 import psutil
 
-from subnet.media import embedded
-
 DISTRIBUTION = "assay-subnet"
 LEAST_PYTHON = (3, 11)
 GIGABYTE = 10**9
@@ -114,20 +112,6 @@ def machine() -> Iterator[Finding]:
         yield Finding("open files", Health.WARN, f"at most {files}", "run: ulimit -n 4096")
 
 
-def video() -> Iterator[Finding]:
-    """PyAV can write and read H.264."""
-    import av
-    from av.codec.codec import UnknownCodecError
-
-    try:
-        av.Codec("libx264", "w")
-        av.Codec("h264", "r")
-    except UnknownCodecError as error:
-        yield Finding("video", Health.FAIL, f"PyAV lacks H.264 ({error})", "install PyAV's own wheel: pip install av")
-    else:
-        yield Finding("video", Health.OK, f"PyAV {metadata.version('av')} with H.264")
-
-
 def graphics() -> Iterator[Finding]:
     """Graphics cards, and the token of the Hugging Face hub."""
     from generators.capability import probe
@@ -145,54 +129,3 @@ def graphics() -> Iterator[Finding]:
     else:
         fix = "only gated models and sets need one: export HF_TOKEN, see https://huggingface.co/settings/tokens"
         yield Finding("hub token", Health.WARN, "not set", fix)
-
-
-def embedded_set() -> Iterator[Finding]:
-    """Every file of the embedded photos and clips is the one that was indexed."""
-    count, bad = len(embedded.items()), embedded.verify()
-    if bad:
-        few = ", ".join(bad[:5]) + (" ..." if len(bad) > 5 else "")
-        yield Finding(
-            "embedded set", Health.FAIL, f"{len(bad)} of {count} files are damaged: {few}", "install Assay again"
-        )
-    else:
-        yield Finding("embedded set", Health.OK, f"{count} files as indexed")
-
-
-def weights() -> Iterator[Finding]:
-    """The weights that ship: there, whole, and those that were pinned."""
-    from detectors import TABLE
-    from detectors.checkpoints import HERE, sha256_of
-
-    names = {row.weights: row for row in TABLE.values() if row.weights}
-    missing = [row.name for file, row in names.items() if not (HERE / file).is_file()]
-    there = {file: row for file, row in names.items() if (HERE / file).is_file()}
-    wrong = [row.name for file, row in there.items() if row.sha256 and sha256_of(HERE / file) != row.sha256]
-    if wrong:
-        yield Finding("detectors", Health.FAIL, f"weights of {', '.join(wrong)} are damaged", "install Assay again")
-    elif missing:
-        fix = f"train them: assay train {missing[0]} --data embedded:train"
-        yield Finding("detectors", Health.WARN, f"no weights for {', '.join(missing)}", fix)
-    else:
-        yield Finding("detectors", Health.OK, f"weights of {', '.join(row.name for row in there.values())}")
-    yield _generator_weights()
-
-
-def _generator_weights() -> Finding:
-    from safetensors import SafetensorError, safe_open
-
-    import generators
-
-    folder = Path(generators.__file__).parent / "weights"
-    files = sorted(folder.rglob("*.safetensors"))
-    damaged = []
-    for file in files:
-        try:
-            with safe_open(file, framework="np") as opened:
-                opened.keys()
-        except (SafetensorError, OSError):
-            damaged.append(file.name)
-    if damaged or not files:
-        found = f"{', '.join(damaged)} damaged" if damaged else "no weights"
-        return Finding("generators", Health.FAIL, found, "install Assay again")
-    return Finding("generators", Health.OK, f"{len(files)} files of weights, whole")

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import shlex
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from neurons import settings as s
 from neurons.doctor.machine import Finding, Health
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.game.scoring import is_validator
-from subnet.types import Snapshot
+from subnet.types import Endpoint, Snapshot
+from subnet.wire.endpoints import refusal
 from subnet.wire.http.listener import listen
 
-CLOCK_URL = "https://huggingface.co"
 GOOD, BAD = 1.5, 2.0  # seconds off: requests from a clock that is more than 2 s ahead are refused
 
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is not asked through a proxy
 
-def clock(url: str = CLOCK_URL, deadline: float = 5.0) -> Iterator[Finding]:
+
+def clock(url: str, deadline: float = 5.0) -> Iterator[Finding]:
     """This clock beside the Date of an HTTP answer, which is exact to half a second and half the way there and back."""
     try:
         began = time.time()
@@ -46,20 +52,36 @@ def clock(url: str = CLOCK_URL, deadline: float = 5.0) -> Iterator[Finding]:
     yield Finding("clock", verdict, found, fix)
 
 
+def btcli(words: str, subtensor: s.SubtensorSettings | None, wallet: s.WalletSettings) -> str:
+    """A line to run, with the wallet and the network that are meant: `btcli` would take its own otherwise."""
+    line = ["btcli", *words.split(), "--wallet", wallet.name, "--wallet-hotkey", wallet.hotkey]
+    if wallet.path.expanduser() != s.WalletSettings().path.expanduser():
+        line += ["--wallet-path", str(wallet.path)]
+    if subtensor is not None:
+        line += ["--network", subtensor.endpoint]
+    return shlex.join(line)
+
+
 def keys(wallet: s.WalletSettings, needed: bool) -> tuple[Any, Finding]:
     """The wallet, None where it cannot be used, and what was found."""
+    folder = wallet.path.expanduser()
     try:
-        opened = open_wallet(wallet.name, wallet.hotkey, str(wallet.path.expanduser()))
+        opened = open_wallet(wallet.name, wallet.hotkey, str(folder))
     except SettingsError as error:
+        coldkey = (folder / wallet.name / "coldkeypub.txt").exists()
+        fix = f"run: {btcli('wallet new-hotkey' if coldkey else 'wallet create', None, wallet)}"
         if not needed:
             what = f"no hotkey {wallet.name}/{wallet.hotkey}: only mining and validating need one"
-            return None, Finding("wallet", Health.WARN, what, "run: btcli wallet create")
-        found, _, fix = str(error).removeprefix("wallet: ").partition("; ")
+            return None, Finding("wallet", Health.WARN, what, fix)
+        found = str(error).removeprefix("wallet: ").partition("; ")[0]
+        fix += ", or correct --wallet.name, --wallet.hotkey and --wallet.path"
         return None, Finding("wallet", Health.FAIL, found, fix)
     return opened, Finding("wallet", Health.OK, f"{wallet.name}/{wallet.hotkey} is {opened.hotkey.ss58_address}")
 
 
-async def chain(subtensor: s.SubtensorSettings, netuid: int | None, opened: Any, deadline: float) -> list[Finding]:
+async def chain(
+    subtensor: s.SubtensorSettings, netuid: int | None, wallet: s.WalletSettings, opened: Any, deadline: float
+) -> list[Finding]:
     """Whether the node answers within `deadline` seconds, and with a `netuid` who we are on that subnet."""
     needed = Health.WARN if netuid is None else Health.FAIL
     try:
@@ -74,7 +96,7 @@ async def chain(subtensor: s.SubtensorSettings, netuid: int | None, opened: Any,
         if took > deadline / 2:
             found = [Finding("chain", Health.WARN, f"{subtensor.endpoint} took {took:.1f} s", "use a nearer node")]
         if netuid is not None:
-            found.append(registration(await link.snapshot(), opened))
+            found += registration(await link.snapshot(), subtensor, wallet, opened)
         return found
     except ChainError as error:
         fix = "check --subtensor.network or --subtensor.chain_endpoint, and whether this machine may reach it"
@@ -83,27 +105,84 @@ async def chain(subtensor: s.SubtensorSettings, netuid: int | None, opened: Any,
         await link.close()
 
 
-def registration(snapshot: Snapshot, opened: Any) -> Finding:
-    """Who the wallet's hotkey is on the subnet."""
+def registration(
+    snapshot: Snapshot, subtensor: s.SubtensorSettings, wallet: s.WalletSettings, opened: Any
+) -> Iterator[Finding]:
+    """Who the wallet's hotkey is on the subnet, and whether validators call the address that it has published."""
     if opened is None:
-        return Finding("registration", Health.FAIL, "unknown without a wallet", "mend the wallet first")
+        yield Finding("registration", Health.FAIL, "unknown without a wallet", "mend the wallet first")
+        return
     hotkey = opened.hotkey.ss58_address
     me = snapshot.neuron(hotkey)
     if me is None:
-        fix = f"run: btcli subnets register --netuid {snapshot.netuid}"
-        return Finding("registration", Health.FAIL, f"{hotkey} is not registered on subnet {snapshot.netuid}", fix)
-    limit = s.NeuronSettings().vpermit_tao_limit
-    role = "validator" if is_validator(me, limit) else "miner"
+        fix = f"run: {btcli(f'subnets register --netuid {snapshot.netuid}', subtensor, wallet)}"
+        yield Finding("registration", Health.FAIL, f"{hotkey} is not registered on subnet {snapshot.netuid}", fix)
+        return
+    role = "validator" if is_validator(me, s.NeuronSettings().vpermit_tao_limit) else "miner"
     serves = f"serving at {me.endpoint.url}" if me.endpoint else "serving nowhere"
-    return Finding("registration", Health.OK, f"uid {me.uid}, {role}, stake {me.stake:,.0f}, {serves}")
+    yield Finding("registration", Health.OK, f"uid {me.uid}, {role}, stake {me.stake:,.0f}, {serves}")
+    why_not = refusal(me.endpoint, local=_on_this_machine(subtensor)) if me.endpoint else ""
+    if why_not:
+        fix = "publish the address that the world reaches: start the miner with --axon.external_ip and external_port"
+        yield Finding("published", Health.FAIL, f"no validator calls {me.endpoint and me.endpoint.url}: {why_not}", fix)
 
 
-def port(axon: s.AxonSettings) -> Iterator[Finding]:
-    """Whether the axon's port can be had now."""
+def _on_this_machine(subtensor: s.SubtensorSettings) -> bool:
+    """Whether the chain is a development one, whose validators may call private addresses, too."""
+    host = urlsplit(subtensor.endpoint).hostname
+    return subtensor.endpoint == "local" or host in ("localhost", "127.0.0.1", "::1")
+
+
+def address(axon: s.AxonSettings, subtensor: s.SubtensorSettings) -> Iterator[Finding]:
+    """Whether validators would call the address that the miner is to publish."""
+    if axon.external_ip is None:
+        return
+    endpoint = Endpoint(axon.external_ip, axon.external_port or axon.port)
+    why_not = refusal(endpoint, local=_on_this_machine(subtensor))
+    if why_not:
+        fix = "give the address that the world reaches with --axon.external_ip, and its port with --axon.external_port"
+        yield Finding("address", Health.FAIL, f"no validator would call {endpoint.url}: {why_not}", fix)
+    else:
+        yield Finding("address", Health.OK, f"{endpoint.url} is one that validators call")
+
+
+def port(axon: s.AxonSettings, deadline: float = 2.0) -> Iterator[Finding]:
+    """Whether the axon's port can be had now, or is taken by an axon of Assay that runs."""
     try:
         listen(axon.ip, axon.port).close()
     except SettingsError as error:
-        found, _, fix = str(error).partition(": ")
-        yield Finding("port", Health.FAIL, found, fix)
+        running = _axon_state(axon, deadline)
+        if running is None:
+            found, _, fix = str(error).partition(": ")
+            yield Finding("port", Health.FAIL, found, fix)
+        elif running:
+            found = f"an Assay miner runs on {axon.port}, not ready: {running}"
+            yield Finding("port", Health.WARN, found, "read its log")
+        else:
+            yield Finding("port", Health.OK, f"an Assay miner runs on {axon.port} of {axon.ip}, and is ready")
     else:
         yield Finding("port", Health.OK, f"{axon.port} on {axon.ip} is free")
+
+
+def _axon_state(axon: s.AxonSettings, deadline: float) -> str | None:
+    """Why the axon that listens there is not ready, "" for one that is; None for any other program."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(axon.ip, axon.ip)
+    root = f"http://[{host}]:{axon.port}" if ":" in host else f"http://{host}:{axon.port}"
+    health, ready = (_fetch(f"{root}/{page}", deadline) for page in ("health", "ready"))
+    if health != {"status": "ok"} or not isinstance(ready.get("ready"), bool):
+        return None
+    return "" if ready["ready"] else str(ready.get("why", "it is starting or stopping"))
+
+
+def _fetch(url: str, deadline: float) -> dict[str, Any]:
+    """The JSON object at `url`, whatever the status; empty for anything else."""
+    try:
+        try:
+            with _DIRECT.open(url, timeout=deadline) as answer:
+                body = answer.read(4096)
+        except urllib.error.HTTPError as error:
+            body = error.read(4096)
+        told = json.loads(body)
+    except (OSError, ValueError, http.client.HTTPException):
+        return {}
+    return told if isinstance(told, dict) else {}

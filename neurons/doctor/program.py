@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from neurons import settings as s
-from neurons.doctor import machine, network
+from neurons.doctor import machine
 from neurons.doctor.machine import Finding, Health
 from subnet.errors import SettingsError
 
+CLOCK_URL = "https://huggingface.co"
 SIGNS = {Health.OK: "[green]ok  [/]", Health.WARN: "[yellow]warn[/]", Health.FAIL: "[red]fail[/]"}
 
 
@@ -25,7 +26,7 @@ def doctor(
     wallet: s.WalletSettings = s.WalletSettings(),
     axon: s.AxonSettings = s.AxonSettings(),
     deadline: float = 10.0,
-    clock_url: str = network.CLOCK_URL,
+    clock_url: str = CLOCK_URL,
     json: s.Json = False,
 ) -> None:
     """Look at everything that a miner or validator needs; exit status 1 when something fails. Changes nothing.
@@ -63,16 +64,21 @@ def _checks(
     clock_url: str,
 ) -> Iterator[Finding]:
     """One finding after another, the quick ones first."""
+    from neurons.doctor import media, network
+
     yield from machine.python()
     yield from machine.packages()
     yield from machine.machine()
     yield from machine.disk(s.home())
     yield from network.port(axon)
+    yield from network.address(axon, subtensor)
     opened, finding = network.keys(wallet, needed=netuid is not None)
     yield finding
     yield from network.clock(clock_url)
-    yield from asyncio.run(network.chain(subtensor, netuid, opened, deadline))
-    yield from machine.video()
-    yield from machine.embedded_set()
-    yield from machine.weights()
+    yield from asyncio.run(network.chain(subtensor, netuid, wallet, opened, deadline))
     yield from machine.graphics()
+    yield from media.embedded_set()
+    yield from media.detectors()
+    yield from media.generators()
+    yield from media.video()
+    yield from media.judging()

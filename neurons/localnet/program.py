@@ -16,19 +16,21 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
 
 from neurons.localnet.players import NETUID, PLAYERS, VALIDATOR, Keys, Player, genesis, make_keys
 from neurons.localnet.processes import Crew, ProcessDied
-from neurons.localnet.report import summarise, write_report
 from neurons.localnet.scoreboard import Scoreboard
 from neurons.settings import Json
 from neurons.signals import pause, until_signal
-from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.files import write_atomically
+
+if TYPE_CHECKING:
+    from subnet.chain.bittensor import BittensorChain
 
 TEMPO, RATE_LIMIT = 20, 20  # blocks
 MIN_ANSWERS = 5  # a game of a few minutes cannot wait for as many as a subnet should
@@ -102,6 +104,8 @@ class Network:
             if stop.is_set():
                 console.print("stopped; no report was written")
                 return 130
+        from neurons.localnet.report import summarise, write_report
+
         summary = summarise(self.board, self.folder, time.monotonic() - started, self.first_round_after, self.seed)
         write_report(summary, self.board, self.folder)
         console.print(f"{summary['verdict']}\nreport: {self.folder}", highlight=False)
@@ -111,6 +115,8 @@ class Network:
 
     async def _start(self, stop: asyncio.Event) -> BittensorChain:
         """Everything but the validator, until all miners have published where they listen."""
+        from subnet.chain.bittensor import BittensorChain, open_wallet
+
         first = genesis(self.keys, tempo=TEMPO, rate_limit=RATE_LIMIT)
         path = self.folder / "genesis.json"
         path.write_text(first.to_json())

@@ -11,7 +11,7 @@ import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class Inventory:
         ]
 
 
-def modality_of(path: Path) -> Modality | None:
+def modality_of(path: PurePath) -> Modality | None:
     """What a file holds by its suffix; None for what is not read."""
     suffix = path.suffix.lower()
     return Modality.IMAGE if suffix in IMAGE_SUFFIXES else Modality.VIDEO if suffix in VIDEO_SUFFIXES else None

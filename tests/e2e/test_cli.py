@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from neurons.cli import COMMANDS, main
 from subnet.chain.devnode.keys import wallet_from_seed
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron
+from tests.places import ROOT
 
 MINER = (
     "miner",
@@ -84,6 +87,43 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     assert "Usage: assay" in shown
     assert len(shown.splitlines()) > 5
+
+
+HELP = """
+import contextlib, io, sys
+from neurons.cli import COMMANDS, main
+for name in COMMANDS:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        main([name, "--help"])
+print(*sorted({module.split(".")[0] for module in sys.modules}))
+"""
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """The help of all commands together loads neither torch nor the chain's client, nor what comes with them."""
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True, timeout=120)
+    heavy = {"torch", "bittensor", "diffusers", "transformers", "onnxruntime", "fastapi", "matplotlib", "sklearn"}
+    assert heavy & set(done.stdout.split()) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_quick(name: str) -> None:
+    """Less than a second of processor time from a fresh interpreter to the help's last line."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert assay(name, "--help").returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
+
+
+@pytest.mark.parametrize("installed", [True, False], ids=["installed", "source"])
+def test_the_version_is_told(installed: bool) -> None:
+    """`--version` says that of pyproject.toml, also from a source tree that is not installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    hidden = "import importlib.metadata as m\ndef gone(name): raise m.PackageNotFoundError(name)\nm.version = gone\n"
+    code = f"{'' if installed else hidden}from neurons.cli import main\nmain(['--version'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == project["version"]
 
 
 def test_a_plan_that_is_not_one(tmp_path: Path) -> None:

@@ -109,3 +109,21 @@ def test_worked_example_prints_what_stands_there() -> None:
         window = window.push(Label.REAL, 8 <= number < 48)
     assert f"= {mcc(window):.4f}\n" in text
     assert f"= {modality_reward(window):.4f}\n" in text
+
+
+def test_claims_about_security_are_tested() -> None:
+    """Each claim of docs/security.md, but those called open, names tests that exist where its links lead."""
+    page = ROOT / "docs" / "security.md"
+    text = page.read_text(encoding="utf-8")
+    claims, _, _ = text.partition("## Open")
+    tests = re.compile(r"\[`(test_\w+\.py)::(test_\w+)`\]\(([^)]+)\)")
+    bare = [item.split("\n")[0] for item in re.split(r"\n(?=- )", claims)[1:] if not tests.search(item)]
+    assert bare == []
+    missing = []
+    for file, test, link in tests.findall(text):
+        path = page.parent / link
+        source = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if path.name != file or not re.search(rf"^(async )?def {test}\(", source, re.MULTILINE):
+            missing.append(f"{link}::{test}")
+    assert missing == []
+    assert len(claims.split("## ")) == 5  # without a key, with a hotkey, with a permit, with the machine

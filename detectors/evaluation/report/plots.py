@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from detectors.evaluation.metrics import BINS, bin_of
+from detectors.evaluation.metrics import BINS, Floats, bin_of
 from detectors.evaluation.summary import Answers
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ def histogram(given: Answers) -> bytes:
     return _png(figure)
 
 
+def ends(cell: Mapping[str, Any]) -> Floats:
+    """Both ends of the interval of a cell, (2,): the value itself where there is none."""
+    return np.array([cell["value"] if cell[end] is None else cell[end] for end in ("low", "high")])
+
+
 def levels(by_level: Mapping[str, Any]) -> bytes:
     """AUC and balanced accuracy with intervals at each augmentation level."""
     figure, axes = _axes(height=3.2)
@@ -88,9 +93,9 @@ def levels(by_level: Mapping[str, Any]) -> bytes:
     ):
         found = [level[name] for level in by_level.values()]
         values = np.array([each["value"] for each in found])
-        lengths = np.array([[v["value"] - v["low"] for v in found], [v["high"] - v["value"] for v in found]])
+        lengths = np.abs([ends(each) - each["value"] for each in found]).T
         colour = COLOURS[shift > 0]
-        axes.errorbar(places + shift, values, np.maximum(lengths, 0), fmt="o-", color=colour, capsize=3, label=label)
+        axes.errorbar(places + shift, values, lengths, fmt="o-", color=colour, capsize=3, label=label)
     axes.axhline(0.5, color="#bbbbbb", linewidth=1, linestyle="--")
     axes.set(xlabel="augmentation level", ylim=(min(0.4, axes.get_ylim()[0]), 1.02))
     axes.set_xticks(places, list(by_level))
@@ -110,9 +115,7 @@ def curves(robust: Mapping[str, Any], metric: str = "auc") -> bytes:
     for axes, colour, (name, curve) in zip(grid, COLOURS, robust.items(), strict=False):
         points = curve["points"]
         values = [point["value"] for point in points]
-        axes.fill_between(
-            values, [p[metric]["low"] for p in points], [p[metric]["high"] for p in points], color=colour, alpha=0.2
-        )
+        axes.fill_between(values, *np.array([ends(point[metric]) for point in points]).T, color=colour, alpha=0.2)
         axes.plot(values, [p[metric]["value"] for p in points], "o-", color=colour, markersize=4)
         axes.axhline(0.5, color="#bbbbbb", linewidth=1, linestyle="--")
         axes.set_title(name, fontsize=10, loc="left")

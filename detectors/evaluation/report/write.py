@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from detectors.evaluation.evaluation import Evaluation
+from detectors.evaluation.intervals import FEWEST, span
 from detectors.evaluation.report import plots
 from detectors.evaluation.report.mistakes import sheet
 from detectors.evaluation.summary import Answers
@@ -78,7 +79,8 @@ def page(
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda cell: f"{cell['value']:.3f}"
-    environment.filters["range"] = lambda cell: f"{cell['low']:.2f} to {cell['high']:.2f}"
+    environment.filters["range"] = lambda cell: span(cell, ".2f")
+    environment.filters["signed"] = lambda cell: span(cell, "+.3f")
     inline = {name: base64.b64encode(data).decode() for name, data in images.items()}
     return environment.get_template("page.html").render(
         findings=evaluation.findings,
@@ -88,6 +90,7 @@ def page(
         names=NAMES,
         short=SHORT,
         headlines=HEADLINES,
+        fewest=FEWEST,
     )
 
 

@@ -18,7 +18,7 @@ from subnet.codec import image as codec
 from subnet.errors import DataError, MediaError
 from subnet.media.leak.appearance import mean_colour, middle, sharpness
 from subnet.media.leak.container_traits import GROUPS, traits
-from subnet.media.leak.roc import Floats, auc, plain_auc
+from subnet.media.leak.roc import Floats, Ints, auc, plain_auc
 from subnet.types import Label, Media
 
 LIMIT = 0.55  # a container above this is a leak when its interval lies above, too
@@ -33,7 +33,8 @@ Decode = Callable[[bytes], Media]
 class File:
     """One item as others see it: bytes, name (only its last part counts), time of change in seconds, and the truth.
 
-    Items with the same non-empty `group` (twins of one photo, crops of one source) never help to judge each other.
+    Items with the same non-empty `group` (twins of one photo, crops of one source) never help to judge each other, and
+    count as one in intervals.
     """
 
     data: bytes
@@ -53,7 +54,7 @@ class LeakVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class Probe:
-    """Area under the ROC curve of one probe, with a 95 % bootstrap interval over the items; chance is 0.5."""
+    """Area under the ROC curve of one probe, with a 95 % bootstrap interval over groups; chance is 0.5."""
 
     name: str
     auc: float
@@ -90,13 +91,13 @@ def measure(files: Iterable[File], *, seed: int = 0, decode_video: Decode = code
     container = []
     for group, parts in PROBES.items():
         kept = [{k: v for k, v in row.traits.items() if k.partition(".")[0] in parts} for row in rows]
-        container.append(_interval(group, _out_of_fold(_matrix(kept), labels, groups, seed), labels, rng))
+        container.append(_interval(group, _out_of_fold(_matrix(kept), labels, groups, seed), labels, groups, rng))
     usable = np.array([row.looks is not None for row in rows])
     looks = np.array([row.looks for row in rows if row.looks is not None]).reshape(-1, 4)
-    size = _one_sided("size", np.array([float(row.size) for row in rows]), labels, rng)
-    sharp = _one_sided("sharpness", looks[:, 0], labels[usable], rng)
+    size = _one_sided("size", np.array([float(row.size) for row in rows]), labels, groups, rng)
+    sharp = _one_sided("sharpness", looks[:, 0], labels[usable], groups[usable], rng)
     scores = _out_of_fold(looks[:, 1:], labels[usable], groups[usable], seed)
-    colour = _interval("colour", scores, labels[usable], rng)
+    colour = _interval("colour", scores, labels[usable], groups[usable], rng)
     verdict, warnings = _judge(container, size, sharp)
     return LeakReport(
         int(counts[0]), int(counts[1]), tuple(container), size, sharp, colour, int((~usable).sum()), verdict, warnings
@@ -181,16 +182,25 @@ def _out_of_fold(matrix: Floats, labels: NDArray[np.int64], groups: NDArray[np.s
     return scores
 
 
-def _interval(
-    name: str, scores: Floats, labels: NDArray[np.int64], rng: np.random.Generator, times: int = 500
-) -> Probe:
-    real, fake = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
-    draws = [np.concatenate([rng.choice(real, len(real)), rng.choice(fake, len(fake))]) for _ in range(times)]
-    w_RN = np.stack([np.bincount(draw, minlength=len(labels)) for draw in draws]).astype(np.float64)
-    low, high = np.quantile(auc(scores, labels, w_RN), [0.025, 0.975]) if len(real) and len(fake) else (0.5, 0.5)
+def _interval(name: str, scores: Floats, labels: Ints, groups: NDArray[np.str_], rng: np.random.Generator) -> Probe:
+    both = len(set(labels.tolist())) == len(Label)
+    low, high = (
+        np.quantile(auc(scores, labels, _resamples(labels, groups, rng)), [0.025, 0.975]) if both else (0.5, 0.5)
+    )
     return Probe(name, plain_auc(scores, labels), float(low), float(high))
 
 
-def _one_sided(name: str, values: Floats, labels: NDArray[np.int64], rng: np.random.Generator) -> Probe:
+def _resamples(labels: Ints, groups: NDArray[np.str_], rng: np.random.Generator, times: int = 500) -> Floats:
+    """How often each item is drawn (times, N): groups as wholes, of each label as many as there are."""
+    w_RN = np.zeros((times, len(labels)))
+    for label in Label:
+        members = np.flatnonzero(labels == int(label))
+        names, group_of = np.unique(groups[members], return_inverse=True)
+        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=times)
+        w_RN[:, members] = drawn[:, group_of]
+    return w_RN
+
+
+def _one_sided(name: str, values: Floats, labels: Ints, groups: NDArray[np.str_], rng: np.random.Generator) -> Probe:
     """One number as the score, turned so that its AUC is at least 0.5."""
-    return _interval(name, values if plain_auc(values, labels) >= 0.5 else -values, labels, rng)
+    return _interval(name, values if plain_auc(values, labels) >= 0.5 else -values, labels, groups, rng)

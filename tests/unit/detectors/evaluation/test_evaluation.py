@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,14 +67,15 @@ def test_media_of_any_size_become_challenges(tmp_path: Path) -> None:
         np.testing.assert_array_equal(cut.frames, challenge_media(record, key, 3).frames)
 
 
-def test_findings_compare_and_report(folder: Path, tmp_path: Path) -> None:
+def test_findings_compare_and_report(tmp_path: Path) -> None:
     """Same seed, same findings; a better detector is surely better; the report is one page with all its pictures."""
+    folder = write_images(tmp_path / "set", 11, "validation")  # of eleven sources
     task = Task("blurred twins", folder, levels=(0, 1), workers=1)
     records = items(task, Modality.IMAGE)
     better, constant = evaluate([Blurriness(), Constant("constant")], task, records)
     assert evaluate([Blurriness()], task, records)[0].findings == better.findings
     assert better.findings["auc"]["value"] > 0.7
-    assert better.findings["answers"] == 32
+    assert better.findings["answers"] == 44
     assert all(name.startswith("embedded: ") for name in better.findings["by_source"])
     differences = compare(better, constant)
     assert differences["differences"]["auc"]["sure"]
@@ -134,11 +137,43 @@ def test_data_that_cannot_be_evaluated_on(folder: Path, tmp_path: Path) -> None:
         variants(read_folder(short)[0], [View(0)], short, 0)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"levels": "7"}, {"levels": ","}, {"limit": 1}, {"device": "abacus"}, {"data": "embedded:everything"}]
+)
+def test_wrong_flags_cost_nothing(wrong: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No data set is made and no detector loaded for a setting that is wrong anyhow: told in well below a second."""
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    began = time.process_time()
+    with pytest.raises(SettingsError):
+        command("npr", **{"data": "embedded:test", "device": "cpu", **wrong})
+    assert time.process_time() - began < 1.0
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_report_that_cannot_be_written_is_told_first(tmp_path: Path) -> None:
+    """--out below a file: one line before anything is measured."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="--out"):
+        command("random", out=tmp_path / "file" / "report", device="cpu")
+
+
+def test_too_few_photographs_are_said(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Eight crops of two photographs are two: no interval anywhere, in words, in JSON and in the report."""
+    command("random", data=str(folder), levels="0", device="cpu", out=tmp_path / "out")
+    told = capsys.readouterr()
+    assert "too few" in told.out
+    assert "2 of a class" in told.err
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert found["clusters_by_class"] == {"real": 2, "synthetic": 2}
+    assert found["auc"]["low"] is found["auc"]["high"] is None
+    assert "too few" in (tmp_path / "out" / "index.html").read_text()
+
+
 def test_flags_that_are_wrong(folder: Path, tmp_path: Path) -> None:
     """Levels, limits, data sets and detectors that are not there are told by the flag's name."""
     with pytest.raises(SettingsError, match="levels"):
         command("random", data=str(folder), levels="low", device="cpu")
-    with pytest.raises(DataError, match="levels"):
+    with pytest.raises(SettingsError, match=r"--levels 7: choose from 0, 1, 2, 3"):
         command("random", data=str(folder), levels="7", device="cpu")
     with pytest.raises(SettingsError, match="limit"):
         command("random", data=str(folder), limit=1, device="cpu")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn import metrics as reference
 
-from detectors.evaluation.intervals import connected_components, measure, numbers_of, resamples
+from detectors.evaluation.intervals import FEWEST, Interval, connected_components, measure, numbers_of, resamples, span
 from detectors.evaluation.metrics import METRICS, Floats, Ints, confusion, tpr_at
 from detectors.evaluation.summary import Answers, reward_windows, summarise
 
@@ -108,7 +109,8 @@ def test_interval_covers_the_truth() -> None:
         p = np.where(right == (y == 1), 0.9, 0.1)
         chosen = {"accuracy": METRICS["accuracy"]}
         found = measure(p, y, np.arange(200), chosen, times=300, seed=number)["accuracy"]
-        missed += not found.low <= 0.8 <= found.high
+        low, high = ends(found)
+        missed += not low <= 0.8 <= high
     assert missed <= 8
 
 
@@ -119,7 +121,49 @@ def test_repeated_crops_do_not_sharpen_the_interval() -> None:
     once = measure(p, y, np.arange(60), {"auc": METRICS["auc"]}, seed=3)["auc"]
     copies = measure(np.repeat(p, 10), np.repeat(y, 10), np.repeat(np.arange(60), 10), {"auc": METRICS["auc"]}, seed=3)
     assert copies["auc"].value == pytest.approx(once.value)
-    assert copies["auc"].high - copies["auc"].low == pytest.approx(once.high - once.low, rel=0.05)
+    (low, high), (lowest, highest) = ends(once), ends(copies["auc"])
+    assert highest - lowest == pytest.approx(high - low, rel=0.05)
+
+
+@given(count=st.integers(1, 40), copies=st.integers(1, 4), perfect=st.booleans(), seed=st.integers(0, 9))
+def test_an_interval_needs_ten_clusters_of_each_class(count: int, copies: int, perfect: bool, seed: int) -> None:
+    """Below FEWEST clusters of the rarer class there is none, however many crops; from there on no end is a certainty."""
+    y = np.repeat([0] * 40 + [1] * count, copies)
+    clusters = np.repeat(np.arange(40 + count), copies)
+    noise = np.random.default_rng(seed).random(len(y))
+    p = np.where(y == 1, 0.9, 0.1) if perfect else noise
+    chosen = {
+        name: METRICS[name] for name in ("auc", "mcc", "accuracy", "type_1_error", "type_2_error", "tpr_at_5_fpr")
+    }
+    for name, found in measure(p, y, clusters, chosen, times=60, seed=seed).items():
+        if count < FEWEST and name != "type_1_error":  # which looks at the forty reals alone
+            assert (found.low, found.high) == (None, None)
+            assert span(found.to_json()) == "too few"
+            continue
+        low, high = ends(found)
+        assert low <= found.value <= high
+        assert low < high or not perfect, f"{name} is called certain"
+
+
+def test_six_clusters_without_a_fault_have_no_interval() -> None:
+    """AUC 1.000 over six photographs is not "1.00 to 1.00"; over forty the end is the exact one for a share."""
+    few = measure(*separated(6), {"auc": METRICS["auc"]})["auc"]
+    assert few.to_json() == {"value": 1.0, "low": None, "high": None}
+    many = measure(*separated(40), {"auc": METRICS["auc"]})["auc"]
+    assert many.low == pytest.approx(binomtest(40, 40).proportion_ci(0.95).low)
+    assert many.high == 1.0
+
+
+def separated(clusters: int) -> tuple[Floats, Ints, Ints]:
+    """Four crops of each of so many photographs and of their twins, all told apart."""
+    y = np.tile([0, 1], 4 * clusters)
+    return 0.2 + 0.6 * y, y, np.repeat(np.arange(clusters), 8)
+
+
+def ends(found: Interval) -> tuple[float, float]:
+    assert found.low is not None
+    assert found.high is not None
+    return found.low, found.high
 
 
 def answers(p: Floats, y: Ints) -> Answers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from inspect import signature
 
 import pytest
 from bittensor import http_auth
@@ -37,6 +38,7 @@ MINER = Keypair.create_from_uri("//Miner")
 HASH = "0f" * 32
 ENVELOPE = Envelope(1_800_000_000_000_000_000, digest_of(b"body"), VALIDATOR.ss58_address, MINER.ss58_address)
 SIGNATURE = "0x" + "ab" * 64
+EXPECTED = "expected_crypto_type"  # asked for by the SDK's verifier from 11.3.2 on
 
 
 def reply(**changes: object) -> bytes:
@@ -93,8 +95,9 @@ def test_signed_headers_satisfy_the_protocols_verifier(crypto: int | None) -> No
     assert headers.pop(DIGEST_HEADER) == digest_of(b"body")  # stock verifiers look past it
     assert headers.keys() == theirs.keys()
     assert all(name.startswith(PREFIX) for name in headers)
+    pinned = {"expected_crypto_type": key.crypto_type} if EXPECTED in signature(http_auth.verify).parameters else {}
     caller = http_auth.verify(
-        headers, b"body", method="POST", path="/ImageSynapse?a=1", self_hotkey_ss58=MINER.ss58_address
+        headers, b"body", method="POST", path="/ImageSynapse?a=1", self_hotkey_ss58=MINER.ss58_address, **pinned
     )
     assert (caller.hotkey_ss58, caller.nonce_ns) == (key.ss58_address, envelope.nonce)
 

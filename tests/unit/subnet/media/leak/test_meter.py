@@ -139,6 +139,19 @@ def test_groups_keep_twins_from_judging_each_other() -> None:
     assert probe(grouped, "name").auc < probe(alone, "name").auc
 
 
+def test_intervals_count_groups_not_items() -> None:
+    """Eight crops of each of thirty photographs make the interval of a property wider than 240 photographs would."""
+    rng = np.random.default_rng(3)
+    made = []
+    for number in range(30):
+        data = codec.encode_image(Media(picture(rng)), int(rng.integers(60, 98)))
+        crops = [File(data, f"{n}.jpg", 1.7e9, Label(number % 2), f"photo {number}") for n in range(8)]
+        made += crops
+    grouped, alone = measure(made).size, measure([replace(file, group="") for file in made]).size
+    assert grouped.auc == alone.auc
+    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+
+
 def test_too_few_items_are_refused() -> None:
     """One class, or a handful, is no basis for a verdict."""
     with pytest.raises(DataError, match="10 items of each label"):
