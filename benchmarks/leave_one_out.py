@@ -27,7 +27,7 @@ from rich.table import Table
 
 from detectors import TABLE
 from detectors.acceleration.accelerate import accelerated
-from detectors.data import DatasetItem, read_folder
+from detectors.dataset.items import DatasetItem, read_folder
 from detectors.evaluation.evaluation import Task, evaluate, items
 from detectors.evaluation.intervals import span
 from detectors.loading import open_detector

@@ -38,7 +38,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("evidence", "media"),
     ),
     "detectors": (
-        ("rows", "layout", "data", "cuts", "calibration", "resampling", "tensor_files"),
+        ("rows", "dataset", "calibration", "resampling", "tensor_files"),
         ("families", "checkpoints", "preprocess", "baselines", "whole_picture"),
         ("torch_detector", "public_checkpoints"),
         ("training", "loading"),

@@ -18,7 +18,7 @@ from detectors.camo.content_gates import KIND_OF
 from detectors.camo.content_gates import fit as fit_content
 from detectors.camo.mixture import Blend, assemble
 from detectors.checkpoints import HERE, Checkpoint, read, write
-from detectors.data import DatasetItem, Tell, load_media, read_folder, silence
+from detectors.dataset.items import DatasetItem, Tell, load_media, read_folder, silence
 from detectors.families import family
 from detectors.public_checkpoints import open_checkpoint
 from detectors.rows import Preprocess

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.cuts import challenge_media, key_of
-from detectors.data import DatasetItem
+from detectors.dataset.cuts import challenge_media, key_of
+from detectors.dataset.items import DatasetItem
 from detectors.evaluation.metrics import Floats
 from subnet.errors import DataError
 from subnet.game.augment import LEVELS, distort

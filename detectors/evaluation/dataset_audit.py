@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from detectors.data import DatasetItem
+from detectors.dataset.items import DatasetItem
 from detectors.evaluation.answering import Progress
 from detectors.evaluation.fingerprints import LookAlike, prints, twins
 from detectors.evaluation.selection import clusters

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detectors.cuts import sift
-from detectors.data import DatasetItem, Tell, read_folder, silence
+from detectors.dataset.cuts import sift
+from detectors.dataset.items import DatasetItem, Tell, read_folder, silence
 from detectors.evaluation.answering import Progress, View, score, views_of
 from detectors.evaluation.metrics import Floats
 from detectors.evaluation.selection import select, sizes

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detectors.data import DatasetItem, load_media
+from detectors.dataset.items import DatasetItem, load_media
 from detectors.evaluation.answering import Progress
 from subnet.media.leak.appearance import middle, perceptual_hash
 from subnet.types import Media

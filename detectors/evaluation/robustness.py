@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from detectors.data import DatasetItem
+from detectors.dataset.items import DatasetItem
 from detectors.evaluation.answering import Progress, View, score
 from detectors.evaluation.evaluation import Task
 from detectors.evaluation.intervals import RESAMPLES, measure

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.data import DatasetItem, both_classes
+from detectors.dataset.folder_names import file_of
+from detectors.dataset.items import DatasetItem, both_classes
 from detectors.evaluation.intervals import connected_components
 from detectors.evaluation.metrics import Ints
-from detectors.layout import file_of
 from subnet.codec.image_header import read_header
 from subnet.errors import DataError, MediaUnreadable
 from subnet.media import embedded
@@ -51,7 +51,8 @@ def clusters(records: Sequence[DatasetItem]) -> Ints:
     """Numbers (N,): equal for what shows the same content, so that it counts once.
 
     That is: items of one pair, of one photograph or clip of the embedded set, or of one content as an index or the
-    names in a folder tell it (`detectors.layout`): frames, crops and parts cut from one file, and twins by name.
+    names in a folder tell it (`detectors.dataset.folder_names`): frames, crops and parts cut from one file, and twins
+    by name.
     """
     photos = {item.id: item.source for item in embedded.items()}
     links = []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.data import DatasetItem
+from detectors.dataset.items import DatasetItem
 from detectors.evaluation.intervals import RESAMPLES, Interval, measure
 from detectors.evaluation.metrics import METRICS, Floats, Ints, Metric, mcc, tpr_at, type_1_error, type_2_error
 from detectors.evaluation.selection import clusters, sources

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from detectors.data import DatasetItem, both_classes
+from detectors.dataset.items import DatasetItem, both_classes
 from subnet.game.augment import DISTORTIONS, LEVELS, distort
 from subnet.game.variant import variant_frames
 from subnet.types import Frames, Label, Media

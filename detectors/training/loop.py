@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader
 
 from detectors.calibration import fit
 from detectors.checkpoints import load_strictly, write
-from detectors.cuts import challenge_media, key_of, sift
-from detectors.data import DatasetItem, Tell, both_classes, read_folder, silence
+from detectors.dataset.cuts import challenge_media, key_of, sift
+from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
 from detectors.families import network_size
 from detectors.preprocess import normalise
 from detectors.public_checkpoints import load_into

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.cuts import challenge_media
-from detectors.data import DatasetItem
+from detectors.dataset.cuts import challenge_media
+from detectors.dataset.items import DatasetItem
 from detectors.torch_detector import TorchDetector
 from subnet.game.augment import LEVELS
 from subnet.game.variant import variant_frames

@@ -16,7 +16,7 @@ from subnet.errors import DataError
 from subnet.types import Modality
 
 if TYPE_CHECKING:
-    from detectors.data import DatasetItem
+    from detectors.dataset.items import DatasetItem
     from detectors.evaluation.dataset_audit import Audit
 
 
@@ -62,8 +62,8 @@ def audit(
 
 
 def _records(data: str, modality: Modality, seed: int) -> tuple[list[DatasetItem], Path]:
-    from detectors.cuts import sift
-    from detectors.data import read_folder
+    from detectors.dataset.cuts import sift
+    from detectors.dataset.items import read_folder
 
     root = data_folder(data, modality, None, seed, "cpu")
     records = [record for record in read_folder(root, warn) if record.modality is modality]

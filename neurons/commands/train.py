@@ -204,7 +204,7 @@ def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str
 
 
 def _check(folder: Path, modality: Modality, force: bool) -> None:
-    from detectors.data import read_folder
+    from detectors.dataset.items import read_folder
     from neurons.datasets.leak_gate import refuse_leaks
 
     records = [record for record in read_folder(folder) if record.modality is modality]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.data import DatasetItem
+from detectors.dataset.items import DatasetItem
 from subnet.errors import DataError
 from subnet.media.leak.meter import FEWEST, LIMIT, TIME, File, measure
 from subnet.types import Label

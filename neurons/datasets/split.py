@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from detectors.data import DatasetItem, Tell, both_classes, read_folder, silence
+from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
 from detectors.evaluation.selection import clusters
 from subnet.errors import DataError
 from subnet.game.sampling import derive

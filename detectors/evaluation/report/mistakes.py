@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from detectors.cuts import challenge_media, key_of
+from detectors.dataset.cuts import challenge_media, key_of
 from detectors.evaluation.answering import show
 from detectors.evaluation.evaluation import Evaluation
 from subnet.media.contact_sheet import Layout, Tile, contact_sheet

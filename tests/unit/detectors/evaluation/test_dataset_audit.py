@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detectors.data import read_folder
+from detectors.dataset.items import read_folder
 from detectors.evaluation.dataset_audit import audit, splits
 from detectors.evaluation.fingerprints import prints, twins
 from neurons.commands.audit import audit as command

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from detectors.baselines import Constant
-from detectors.cuts import challenge_media, key_of
-from detectors.data import read_folder
+from detectors.dataset.cuts import challenge_media, key_of
+from detectors.dataset.items import read_folder
 from detectors.evaluation.answering import View, variants
 from detectors.evaluation.compare import compare
 from detectors.evaluation.evaluation import Task, evaluate, items

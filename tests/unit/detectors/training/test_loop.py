@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from detectors.checkpoints import read
-from detectors.data import load_media, read_folder
+from detectors.dataset.items import load_media, read_folder
 from detectors.training.batches import Batches, BatchPlan
 from detectors.training.loop import Progress, Training, rate, train
 from subnet.errors import DataError, SettingsError, StateError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detectors.data import read_folder
+from detectors.dataset.items import read_folder
 from neurons.datasets.leak_gate import refuse_leaks
 from neurons.datasets.split import split
 from subnet.codec import image as codec

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.data import read_folder
+from detectors.dataset.items import read_folder
 from subnet.media.dataset_folder import EPOCH, INDEX, IndexRow, index_row, write_index, write_media
 from subnet.types import Label, Modality, Provenance
 from tests.places import ROOT
@@ -72,4 +72,4 @@ def test_one_place_writes_the_index() -> None:
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Constant) and node.value == INDEX:
                     places.add(path.relative_to(ROOT).as_posix())
-    assert places == {"subnet/media/dataset_folder.py", "detectors/data.py"}
+    assert places == {"subnet/media/dataset_folder.py", "detectors/dataset/items.py"}

@@ -1,7 +1,8 @@
 """Data sets on disk: a folder with an index, or one whose folders name the labels, `real/` and `fake/`.
 
 With `index.jsonl` every line is one item (file, label, modality, origin, pair, seed, licence, item). Without it
-`detectors.layout` says what the folders and names mean. What people's folders hold beside media is left out and told.
+`detectors.dataset.folder_names` says what the folders and names mean. What people's folders hold beside media is left
+out and told.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from detectors.layout import NAMES, content_of, place_of
+from detectors.dataset.folder_names import NAMES, content_of, place_of
 from subnet.errors import DataError, MediaError
 from subnet.media.folder import modality_of, take_inventory
 from subnet.types import Label, Media, Modality

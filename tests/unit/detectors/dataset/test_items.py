@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from detectors.cuts import challenge_media, key_of, sift
-from detectors.data import both_classes, load_media, read_folder
+from detectors.dataset.cuts import challenge_media, key_of, sift
+from detectors.dataset.items import both_classes, load_media, read_folder
 from neurons.datasets.split import split
 from subnet.codec import image as codec
 from subnet.errors import DataError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.layout import NAMES, label_of, place_of
+from detectors.dataset.folder_names import NAMES, label_of, place_of
 from subnet.types import Label
 
 DRESSES = ("{}", "0_{}", "1_{}", "01. {}", "{}_images", "{}-videos", "{} faces", "{}_imgs")

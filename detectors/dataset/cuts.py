@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.data import DatasetItem, Tell, decode, load_media, silence
+from detectors.dataset.items import DatasetItem, Tell, decode, load_media, silence
 from subnet.codec.image import TARGET_SIZE
 from subnet.errors import DataError, MediaError, MediaUnreadable
 from subnet.game.sampling import derive
