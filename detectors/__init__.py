@@ -1,4 +1,6 @@
-"""Detectors by name. One row each; nothing is imported before `load_detector` resolves a row's target.
+"""Everything that judges media, and its table: detectors by name, one row each.
+
+Nothing is imported before `load_detector` resolves a row's target.
 
 >>> from detectors import load_detector
 >>> load_detector("npr").predict([media])

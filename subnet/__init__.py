@@ -1,1 +1,1 @@
-"""The game: types, rules, wire, chain and media. Importing it does nothing."""
+"""The game: types, rules, wire, chain, codec, media and evidence. Importing it does nothing."""

@@ -1,4 +1,4 @@
-"""Bytes to pixels and back, the one path that real and synthetic media share: images here, video from `clip`.
+"""Bytes to pixels and back, the one path that real and synthetic media share: images here, clips in `video`.
 
 `decode_image` is safe for untrusted bytes: the header is checked and all metadata cut away before a decoder runs.
 `decode_video` is for our own files only; untrusted video goes through `subnet.codec.sandbox`.

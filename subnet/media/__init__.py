@@ -1,1 +1,1 @@
-"""Where challenges come from: codec, sources, pool, and the embedded set."""
+"""Where challenges come from: folders, the hub, the embedded set, the pool, and whether a container tells the label."""
