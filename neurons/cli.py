@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env, Toml
 
+from neurons.printing import printable
 from subnet.errors import SettingsError, StateError, SubnetError
 from subnet.lifetime import end_with_parent
 
@@ -122,7 +123,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def _fail(message: str, status: int) -> NoReturn:
     with contextlib.suppress(OSError, ValueError):  # a terminal that is gone
-        print(f"assay: {message}", file=sys.stderr)
+        print(f"assay: {printable(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(status)
 
 

@@ -54,7 +54,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("training",),
     ),
     "neurons": (
-        ("settings", "signals", "progress", "secret_seed", "naming", "plan", "cli"),
+        ("settings", "signals", "progress", "printing", "secret_seed", "naming", "plan", "cli"),
         ("log", "__main__"),
         ("chain_view", "producer"),
         ("datasets", "doctor", "miner", "validator"),

@@ -96,8 +96,10 @@ def _read_index(index: Path) -> list[DatasetItem]:
             continue
         try:
             records.append(_record(index.parent, json.loads(line)))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"data: {index}, line {number}: {type(error).__name__} {error}") from error
+        except KeyError as error:
+            raise DataError(f"data: {index}, line {number}: the field {error} is missing") from error
+        except (TypeError, ValueError) as error:
+            raise DataError(f"data: {index}, line {number}: {error}") from error
     return records
 
 
@@ -111,6 +113,10 @@ def _lines(index: Path) -> list[str]:
 
 
 def _record(root: Path, row: dict[str, Any]) -> DatasetItem:
+    if not isinstance(row, dict):
+        raise TypeError(f"an object with file, label, modality and origin is expected, not {type(row).__name__}")
+    if row["label"] not in tuple(Label) or row["modality"] not in tuple(Modality):
+        raise ValueError("label must be 0 (real) or 1 (synthetic), modality image or video")
     name = str(row["file"])
     os.fsencode(name)  # a ValueError where it can be no name of a file
     way = PurePosixPath(name if (root / name).is_file() else name.replace("\\", "/"))

@@ -15,9 +15,11 @@ import numpy as np
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from neurons import settings as s
 from neurons.commands.files import decoder, find, read
+from neurons.printing import printable
 from neurons.progress import bar
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
@@ -103,7 +105,7 @@ def _fail(failed: Sequence[Mapping[str, Any]], count: int, *, told: bool) -> Non
     if len(failed) == 1:
         raise MediaUnreadable(f"{failed[0]['file']}: {failed[0]['error']}")
     for each in () if told else failed:
-        print(f"{each['file']}: {each['error']}", file=sys.stderr)
+        print(printable(f"{each['file']}: {each['error']}"), file=sys.stderr)
     if failed:
         raise MediaUnreadable(f"{len(failed)} of {count} files could not be read")
 
@@ -240,17 +242,16 @@ def _tell(found: Sequence[Mapping[str, Any]]) -> None:
         verdict = f"[{COLOURS[each['verdict']]}]{each['verdict']}[/]"
         known = each["p_synthetic"] is not None
         numbers = (f"{each['p_synthetic']:.3f}", "{:.3f} .. {:.3f}".format(*each["spread"])) if known else ("", "")
-        table.add_row(each["file"], verdict, *numbers, each["detector"])
+        table.add_row(Text(printable(each["file"])), verdict, *numbers, each["detector"])
     if judged:
         Console().print(table)
     for reason in sorted({each["reason"] for each in judged if each["p_synthetic"] is not None and each["reason"]}):
         print(f"cannot tell: {reason}")
     for each in judged:
         if each["p_synthetic"] is None:
-            print(f"{each['file']}: {each['reason']}")
+            print(printable(f"{each['file']}: {each['reason']}"))
         if "seen" in each:
-            print(
-                "{}: {frames} frames between {from} s and {to} s of {duration} s".format(each["file"], **each["seen"])
-            )
+            text = "{}: {frames} frames between {from} s and {to} s of {duration} s"
+            print(printable(text.format(each["file"], **each["seen"])))
         if "heat_map" in each:
             print(f"explained: {each['heat_map']}")

@@ -43,6 +43,8 @@ def explain(
     names
         Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
     """
+    if not hotkey.strip():
+        raise SettingsError("HOTKEY: name one, by its address, the first letters of it, or its name")
     if last < 0:
         raise SettingsError(f"--last must not be negative, not {last}")
     called = names_of(names, journal)

@@ -5,8 +5,10 @@ Images are decoded in this process by allow-listed decoders, clips in a child pr
 
 from __future__ import annotations
 
+import os
+import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,13 +56,19 @@ def find(paths: Iterable[Path]) -> Found:
         if not path.is_dir():
             found.files.append(path)
             continue
-        for inner in sorted(each for each in path.rglob("*") if each.is_file()):
+        for inner in sorted(_below(path, found.skipped)):
             reason = _reason_to_skip(inner, inner.relative_to(path).parts)
             if reason:
                 found.skipped[reason] += 1
             else:
                 found.files.append(inner)
     return found
+
+
+def _below(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
+    """Regular files at any depth; folders that may not be read are counted and passed over."""
+    for place, _, names in os.walk(folder, onerror=lambda error: skipped.update(["in folders that cannot be read"])):
+        yield from (path for name in names if (path := Path(place, name)).is_file())
 
 
 def _reason_to_skip(path: Path, parts: Sequence[str]) -> str:
@@ -104,6 +112,8 @@ def modality(path: Path, start: bytes) -> Modality:
 def read(path: Path, clips: VideoDecoder) -> Media | Clip:
     """Decode a file that nobody vouches for. Raises MediaError saying what to do; the caller names the file."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a device or a pipe has no end
+            raise MediaUnreadable("it is no file of bytes; name an image or a clip")
         with path.open("rb") as file:
             kind = modality(path, file.read(16))
             size, most = path.stat().st_size, FILE_IMAGES.bytes if kind is Modality.IMAGE else FILE_CLIPS.bytes

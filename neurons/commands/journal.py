@@ -15,12 +15,12 @@ from neurons.naming import names_of
 from neurons.settings import Json
 from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.entry import BEGINNING
-from subnet.evidence.reader import JournalReader
+from subnet.evidence.reader import LIVE, JournalReader
 from subnet.evidence.reader import backup as copy
 from subnet.evidence.records import Replay
 from subnet.evidence.records import replay as recompute
 from subnet.evidence.segments import list_segments
-from subnet.evidence.state import check_state, confirm_state
+from subnet.evidence.state import check_state, check_whole, confirm_state
 
 journal = App(name="journal", help="Look at a validator's journal, check its parts, copy it.")
 
@@ -66,8 +66,9 @@ def verify(journal: Path, *, segments: Path | None = None, json: Json = False) -
         Folder of its finished parts; by default the one beside it.
     """
     with open_journal(journal, segments) as reader:
-        count = sum(1 for _ in reader.entries())
-    _tell({"entries": count, "tip": reader.tip}, f"{count:,} entries, each follows from the one before", json)
+        count = check_whole(reader)
+    text = f"{count:,} entries, each follows from the one before, and the state from the last"
+    _tell({"entries": count, "tip": reader.tip}, text, json)
 
 
 @journal.command
@@ -86,7 +87,9 @@ def backup(journal: Path, out: Path, *, segments: Path | None = None, json: Json
     open_journal(journal, segments).close()
     if out.exists() and not out.is_dir():
         raise SettingsError(f"OUT {out} is a file; name a new folder")
-    count = copy(journal, out, segments)
+    copy(journal, out, segments)
+    with open_journal(out / LIVE) as copied:
+        count = check_whole(copied)
     _tell({"entries": count, "folder": str(out)}, f"{count:,} entries copied to {out} and checked", json)
 
 

@@ -91,7 +91,9 @@ def disk(folder: Path) -> Iterator[Finding]:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free / GIGABYTE
     found = f"{free:.0f} GB free under {folder}"
-    if not os.access(existing, os.W_OK):
+    if not existing.is_dir():
+        yield Finding("disk", Health.FAIL, f"{existing} is no folder", "choose a folder with ASSAY_HOME")
+    elif not os.access(existing, os.W_OK):
         yield Finding("disk", Health.FAIL, f"{existing} cannot be written", "choose another folder with ASSAY_HOME")
     elif free < LEAST_DISK:
         yield Finding("disk", Health.FAIL, found, f"free at least {LEAST_DISK} GB, or move ASSAY_HOME")

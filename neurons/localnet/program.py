@@ -25,7 +25,7 @@ from neurons.localnet.players import NETUID, PLAYERS, VALIDATOR, Keys, Player, g
 from neurons.localnet.processes import Crew, ProcessDied
 from neurons.localnet.scoreboard import Scoreboard
 from neurons.settings import Json
-from neurons.signals import pause, until_signal
+from neurons.signals import ends_before, pause, until_signal
 from subnet.errors import ChainError, SettingsError
 from subnet.files import write_atomically
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 TEMPO, RATE_LIMIT = 20, 20  # blocks
 MIN_ANSWERS = 5  # a game of a few minutes cannot wait for as many as a subnet should
+LEAST_BLOCK_MS = 50  # a chain that only makes blocks answers nobody
 START_SECONDS = 120.0
 
 
@@ -61,6 +62,8 @@ def localnet(
     kill
         Also kill these miners half way, by name.
     """
+    if block_ms < LEAST_BLOCK_MS:
+        raise SettingsError(f"--block_ms must be at least {LEAST_BLOCK_MS}, not {block_ms}")
     if rounds < 1:
         raise SettingsError(f"--rounds must be at least 1, not {rounds}")
     unknown = set(kill) - {player.name for player in PLAYERS}
@@ -94,10 +97,15 @@ class Network:
             stack.push_async_callback(self.crew.stop)
             try:
                 with console.status("starting the chain, the producer and the miners"):
-                    chain = await self._start(stop)
+                    starting = asyncio.create_task(self._start(stop))
+                    if not await ends_before(stop, starting):
+                        return 130
+                    chain = starting.result()
                 stack.push_async_callback(chain.close)
                 with Live(console=console, refresh_per_second=4, get_renderable=self.board.render):
-                    await self._play(chain, started, stop)
+                    playing = asyncio.create_task(self._play(chain, started, stop))
+                    if await ends_before(stop, playing):
+                        playing.result()
             except (ProcessDied, ChainError) as error:
                 console.print(f"[red]{error}[/red]", highlight=False)
                 return 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurons import settings as s
+from subnet.errors import SettingsError
 from subnet.game.sampling import Sampling
 
 
@@ -25,6 +26,10 @@ class ValidatorSettings:
     local: bool = False
     seed_file: Path | None = None
     segments: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.netuid <= 65535:
+            raise SettingsError(f"--netuid must be in 0..65535, not {self.netuid}")
 
     def folder(self, hotkey: str) -> Path:
         """Where this validator's journal, ledger and seed lie."""

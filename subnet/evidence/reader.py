@@ -79,11 +79,10 @@ class JournalReader:
         self.close()
 
 
-def backup(path: Path, out: Path, segments: Path | None = None) -> int:
-    """Copy a live or stopped journal into the new or empty folder `out`, read the copy, and count its entries.
+def backup(path: Path, out: Path, segments: Path | None = None) -> None:
+    """Copy a live or stopped journal into the new or empty folder `out`.
 
-    Raises SettingsError for a folder that is not empty, StateError where it cannot be written, JournalBroken where the
-    journal is damaged: then the copy is, too.
+    Raises SettingsError for a folder that is not empty, StateError where it cannot be written.
     """
     try:
         if any(private_folder(out).iterdir()):
@@ -100,8 +99,6 @@ def backup(path: Path, out: Path, segments: Path | None = None) -> int:
                     )
     except OSError as error:
         raise StateError(f"the copy {out} cannot be written: {error.strerror}") from error
-    with JournalReader(out / LIVE) as copied:
-        return sum(1 for _ in copied.entries())
 
 
 def read_entries(db: sqlite3.Connection, path: Path, segments: Path) -> Iterator[Entry]:
@@ -126,12 +123,18 @@ def read_entries(db: sqlite3.Connection, path: Path, segments: Path) -> Iterator
 
 
 def read_state(db: sqlite3.Connection, path: Path) -> bytes | None:
-    """The newest state in a live file, None when there is none."""
+    """The newest state in a live file, None when there is none. Raises JournalBroken where it is of another entry."""
     with at_door(path):
-        row = db.execute("SELECT value FROM state").fetchone()
-    if row and not isinstance(row[0], bytes):
+        row = db.execute("SELECT seq, value FROM state").fetchone()
+        last = db.execute("SELECT max(seq) FROM entries").fetchone()[0]
+    if row and not isinstance(row[1], bytes):
         raise JournalBroken(f"{path}: the stored state is no state; restore a backup")
-    return row[0] if row else None
+    if row and row[0] != last:
+        raise JournalBroken(
+            f"{path}: the stored state is of entry {row[0]}, but the journal ends with entry {last}: entries were cut "
+            "off or added; restore a backup"
+        )
+    return row[1] if row else None
 
 
 def check_schema(db: sqlite3.Connection, path: Path) -> int:

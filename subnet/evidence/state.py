@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from subnet.errors import JournalBroken, StateError
-from subnet.evidence.entry import Entry
+from subnet.evidence.entry import BEGINNING, Entry
 from subnet.evidence.journal import Journal
+from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import Record, Replay, replay
 from subnet.game.history import History, from_json, to_json
 
@@ -85,6 +86,15 @@ class StateStore:
 def digest(dump: bytes) -> str:
     """What a record says of the state after it."""
     return hashlib.sha256(dump).hexdigest()
+
+
+def check_whole(reader: JournalReader) -> int:
+    """How many entries a journal has. Raises JournalBroken unless each follows from the one before, and the state."""
+    count = sum(1 for _ in reader.entries())
+    if count == 0:
+        raise JournalBroken(f"{reader.path} holds no entry, so there is nothing to rely on; restore a backup")
+    check_state(reader.state(), reader.last or BEGINNING, lambda: replay(reader.entries()))
+    return count
 
 
 def check_state(stored: bytes | None, last: Entry, again: Callable[[], Replay]) -> State:

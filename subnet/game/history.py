@@ -120,7 +120,8 @@ def from_json(data: bytes) -> History:
             }
         )
     except ValueError as error:
-        raise StateError(f"the stored history does not read: {error}; restore a backup or start anew") from error
+        why = str(error).partition("\n")[0]
+        raise StateError(f"the stored history does not read ({why})") from error
 
 
 def _window(stored: _StoredWindow) -> Window:

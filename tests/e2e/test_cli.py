@@ -24,6 +24,7 @@ MINER = (
     "miner",
     "--netuid",
     "34",
+    "--local",
     "--axon.ip",
     "127.0.0.1",
     "--detector.image",
@@ -205,7 +206,7 @@ def test_a_port_that_is_taken(chain: tuple[str, Path]) -> None:
     """An occupied port is named with the flag that changes it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = str(taken.getsockname()[1])
-        done = assay(*MINER, *on(chain, "known"), "--axon.ip", "127.0.0.1", "--axon.port", number)
+        done = assay(*MINER, *on(chain, "known"), "--axon.port", number)
     assert f"port {number} on 127.0.0.1 is occupied" in told(done)
     assert "--axon.port" in told(done)
     assert done.returncode == 2

@@ -67,8 +67,8 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     ("line", "told"),
     [
         ("{", "line 1"),
-        ('{"label": 0, "modality": "image", "origin": "x"}', "KeyError 'file'"),
-        ('{"file": "a.png", "label": 7, "modality": "image", "origin": "x"}', "7 is not a valid Label"),
+        ('{"label": 0, "modality": "image", "origin": "x"}', "the field 'file' is missing"),
+        ('{"file": "a.png", "label": 7, "modality": "image", "origin": "x"}', "label must be 0"),
         ('{"file": "../a.png", "label": 1, "modality": "image", "origin": "x"}', "outside the data set"),
     ],
 )

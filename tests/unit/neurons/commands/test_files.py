@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +111,17 @@ def test_files_that_are_too_large_are_not_read(clips: VideoDecoder, tmp_path: Pa
 
 
 def test_a_folder_cannot_be_read_as_a_file(clips: VideoDecoder, tmp_path: Path) -> None:
-    """The reason of the system is passed on."""
-    with pytest.raises(MediaUnreadable, match="Is a directory"):
+    """A folder is no file of bytes, and is said to be none."""
+    with pytest.raises(MediaUnreadable, match="no file of bytes"):
         read(tmp_path, clips)
+
+
+def test_what_has_no_end_is_no_file(tmp_path: Path) -> None:
+    """A link to a device and a named pipe are refused at once, by name; in a folder they are passed over."""
+    (tmp_path / "endless.jpg").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with decoder() as clips:
+        for name in ("endless.jpg", "pipe.jpg"):
+            with pytest.raises(MediaUnreadable, match="no file of bytes"):
+                read(tmp_path / name, clips)
+    assert find([tmp_path]).files == []

