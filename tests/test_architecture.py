@@ -39,12 +39,13 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "detectors": (
         ("rows", "dataset", "calibration", "resampling", "tensor_files"),
-        ("families", "checkpoints", "preprocess", "baselines", "whole_picture"),
+        ("catalog", "heads", "families", "checkpoints", "preprocess", "baselines", "whole_picture"),
         ("torch_detector", "public_checkpoints"),
         ("training", "loading"),
         ("npr", "ucf", "tall", "camo"),
         ("acceleration", "evaluation"),
         ("explain",),
+        ("studies",),
     ),
     "generators": (
         ("rows", "library_errors"),

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem
 from detectors.evaluation.answering import Progress
 from detectors.evaluation.fingerprints import LookAlike, prints, twins
-from detectors.evaluation.selection import clusters
 from subnet.errors import DataError
 from subnet.media.leak.meter import File, LeakReport, LeakVerdict, measure
 from subnet.types import Label

@@ -6,11 +6,12 @@ items. A resample is a row of weights, so that all resamples of a metric are one
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from detectors.dataset.contents import numbers_of
 from detectors.evaluation.metrics import BOUNDS, METRICS, UNIT, Floats, Ints, Metric
 from subnet.types import Label
 
@@ -46,27 +47,6 @@ def span(cell: Mapping[str, float | None], form: str = ".3f", join: str = " to "
     """The interval of a cell of JSON for people: both ends in `form`, or that there are too few clusters."""
     low, high = cell["low"], cell["high"]
     return TOO_FEW if low is None or high is None else f"{low:{form}}{join}{high:{form}}"
-
-
-def numbers_of(keys: Iterable[Hashable]) -> Ints:
-    """0.. for each distinct key, in the order of first appearance."""
-    numbers: dict[Hashable, int] = {}
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-
-
-def connected_components(links: Sequence[Sequence[Hashable]]) -> Ints:
-    """Clusters of items: two items that share any of their keys, or a chain of such, get the same number."""
-    parent: dict[Hashable, Hashable] = {}
-
-    def root(key: Hashable) -> Hashable:
-        while parent.setdefault(key, key) != key:
-            key = parent[key]
-        return key
-
-    for keys in links:
-        for key in keys[1:]:
-            parent[root(key)] = root(keys[0])
-    return numbers_of(root(keys[0]) for keys in links)
 
 
 def resamples(clusters: Ints, times: int, seed: int) -> Floats:

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.dataset.folder_names import file_of
 from detectors.dataset.items import DatasetItem, both_classes
-from detectors.evaluation.intervals import connected_components
-from detectors.evaluation.metrics import Ints
 from subnet.codec.image_header import read_header
 from subnet.errors import DataError, MediaUnreadable
 from subnet.media import embedded
@@ -45,25 +42,6 @@ def select(
     reals.sort(key=lambda record: record.pair not in wanted)
     chosen = {id(record) for record in [*fakes, *reals[: limit - len(fakes)]]}
     return [record for record in kept if id(record) in chosen]
-
-
-def clusters(records: Sequence[DatasetItem]) -> Ints:
-    """Numbers (N,): equal for what shows the same content, so that it counts once.
-
-    That is: items of one pair, of one photograph or clip of the embedded set, or of one content as an index or the
-    names in a folder tell it (`detectors.dataset.folder_names`): frames, crops and parts cut from one file, and twins
-    by name.
-    """
-    photos = {item.id: item.source for item in embedded.items()}
-    links = []
-    for record in records:
-        keys: list[tuple[str, str]] = []
-        if record.item:
-            keys.append(("photo", photos[record.item]) if record.item in photos else ("item", file_of(record.item)))
-        if record.pair:
-            keys.append(("pair", record.pair))
-        links.append(keys or [("file", str(record.path))])
-    return connected_components(links)
 
 
 def sources(records: Sequence[DatasetItem]) -> list[str]:

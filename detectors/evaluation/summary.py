@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem
 from detectors.evaluation.intervals import RESAMPLES, Interval, measure
 from detectors.evaluation.metrics import METRICS, Floats, Ints, Metric, mcc, tpr_at, type_1_error, type_2_error
-from detectors.evaluation.selection import clusters, sources
+from detectors.evaluation.selection import sources
 from subnet.game.history import Window
 from subnet.game.scoring import modality_reward
 from subnet.media.leak.roc import auc

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -102,7 +102,7 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
         trained: TrainingResult = resolve(chosen.trainer)(settings, report, tell)
         return trained
     if chosen.first and settings.init is None:  # in the same size
-        settings = replace(settings, init=train(_before(settings, chosen.first), report).weights)
+        settings = replace(settings, init=train(before(settings, chosen.first), report).weights)
     plan = settings.plan or chosen.plan
     steps = settings.steps or chosen.steps
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
@@ -116,7 +116,7 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
     return run.finish(plan, records)
 
 
-def _before(settings: Training, name: str) -> Training:
+def before(settings: Training, name: str) -> Training:
     """The run that comes before the one of `settings`, in the same folder; rate and examples are its recipe's own."""
     out = settings.out.with_name(f"{settings.out.stem}-{name}.safetensors")
     return replace(settings, detector=name, out=out, plan=None, learning_rate=None)
@@ -231,31 +231,39 @@ class _Run:
 
     def finish(self, plan: BatchPlan, records: Sequence[DatasetItem]) -> TrainingResult:
         """Fit the calibration of the best weights, and write them with the recipe that made them."""
-        state, settings, network = self.state, self.settings, self.recipe.family.network
+        state, settings = self.state, self.settings
         logits = self._detector(state.best_weights).logits(self.validation.media).tolist()
-        notes = {
-            "detector": self.recipe.name,
-            "size": self.size,
-            "recipe": {
-                **asdict(replace(settings, plan=plan)),
-                "steps": self.steps,
-                "network": network,
-            },
-            "origins": sorted(methods(records)),
-            "history": state.history,
-        }
-        calibration = fit(logits, self.validation.labels)
-        plain_notes = json.loads(json.dumps(notes, default=_plain))
-        sha256 = write(
-            settings.out,
-            state.best_weights,
-            preprocess=self.recipe.family.preprocess,
-            calibration=calibration,
-            notes=plain_notes,
-            half=settings.half,
-        )
+        about = {"size": self.size, "steps": self.steps, "plan": plan, "history": state.history}
+        answers = (logits, self.validation.labels)
+        sha256 = write_trained(settings, self.recipe, state.best_weights, answers, records, about)
         history = [(int(step), float(value)) for step, value in state.history]
         return TrainingResult(settings.out, sha256, state.step, state.best_step, float(state.best or np.nan), history)
+
+
+def write_trained(
+    settings: Training,
+    chosen: Recipe,
+    state: Mapping[str, Tensor],
+    validation: tuple[Sequence[float], Sequence[int]],
+    records: Sequence[DatasetItem],
+    about: Mapping[str, Any],
+) -> str:
+    """Write `settings.out` with a calibration fitted on `validation`, log-odds and labels; returns its sha256.
+
+    The metadata name the detector, the settings, the origins of the fakes and what `about` adds of the run.
+    """
+    plan, steps = about.get("plan", settings.plan), about.get("steps", settings.steps)
+    course = {**asdict(replace(settings, plan=plan)), "steps": steps, "network": chosen.family.network}
+    notes = {"detector": chosen.name, "recipe": course, "origins": sorted(methods(records))}
+    notes |= {key: value for key, value in about.items() if key not in ("plan", "steps")}
+    return write(
+        settings.out,
+        state,
+        preprocess=chosen.family.preprocess,
+        calibration=fit(*validation),
+        notes=json.loads(json.dumps(notes, default=_plain)),
+        half=settings.half,
+    )
 
 
 def _resolved(value: object) -> str:

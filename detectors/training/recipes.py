@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detectors.families import Family, family
+from detectors.heads.fitting import HeadPlan
 from detectors.training.batches import BatchPlan
 from subnet.registry import find, table
+
+NO_HEAD = HeadPlan()
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Recipe:
     first: str = ""  # the recipe whose training comes first, where no weights to start from are given
     start: str = ""  # prepares a network which starts from nothing
     trainer: str = ""  # trains it in place of the loop, out of networks that the loop trains
+    head: HeadPlan = NO_HEAD  # of networks with a fitted head, whose trainer is detectors.training.fitting
 
     @property
     def family(self) -> Family:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,12 +18,13 @@ from subnet.types import Label, Media
 
 @dataclass(frozen=True)
 class Examples:
-    """Variants as a miner would see them, with labels 0 or 1, levels and origins, in one order."""
+    """Variants as a miner would see them, with labels 0 or 1, levels, origins and the items shown, in one order."""
 
     media: list[Media]
     labels: list[int]
     levels: list[int]
     origins: list[str]
+    records: list[DatasetItem] = field(default_factory=list)
 
 
 def examples(records: Sequence[DatasetItem], limit: int, *, seed: int, levels: Sequence[int] = LEVELS) -> Examples:
@@ -48,6 +49,7 @@ def examples(records: Sequence[DatasetItem], limit: int, *, seed: int, levels: S
             result.labels.append(int(record.label))
             result.levels.append(level)
             result.origins.append(record.origin)
+            result.records.append(record)
     return result
 
 

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
-from detectors.evaluation.selection import clusters
 from subnet.errors import DataError
 from subnet.game.sampling import derive
 from subnet.media.dataset_folder import IndexRow, write_index

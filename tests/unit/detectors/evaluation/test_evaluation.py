@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from detectors.baselines import Constant
+from detectors.dataset.contents import clusters
 from detectors.dataset.cuts import challenge_media, key_of
 from detectors.dataset.items import read_folder
 from detectors.evaluation.answering import View, variants
@@ -18,7 +19,7 @@ from detectors.evaluation.compare import compare
 from detectors.evaluation.evaluation import Task, evaluate, items
 from detectors.evaluation.report.write import write_report
 from detectors.evaluation.robustness import chain_views, robustness
-from detectors.evaluation.selection import clusters, select
+from detectors.evaluation.selection import select
 from detectors.loading import open_detector
 from neurons.commands.evaluate import evaluate as command
 from subnet.codec import image as codec

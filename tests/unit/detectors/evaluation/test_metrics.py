@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn import metrics as reference
 
-from detectors.evaluation.intervals import FEWEST, Interval, connected_components, measure, numbers_of, resamples, span
+from detectors.dataset.contents import connected_components, numbers_of
+from detectors.evaluation.intervals import FEWEST, Interval, measure, resamples, span
 from detectors.evaluation.metrics import METRICS, Floats, Ints, confusion, tpr_at
 from detectors.evaluation.summary import Answers, reward_windows, summarise
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from detectors.dataset.contents import clusters
 from detectors.dataset.folder_names import file_of
 from detectors.dataset.items import DatasetItem, read_folder
-from detectors.evaluation.selection import clusters
 from subnet.types import Label, Modality
 
 

@@ -1,0 +1,20 @@
+"""The studies: each trains and measures one family of detectors, and tells it in tables and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from subnet.registry import table
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A study: `target` is "module:function", from `StudySettings` to a `StudyReport`; `detector` is what it trains."""
+
+    name: str
+    target: str
+    detector: str
+    summary: str
+
+
+STUDIES: dict[str, StudyRow] = table(())

@@ -1,0 +1,103 @@
+"""Training of networks with a fitted head: a body that is given or trained before, then `detectors.heads` on top.
+
+Such a network has `features(x)`, views (V, ...) to features (V, F), and a `head`; its class takes `head`, the sizes of
+a `Head`, beside its own arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from detectors.checkpoints import load_strictly, locate, read
+from detectors.dataset.contents import clusters
+from detectors.dataset.items import DatasetItem, Tell, read_folder, silence
+from detectors.families import network_size
+from detectors.heads.fitting import fit_head
+from detectors.torch_detector import TorchDetector, torch_device
+from detectors.training.loop import Progress, Training, TrainingResult, before, select, train, write_trained
+from detectors.training.recipes import Recipe, recipe
+from detectors.training.validation_set import Examples, auc, examples
+from subnet.registry import resolve
+
+CHUNK = 16  # items whose features are computed between two reports of progress
+HEAD = "head."
+
+Report = Callable[[Progress], None]
+
+
+def train_fitted(settings: Training, report: Report | None = None, tell: Tell = silence) -> TrainingResult:
+    """Train the body where the recipe says so, fit the head on its features, and write `settings.out`.
+
+    Every training item gives `head.variants` variants, at levels 0-3 in turn. Raises DataError for data that no head
+    can be fitted on, CheckpointError for weights of another body, SettingsError for settings that cannot run.
+    """
+    chosen, report = recipe(settings.detector), report or (lambda progress: None)
+    if chosen.first and settings.init is None:
+        settings = replace(settings, init=train(before(settings, chosen.first), report, tell).weights)
+    records = select(read_folder(settings.data, tell), chosen, settings, tell)
+    judged = select(read_folder(settings.validation or settings.data.parent / "validation", tell), chosen, settings)
+    torch.manual_seed(settings.seed)
+    size = network_size(chosen.family, 0, settings.size)
+    network: nn.Module = resolve(chosen.family.network)(**size)
+    if settings.init is not None:
+        load_body(network, settings.init)
+    detector = served(chosen, network, settings.device)
+    shown = _variants(records, chosen, settings)
+    x, places = features(detector, shown, report)
+    labels, contents = np.array(shown.labels)[places], clusters(shown.records)[places]
+    head = fit_head(x, labels, contents, chosen.head, seed=settings.seed)
+    network.head = head.to(detector.device)
+    validation = examples(judged, settings.validation_items, seed=settings.seed)
+    measured = auc(detector, validation)
+    state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
+    logits = detector.logits(validation.media).tolist()
+    about = {"size": size, "head": {**vars(chosen.head), "items": len(records), "rows": len(x)}}
+    sha256 = write_trained(settings, chosen, state, (logits, validation.labels), records, about)
+    return TrainingResult(settings.out, sha256, len(shown.media), 0, measured, [(len(shown.media), measured)])
+
+
+def served(chosen: Recipe, network: nn.Module, device: str) -> TorchDetector:
+    """`network` as the detector that it will be, uncalibrated."""
+    rules = chosen.family
+    views = resolve(rules.views)
+    return TorchDetector(
+        rules.name, rules.modality, network, preprocess=rules.preprocess, views=views, device=torch_device(device)
+    )
+
+
+def load_body(network: nn.Module, spec: Path | str) -> None:
+    """Fill all but the head of `network` from a checkpoint, which may hold more. Raises CheckpointError naming keys."""
+    state, own = read(locate(spec)).state, network.state_dict()
+    body = {key: state[key] for key in own if not key.startswith(HEAD) and key in state}
+    load_strictly(network, {**body, **{key: own[key] for key in own if key.startswith(HEAD)}}, str(spec))
+
+
+@torch.inference_mode()
+def features(detector: TorchDetector, shown: Examples, report: Report) -> tuple[NDArray[np.float64], list[int]]:
+    """Features of all views (rows, F), and for each row the place of its item in `shown`."""
+    rows: list[Tensor] = []
+    places: list[int] = []
+    count = len(shown.media)
+    for start in range(0, count, CHUNK):
+        for place, media in enumerate(shown.media[start : start + CHUNK], start):
+            found = detector.network.features(detector.views(media)).float().cpu()  # type: ignore[operator]
+            rows.append(found)
+            places.extend([place] * len(found))
+        report(Progress(min(start + CHUNK, count), count, {"loss": 0.0}, 0.0))
+    return torch.cat(rows).double().numpy(), places
+
+
+def _variants(records: Sequence[DatasetItem], chosen: Recipe, settings: Training) -> Examples:
+    parts = [examples(records, len(records), seed=settings.seed + turn) for turn in range(chosen.head.variants)]
+    whole = Examples([], [], [], [])
+    for part in parts:
+        for name, values in vars(whole).items():
+            values.extend(getattr(part, name))
+    return whole

@@ -1,0 +1,129 @@
+"""`assay study`: a whole study in one command: train, measure, and tell it in tables and pictures."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from neurons import settings as s
+from neurons.datasets.spec import DataSpec, materialise
+from neurons.plan import EMBEDDED
+from neurons.progress import bar, warn
+from subnet.errors import SettingsError
+from subnet.types import Split
+
+if TYPE_CHECKING:
+    from detectors.studies.report import Stage, StudyReport
+
+ITEMS = {Split.TRAIN: 300, Split.VALIDATION: 60, Split.TEST: 100}  # real ones, each with two twins
+QUICK = {Split.TRAIN: 80, Split.VALIDATION: 30, Split.TEST: 40}
+TWINS = 2
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def study(
+    name: str,
+    *,
+    data: str = EMBEDDED,
+    quick: Flag = False,
+    steps: int | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    json: s.Json = False,
+) -> None:
+    """Run the study NAME: aerial, patchwise, autoencoder or cnn-svm.
+
+    Parameters
+    ----------
+    name
+        Which study.
+    data
+        embedded, or a folder with train/, validation/ and test/.
+    quick
+        A short course on fewer items: minutes on two cores.
+    steps
+        Steps of training, in place of the course's own.
+    out
+        Folder for report.json, index.html, the pictures and what is trained; by default runs/study-NAME.
+    seed
+        Same seed and data: same tables, on one machine.
+    device
+        auto, cpu, cuda or cuda:N.
+    """
+    from detectors.studies import STUDIES
+    from subnet.registry import find, resolve
+
+    row = find(STUDIES, name, "study")
+    folder = (out or Path("runs") / f"study-{name}").expanduser()
+    if steps is not None and steps < 1:
+        raise SettingsError(f"--steps must be at least 1, not {steps}")
+    place = s.device(device)
+    learn, judge, test = _folders(data, quick, seed, place)
+    from detectors.studies.report import StudySettings, write_study
+
+    with _watching(name) as stage:
+        report: StudyReport = resolve(row.target)(
+            StudySettings(learn, judge, test, folder, quick, steps, seed, place, stage, warn)
+        )
+    page = write_study(report, folder)
+    if json:
+        print(jsonlib.dumps(jsonlib.loads((folder / "report.json").read_text(encoding="utf-8"))))
+    else:
+        _tell(report, page)
+
+
+def _folders(data: str, quick: bool, seed: int, device: str) -> tuple[Path, Path, Path]:
+    """Folders to train on, to choose by and to test on. Raises SettingsError for one that is missing."""
+    if data != EMBEDDED:
+        root = Path(data).expanduser()
+        folders = [root / split for split in Split]
+        if missing := [folder.name for folder in folders if not folder.is_dir()]:
+            raise SettingsError(
+                f"--data {data}: without {', '.join(missing)}; train/, validation/ and test/ are needed"
+            )
+        return folders[0], folders[1], folders[2]
+    made = []
+    for split, count in (QUICK if quick else ITEMS).items():
+        with bar(f"{split} set", count * (1 + TWINS)) as progress:
+            spec = DataSpec(split, count=count, twins=TWINS, seed=seed)
+            made.append(materialise(spec, s.home() / "data", device=device, progress=progress))
+    return made[0], made[1], made[2]
+
+
+@contextmanager
+def _watching(name: str) -> Iterator[Stage]:
+    """A bar for each stage, with the time left, on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        tasks = {}
+
+        def stage(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(f"{name}: {what}", total=total)
+            progress.update(tasks[what], completed=done, total=total)
+
+        yield stage
+
+
+def _tell(report: StudyReport, page: Path) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from detectors.studies.report import words
+
+    console = Console()
+    for found in report.tables.values():
+        table = Table("", *found.columns, box=None, title=found.title, title_justify="left")
+        for label, cells in found.rows.items():
+            table.add_row(escape(label), *(escape(words(cell)) for cell in cells))
+        console.print(table)
+        console.print()
+    print(f"report: {page}")
