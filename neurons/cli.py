@@ -5,19 +5,30 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, get_args
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import (
+    UNSET,
+    App,
+    ArgumentCollection,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    Token,
+)
+from cyclopts import UnknownOptionError as UnknownOption
 from cyclopts.config import Env, Toml
 
 from neurons.printing import printable
 from subnet.errors import SettingsError, StateError, SubnetError
-from subnet.lifetime import end_with_parent
+from subnet.lifetime import INTERRUPTED, end_with_parent
 
 COMMANDS = {
     "localnet": ("neurons.localnet.program:localnet", "Play the whole game on this machine, offline."),
@@ -41,8 +52,9 @@ COMMANDS = {
     "journal": ("neurons.commands.journal:journal", "Look at a journal, check its parts, copy it."),
 }
 
-EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER, EXIT_INTERRUPT, EXIT_PIPE = 2, 3, 1, 130, 141
+EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER, EXIT_PIPE = 2, 3, 1, 141
 _NAMELESS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "standard output, or a file")  # a write names none
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 VARIABLES = Env("ASSAY_")  # ASSAY_VALIDATOR_SEED: of one command each, since a seed or a folder fits one alone
 
 
@@ -52,7 +64,7 @@ def build() -> App:
         name="assay",
         help="A Bittensor subnet that tells real media from synthetic. Start with: assay localnet",
         default_parameter=Parameter(name_transform=str.lower, negative_iterable=()),  # choices are in small letters
-        config=[VARIABLES],
+        config=[VARIABLES, _check_integers],
         version=_version,
         version_flags=["--version"],
         help_format="plaintext",  # markdown would cost a third of the time that --help takes
@@ -68,10 +80,31 @@ def build() -> App:
     ) -> object:
         if config is not None:
             _check(config)
-            app.config = (VARIABLES, Toml(config, must_exist=True))
-        return app(tokens, exit_on_error=False, print_error=False)
+            app.config = (VARIABLES, Toml(config, must_exist=True), _check_integers)
+        try:
+            return app(tokens, exit_on_error=False, print_error=False)
+        except MissingArgumentError as error:
+            raise _unknown_option(error) or error from error
 
     return app
+
+
+def _check_integers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Raises CoercionError for an integer that is not in plain digits, wherever it is from: 1.5 is not rounded."""
+    for argument in arguments:
+        if int in (argument.hint, *get_args(argument.hint)):
+            for token in argument.tokens:
+                if token.implicit_value is UNSET and not _INTEGER.fullmatch(token.value):
+                    raise CoercionError(token=token, argument=argument, target_type=int)
+
+
+def _unknown_option(error: MissingArgumentError) -> UnknownOption | None:
+    """The first option that nobody knows, which is to be told before one that lacks: it may be the same, misspelt."""
+    names = [word.split("=")[0] for word in error.unused_tokens or () if word.startswith("--")]
+    if not names or error.app is None:
+        return None
+    known = error.app.assemble_argument_collection()
+    return UnknownOption(verbose=False, token=Token(keyword=names[0], source="cli"), argument_collection=known)
 
 
 def _version() -> str:
@@ -119,7 +152,7 @@ def main(words: Sequence[str] | None = None) -> None:
         status = EXIT_OTHER if isinstance(error, ConnectionError | TimeoutError) else EXIT_STATE
         _fail(f"{where}{error.strerror or error}", status)
     except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPT)
+        sys.exit(INTERRUPTED)
 
 
 def _fail(message: str, status: int) -> NoReturn:

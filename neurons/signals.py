@@ -9,27 +9,43 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from subnet.lifetime import end_soon
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last when a terminal is closed
 GRACE = 1.0  # seconds that work in hand has to come to its end
 
 
 @contextlib.contextmanager
-def until_signal() -> Iterator[asyncio.Event]:
-    """An event that a signal to end sets, for the time of a program in the running loop."""
+def until_signal(status: int = 0) -> Iterator[asyncio.Event]:
+    """An event that a signal to end sets, for the time of a program in the running loop.
+
+    The process then ends within two seconds, with `status` where it must be cut short: in a loop that is held up, too.
+    """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in ENDING:
-        loop.add_signal_handler(number, stop.set)
+
+    def end(*_: object) -> None:
+        if not stop.is_set():
+            end_soon(status)
+        loop.call_soon_threadsafe(stop.set)
+
+    before = {number: signal.signal(number, end) for number in ENDING}
     try:
         yield stop
     finally:
-        for number in ENDING:
-            loop.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def set_by_signal(stop: threading.Event) -> None:
-    """From now on a signal to end sets `stop`, for programs without a running loop."""
+    """From now on a signal to end sets `stop`, for programs without a running loop; it ends them as `until_signal`."""
+
+    def end(*_: object) -> None:
+        if not stop.is_set():
+            end_soon()
+        stop.set()
+
     for number in ENDING:
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> bool:

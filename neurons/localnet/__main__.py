@@ -1,9 +1,6 @@
 """`python -m neurons.localnet` is `assay localnet`."""
 
-import sys
-
-from neurons.cli import main
+from neurons.__main__ import start
 
 if __name__ == "__main__":
-    sys.argv.insert(1, "localnet")
-    main()
+    start("localnet")

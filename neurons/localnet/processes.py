@@ -16,7 +16,7 @@ from pathlib import Path
 from subnet.errors import SubnetError
 from subnet.lifetime import PARENT
 
-GRACE = 8.0  # seconds from SIGTERM to SIGKILL
+GRACE = 1.2  # seconds from SIGTERM to SIGKILL: with the time it takes itself, a local network has two
 
 
 class ProcessDied(SubnetError):

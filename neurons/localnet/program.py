@@ -28,6 +28,7 @@ from neurons.settings import Json
 from neurons.signals import ends_before, pause, until_signal
 from subnet.errors import ChainError, SettingsError
 from subnet.files import write_atomically
+from subnet.lifetime import INTERRUPTED
 
 if TYPE_CHECKING:
     from subnet.chain.bittensor import BittensorChain
@@ -93,25 +94,25 @@ class Network:
         """Play, report, and stop everything; the status to exit with."""
         started = time.monotonic()
         async with AsyncExitStack() as stack:
-            stop = stack.enter_context(until_signal())
+            stop = stack.enter_context(until_signal(INTERRUPTED))
             stack.push_async_callback(self.crew.stop)
             try:
                 with console.status("starting the chain, the producer and the miners"):
                     starting = asyncio.create_task(self._start(stop))
-                    if not await ends_before(stop, starting):
-                        return 130
+                    if not await ends_before(stop, starting, grace=0.0):
+                        return INTERRUPTED
                     chain = starting.result()
                 stack.push_async_callback(chain.close)
                 with Live(console=console, refresh_per_second=4, get_renderable=self.board.render):
                     playing = asyncio.create_task(self._play(chain, started, stop))
-                    if await ends_before(stop, playing):
+                    if await ends_before(stop, playing, grace=0.0):
                         playing.result()
             except (ProcessDied, ChainError) as error:
                 console.print(f"[red]{error}[/red]", highlight=False)
                 return 1
             if stop.is_set():
                 console.print("stopped; no report was written")
-                return 130
+                return INTERRUPTED
         from neurons.localnet.report import summarise, write_report
 
         summary = summarise(self.board, self.folder, time.monotonic() - started, self.first_round_after, self.seed)

@@ -1,9 +1,6 @@
 """`python -m neurons.miner` is `assay miner`."""
 
-import sys
-
-from neurons.cli import main
+from neurons.__main__ import start
 
 if __name__ == "__main__":
-    sys.argv.insert(1, "miner")
-    main()
+    start("miner")

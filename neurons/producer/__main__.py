@@ -1,9 +1,6 @@
 """`python -m neurons.producer` is `assay producer`."""
 
-import sys
-
-from neurons.cli import main
+from neurons.__main__ import start
 
 if __name__ == "__main__":
-    sys.argv.insert(1, "producer")
-    main()
+    start("producer")

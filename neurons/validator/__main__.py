@@ -1,9 +1,6 @@
 """`python -m neurons.validator` is `assay validator`."""
 
-import sys
-
-from neurons.cli import main
+from neurons.__main__ import start
 
 if __name__ == "__main__":
-    sys.argv.insert(1, "validator")
-    main()
+    start("validator")

@@ -16,7 +16,7 @@ from subnet.errors import ChainError, ChainTimeout
 
 T = TypeVar("T")
 
-CLOSE_SECONDS: Final = 3.0
+CLOSE_SECONDS: Final = 0.5  # a program ends within two
 OTHER_CHAIN: Final = 64  # a head this far behind the last one is no reorganisation
 MISFIT: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError)  # leak from the SDK's decoding
 

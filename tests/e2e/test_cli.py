@@ -38,6 +38,14 @@ USAGE = [
     (("localnett",), 'Did you mean "localnet"'),
     (("localnet", "--rounds", "many"), "--rounds"),
     (("localnet", "--rounds", "0"), "--rounds"),
+    *(
+        (("localnet", "--rounds", text), f'--rounds: unable to convert "{text}"')
+        for text in ("1.5", "2.0", "1e3", "0x10", "1_0")
+    ),
+    (("validator", "--netuid", "34", "--neuron.sample_size", "1.5"), "--neuron.sample_size"),
+    (("evaluate", "npr", "--limit", "2.5"), "--limit"),
+    (("miner", "--wrong", "1"), "Unknown option: --wrong"),
+    (("miner", "--netuidd", "34"), "assay: Unknown option: --netuidd. Did you mean --netuid?"),
     (("localnet", "--kill", "nobody"), "there are npr"),
     (("miner",), "--netuid"),
     (("miner", "--netuid", "34", "--axon.prt", "1"), "--axon.port"),
@@ -228,6 +236,22 @@ def test_a_subnet_that_is_not_there(chain: tuple[str, Path]) -> None:
     assert "no subnet 35" in done.stdout
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["ASSAY_MINER_NETUID", "BT_AXON_PORT"])
+def test_variables_are_no_less_strict(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1.5 is not rounded to 2, whatever name it comes by."""
+    monkeypatch.setenv("ASSAY_MINER_NETUID", "34")
+    monkeypatch.setenv(name, "1.5")
+    assert f'{name} from env: unable to convert "1.5"' in told(assay("miner"))
+
+
+def test_files_are_no_less_strict(tmp_path: Path) -> None:
+    """A number of the file that is not whole is named with its place."""
+    (tmp_path / "flags.toml").write_text("[localnet]\nrounds = 1.5\n")
+    said = told(assay("localnet", "--config", str(tmp_path / "flags.toml")))
+    assert "[rounds] from" in said
+    assert 'unable to convert "1.5"' in said
 
 
 def test_interrupted(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from subnet.chain.devnode.node.server import Node
 from subnet.chain.devnode.node.store import Store, read, write
 from subnet.chain.devnode.runtime.metadata import read_metadata
 from subnet.errors import SettingsError
-from subnet.lifetime import end_with_parent
+from subnet.lifetime import end_soon, end_with_parent
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,8 +91,13 @@ async def run(given: argparse.Namespace) -> None:
         store=given.state and Store(given.state),
     )
     stop = asyncio.Event()
+
+    def end() -> None:
+        end_soon()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     try:
         await node.start(given.port)
     except OSError as error:

@@ -27,7 +27,7 @@ from subnet.wire.synapse import SYNAPSES
 
 MAX_HEAD: Final = 16 * 1024  # bytes of request line and headers; about 800 are used
 MAX_MESSAGE: Final = 2 * max(s.max_body for s in SYNAPSES.values())  # bytes on the wire, chunk framing included
-DRAIN_SECONDS: Final = 10
+DRAIN_SECONDS: Final = 1  # a program ends within two
 
 
 class _Gathered:

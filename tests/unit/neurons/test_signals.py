@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from neurons.chain_view import ChainView, first_snapshot
-from neurons.signals import ends_before, until_signal
+from neurons.signals import ends_before
 from subnet.chain.bittensor import BittensorChain
 from tests.places import ROOT
 
@@ -77,12 +77,57 @@ def test_without_the_variable_nothing_is_tied(monkeypatch: pytest.MonkeyPatch) -
     assert done.stdout == ("" if os.getpid() != 1 else "up\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_signals_that_end(number: signal.Signals) -> None:
-    """Ctrl-C, a service manager and a closed terminal all set the event."""
+PROGRAM = """
+import asyncio, sys, threading, time
+from neurons.signals import set_by_signal, until_signal
+
+def wait_for_ever(stop):
+    print("up", flush=True)
+    while time.sleep(60) is None:
+        pass
+
+async def loop(held_up, thread):
     with until_signal() as stop:
-        os.kill(os.getpid(), number)
-        await asyncio.wait_for(stop.wait(), 2)
+        if held_up:
+            wait_for_ever(stop)
+        if thread:
+            asyncio.create_task(asyncio.to_thread(time.sleep, 60))
+        print("up", flush=True)
+        await stop.wait()
+    print("ended", flush=True)
+
+def item():
+    stop = threading.Event()
+    set_by_signal(stop)
+    threading.Thread(target=wait_for_ever, args=(stop,)).start()
+    stop.wait()
+    print("ended", flush=True)
+
+{"free": lambda: asyncio.run(loop(False, False)), "held up": lambda: asyncio.run(loop(True, False)),
+ "thread": lambda: asyncio.run(loop(False, True)), "item": item}[sys.argv[1]]()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("busy", ["free", "held up", "thread", "item"])
+def test_signals_that_end(busy: str, number: signal.Signals) -> None:
+    """Ctrl-C, a service manager and a closed terminal end a program within two seconds.
+
+    So does one whose loop is held up, whose thread waits for a name to be resolved, or that has an item in hand.
+    """
+    words = [sys.executable, "-c", PROGRAM, busy]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "up\n"
+        began = time.monotonic()
+        process.send_signal(number)
+        try:
+            rest, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+        assert time.monotonic() - began < (1 if busy == "free" else 2.2)
+    assert process.returncode == 0
+    assert rest == ("" if busy == "held up" else "ended\n")
 
 
 async def test_work_that_ends_by_itself_is_told_from_work_that_is_cut_short() -> None:

@@ -28,6 +28,7 @@ from subnet.chain.devnode.runtime.extrinsics import InvalidTransaction, Unsuppor
 from subnet.chain.devnode.runtime.metadata import read_metadata
 
 MAX_FRAME = 2**26
+CLOSE_SECONDS = 0.5  # that a client has to say goodbye
 HEADS = ("chain_subscribeNewHeads", "chain_subscribeNewHead", "chain_subscribeAllHeads")
 FINALIZED = ("chain_subscribeFinalizedHeads", "chain_subscribeFinalisedHeads")
 
@@ -84,6 +85,7 @@ class Node:
             process_request=self._greet,
             max_size=MAX_FRAME,
             compression=None,
+            close_timeout=CLOSE_SECONDS,
         )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
         if self._block_ms:
