@@ -18,6 +18,8 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither stuffing nor restart nor fill bytes
+# Runs of zero bytes in the pixels of WebP: measured at most 2 lossless, and one for 360 pixels of a lossy flat picture.
+_ZEROS, _PIXELS_PER_ZERO = 64, 200
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP14, _COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xFE
@@ -136,6 +138,9 @@ def _webp(data: bytes) -> Header:
         if kind == b"EXIF":
             exif = data[position + 8 : min(end, position + 8 + length)]
             orientation = orientation or _exif_orientation(exif.removeprefix(b"Exif\0\0"))
+        longest = {b"VP8 ": _ZEROS + width * height // _PIXELS_PER_ZERO, b"VP8L": _ZEROS}.get(kind)
+        if longest is not None and data.find(bytes(longest), position + 8, min(end, position + 8 + length)) >= 0:
+            raise MediaUnreadable(f"the WebP file is damaged: over {longest} bytes of its picture are zero")
         position += 8 + length + (length & 1)
     return Header("WEBP", width, height, orientation or 1, body=data[:end])
 

@@ -23,12 +23,13 @@ _STEP = 2**20  # bytes that are inflated at a time
 
 
 def check_rows(body: bytes, width: int, height: int) -> None:
-    """Raises MediaUnreadable when the image data end before the last row."""
+    """Raises MediaUnreadable when the image data end before the last row, or are not those that were written."""
     depth, colour, interlace = body[24], body[25], body[28]
     bits = depth * _CHANNELS.get(colour, 0)
     passes = _ADAM7 if interlace else ((0, 0, 1, 1),)
     sizes = ((-(-(width - x) // across), -(-(height - y) // down)) for x, y, across, down in passes)
     wanted = sum(high * (1 + -(-wide * bits // 8)) for wide, high in sizes if wide > 0 and high > 0)
+    _check_sums(body)
     there = 0
     try:
         for length in _inflated(body):
@@ -38,6 +39,18 @@ def check_rows(body: bytes, width: int, height: int) -> None:
     except zlib.error as error:
         raise MediaUnreadable(f"the PNG file is damaged: {error}") from error
     raise MediaUnreadable(f"the PNG file is truncated: {there} of {wanted} bytes of its pixels are there")
+
+
+def _check_sums(body: bytes) -> None:
+    place = 8
+    while place + 12 <= len(body):
+        (length,) = struct.unpack_from(">I", body, place)
+        end = place + 8 + length
+        if body[place + 4 : place + 8] == b"IDAT" and body[end : end + 4] != struct.pack(
+            ">I", zlib.crc32(memoryview(body)[place + 4 : end])
+        ):
+            raise MediaUnreadable("the PNG file is damaged: a check sum of its pixels is wrong")
+        place = end + 4
 
 
 def _inflated(body: bytes) -> Iterator[int]:

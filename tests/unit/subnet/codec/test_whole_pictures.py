@@ -139,6 +139,49 @@ def test_a_part_of_a_webp_is_refused(lossless: bool) -> None:
             decode_image(patched)
 
 
+FILES: dict[str, tuple[str, dict[str, object]]] = {
+    "JPEG": ("JPEG", {}),
+    "progressive JPEG": ("JPEG", {"progressive": True}),
+    "PNG": ("PNG", {}),
+    "WebP": ("WEBP", {}),
+    "lossless WebP": ("WEBP", {"lossless": True}),
+    "GIF": ("GIF", {}),
+    "packed TIFF": ("TIFF", {"compression": "tiff_lzw"}),
+}
+
+
+@pytest.mark.parametrize("kept", [0, 64], ids=["to the end", "but for the end"])
+@pytest.mark.parametrize("kind", FILES)
+def test_halves_that_are_zero_are_refused(kind: str, kept: int) -> None:
+    """A download or a disk that broke off leaves zeros: no compressed format has them for pixels."""
+    name, options = FILES[kind]
+    data = saved(Image.fromarray(picture(480, 640)), name, **options)
+    half = len(data) // 2
+    for zero in (len(data) - half - kept, len(data) // 4):
+        place = len(data) - kept - zero
+        with pytest.raises(MediaUnreadable):
+            decode_image(data[:place] + bytes(zero) + data[place + zero :], FILE_IMAGES)
+
+
+@pytest.mark.parametrize("kind", [*FILES, "BMP", "TIFF"])
+@pytest.mark.parametrize("rows", [0, 240, 470])
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_flat_parts_are_no_damage(kind: str, rows: int, level: int) -> None:
+    """Pictures that are black, grey or white below some row, or all over, are taken; in BMP their bytes are zeros."""
+    name, options = FILES.get(kind, (kind, {}))
+    frame = picture(480, 640).copy()
+    frame[rows:] = level
+    decode_image(saved(Image.fromarray(frame), name, **options), FILE_IMAGES)
+
+
+@pytest.mark.parametrize("quality", [1, 50, 100])
+@pytest.mark.parametrize("method", [0, 6])
+def test_big_flat_webp_is_no_damage(quality: int, method: int) -> None:
+    """The arithmetic coder writes zeros for what it expects: the more pixels are flat, the more of them."""
+    frame = np.zeros((1500, 2000, 3), np.uint8)
+    decode_image(saved(Image.fromarray(frame), "WEBP", quality=quality, method=method))
+
+
 def key(*values: int) -> bytes:
     return chunk(b"tRNS", struct.pack(f">{len(values)}H", *values))
 
