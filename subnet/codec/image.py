@@ -79,7 +79,8 @@ def decode_image(data: bytes, limits: ImageLimits = ImageLimits()) -> Media:
     The EXIF turn is applied: of several the first that names one, and never what XMP says. Alpha, and pixels of a
     transparency key, are laid over white; more than 8 bits keep their upper 8; colour profiles are ignored.
     Raises MediaTooLarge over `limits`, and MediaUnreadable for other formats and for files that are broken or
-    truncated: no pixel is made up.
+    truncated, or hold zeros where pixels were: no pixel is made up. In BMP and uncompressed TIFF zero bytes are black
+    pixels, and taken as such: nothing in these files tells a lost half from a black one.
     """
     if len(data) > limits.bytes:
         raise MediaTooLarge(f"{len(data)} bytes are more than the {limits.bytes} that an image may have")
