@@ -24,7 +24,7 @@ def start(*words: str) -> None:
     except SystemExit as end:
         leave(end.code if isinstance(end.code, int) else 1)
         raise
-    except Exception:
+    except ImportError:
         leave(INTERRUPTED)  # what an import makes of an interrupt
         raise
 
