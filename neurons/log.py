@@ -34,6 +34,16 @@ class Expendable:
                 self._stream.flush()
 
 
+class _OneLine(logging.Filter):
+    """What a background task of a library left behind, in one line: its traceback is nobody's to mend here."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[1] is not None:
+            first, error = record.getMessage().partition("\n")[0], record.exc_info[1]
+            record.msg, record.args, record.exc_info = f"{first}: {type(error).__name__} {error}".rstrip(), (), None
+        return True
+
+
 def configure(settings: LoggingSettings, program: str) -> Log:
     """Set up logging once, at the start of a program, and return its logger."""
     level = (
@@ -59,6 +69,8 @@ def configure(settings: LoggingSettings, program: str) -> Log:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(level, logging.WARNING), stream=stream)
+    if level > logging.DEBUG:
+        logging.getLogger("asyncio").addFilter(_OneLine())
     logging.raiseExceptions = False  # a handler that cannot write says nothing, rather than a traceback a line
     log: Log = structlog.get_logger(program=program)
     return log

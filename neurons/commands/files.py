@@ -130,7 +130,8 @@ def read(path: Path, clips: VideoDecoder) -> Media | Clip:
     except MediaTooLarge as error:
         raise MediaTooLarge(f"{error}; give a smaller copy or a cut of it") from error
     except MediaError as error:
-        raise MediaUnreadable(f"{error}; export it again as JPEG, PNG, WebP or MP4") from error
+        way = "" if "send JPEG" in str(error) else "; export it again as JPEG, PNG, WebP or MP4"
+        raise MediaUnreadable(f"{error}{way}") from error
 
 
 def _list(suffixes: Sequence[str]) -> str:

@@ -84,7 +84,7 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
         ("photo.dng", picture("TIFF"), "develop it first"),
         ("notes.txt", b"text", "give an image"),
         ("broken.mp4", b"nothing", "export it again"),
-        ("broken.jpg", b"<html>", "export it again"),
+        ("broken.jpg", b"<html>", "send JPEG, PNG or WebP$"),
         ("half.jpg", picture("JPEG")[:1500], "truncated"),
         ("none.jpg", None, "cannot be read"),
     ],
