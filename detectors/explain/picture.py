@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,7 +41,7 @@ def draw(
     moments: Sequence[Moment] = (),
     most: int = 4,
 ) -> bytes:
-    """PNG bytes. Of a clip the views that speak loudest are shown, at most `most`, in their order."""
+    """PNG bytes; `name` is printable text. Of a clip the views that speak loudest are shown, at most `most`, in order."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
@@ -57,9 +58,12 @@ def draw(
     if moments:
         _over_time(figure.add_subplot(grid[-1, :]), moments, calibration)
     verdict = calibration.verdict(p_synthetic)
-    figure.suptitle(f"{name[-48:]}\n{verdict}, P(synthetic) = {p_synthetic:.3f}", fontsize=11, color=INK[verdict])
+    title = f"{name[-48:]}\n{verdict}, P(synthetic) = {p_synthetic:.3f}"
+    figure.suptitle(title, fontsize=11, color=INK[verdict], parse_math=False)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # an empty box stands in its place
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 

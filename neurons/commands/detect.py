@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 DEFAULTS = {Modality.IMAGE: "npr", Modality.VIDEO: "frames"}
 STEPS = 3  # of an explanation: the answer, the heat map, the test of the map
+LONGEST = 48  # characters of a file's name in that of its explanation: file systems take 255 bytes
 COLOURS = {"real": "blue", "synthetic": "magenta", "uncertain": "yellow", "cannot tell": "dim"}
 
 
@@ -221,8 +222,8 @@ def _explained(
     progress(2)
     test = deletion(subject, part, heat, np.random.default_rng(derive(file.name)))
     out.mkdir(parents=True, exist_ok=True)
-    stem = out / f"{file.stem}-{derive(os.path.abspath(file)) % 16**6:06x}-{detector.name}"
-    png = draw(file.name, found["p_synthetic"], subject.detector.calibration, heat, moments)
+    stem = out / f"{file.stem[:LONGEST]}-{derive(os.path.abspath(file)) % 16**6:06x}-{detector.name}"
+    png = draw(printable(file.name), found["p_synthetic"], subject.detector.calibration, heat, moments)
     stem.with_name(stem.name + ".png").write_bytes(png)
     added: Found = {
         "heat_map": f"{stem}.png",
@@ -254,4 +255,4 @@ def _tell(found: Sequence[Mapping[str, Any]]) -> None:
             text = "{}: {frames} frames between {from} s and {to} s of {duration} s"
             print(printable(text.format(each["file"], **each["seen"])))
         if "heat_map" in each:
-            print(f"explained: {each['heat_map']}")
+            print(printable(f"explained: {each['heat_map']}"))

@@ -56,6 +56,12 @@ def spot() -> Explainable:
     return Explainable(TorchDetector("spot", Modality.IMAGE, Spot(), preprocess=PLAIN), "body", "maps")
 
 
+@pytest.mark.parametrize("name", ["a$b_{$.jpg", "$x$", "写真.png", "caf\\udce9", "[/b]{0}%s"])
+def test_a_name_is_drawn_as_it_is(name: str) -> None:
+    """Letters of a name are no formula, and one that the font lacks costs no warning."""
+    assert draw(name, 0.5, Calibration(), None).startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize(("channel", "label"), [(0, Label.SYNTHETIC), (2, Label.REAL)])
 def test_map_marks_the_evidence_for_the_answer(spot: Explainable, channel: int, label: Label) -> None:
     """Red speaks for synthetic and blue for real: the map lies on the square that decided, and nowhere else."""

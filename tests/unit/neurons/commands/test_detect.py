@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,15 @@ def test_judges_explains_and_goes_on(weights: Path, tmp_path: Path, capsys: pyte
     assert second["file"].endswith("bad.jpg")
     assert "bad.jpg" not in second["error"]
     assert "export it again" in second["error"]
+
+
+def test_a_file_of_any_name_is_explained(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is not UTF-8, drives a terminal, and leaves no room for more letters."""
+    photo = tmp_path / os.fsdecode(b"\x1b[31m a\nb caf\xe9 " + b"x" * 230 + b".png")
+    photo.write_bytes(codec.encode_png(photos(1)[0][1]))
+    detect(photo, detector=str(weights), explain=True, out=tmp_path / "why", device="cpu")
+    assert {path.suffix for path in (tmp_path / "why").iterdir()} == {".png", ".json"}
+    assert capsys.readouterr().out.replace("\n", "").isprintable()
 
 
 def test_explaining_tells_how_far_it_is(weights: Path, tmp_path: Path) -> None:
