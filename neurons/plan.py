@@ -13,6 +13,7 @@ from subnet.media.pool.producer import PoolPlan, equal_shares, read_plan, stream
 from subnet.types import Label, Modality
 
 EMBEDDED = "embedded"
+_MADE = {Modality.IMAGE: "ae-nearest", Modality.VIDEO: "video-jitter"}  # a generator of ours, to suggest
 
 
 def plan_of(
@@ -48,10 +49,13 @@ def origins_of(plan: PoolPlan) -> Origins:
         if target.count:
             origins[target.cell.modality, target.cell.label][target.cell.origin] = float(target.count)
     kinds = [(modality, label) for modality in Modality for label in Label]
-    missing = [f"{modality}/{label.name.lower()}" for modality, label in kinds if (modality, label) not in origins]
+    missing = [kind for kind in kinds if kind not in origins]
     if missing:
+        names = [f"{modality}/{label.name.lower()}" for modality, label in missing]
+        fitting = [EMBEDDED if label is Label.REAL else _MADE[modality] for modality, label in missing]
+        lines = " and ".join(f'"{name}/{origin}" = 1' for name, origin in zip(names, fitting, strict=True))
         raise SettingsError(
-            f"--plan: it has no origin for {' and '.join(missing)}, and validators ask for images and videos, real "
-            f'and synthetic: add "video/real/{EMBEDDED}" = 1 and "video/synthetic/video-jitter" = 1, or others'
+            f"--plan: it has no origin for {' and '.join(names)}, and validators ask for images and videos, real and "
+            f"synthetic: add {lines}, or others"
         )
     return dict(origins)

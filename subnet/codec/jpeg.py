@@ -9,6 +9,7 @@ not used: it removes the traces that are looked for.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -22,6 +23,8 @@ _HARMLESS = ("extraneous bytes before marker", "JFIF revision", "Adobe color tra
 _MOST_BY_PILLOW = 89_000_000  # pixels; it warns of larger ones
 _FILLING = b"\xaa\x33\x55\x0f" * 64
 _END = b"\xff\xd9"
+_SCAN = 0xDA
+_HOLE = re.compile(rb"\0{32,}")  # what a broken download or disk leaves in a file; zeros decode to even grey
 
 
 def decode(body: bytes, width: int, height: int) -> Frames:
@@ -67,7 +70,18 @@ def _by_pillow(body: bytes) -> Frames:
 
 
 def _complete(decoded: Callable[[bytes], Frames], body: bytes) -> Frames:
+    """Pixels that change neither with bytes added to the last scan, nor with what lies behind a hole in a scan."""
     pixels = decoded(body)
-    if not np.array_equal(pixels, decoded(body.removesuffix(_END) + _FILLING + _END)):
+    hole = _HOLE.search(body, _first_scan(body))
+    whole = body[: hole.start() + 2] if hole else body.removesuffix(_END)  # two zeros may be the scan's own
+    if not np.array_equal(pixels, decoded(whole + _FILLING + _END)):
         raise MediaUnreadable("the JPEG file is truncated: its last scan is not complete")
     return pixels
+
+
+def _first_scan(body: bytes) -> int:
+    """Where the segments before the first scan end."""
+    place = 2
+    while body[place + 1] != _SCAN:
+        place += 2 + int.from_bytes(body[place + 2 : place + 4])
+    return place

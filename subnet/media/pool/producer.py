@@ -6,6 +6,7 @@ again, and two runs of one plan fill two pools with the same items in whatever o
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import tomllib
@@ -57,8 +58,8 @@ class PoolPlan:
 def weighted(weights: Mapping[Cell, float], total: int, *, seed: int = 0, stream: str = "main") -> PoolPlan:
     """`total` items shared out by weight; every cell with a weight above 0 gets at least one."""
     whole = sum(weights.values())
-    if total < 1 or whole <= 0 or min(weights.values()) < 0:
-        raise SettingsError("a plan needs total >= 1 and weights of at least 0 that are not all 0")
+    if total < 1 or not 0 < whole < math.inf or min(weights.values()) < 0:
+        raise SettingsError("a plan needs total >= 1 and weights that are finite, at least 0, and not all 0")
     shares = {cell: weight / whole for cell, weight in weights.items() if weight > 0}
     return PoolPlan(tuple(Target(cell, max(1, round(total * share))) for cell, share in shares.items()), seed, stream)
 

@@ -61,6 +61,17 @@ def test_a_part_of_a_jpeg_is_refused(kind: str, closed: bool) -> None:
             decode_image(data[: len(data) * part // 16] + (b"\xff\xd9" if closed else b""))
 
 
+@pytest.mark.parametrize("options", [{}, {"restart_marker_rows": 1}, {"progressive": True}, {"quality": 90}])
+def test_a_hole_of_zeros_in_a_jpeg_is_refused(options: dict[str, object]) -> None:
+    """Blocks that a download or a disk left out, at the end or before it: zeros are grey blocks to every decoder."""
+    data = saved(Image.fromarray(picture(384, 512)), "JPEG", **({"quality": 100} | options))
+    decode_image(data)
+    for first, last in ((4, 16), (10, 16), (15, 16), (4, 8), (9, 11)):
+        start, end = len(data) * first // 16, min(len(data) * last // 16, len(data) - 2)
+        with pytest.raises(MediaUnreadable, match=r"truncated|damaged"):
+            decode_image(data[:start] + bytes(end - start) + data[end:])
+
+
 def test_a_progressive_jpeg_without_its_last_scans_is_refused() -> None:
     """Cut between two scans nothing in it is broken, and yet it is only a sketch of the picture."""
     data = JPEGS["progressive"]()
@@ -83,9 +94,11 @@ def test_a_jpeg_without_its_colours_is_refused() -> None:
 
 
 def test_harmless_oddities_of_cameras_are_taken() -> None:
-    """Bytes between scan and end marker, and nonsense in a field that baseline files do not use."""
+    """Bytes between scan and end marker, few or many, and nonsense in a field that baseline files do not use."""
     data = JPEGS["baseline"]()
-    assert np.array_equal(decode_image(data[:-2] + bytes(40) + b"\xff\xd9").frames, decode_image(data).frames)
+    for padding in (1, 40, 4000):
+        padded = data[:-2] + bytes(padding) + b"\xff\xd9"
+        assert np.array_equal(decode_image(padded).frames, decode_image(data).frames)
     start = data.index(b"\xff\xda") + 4 + data[data.index(b"\xff\xda") + 4] * 2 + 1
     odd = data[:start] + b"\0\0\0" + data[start + 3 :]
     assert np.array_equal(decode_image(odd).frames, decode_image(data).frames)

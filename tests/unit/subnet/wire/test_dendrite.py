@@ -407,6 +407,22 @@ async def test_a_few_interim_responses_are_passed_over(dendrite: Dendrite) -> No
         assert len(miner.heads) == 4
 
 
+@pytest.mark.parametrize("interim", [0, 4])
+async def test_a_head_has_a_bound_in_bytes(dendrite: Dendrite, interim: int) -> None:
+    """A good answer under 100 kB of fields, or behind interim responses of so many bytes, is MALFORMED."""
+    fields = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 1000) for number in range(100 // (interim + 1)))
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line, rest = reply_to(miner.heads[-1]).split(b"\r\n", 1)
+        writer.write((b"HTTP/1.1 103 Early Hints\r\n" + fields + b"\r\n") * interim)
+        writer.write(line + b"\r\n" + fields + rest)
+        await writer.drain()
+
+    async with hostile(behave) as miner:
+        reply = await once(dendrite, miner.neuron)
+    assert (reply.answer, reply.reason[:8]) == (Failure.MALFORMED, "not HTTP")
+
+
 async def test_more_miners_than_connections(rig: Rig) -> None:
     """With fewer connections than miners, slow miners cannot use up the time of those behind them."""
     async with hostile(silent) as miner, Dendrite(VALIDATOR, local=True, concurrency=2) as dendrite:

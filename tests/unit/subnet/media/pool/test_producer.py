@@ -298,6 +298,8 @@ def test_a_plan_reads_from_toml(tmp_path: Path) -> None:
         ("total = [", "plan.toml"),
         ('total = 1\n[weights]\n"image/fake/x" = 1', "image/fake/x"),
         ('total = 1\n[weights]\n"image/real/x" = -1', "at least 0"),
+        ('total = 1\n[weights]\n"image/real/x" = nan\n"image/real/y" = 1', "finite"),
+        ('total = 1\n[weights]\n"image/real/x" = inf', "finite"),
         ('total = "many"\n[weights]\n"image/real/x" = 1', "many"),
         ("total = 5\nweights = 3", "plan.toml"),
     ],

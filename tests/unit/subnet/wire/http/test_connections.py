@@ -35,6 +35,7 @@ class Fake:
 
 STEPS = st.lists(
     st.tuples(st.sampled_from(["enter", "prove", "leave"]), st.sampled_from("abcd"), st.integers(0, 40), st.booleans()),
+    min_size=20,  # else four of one address are seldom among them
     max_size=80,
 )
 
@@ -135,7 +136,7 @@ async def test_hundreds_of_silent_connections(tmp_path: Path, first: bytes) -> N
         began = time.monotonic()
         assert [(await post(rig, signed())).status for _ in range(10)] == [200] * 10
         assert time.monotonic() - began < 3
-        assert len(connections) <= 200
+        assert len(connections) <= min(200, connections.per_address + 10)  # ten are proven
         for sock in sockets:
             sock.close()
         await rig.close()

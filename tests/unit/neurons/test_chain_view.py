@@ -1,0 +1,31 @@
+"""The view that a program has of the chain, when the chain is another one than before."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from neurons.chain_view import ChainView
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
+from subnet.chain.memory import MemoryChain, MemorySubnet
+
+
+async def test_a_chain_that_comes_back_lower_is_followed() -> None:
+    """Snapshots of a chain that was reset are read from its first new block on, long before its old height."""
+    old, young = (MemorySubnet(Genesis(34, (GenesisNeuron("v", "v"),), Rules(tempo=5))) for _ in range(2))
+    await old.advance(300)
+    chain = MemoryChain(old, "v", watchdog=0.05)
+    view, stop = ChainView(chain, structlog.get_logger()), asyncio.Event()
+    await view.refresh()
+    assert view.block == 300
+    chain.subnet = young
+    following = asyncio.create_task(view.follow(stop))
+    async with asyncio.timeout(10):
+        while view.snapshot is None or view.snapshot.block == 300:
+            await young.advance()
+            await asyncio.sleep(0.02)
+    assert 0 < view.snapshot.block <= view.block <= young.block < 300
+    stop.set()
+    await young.advance()
+    await following
