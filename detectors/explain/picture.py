@@ -41,7 +41,7 @@ def draw(
     moments: Sequence[Moment] = (),
     most: int = 4,
 ) -> bytes:
-    """PNG bytes; `name` is printable. Of a clip the views that speak loudest are shown, at most `most`, in their order."""
+    """PNG bytes; `name` is printable. Of a clip at most `most` views are shown, the loudest, in their order."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec

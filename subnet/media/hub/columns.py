@@ -14,7 +14,7 @@ NAMES = ("image", "video", "img", "jpg", "png", "webp", "mp4", "bytes", "content
 _MASKS = """mask masks seg segs segm segmentation segmentations depth depths disparity normal normals edge edges canny
 sketch annotation annotations label labels matte mattes alpha trimap saliency heatmap conditioning condition control
 controlnet pose landmark landmarks flow thumbnail thumbnails thumb hash md5 sha1 sha256 phash embedding embeddings
-latent latents instance panoptic semantic gt groundtruth albedo"""
+latent latents instance panoptic semantic gt groundtruth albedo trimaps cond"""
 MASKS = frozenset(_MASKS.split())
 _CONTAINERS = {"list", "element", "item", "array", "bytes"}
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"\x1aE\xdf\xa3")

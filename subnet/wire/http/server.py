@@ -202,7 +202,7 @@ async def serve(
     may be as many as the process's descriptors allow.
     """
     sock = listen(host, port)
-    among = connections or Connections(room_for_connections())
+    among = Connections(room_for_connections()) if connections is None else connections
     sock.on_full = among.shed
     limit_logs()
     config = uvicorn.Config(

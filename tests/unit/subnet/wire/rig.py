@@ -95,7 +95,9 @@ async def start(
     axon = AxonConfig(MINER, lambda: metagraph, store, answer, served, policy or generous, body_seconds)
     axon = replace(axon, **changes)  # type: ignore[arg-type]
     handler = RequestHandler(axon)
-    serving = await serve(application(handler), "127.0.0.1", 0, drain=handler.drain, protocol=HastyProtocol)
+    serving = await serve(
+        application(handler), "127.0.0.1", 0, drain=handler.drain, connections=connections, protocol=protocol
+    )
     return Rig(axon, serving, store, metagraph, asked)
 
 

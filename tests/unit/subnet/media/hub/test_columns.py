@@ -117,7 +117,8 @@ def test_members_of_archives(name: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["mask", "seg_map", "depthMap", "images/0.depth.png", "label", "img_md5", "gt", "mask2"]
+    "name",
+    ["mask", "seg_map", "depthMap", "images/0.depth.png", "label", "img_md5", "gt", "mask2", "trimaps", "0.cond.png"],
 )
 def test_masks_by_name(name: str) -> None:
     """A word of the name is enough, whatever joins the words."""
