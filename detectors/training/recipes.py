@@ -66,6 +66,14 @@ RECIPES: dict[str, Recipe] = table(
             learning_rate=8e-4,
         ),
         Recipe(
+            name="patchwise",
+            objective="detectors.patchwise.losses:objective",
+            plan=BatchPlan(pairs=8, crop=128, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
+            start="detectors.patchwise.network:start_with_residuals",
+            steps=900,
+            learning_rate=8e-4,
+        ),
+        Recipe(
             name="tall",
             objective="detectors.tall.losses:objective",
             plan=BatchPlan(

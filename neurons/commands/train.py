@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded set, each with its twins
 PANS = 0.75  # share of real clips of the embedded set that are pans over photographs
 Flag = Annotated[bool, Parameter(negative="")]
+_NUMBER = re.compile(r"[a-z_]+=\d+(\.\d+)?")
 
 
 def _positive(**flags: int | None) -> None:
@@ -73,6 +75,8 @@ class Course:
     """NAME=FILE: weights of an expert of camo that is trained already."""
     size: Literal["small", "published"] = "small"
     """Of the network: small suits a CPU; published is what ImageNet weights and public checkpoints fit."""
+    network: tuple[str, ...] = ()
+    """NAME=NUMBER: an argument of the network in place of its size's own, such as patch=32 for patchwise."""
     precision: Literal["no", "bf16"] | None = None
     """no or bf16; by default bf16 on a GPU."""
     workers: int = 0
@@ -82,6 +86,15 @@ class Course:
         _positive(steps=self.steps, patience=self.patience)
         if wrong := [text for text in self.expert if not all(text.partition("="))]:
             raise SettingsError(f"--expert {wrong[0]}: write NAME=FILE")
+
+        if wrong := [text for text in self.network if not _NUMBER.fullmatch(text)]:
+            raise SettingsError(f"--network {wrong[0]}: write NAME=NUMBER")
+
+    @property
+    def arguments(self) -> dict[str, int | float] | None:
+        """Names and numbers of `network`."""
+        pairs = [text.partition("=") for text in self.network]
+        return {name: float(text) if "." in text else int(text) for name, _, text in pairs} or None
 
     @property
     def experts(self) -> tuple[tuple[str, Path], ...]:
@@ -108,7 +121,7 @@ def train(
     Parameters
     ----------
     detector
-        npr, ucf, tall, camo or frames; or what comes before one: ucf-plain (ucf starts with it by itself), tall-stills
+        npr, ucf, patchwise, tall, camo or frames; or what comes before one: ucf-plain (ucf starts with it by itself), tall-stills
         (on images; give its weights to tall with --init).
     out
         Folder for the weights and the state of the run; by default runs/train-DETECTOR.
@@ -139,6 +152,7 @@ def train(
         init=course.init or _start(detector),
         experts=course.experts,
         size=course.size,
+        network=course.arguments,
         device=place,
         precision=course.precision or ("bf16" if place.startswith("cuda") else "no"),
         patience=course.patience,
