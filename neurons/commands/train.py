@@ -121,8 +121,8 @@ def train(
     Parameters
     ----------
     detector
-        npr, ucf, patchwise, tall, camo or frames; or what comes before one: ucf-plain (ucf starts with it by itself), tall-stills
-        (on images; give its weights to tall with --init).
+        npr, ucf, patchwise, tall, camo or frames; or what comes before one: ucf-plain (ucf starts with it by itself),
+        tall-stills (on images; give its weights to tall with --init).
     out
         Folder for the weights and the state of the run; by default runs/train-DETECTOR.
     seed
