@@ -61,6 +61,17 @@ _PATCHWISE = Family(
     is_backbone="detectors.backbones.xception:is_imagenet",
     start_from_backbone="detectors.patchwise.network:start",
 )
+_SEGMENT = Family(
+    name="segment",
+    modality=Modality.IMAGE,
+    network="detectors.segment.network:Segment",
+    views="detectors.torch_detector:image_view",
+    preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "centre"),
+    small={"encoder": "resnet10t", "width": 16},
+    adapt="detectors.segment.network:adapt",
+    is_backbone="detectors.segment.network:is_imagenet",
+    start_from_backbone="detectors.segment.network:start",
+)
 _TALL = Family(
     name="tall",
     modality=Modality.VIDEO,
@@ -81,6 +92,7 @@ FAMILIES: dict[str, Family] = table(
         _UCF,
         replace(_UCF, name="ucf-plain"),  # its judging half, trained as a plain classifier
         _PATCHWISE,
+        _SEGMENT,
         _TALL,
         replace(_TALL, name="tall-stills", modality=Modality.IMAGE, views="detectors.tall.network:still_views"),
     )

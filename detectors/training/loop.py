@@ -113,7 +113,8 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
     held = settings.validation or settings.data.parent / "validation"
     judged = select(read_folder(held, tell), chosen, settings, tell)
     pixels = {record.path: challenge_media(record, key_of(record, settings.data), settings.seed) for record in records}
-    batches = Batches(records, lambda record: pixels[record.path], plan, steps=steps, seed=settings.seed)
+    maker = resolve(chosen.batches)
+    batches: Batches = maker(records, lambda record: pixels[record.path], plan, steps=steps, seed=settings.seed)
     validation = examples(judged, settings.validation_items, seed=settings.seed)
     run = _Run(settings, chosen, steps, len(batches.methods), validation)
     run.through(batches, report or (lambda progress: None))
@@ -233,7 +234,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate * rate(step, self.steps)
         device = self.accelerator.device
-        moved = Batch(batch.frames.to(device), batch.labels.to(device), batch.methods.to(device))
+        moved = batch.to(device)
         with self.accelerator.autocast():
             losses = self.objective(self.network, normalise(moved.frames, self.recipe.family.preprocess), moved, rng)
         self.optimiser.zero_grad()
