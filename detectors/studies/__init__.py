@@ -25,5 +25,11 @@ STUDIES: dict[str, StudyRow] = table(
             detector="patchwise",
             summary="how small may a piece of a picture be, and how are the verdicts on pieces joined",
         ),
+        StudyRow(
+            name="segment",
+            target="detectors.studies.segment:study",
+            detector="segment",
+            summary="which pixels are synthetic, in composites whose masks are known",
+        ),
     )
 )

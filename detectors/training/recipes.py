@@ -69,18 +69,18 @@ RECIPES: dict[str, Recipe] = table(
         Recipe(
             name="patchwise",
             objective="detectors.patchwise.losses:objective",
-            plan=BatchPlan(pairs=8, crop=128, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
+            plan=BatchPlan(pairs=12, crop=64, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
             start="detectors.patchwise.network:start_with_residuals",
-            steps=600,
+            steps=500,
             learning_rate=8e-4,
         ),
         Recipe(
             name="segment",
             objective="detectors.segment.losses:objective",
-            plan=BatchPlan(pairs=3, crop=128, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
+            plan=BatchPlan(pairs=3, crop=96, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
             batches="detectors.segment.batches:MaskedBatches",
             start="detectors.segment.network:start_with_residuals",
-            steps=600,
+            steps=500,
             learning_rate=1e-3,
         ),
         Recipe(

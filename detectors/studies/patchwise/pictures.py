@@ -34,7 +34,10 @@ def thresholds(curves: Mapping[str, Curve]) -> Picture:
         above.plot(curve.thresholds, curve.accuracy, color=colour, linewidth=1.8, label=name)
         below.plot(curve.thresholds, curve.kept, color=colour, linewidth=1.8)
     above.axhline(0.5, color="#bbbbbb", linewidth=1, linestyle="--")
-    above.set(ylabel="accuracy of the majority", xlim=(0, 1))
+    values = [value for curve in curves.values() for value in curve.accuracy]
+    above.set(
+        ylabel="accuracy of the majority", xlim=(0, 1), ylim=(min(0.47, *values) - 0.02, max(0.6, *values) + 0.02)
+    )
     above.legend(title="patches", frameon=False, fontsize=9, ncols=2, loc="best")
     below.set(xlabel="threshold of |P(real) - P(synthetic)|", ylabel="share of patches above", xlim=(0, 1))
     below.set_ylim(0, 1.02)

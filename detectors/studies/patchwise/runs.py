@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from detectors import load_detector
+from detectors import TABLE
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem
 from detectors.evaluation.answering import View, variants
 from detectors.evaluation.evaluation import Task, items
 from detectors.evaluation.metrics import Floats, Ints
+from detectors.loading import network_detector
 from detectors.patchwise import votes
 from detectors.patchwise.network import Patchwise
 from detectors.studies.report import StudySettings
@@ -23,7 +25,7 @@ from detectors.training.loop import Progress, Training, TrainingResult, snapshot
 from subnet.media import embedded
 from subnet.types import Label, Media, Modality
 
-CROPS: Mapping[int, int] = {128: 128, 64: 128, 32: 64, 16: 64}  # what training cuts patches from
+CROPS: Mapping[int, int] = {128: 128, 64: 64, 32: 64, 16: 32}  # what training cuts patches from
 STEPS, QUICK_STEPS = 600, 60
 EPOCHS, QUICK_EPOCHS = 10, 5
 RANDOM = 15  # patches at random places
@@ -119,13 +121,12 @@ def run(settings: StudySettings, division: Division, judged: Judged, patch: int)
     wanted.out.parent.mkdir(parents=True, exist_ok=True)
     result = train(wanted, report, settings.tell)
     ranked = [step for step, _ in sorted(result.history, key=lambda row: (-row[1], -row[0]))]
-    networks = [opened(wanted, settings, step) for step in ranked]
+    networks = [opened(snapshot(wanted, step), settings) for step in ranked]
     answers = []
     for number, network in enumerate(networks, 1):
         answers.append(on_grid(network, judged.media))
         settings.stage(f"judge {name}", number, len(networks))
-    best = load_detector("patchwise", weights=result.weights, device=settings.device)
-    assert isinstance(best, TorchDetector)
+    best = opened(result.weights, settings)
     places = at_places(networks[0], judged.media, settings.seed)
     return Run(patch, result, best, np.stack(answers), places)
 
@@ -151,11 +152,9 @@ def course(settings: StudySettings, division: Division, patch: int, steps: int) 
     )
 
 
-def opened(wanted: Training, settings: StudySettings, step: int) -> TorchDetector:
-    """The weights that the run kept after `step`."""
-    detector = load_detector("patchwise", weights=snapshot(wanted, step), device=settings.device)
-    assert isinstance(detector, TorchDetector)
-    return detector
+def opened(weights: Path, settings: StudySettings) -> TorchDetector:
+    """The detector with weights of the run."""
+    return network_detector(TABLE["patchwise"], device=settings.device, weights=weights)
 
 
 @torch.inference_mode()
