@@ -12,13 +12,16 @@ import torch
 from detectors import load_detector
 from detectors.acceleration.onnx_export import export
 from detectors.checkpoints import read
+from detectors.explain.maps import Explainable, heat_map
 from detectors.families import family
 from detectors.patchwise.losses import objective
 from detectors.patchwise.network import Patchwise, adapt, cut, start, start_with_residuals
+from detectors.rows import Preprocess
 from detectors.torch_detector import TorchDetector
 from detectors.training.batches import Batch, BatchPlan
 from detectors.training.loop import Training, snapshot, train
 from subnet.errors import CheckpointError, DataError, SettingsError
+from subnet.types import Label, Modality
 from tests.unit.detectors.folders import photos, write_images
 
 PLAN = BatchPlan(pairs=2, crop=64)
@@ -152,3 +155,16 @@ def test_the_family_knows_its_files() -> None:
     """Pictures are judged as they are: nothing resizes a challenge."""
     chosen = family("patchwise")
     assert (chosen.preprocess.rule, chosen.preprocess.size) == ("centre", 256)
+
+
+@pytest.mark.parametrize("label", [Label.REAL, Label.SYNTHETIC])
+def test_the_heat_map_is_the_verdicts(label: Label) -> None:
+    """Each patch has the probability that the network gives it, over all of its pixels."""
+    network = Patchwise(32, 0.0625, 8)
+    detector = TorchDetector("patchwise", Modality.IMAGE, network, preprocess=Preprocess(size=128))
+    media = photos(1)[0][1]
+    found = heat_map(Explainable(detector, "places", "places"), media, label)
+    with torch.inference_mode():
+        p = torch.sigmoid(network.by_place(detector.views(media)))[0, 0].numpy()
+    expected = np.kron(p if label is Label.SYNTHETIC else 1 - p, np.ones((32, 32)))
+    np.testing.assert_allclose(found.heat[0], expected, atol=1e-4)
