@@ -121,7 +121,7 @@ def heat_map(subject: Explainable, media: Media, evidence_for: Label | None = No
 
 @torch.no_grad()
 def _by_place(network: nn.Module, layer: nn.Module, pictures: Tensor, sign: float) -> NDArray[np.float32]:
-    """What the network itself says of every place: the probability of the answer, (V, H, W). Places share the picture evenly."""
+    """The probability that the network itself gives the answer at every place, (V, H, W); places share it evenly."""
     kept: list[Tensor] = []
     handle = layer.register_forward_hook(lambda _module, _given, output: kept.append(output))
     for picture in torch.split(pictures, 1):
