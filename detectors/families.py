@@ -46,9 +46,31 @@ _UCF = Family(
     preprocess=Preprocess(HALF, HALF, 256, "centre"),
     small={"width": 0.25, "least": 32},
     adapt="detectors.ucf.layouts:adapt",
-    is_backbone="detectors.ucf.layouts:is_backbone",
+    is_backbone="detectors.backbones.xception:is_imagenet",
     start_from_backbone="detectors.ucf.layouts:start",
     per_method=("head_spe.mlp.2.weight", "head_spe.mlp.2.bias"),
+)
+_PATCHWISE = Family(
+    name="patchwise",
+    modality=Modality.IMAGE,
+    network="detectors.patchwise.network:Patchwise",
+    views="detectors.torch_detector:image_view",
+    preprocess=Preprocess(HALF, HALF, 256, "centre"),
+    small={"patch": 64, "width": 0.25, "least": 32},
+    adapt="detectors.patchwise.network:adapt",
+    is_backbone="detectors.backbones.xception:is_imagenet",
+    start_from_backbone="detectors.patchwise.network:start",
+)
+_SEGMENT = Family(
+    name="segment",
+    modality=Modality.IMAGE,
+    network="detectors.segment.network:Segment",
+    views="detectors.torch_detector:image_view",
+    preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "centre"),
+    small={"encoder": "resnet10t", "width": 16},
+    adapt="detectors.segment.network:adapt",
+    is_backbone="detectors.segment.network:is_imagenet",
+    start_from_backbone="detectors.segment.network:start",
 )
 _TALL = Family(
     name="tall",
@@ -69,6 +91,8 @@ FAMILIES: dict[str, Family] = table(
         replace(_NPR, name="camo"),  # its general expert; the others are of the families that camo.toml names
         _UCF,
         replace(_UCF, name="ucf-plain"),  # its judging half, trained as a plain classifier
+        _PATCHWISE,
+        _SEGMENT,
         _TALL,
         replace(_TALL, name="tall-stills", modality=Modality.IMAGE, views="detectors.tall.network:still_views"),
     )

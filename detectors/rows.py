@@ -65,7 +65,8 @@ class DetectorRow:
 
     `parameters` and `tensors` count the published network; `embedded_parameters` the one whose weights ship here.
     `weights` is a file of detectors/weights ("" where there are none) and `sha256` pins it. `layer` names the module
-    whose activations heat maps use, and `grid` says whether these are "maps" (B, C, H, W) or "tokens" (B, H*W, C).
+    whose activations heat maps use, and `grid` says what these are: "maps" (B, C, H, W), "tokens" (B, H*W, C), or
+    "places": log-odds (B, 1, H, W) of every place of the picture by itself, which are shown as they are.
     `self_test` is the log-odds that the weights which ship give to the example of `detectors.evaluation.self_test`.
     """
 
@@ -82,6 +83,6 @@ class DetectorRow:
     licence: str = "MIT"
     preprocess: Preprocess = Preprocess()
     layer: str = ""
-    grid: Literal["", "maps", "tokens"] = ""
+    grid: Literal["", "maps", "tokens", "places"] = ""
     family: str = ""  # the row of detectors.families that its weights belong to
     trainable: bool = False

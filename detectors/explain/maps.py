@@ -1,7 +1,8 @@
 """Heat maps: where in a picture the evidence for a network's answer lies.
 
-Grad-CAM (Selvaraju et al. 2017) through the grad-cam package, on the layer that the detector's row names. Everything
-here happens on what the network sees, the views; four frames that are judged together are one picture of 2x2.
+Grad-CAM (Selvaraju et al. 2017) through the grad-cam package, on the layer that the detector's row names; a network
+that judges every place by itself is asked for these answers. Everything here happens on what the network sees, the
+views; four frames that are judged together are one picture of 2x2.
 """
 
 from __future__ import annotations
@@ -97,8 +98,6 @@ def _from_tokens(x_BNC: Tensor) -> Tensor:
 
 def heat_map(subject: Explainable, media: Media, evidence_for: Label | None = None) -> HeatMap:
     """Grad-CAM of every view of `media`, for the answer that is given unless `evidence_for` says another."""
-    from pytorch_grad_cam import GradCAM
-
     detector = subject.detector
     network = copy.deepcopy(original(detector)).eval()
     views = detector.views(media)
@@ -109,10 +108,33 @@ def heat_map(subject: Explainable, media: Media, evidence_for: Label | None = No
         evidence_for = Prediction(detector.calibration.probability(float(log_odds.mean()))).label
     sign = 1.0 if evidence_for is Label.SYNTHETIC else -1.0
     layer = network.get_submodule(subject.layer)
+    if subject.grid == "places":
+        by_place = _by_place(by_picture, layer, pictures, sign)
+        return HeatMap(by_place, pixels(detector, pictures), log_odds, evidence_for)
+    from pytorch_grad_cam import GradCAM
+
     transform = _from_tokens if subject.grid == "tokens" else None
     with torch.enable_grad(), GradCAM(by_picture, [layer], reshape_transform=transform) as cam:
         heats = [cam(pictures[i : i + 1], [lambda output: sign * output])[0] for i in range(len(pictures))]
     return HeatMap(np.stack(heats).astype(np.float32), pixels(detector, pictures), log_odds, evidence_for)
+
+
+@torch.no_grad()
+def _by_place(network: nn.Module, layer: nn.Module, pictures: Tensor, sign: float) -> NDArray[np.float32]:
+    """The probability that the network itself gives the answer at every place, (V, H, W); places share it evenly."""
+    kept: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda _module, _given, output: kept.append(output))
+    for picture in torch.split(pictures, 1):
+        network(picture)
+    handle.remove()
+    height, width = pictures.shape[-2:]
+    heats: NDArray[np.float32] = np.zeros((len(pictures), height, width), dtype=np.float32)
+    for heat, places in zip(heats, kept, strict=True):
+        sure = torch.sigmoid(sign * places[0, 0].float()).cpu().numpy()
+        down, across = height // sure.shape[0], width // sure.shape[1]
+        whole = np.kron(sure, np.ones((down, across), dtype=np.float32))
+        heat[: whole.shape[0], : whole.shape[1]] = whole
+    return heats
 
 
 def pixels(detector: TorchDetector, pictures: Tensor) -> Frames:

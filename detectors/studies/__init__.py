@@ -17,4 +17,19 @@ class StudyRow:
     summary: str
 
 
-STUDIES: dict[str, StudyRow] = table(())
+STUDIES: dict[str, StudyRow] = table(
+    (
+        StudyRow(
+            name="patchwise",
+            target="detectors.studies.patchwise.study:study",
+            detector="patchwise",
+            summary="how small may a piece of a picture be, and how are the verdicts on pieces joined",
+        ),
+        StudyRow(
+            name="segment",
+            target="detectors.studies.segment:study",
+            detector="segment",
+            summary="which pixels are synthetic, in composites whose masks are known",
+        ),
+    )
+)

@@ -27,20 +27,28 @@ GRID = 16  # crops start on multiples of this, so that JPEG blocks and pixel cel
 class Batch:
     """`frames` uint8 (2N, T, 3, H, W): N reals, then N fakes; fake i is the twin of real i where it has one.
 
-    `labels` (2N,) is 0 or 1; `methods` (2N,) is 0 for real and 1.. for the origin of a fake.
+    `labels` (2N,) is 0 or 1; `methods` (2N,) is 0 for real and 1.. for the origin of a fake. `masks` (2N, H, W), where
+    pixels are judged, is 1 for those that are synthetic.
     """
 
     frames: Tensor
     labels: Tensor
     methods: Tensor
+    masks: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        masks = None if self.masks is None else self.masks.to(device)
+        return Batch(self.frames.to(device), self.labels.to(device), self.methods.to(device), masks)
 
     def __reduce__(self) -> tuple[Callable[..., Batch], tuple[NDArray[Any], ...]]:
         """By value, through a pipe: tensors of workers would go through /dev/shm, of which containers have 64 MB."""
-        return _batch_of, (self.frames.numpy(), self.labels.numpy(), self.methods.numpy())
+        fields = (self.frames, self.labels, self.methods, self.masks)
+        return _batch_of, tuple(field.numpy() for field in fields if field is not None)
 
 
-def _batch_of(frames: NDArray[Any], labels: NDArray[Any], methods: NDArray[Any]) -> Batch:
-    return Batch(torch.from_numpy(frames), torch.from_numpy(labels), torch.from_numpy(methods))
+def _batch_of(*fields: NDArray[Any]) -> Batch:
+    return Batch(*(torch.from_numpy(field) for field in fields))
 
 
 @dataclass(frozen=True)
@@ -128,15 +136,23 @@ class Batches(Dataset[Batch]):
         return Batch(stacked, labels, torch.tensor([0] * count + [method for _, _, method in pairs]))
 
     def _pair(self, rng: np.random.Generator, step: int) -> tuple[Frames, Frames, int]:
-        """A fake, origins equally often, and its twin, or any real where there is none: same level, same chance."""
+        """A fake and its real as frames: same level, same chance."""
+        fake, real = self.choose(rng)
+        level, seed = self.level(rng, step), int(rng.integers(2**63))
+        examples = [self.example(self.media(each), level, np.random.default_rng(seed)) for each in (real, fake)]
+        return examples[0], examples[1], self.methods[fake.origin]
+
+    def choose(self, rng: np.random.Generator) -> tuple[DatasetItem, DatasetItem]:
+        """A fake, origins equally often, and its twin, or any real where there is none."""
         group = self._fakes[int(rng.integers(len(self._fakes)))]
         fake = group[int(rng.integers(len(group)))]
-        real = self._real(fake, rng)
+        return fake, self._real(fake, rng)
+
+    def level(self, rng: np.random.Generator, step: int) -> int:
+        """The augmentation level of an example of this step."""
         mix = step / max(1, self.steps)
         odds = (1 - mix) * np.array(self.plan.early) + mix * np.array(self.plan.late)
-        level, seed = int(rng.choice(LEVELS, p=odds / odds.sum())), int(rng.integers(2**63))
-        examples = [self._example(record, level, np.random.default_rng(seed)) for record in (real, fake)]
-        return examples[0], examples[1], self.methods[fake.origin]
+        return int(rng.choice(LEVELS, p=odds / odds.sum()))
 
     def _real(self, fake: DatasetItem, rng: np.random.Generator) -> DatasetItem:
         """The twin; where there is none, and once in five times if there are reals without a twin, any of those."""
@@ -146,8 +162,9 @@ class Batches(Dataset[Batch]):
         others = self._single or self._reals
         return others[int(rng.integers(len(others)))]
 
-    def _example(self, record: DatasetItem, level: int, rng: np.random.Generator) -> Frames:
-        media = stretch(self.media(record), self.plan.span, rng)
+    def example(self, media: Media, level: int, rng: np.random.Generator) -> Frames:
+        """What the network is shown of an item."""
+        media = stretch(media, self.plan.span, rng)
         media = stretch(challenge_variant(media, level, self.plan.distortion, rng.spawn(1)[0]), self.plan.frames, rng)
         frames = _cut(media.frames, self.plan.crop, rng)
         missing = self.plan.frames - len(frames)

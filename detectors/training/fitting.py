@@ -18,10 +18,19 @@ from torch import Tensor, nn
 from detectors.checkpoints import load_strictly, locate, read
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem, Tell, read_folder, silence
-from detectors.families import network_size
 from detectors.heads.fitting import fit_head
 from detectors.torch_detector import TorchDetector, torch_device
-from detectors.training.loop import Progress, Training, TrainingResult, before, select, train, write_trained
+from detectors.training.loop import (
+    Progress,
+    Training,
+    TrainingResult,
+    arguments,
+    before,
+    build,
+    select,
+    train,
+    write_trained,
+)
 from detectors.training.recipes import Recipe, recipe
 from detectors.training.validation_set import Examples, auc, examples
 from subnet.registry import resolve
@@ -44,8 +53,8 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
     judged = select(read_folder(settings.validation or settings.data.parent / "validation", tell), chosen, settings)
     torch.manual_seed(settings.seed)
-    size = network_size(chosen.family, 0, settings.size)
-    network: nn.Module = resolve(chosen.family.network)(**size)
+    size = arguments(settings, chosen, 0)
+    network = build(chosen, size)
     if settings.init is not None:
         load_body(network, settings.init)
     detector = served(chosen, network, settings.device)

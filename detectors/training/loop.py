@@ -7,6 +7,7 @@ with the same weights as one left alone.
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import time
@@ -34,6 +35,7 @@ from detectors.training.losses import Objective
 from detectors.training.recipes import Recipe, recipe
 from detectors.training.state import TrainingState, restore, store
 from detectors.training.validation_set import Examples, auc, examples
+from subnet.errors import SettingsError
 from subnet.registry import resolve
 
 MEAN_OF = 0.995  # decay of the moving average of the weights
@@ -64,6 +66,8 @@ class Training:
     patience: int = 8  # evaluations without a better AUC before stopping
     validation_items: int = 160
     half: bool = True  # store fp16
+    network: Mapping[str, int | float] | None = None  # arguments of the network in place of its size's own
+    snapshots: bool = False  # keep the weights of every evaluation: `snapshot` names their files
 
 
 @dataclass(frozen=True)
@@ -109,11 +113,37 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
     held = settings.validation or settings.data.parent / "validation"
     judged = select(read_folder(held, tell), chosen, settings, tell)
     pixels = {record.path: challenge_media(record, key_of(record, settings.data), settings.seed) for record in records}
-    batches = Batches(records, lambda record: pixels[record.path], plan, steps=steps, seed=settings.seed)
+    maker = resolve(chosen.batches)
+    batches: Batches = maker(records, lambda record: pixels[record.path], plan, steps=steps, seed=settings.seed)
     validation = examples(judged, settings.validation_items, seed=settings.seed)
     run = _Run(settings, chosen, steps, len(batches.methods), validation)
     run.through(batches, report or (lambda progress: None))
     return run.finish(plan, records)
+
+
+def snapshot(settings: Training, step: int) -> Path:
+    """The weights as they were judged after `step`, uncalibrated, of a run that keeps them."""
+    return settings.out.with_name(f"{settings.out.stem}-step-{step}.safetensors")
+
+
+def arguments(settings: Training, chosen: Recipe, origins: int) -> dict[str, Any]:
+    """Arguments of the network to train. Raises SettingsError for one that it does not take, naming those it does."""
+    own = network_size(chosen.family, origins, settings.size)
+    given = dict(settings.network or {})
+    known = list(inspect.signature(resolve(chosen.family.network)).parameters)
+    if unknown := sorted(set(given) - set(known)):
+        takes = f"takes {', '.join(known)}" if known else "takes none"
+        raise SettingsError(f"network: {chosen.name} has no argument {', '.join(unknown)}; it {takes}")
+    return {**own, **given}
+
+
+def build(chosen: Recipe, size: Mapping[str, Any]) -> nn.Module:
+    """The untrained network. Raises SettingsError for arguments out of range."""
+    try:
+        network: nn.Module = resolve(chosen.family.network)(**size)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"network: {chosen.name}: {error}") from error
+    return network
 
 
 def before(settings: Training, name: str) -> Training:
@@ -150,8 +180,8 @@ class _Run:
     def __init__(self, settings: Training, chosen: Recipe, steps: int, origins: int, validation: Examples) -> None:
         self.settings, self.recipe, self.steps, self.validation = settings, chosen, steps, validation
         torch.manual_seed(settings.seed)
-        self.size = network_size(chosen.family, origins, settings.size)
-        network: nn.Module = resolve(chosen.family.network)(**self.size)
+        self.size = arguments(settings, chosen, origins)
+        network = build(chosen, self.size)
         if settings.init is not None:
             load_into(network, settings.init, chosen.name)
         elif chosen.start:
@@ -204,7 +234,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate * rate(step, self.steps)
         device = self.accelerator.device
-        moved = Batch(batch.frames.to(device), batch.labels.to(device), batch.methods.to(device))
+        moved = batch.to(device)
         with self.accelerator.autocast():
             losses = self.objective(self.network, normalise(moved.frames, self.recipe.family.preprocess), moved, rng)
         self.optimiser.zero_grad()
@@ -220,11 +250,15 @@ class _Run:
             return None
         measured = auc(self._detector(self.state.mean), self.validation)
         self.state.record(step, measured)
+        if self.settings.snapshots:
+            notes = {"detector": self.recipe.name, "step": step}
+            prepared = self.recipe.family.preprocess
+            write(snapshot(self.settings, step), self.state.mean, preprocess=prepared, notes=notes)
         return measured
 
     def _detector(self, weights: dict[str, Tensor]) -> TorchDetector:
         chosen = self.recipe.family
-        network: nn.Module = resolve(chosen.network)(**self.size)
+        network = build(self.recipe, self.size)
         load_strictly(network, weights, "the moving average")
         views = resolve(chosen.views)
         return TorchDetector(chosen.name, chosen.modality, network, preprocess=chosen.preprocess, views=views)

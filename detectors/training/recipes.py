@@ -22,6 +22,7 @@ class Recipe:
     steps: int = 1500
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
+    batches: str = "detectors.training.batches:Batches"  # makes the batch of a step
     init: str = ""  # the detector whose embedded weights training starts from
     first: str = ""  # the recipe whose training comes first, where no weights to start from are given
     start: str = ""  # prepares a network which starts from nothing
@@ -64,6 +65,23 @@ RECIPES: dict[str, Recipe] = table(
             start="detectors.ucf.network:start_with_residuals",
             steps=1500,
             learning_rate=8e-4,
+        ),
+        Recipe(
+            name="patchwise",
+            objective="detectors.patchwise.losses:objective",
+            plan=BatchPlan(pairs=12, crop=64, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
+            start="detectors.patchwise.network:start_with_residuals",
+            steps=500,
+            learning_rate=8e-4,
+        ),
+        Recipe(
+            name="segment",
+            objective="detectors.segment.losses:objective",
+            plan=BatchPlan(pairs=3, crop=96, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
+            batches="detectors.segment.batches:MaskedBatches",
+            start="detectors.segment.network:start_with_residuals",
+            steps=500,
+            learning_rate=1e-3,
         ),
         Recipe(
             name="tall",

@@ -19,7 +19,7 @@ from subnet.files import write_atomically
 
 KEY = "assay-training"
 PATHS = frozenset({"data", "validation", "init"})  # settings that are paths
-WITHOUT_EFFECT = frozenset({"out", "save_every", "workers"})  # settings that leave a run's weights as they are
+WITHOUT_EFFECT = frozenset({"out", "save_every", "workers", "snapshots"})  # settings that leave weights as they are
 
 
 @dataclass

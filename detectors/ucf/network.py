@@ -13,7 +13,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.ucf.xception import Xception, channels
+from detectors.backbones.xception import Xception, channels
+from detectors.first_filters import see_residuals
+
+
+class Encoder(Xception):
+    """RGB (B, 3, H, W) -> codes (B, 512 x width, H/32, W/32). `last_linear` is only there for its keys."""
+
+    def __init__(self, width: float, least: int) -> None:
+        super().__init__(width, least)
+        codes = channels(512, width, least)
+        self.last_linear = nn.Linear(self.channels, 2)
+        self.adjust_channel = nn.Sequential(nn.Conv2d(self.channels, codes, 1), nn.BatchNorm2d(codes), nn.ReLU())
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        y: Tensor = self.adjust_channel(self.features(x_BCHW))
+        return y
 
 
 class Bottle(nn.Module):
@@ -99,8 +114,8 @@ class UCF(nn.Module):
         outer = channels(512, width, least)
         inner = outer // 2
         self.methods = methods
-        self.encoder_f = Xception(width, least=least)
-        self.encoder_c = Xception(width, least=least)
+        self.encoder_f = Encoder(width, least)
+        self.encoder_c = Encoder(width, least)
         self.con_gan = Decoder(outer)
         self.head_spe = Head(inner, outer, methods)
         self.head_sha = Head(inner, outer, 2)
@@ -128,18 +143,7 @@ class UCF(nn.Module):
 
 
 def start_with_residuals(network: nn.Module) -> None:
-    """Let the forgery encoder's first filters see neither level nor slope of a picture.
-
-    For training without ImageNet weights, which the authors start from: traces of up-sampling lie in what is left.
-    """
+    """Let the forgery encoder's first filters see residuals alone, where no ImageNet weights are at hand."""
     if not isinstance(network, UCF):
         raise TypeError(f"this starts UCF, not {type(network).__name__}")
-    with torch.no_grad():
-        kernels = network.encoder_f.conv1.weight
-        ramp = torch.tensor([-1.0, 0.0, 1.0])
-        planes = [torch.ones(3, 3) / 3, ramp.view(1, 3).expand(3, 3) / 6**0.5, ramp.view(3, 1).expand(3, 3) / 6**0.5]
-        bare = kernels.clone()
-        for plane in planes:
-            bare -= (bare * plane).sum(dim=(2, 3), keepdim=True) * plane
-        norm = kernels.flatten(1).norm(dim=1) / bare.flatten(1).norm(dim=1)
-        kernels.copy_(bare * norm.view(-1, 1, 1, 1))
+    see_residuals(network.encoder_f.conv1.weight)

@@ -39,7 +39,7 @@ def study(
     device: str = "auto",
     json: s.Json = False,
 ) -> None:
-    """Run the study NAME: aerial, patchwise, autoencoder or cnn-svm.
+    """Run the study NAME: aerial, patchwise, autoencoder, cnn-svm or segment.
 
     Parameters
     ----------

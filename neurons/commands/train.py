@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,12 +23,14 @@ from subnet.errors import SettingsError
 from subnet.types import Modality, Split
 
 if TYPE_CHECKING:
+    from detectors.training.batches import BatchPlan
     from detectors.training.loop import Progress as Step
     from detectors.training.loop import Training, TrainingResult
 
 ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded set, each with its twins
 PANS = 0.75  # share of real clips of the embedded set that are pans over photographs
 Flag = Annotated[bool, Parameter(negative="")]
+_NUMBER = re.compile(r"[a-z_]+=\d+(\.\d+)?")
 
 
 def _positive(**flags: int | None) -> None:
@@ -73,6 +76,10 @@ class Course:
     """NAME=FILE: weights of an expert of camo that is trained already."""
     size: Literal["small", "published"] = "small"
     """Of the network: small suits a CPU; published is what ImageNet weights and public checkpoints fit."""
+    crop: int | None = None
+    """Side of the crops that are trained on, in pixels: a multiple of 16, 16 to 256; by default the recipe's."""
+    network: tuple[str, ...] = ()
+    """NAME=NUMBER: an argument of the network in place of its size's own, such as patch=32 for patchwise."""
     precision: Literal["no", "bf16"] | None = None
     """no or bf16; by default bf16 on a GPU."""
     workers: int = 0
@@ -80,8 +87,19 @@ class Course:
 
     def __post_init__(self) -> None:
         _positive(steps=self.steps, patience=self.patience)
+        if self.crop is not None and self.crop not in range(16, 257, 16):
+            raise SettingsError(f"--crop must be a multiple of 16 from 16 to 256, not {self.crop}")
         if wrong := [text for text in self.expert if not all(text.partition("="))]:
             raise SettingsError(f"--expert {wrong[0]}: write NAME=FILE")
+
+        if wrong := [text for text in self.network if not _NUMBER.fullmatch(text)]:
+            raise SettingsError(f"--network {wrong[0]}: write NAME=NUMBER")
+
+    @property
+    def arguments(self) -> dict[str, int | float] | None:
+        """Names and numbers of `network`."""
+        pairs = [text.partition("=") for text in self.network]
+        return {name: float(text) if "." in text else int(text) for name, _, text in pairs} or None
 
     @property
     def experts(self) -> tuple[tuple[str, Path], ...]:
@@ -108,8 +126,8 @@ def train(
     Parameters
     ----------
     detector
-        npr, ucf, tall, camo or frames; or what comes before one: ucf-plain (ucf starts with it by itself), tall-stills
-        (on images; give its weights to tall with --init).
+        npr, ucf, patchwise, tall, camo or frames; or what comes before one: ucf-plain (ucf starts with it by itself),
+        tall-stills (on images; give its weights to tall with --init).
     out
         Folder for the weights and the state of the run; by default runs/train-DETECTOR.
     seed
@@ -139,6 +157,8 @@ def train(
         init=course.init or _start(detector),
         experts=course.experts,
         size=course.size,
+        network=course.arguments,
+        plan=_plan(detector, course.crop),
         device=place,
         precision=course.precision or ("bf16" if place.startswith("cuda") else "no"),
         patience=course.patience,
@@ -210,6 +230,13 @@ def _check(folder: Path, modality: Modality, force: bool) -> None:
     records = [record for record in read_folder(folder) if record.modality is modality]
     for warning in refuse_leaks(records, force=force):
         warn(warning)
+
+
+def _plan(detector: str, crop: int | None) -> BatchPlan | None:
+    """The recipe's examples with crops of another size; None where it is the recipe's own."""
+    from detectors.training.recipes import recipe
+
+    return None if crop is None else replace(recipe(detector).plan, crop=crop)
 
 
 def _start(detector: str) -> Path | None:

@@ -113,7 +113,7 @@ def test_sizes_are_told_truly(row: DetectorRow) -> None:
 
 @pytest.mark.parametrize("row", [row for row in WEIGHTED if row.layer], ids=lambda row: row.name)
 def test_the_layer_for_heat_maps_is_there(row: DetectorRow) -> None:
-    """The layer that the table names exists and gives maps or tokens as it says."""
+    """The layer that the table names exists and gives maps, tokens or places as it says."""
     detector = load_detector(row.name)
     chosen = detector if isinstance(detector, TorchDetector) else vars(detector)["general"]
     seen: list[torch.Tensor] = []
@@ -121,7 +121,7 @@ def test_the_layer_for_heat_maps_is_there(row: DetectorRow) -> None:
     handle = module.register_forward_hook(lambda _module, _given, output: seen.append(output))
     chosen.predict(batch(row)[:1])
     handle.remove()
-    assert seen[0].ndim == {"maps": 4, "tokens": 3}[row.grid]
+    assert seen[0].ndim == {"maps": 4, "tokens": 3, "places": 4}[row.grid]
 
 
 def test_all_weights_together_are_small() -> None:

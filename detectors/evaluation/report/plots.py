@@ -20,7 +20,8 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#0
 DPI = 120
 
 
-def _axes(width: float = 5.2, height: float = 4.2) -> tuple[Figure, Axes]:
+def canvas(width: float = 5.2, height: float = 4.2) -> tuple[Figure, Axes]:
+    """An empty figure with one pair of axes, in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -32,7 +33,8 @@ def _axes(width: float = 5.2, height: float = 4.2) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure as a file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -40,7 +42,7 @@ def _png(figure: Figure) -> bytes:
 
 def roc(series: Mapping[str, Answers]) -> bytes:
     """True positives over false positives, one line per name, chance dashed."""
-    figure, axes = _axes()
+    figure, axes = canvas()
     axes.plot([0, 1], [0, 1], "--", color="#bbbbbb", linewidth=1)
     for colour, (name, given) in zip(COLOURS, series.items(), strict=False):
         false, true, _ = roc_curve(given.y, given.p)
@@ -48,12 +50,12 @@ def roc(series: Mapping[str, Answers]) -> bytes:
     axes.set(xlabel="reals called synthetic", ylabel="synthetic items found", xlim=(0, 1), ylim=(0, 1.01))
     axes.set_aspect("equal")
     axes.legend(frameon=False, loc="lower right", fontsize=9)
-    return _png(figure)
+    return png(figure)
 
 
 def reliability(given: Answers) -> bytes:
     """Share that is synthetic over P(synthetic) in ten bins; dots grow with the number of answers."""
-    figure, axes = _axes()
+    figure, axes = canvas()
     bins = bin_of(given.p)
     axes.plot([0, 1], [0, 1], "--", color="#bbbbbb", linewidth=1)
     used = [number for number in range(BINS) if (bins == number).any()]
@@ -64,19 +66,19 @@ def reliability(given: Answers) -> bytes:
     axes.scatter(said, true, s=20 + 260 * counts / counts.max(), color=COLOURS[0], alpha=0.75, zorder=3, clip_on=False)
     axes.set(xlabel="P(synthetic) as answered", ylabel="share that is synthetic", xlim=(0, 1), ylim=(0, 1))
     axes.set_aspect("equal")
-    return _png(figure)
+    return png(figure)
 
 
 def histogram(given: Answers) -> bytes:
     """How often each answer was given, reals and synthetic items apart."""
-    figure, axes = _axes(height=3.0)
+    figure, axes = canvas(height=3.0)
     edges = [number / 20 for number in range(21)]
     for label, name, colour in ((0, "real", COLOURS[0]), (1, "synthetic", COLOURS[1])):
         axes.hist(given.p[given.y == label], edges, color=colour, alpha=0.6, label=name)
     axes.axvline(0.5, color="#555555", linewidth=1, linestyle=":")
     axes.set(xlabel="P(synthetic) as answered", ylabel="answers", xlim=(0, 1))
     axes.legend(frameon=False, fontsize=9)
-    return _png(figure)
+    return png(figure)
 
 
 def ends(cell: Mapping[str, Any]) -> Floats:
@@ -86,7 +88,7 @@ def ends(cell: Mapping[str, Any]) -> Floats:
 
 def levels(by_level: Mapping[str, Any]) -> bytes:
     """AUC and balanced accuracy with intervals at each augmentation level."""
-    figure, axes = _axes(height=3.2)
+    figure, axes = canvas(height=3.2)
     places = np.arange(len(by_level))
     for shift, (name, label) in zip(
         (-0.06, 0.06), (("auc", "AUC"), ("balanced_accuracy", "balanced accuracy")), strict=True
@@ -100,7 +102,7 @@ def levels(by_level: Mapping[str, Any]) -> bytes:
     axes.set(xlabel="augmentation level", ylim=(min(0.4, axes.get_ylim()[0]), 1.02))
     axes.set_xticks(places, list(by_level))
     axes.legend(frameon=False, fontsize=9, loc="lower left")
-    return _png(figure)
+    return png(figure)
 
 
 def curves(robust: Mapping[str, Any], metric: str = "auc") -> bytes:
@@ -130,4 +132,4 @@ def curves(robust: Mapping[str, Any], metric: str = "auc") -> bytes:
         axes.axis("off")
     for axes in grid[::2]:
         axes.set_ylabel(metric.upper(), fontsize=8)
-    return _png(figure)
+    return png(figure)

@@ -6,11 +6,11 @@ import timm
 import torch
 
 from detectors import TABLE
+from detectors.backbones.xception import is_imagenet
 from detectors.training.batches import Batch
-from detectors.ucf.layouts import adapt, is_backbone, start
+from detectors.ucf.layouts import adapt, start
 from detectors.ucf.losses import contrastive, objective, partners
-from detectors.ucf.network import UCF, adain
-from detectors.ucf.xception import Xception
+from detectors.ucf.network import UCF, Encoder, adain
 
 
 def test_size_and_keys_are_the_published_ones() -> None:
@@ -44,7 +44,7 @@ def test_xception_is_timms() -> None:
     torch.manual_seed(0)
     theirs = timm.create_model("legacy_xception", pretrained=False).eval()
     network = UCF().eval()
-    assert is_backbone(theirs.state_dict())
+    assert is_imagenet(theirs.state_dict())
     start(network, theirs.state_dict())
     x = torch.randn(1, 3, 96, 96)
     with torch.inference_mode():
@@ -139,8 +139,8 @@ def test_partners_share_the_group() -> None:
 
 def test_widths_are_usable() -> None:
     """Small encoders have the same stride of 32 and a proportional number of channels, but no fewer than `least`."""
-    assert Xception(0.25)(torch.randn(2, 3, 128, 128)).shape == (2, 128, 4, 4)
-    wide = Xception(0.25, least=32)
+    assert Encoder(0.25, 4)(torch.randn(2, 3, 128, 128)).shape == (2, 128, 4, 4)
+    wide = Encoder(0.25, 32)
     assert wide(torch.randn(2, 3, 128, 128)).shape == (2, 128, 4, 4)
     assert (wide.conv1.out_channels, wide.conv2.out_channels) == (32, 32)
     state, size = adapt(UCF(0.25, 3, least=32).state_dict())

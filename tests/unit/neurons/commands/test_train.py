@@ -73,6 +73,8 @@ def test_names_that_tell_the_label(assay: Assay, tmp_path: Path) -> None:
         (("npr", "--steps", "0"), "--steps"),
         (("npr", "--twins", "-1"), "--twins"),
         (("npr", "--device", "cuda:7"), "--device"),
+        (("patchwise", "--network", "patch"), "write NAME=NUMBER"),
+        (("patchwise", "--crop", "100"), "--crop"),
     ],
 )
 def test_mistakes_name_the_flag(assay: Assay, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
@@ -81,6 +83,17 @@ def test_mistakes_name_the_flag(assay: Assay, tmp_path: Path, words: tuple[str, 
     assert ran.status == 2
     assert said in ran.message
     assert not (tmp_path / "out").exists()
+
+
+def test_arguments_reach_the_network(assay: Assay, tmp_path: Path) -> None:
+    """One that it does not take and one out of range are named, with what it takes; nothing is trained."""
+    write_images(tmp_path / "data" / "train", 4)
+    write_images(tmp_path / "data" / "validation", 3, "validation")
+    for text, said in (("patches=3", "takes patch, width, least"), ("patch=8", "16..256"), ("patch=128", "at most 64")):
+        words = ("--data", tmp_path / "data", "--network", text, "--out", tmp_path / text, "--device", "cpu", "--force")
+        ran = assay("train", "patchwise", *words)
+        assert ran.status == 2
+        assert said in ran.message
 
 
 def test_nothing_to_go_on_with(assay: Assay, tmp_path: Path) -> None:

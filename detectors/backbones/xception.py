@@ -1,16 +1,17 @@
 """Xception (Chollet 2017) as a feature extractor, in any width.
 
-At width 1 the keys and numbers are those of timm's `legacy_xception` without its classifier; `adjust_channel` and
-`last_linear` are what UCF's checkpoints add.
+At width 1 the keys and numbers are those of timm's `legacy_xception` without its classifier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from detectors.checkpoints import load_strictly
 
 
 class SeparableConv(nn.Module):
@@ -62,17 +63,16 @@ def channels(published: int, width: float, least: int = 4) -> int:
 
 
 class Xception(nn.Module):
-    """RGB (B, 3, H, W) -> (B, C, H/32, W/32) with C = 512 x width. `last_linear` is only there for its keys.
+    """RGB (B, 3, H, W) -> the last feature map before any classifier, (B, 2048 x width, H/32, W/32).
 
     `least` keeps the first layers of a narrow network wide: what a generator leaves behind is faint, and the first
     convolution strides over it.
     """
 
-    def __init__(self, width: float = 1.0, classes: int = 2, least: int = 4) -> None:
+    def __init__(self, width: float = 1.0, least: int = 4) -> None:
         super().__init__()
-        c32, c64, c128, c256, c728, c1024, c1536, c2048, c512 = scaled(
-            (32, 64, 128, 256, 728, 1024, 1536, 2048, 512), width, least
-        )
+        published = (32, 64, 128, 256, 728, 1024, 1536, 2048)
+        c32, c64, c128, c256, c728, c1024, c1536, c2048 = (channels(number, width, least) for number in published)
         self.conv1 = nn.Conv2d(3, c32, 3, stride=2, bias=False)
         self.bn1 = nn.BatchNorm2d(c32)
         self.conv2 = nn.Conv2d(c32, c64, 3, bias=False)
@@ -87,11 +87,10 @@ class Xception(nn.Module):
         self.bn3 = nn.BatchNorm2d(c1536)
         self.conv4 = SeparableConv(c1536, c2048)
         self.bn4 = nn.BatchNorm2d(c2048)
-        self.last_linear = nn.Linear(c2048, classes)
-        self.adjust_channel = nn.Sequential(nn.Conv2d(c2048, c512, 1), nn.BatchNorm2d(c512), nn.ReLU())
+        self.channels = c2048
 
     def features(self, x_BCHW: Tensor) -> Tensor:
-        """The last feature map before any classifier: (B, 2048 x width, H/32, W/32)."""
+        """The feature map; the last layer's ReLU is left to who asks."""
         y = torch.relu(self.bn1(self.conv1(x_BCHW)))
         y = torch.relu(self.bn2(self.conv2(y)))
         for number in range(1, 13):
@@ -101,10 +100,26 @@ class Xception(nn.Module):
         return last
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        y: Tensor = self.adjust_channel(self.features(x_BCHW))
-        return y
+        return self.features(x_BCHW)
 
 
-def scaled(published: Iterable[int], width: float, least: int) -> list[int]:
-    """Several numbers of channels at once."""
-    return [channels(number, width, least) for number in published]
+def is_imagenet(state: Mapping[str, Tensor]) -> bool:
+    """Whether this is an Xception trained on ImageNet (timm's `legacy_xception`, or the older file)."""
+    return "conv1.weight" in state and "block12.skip.weight" in state
+
+
+def fill(body: Xception, state: Mapping[str, Tensor]) -> None:
+    """Start a body of the published size from an ImageNet Xception, whose classifier is left behind.
+
+    Keys that only `body` has stay as they are. Raises CheckpointError naming what does not fit.
+    """
+    given = {key: value for key, value in state.items() if not key.startswith(("fc.", "last_linear.", "classifier."))}
+    flat = {key for key, value in given.items() if "pointwise" in key and value.ndim == 2}
+    given |= {key: given[key][..., None, None] for key in flat}
+    own = body.state_dict()
+    kept = {key: own[key] for key in own if key not in given and (key.endswith("num_batches_tracked") or _added(key))}
+    load_strictly(body, {**kept, **given}, "the ImageNet Xception")
+
+
+def _added(key: str) -> bool:
+    return not key.startswith(("conv", "bn", "block"))

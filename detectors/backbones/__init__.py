@@ -1,0 +1,1 @@
+"""Bodies of networks that several detectors share, without any head of theirs."""

@@ -1,0 +1,1 @@
+"""The study of patches: runs, a table for each experiment, pictures."""

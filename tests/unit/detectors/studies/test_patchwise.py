@@ -1,0 +1,82 @@
+"""The study of patches, on a few photographs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from detectors.dataset.items import read_folder
+from detectors.patchwise import votes
+from detectors.studies.patchwise.runs import Division, divide
+from detectors.studies.patchwise.study import study
+from detectors.studies.patchwise.tables import balanced
+from detectors.studies.report import StudyReport, StudySettings, write_study
+from tests.unit.detectors.folders import write_images
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyReport, StudySettings]:
+    """Two steps on patches of two sizes."""
+    root = tmp_path_factory.mktemp("study")
+    for split, count in (("train", 4), ("validation", 3), ("test", 3)):
+        write_images(root / split, count, split)
+    settings = StudySettings(
+        root / "train", root / "validation", root / "test", root / "out", quick=True, steps=2, seed=1
+    )
+    return study(settings, (128, 64)), settings
+
+
+def test_every_experiment_has_its_table(report: tuple[StudyReport, StudySettings]) -> None:
+    """Sizes of patches are the columns; every cell is an accuracy, and the page holds them all."""
+    found, settings = report
+    assert set(found.tables) == {
+        *("single", "majority", "random", "reliable", "share", "transfer", "aggregation", "levels"),
+    }
+    assert {table.columns for table in found.tables.values()} == {("128 px", "64 px")}
+    page = write_study(found, settings.out)
+    told = json.loads(page.with_name("report.json").read_text())
+    for row in told["tables"]["reliable"]["rows"].values():
+        assert all(0 <= cell["value"] <= 1 for cell in row.values())
+    assert {"threshold.png", "epochs.png", "verdicts.png"} == set(told["pictures"])
+    assert all(claim["command"].count("assay ") for claim in told["not_repeated"])
+
+
+def test_all_patches_is_the_first_row(report: tuple[StudyReport, StudySettings]) -> None:
+    """The share of all patches and the best epoch's majority are one number, told twice."""
+    found, _ = report
+    everything = found.tables["share"].rows["the top 100%"]
+    assert everything == found.tables["majority"].rows["majority, a tie is synthetic: best epoch"]
+
+
+@pytest.mark.slow
+def test_weights_of_every_epoch_are_kept(report: tuple[StudyReport, StudySettings]) -> None:
+    """One run for each size; a second study goes on from them and finds the same."""
+    found, settings = report
+    kept = {path.name for path in (settings.out / "weights").glob("*-step-*.safetensors")}
+    assert kept == {f"patchwise-{patch}-step-{step}.safetensors" for patch in (128, 64) for step in (1, 2)}
+    assert study(settings, (128, 64)).tables == found.tables
+
+
+def test_what_is_left_out(report: tuple[StudyReport, StudySettings]) -> None:
+    """A category of the photographs that are there; a generator only where another one is left."""
+    _, settings = report
+    records = read_folder(settings.train)
+    assert divide(records).generator == ""
+    assert Division("building", "").photographs
+    assert Division("", "").photographs is None
+
+
+def test_accuracy_is_scikit_learns() -> None:
+    """Over whole pictures it is balanced accuracy; over shares of patches, that of all patches."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 5)), rng.integers(0, 2, 30)
+    ones = np.ones((1, 30))
+    verdicts = votes.majority(x)
+    hits = (verdicts == (y == 1)).astype(float)
+    assert balanced(hits, y, ones)[0] == pytest.approx(balanced_accuracy_score(y, verdicts))
+    shares = ((x > 0) == (y == 1)[:, None]).mean(axis=1)
+    expected = balanced_accuracy_score(np.repeat(y, 5), (x > 0).ravel())
+    assert balanced(shares, y, ones)[0] == pytest.approx(expected)
