@@ -43,6 +43,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("torch_detector", "public_checkpoints"),
         ("training", "loading"),
         ("npr", "ucf", "tall", "camo"),
+        ("temporal",),
         ("acceleration", "evaluation"),
         ("explain",),
         ("studies",),
