@@ -21,6 +21,7 @@ from subnet.errors import CheckpointError
 
 BLOCKS = (3, 4, 6, 3)  # of ResNet-50
 STEM = 64
+STAGES = 2  # of NPR
 
 
 class Block(nn.Module):
@@ -105,14 +106,19 @@ def adapt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def start(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Inflate a trained NPR: its filters see the middle frame. The second stage goes on learning, the rest rests."""
+    """Inflate a trained NPR: its filters see the middle frame. Stem and first stage rest, later ones go on learning.
+
+    Stages that NPR has not got stay as they are, and so does the last layer where they make it a wider one.
+    """
     if not isinstance(network, InflatedNPR):
         raise CheckpointError(f"weights: an NPR is inflated into a 3-D one, not into {type(network).__name__}")
     own = network.state_dict()
-    load_strictly(network, {key: inflate(value, own.get(key)) for key, value in state.items()}, "the inflated NPR")
-    network.requires_grad_(False)
-    for part in (network.get_submodule("layer2"), network.fc1):
-        part.requires_grad_(True)
+    given = {key: inflate(value, own.get(key)) for key, value in state.items()}
+    if network.stages > STAGES:
+        given["fc1.weight"] = own["fc1.weight"]
+    load_strictly(network, {**own, **given}, "the inflated NPR")
+    for part in (network.conv1, network.bn1, network.get_submodule("layer1")):
+        part.requires_grad_(False)
 
 
 def inflate(weight: Tensor, like: Tensor | None) -> Tensor:

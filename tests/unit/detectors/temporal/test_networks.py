@@ -53,6 +53,16 @@ def test_an_inflated_npr_starts_as_npr(npr: NPR) -> None:
     expected = npr(clip(still=True)[0, :1]).item()
     assert network(clip(still=True)).item() == pytest.approx(expected, rel=1e-4)
     assert network(clip(still=True)[:, :4]).item() == pytest.approx(expected, rel=1e-4)
+    assert {name.split(".")[0] for name, p in network.named_parameters() if p.requires_grad} == {"layer2", "fc1"}
+
+
+def test_a_larger_one_takes_the_stages_that_npr_has(npr: NPR) -> None:
+    """With a third stage the first two are npr's; the last layer, wider now, begins anew."""
+    network = InflatedNPR((3, 4, 1))
+    start_inflated(network, npr.state_dict())
+    key = "layer2.3.conv3.weight"
+    assert torch.equal(network.state_dict()[key][:, :, 0], npr.state_dict()[key])
+    assert network.fc1.weight.shape == (1, 1024)
 
 
 def test_published_sizes() -> None:
