@@ -83,11 +83,39 @@ _TALL = Family(
     is_backbone="detectors.tall.layouts:is_backbone",
     start_from_backbone="detectors.tall.layouts:start",
 )
+_LSTM = Family(
+    name="temporal-lstm",
+    modality=Modality.VIDEO,
+    network="detectors.temporal.frames_lstm:FramesLSTM",
+    views="detectors.temporal.views:eight_views",
+    preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 112, "tiles", clips="middle"),
+    small={"width": 64, "dense": 32},
+    adapt="detectors.temporal.frames_lstm:adapt",
+    is_backbone="detectors.npr.network:is_npr",
+    start_from_backbone="detectors.temporal.frames_lstm:start",
+)
+_INFLATED = replace(
+    _LSTM,
+    name="temporal-3d",
+    network="detectors.temporal.inflated:InflatedNPR",
+    small={"blocks": (3, 4)},
+    adapt="detectors.temporal.inflated:adapt",
+    start_from_backbone="detectors.temporal.inflated:start",
+)
+_TRAJECTORY = replace(
+    _LSTM,
+    name="temporal-trajectory",
+    network="detectors.temporal.trajectory:Trajectory",
+    small={},
+    adapt="detectors.temporal.trajectory:adapt",
+    start_from_backbone="detectors.temporal.trajectory:start",
+)
 
 FAMILIES: dict[str, Family] = table(
     (
         _NPR,
         replace(_NPR, name="frames", modality=Modality.VIDEO, views="detectors.npr.frames:frame_views"),
+        replace(_NPR, name="npr-adversarial"),
         replace(_NPR, name="camo"),  # its general expert; the others are of the families that camo.toml names
         _UCF,
         replace(_UCF, name="ucf-plain"),  # its judging half, trained as a plain classifier
@@ -95,6 +123,10 @@ FAMILIES: dict[str, Family] = table(
         _SEGMENT,
         _TALL,
         replace(_TALL, name="tall-stills", modality=Modality.IMAGE, views="detectors.tall.network:still_views"),
+        _LSTM,
+        _INFLATED,
+        _TRAJECTORY,
+        replace(_TRAJECTORY, name="temporal-d3", small={"wanted": "d3"}),  # D3 alone: a scale and a threshold
     )
 )
 

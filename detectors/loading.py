@@ -21,6 +21,10 @@ def network_detector(row: DetectorRow, *, device: str = "cpu", weights: Path | s
     Raises CheckpointError for weights that are missing or do not fit, SettingsError for a device that is not there.
     """
     place = torch_device(device)
+    if weights is None and not row.weights:
+        raise CheckpointError(
+            f"weights: none ship for {row.name}; train them with `assay train {row.name}` and write {row.name}=FILE"
+        )
     spec, pinned = (weights, "") if weights is not None else (HERE / row.weights, row.sha256)
     checkpoint = open_checkpoint(spec, row.family, row.preprocess, sha256=pinned)
     return TorchDetector(
@@ -64,6 +68,6 @@ def _owner(path: Path) -> str:
             raise CheckpointError(f"weights: the metadata of {path} names the detector {note!r}: {error}") from error
     known = next((row.family for row in PUBLIC.values() if path.name in row.files), None)
     if known is None:
-        names = ", ".join(row.name for row in TABLE.values() if row.weights)
+        names = ", ".join(row.name for row in TABLE.values() if row.family)
         raise CheckpointError(f"weights: {path} does not say which detector it is for; write NAME={path} with {names}")
     return known

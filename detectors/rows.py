@@ -10,7 +10,7 @@ from subnet.types import Modality
 
 Resize = Literal["keep", "squash", "centre", "short-edge", "tiles"]
 Resample = Literal["torch-bilinear", "pillow-bilinear", "pillow-lanczos", "opencv-cubic"]
-Clips = Literal["cover", "spread", "first"]
+Clips = Literal["cover", "spread", "first", "middle"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -32,7 +32,7 @@ class Preprocess:
     `resample` is the filter (`detectors.resampling`): torch's works on floats, the others give uint8 again, as the
     libraries do that they are called after; with these, centre crops begin where torchvision's do.
 
-    Networks that judge clips of four frames take them by `clips` (`detectors.tall.network.clip_frames`). `frame_side`
+    Networks that judge clips of some frames take them by `clips` (`detectors.tall.network.clip_frames`). `frame_side`
     is the side in pixels that each frame of a clip is brought to after all this, bilinearly and without
     anti-aliasing; 0 leaves frames as they are.
     """
@@ -65,8 +65,8 @@ class DetectorRow:
 
     `parameters` and `tensors` count the published network; `embedded_parameters` the one whose weights ship here.
     `weights` is a file of detectors/weights ("" where there are none) and `sha256` pins it. `layer` names the module
-    whose activations heat maps use, and `grid` says what these are: "maps" (B, C, H, W), "tokens" (B, H*W, C), or
-    "places": log-odds (B, 1, H, W) of every place of the picture by itself, which are shown as they are.
+    whose activations heat maps use, and `grid` says what these are: "maps" (B, C, H, W), "tokens" (B, H*W, C),
+    "volumes" (B, C, T, H, W), or "places": log-odds (B, 1, H, W) of every place of the picture by itself, which are shown as they are.
     `self_test` is the log-odds that the weights which ship give to the example of `detectors.evaluation.self_test`.
     """
 
@@ -83,6 +83,6 @@ class DetectorRow:
     licence: str = "MIT"
     preprocess: Preprocess = Preprocess()
     layer: str = ""
-    grid: Literal["", "maps", "tokens", "places"] = ""
+    grid: Literal["", "maps", "tokens", "volumes", "places"] = ""
     family: str = ""  # the row of detectors.families that its weights belong to
     trainable: bool = False

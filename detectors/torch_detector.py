@@ -34,6 +34,14 @@ def torch_device(name: str) -> torch.device:
     return device
 
 
+def channels_last(network: nn.Module) -> nn.Module:
+    """The same network with its 2-D filters stored as convolutions on a CPU like them; others stay as they are."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
 def image_view(media: Media, preprocess: Preprocess, device: torch.device) -> Tensor:
     """The one frame of an image: (1, 3, H, W). Raises MediaUnreadable for a video."""
     if len(media.frames) != 1:

@@ -43,6 +43,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("torch_detector", "public_checkpoints", "backbones"),
         ("training", "loading"),
         ("npr", "ucf", "tall", "camo", "patchwise", "segment"),
+        ("temporal",),
         ("acceleration", "evaluation"),
         ("explain",),
         ("studies",),

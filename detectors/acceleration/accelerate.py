@@ -17,7 +17,7 @@ from detectors.acceleration.onnx_export import ExportError, OnnxNetwork, export
 from detectors.acceleration.options import EAGER, Backend, default
 from detectors.camo.configuration import GENERAL
 from detectors.camo.mixture import Camo
-from detectors.torch_detector import TorchDetector
+from detectors.torch_detector import TorchDetector, channels_last
 from subnet.protocols import Detector
 from subnet.types import Media, Modality
 
@@ -72,7 +72,7 @@ def accelerated(detector: Detector, backend: Backend | None = None, *, cache: Pa
         return _with(detector, made, backend)
     served = copy.deepcopy(network)
     if backend.channels_last:
-        served = served.to(memory_format=torch.channels_last)
+        served = channels_last(served)
     if backend.engine == "compile":
         served.compile(dynamic=True)
     return _with(detector, Fast(served, backend), backend)

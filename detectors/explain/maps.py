@@ -2,13 +2,15 @@
 
 Grad-CAM (Selvaraju et al. 2017) through the grad-cam package, on the layer that the detector's row names; a network
 that judges every place by itself is asked for these answers. Everything here happens on what the network sees, the
-views; four frames that are judged together are one picture of 2x2.
+views; frames that are judged together are one picture, four of them 2x2.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 from detectors import TABLE
 from detectors.acceleration.accelerate import original
 from detectors.camo.mixture import Camo
-from detectors.tall.network import mosaic
+from detectors.tall.network import mosaic, mosaic_shape
 from detectors.torch_detector import TorchDetector
 from subnet.errors import SettingsError
 from subnet.protocols import Detector
@@ -65,7 +67,7 @@ def explainable(detector: Detector) -> Explainable:
 
 
 def to_pictures(views: Tensor) -> Tensor:
-    """Views as pictures (V, 3, H, W): clips of four frames become 2x2."""
+    """Views as pictures (V, 3, H, W): clips of four frames become 2x2, of eight 2x4."""
     return mosaic(views) if views.ndim == 5 else views
 
 
@@ -74,7 +76,8 @@ def to_views(pictures: Tensor, like: Tensor) -> Tensor:
     if like.ndim == 4:
         return pictures
     height, width = like.shape[-2:]
-    corners = [(top, left) for top in (0, height) for left in (0, width)]
+    rows, columns = mosaic_shape(like.shape[1])
+    corners = [(row * height, column * width) for row in range(rows) for column in range(columns)]
     return torch.stack([pictures[..., top : top + height, left : left + width] for top, left in corners], dim=1)
 
 
@@ -96,6 +99,25 @@ def _from_tokens(x_BNC: Tensor) -> Tensor:
     return x_BNC.reshape(len(x_BNC), side, side, -1).permute(0, 3, 1, 2)
 
 
+def _from_frames(x_TCHW: Tensor) -> Tensor:
+    """Maps of the T frames of one clip, side by side as in its picture: (1, C, rows * H, columns * W)."""
+    return mosaic(x_TCHW[None])
+
+
+def _from_volumes(x_BCTHW: Tensor, frames: int) -> Tensor:
+    """Maps over time and space, side by side as the frames of a clip are: those in between take their neighbour's."""
+    return mosaic(x_BCTHW.transpose(1, 2).repeat_interleave(frames // x_BCTHW.shape[2], dim=1))
+
+
+def _transform(grid: str, views: Tensor) -> Callable[[Tensor], Tensor] | None:
+    """What brings a layer's activations into the form of the pictures (`to_pictures`)."""
+    if grid == "tokens":
+        return _from_tokens
+    if grid == "volumes":
+        return partial(_from_volumes, frames=views.shape[1])
+    return _from_frames if views.ndim == 5 else None
+
+
 def heat_map(subject: Explainable, media: Media, evidence_for: Label | None = None) -> HeatMap:
     """Grad-CAM of every view of `media`, for the answer that is given unless `evidence_for` says another."""
     detector = subject.detector
@@ -113,7 +135,7 @@ def heat_map(subject: Explainable, media: Media, evidence_for: Label | None = No
         return HeatMap(by_place, pixels(detector, pictures), log_odds, evidence_for)
     from pytorch_grad_cam import GradCAM
 
-    transform = _from_tokens if subject.grid == "tokens" else None
+    transform = _transform(subject.grid, views)
     with torch.enable_grad(), GradCAM(by_picture, [layer], reshape_transform=transform) as cam:
         heats = [cam(pictures[i : i + 1], [lambda output: sign * output])[0] for i in range(len(pictures))]
     return HeatMap(np.stack(heats).astype(np.float32), pixels(detector, pictures), log_odds, evidence_for)

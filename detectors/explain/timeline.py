@@ -9,7 +9,6 @@ import numpy as np
 from torch import Tensor
 
 from detectors.npr.frames import even_spacing
-from detectors.rows import Clips
 from detectors.tall.network import BLANK, clip_frames
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
@@ -34,8 +33,11 @@ def timeline(detector: Detector, media: Media, times: Sequence[float] | None = N
     if not isinstance(detector, TorchDetector) or media.fps is None:
         return ()
     views, (logits,) = detector.views(media), detector.view_logits([media])
-    count, clips = len(media.frames), detector.preprocess.clips
-    by_frame = _by_clips(logits, count, clips) if views.ndim == 5 else _by_frames(logits, count)
+    count = len(media.frames)
+    if views.ndim == 5:
+        by_frame = _by_clips(logits, clip_frames(count, detector.preprocess.clips, views.shape[1]))
+    else:
+        by_frame = _by_frames(logits, count)
     probability = detector.calibration.probability
     at = times or [frame / media.fps for frame in range(count)]
     return tuple(Moment(frame, round(at[frame], 3), probability(value)) for frame, value in sorted(by_frame.items()))
@@ -45,8 +47,7 @@ def _by_frames(logits: Tensor, count: int) -> dict[int, float]:
     return dict(zip(even_spacing(count, len(logits)), logits.tolist(), strict=True))
 
 
-def _by_clips(logits: Tensor, count: int, clips: Clips) -> dict[int, float]:
-    judged = clip_frames(count, clips)
+def _by_clips(logits: Tensor, judged: Sequence[Sequence[int]]) -> dict[int, float]:
     values = logits.reshape(len(judged), -1).mean(dim=1).tolist()
     held: dict[int, list[float]] = {}
     for frames, value in zip(judged, values, strict=True):

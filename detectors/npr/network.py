@@ -7,8 +7,12 @@ Detection", CVPR 2024. Up-sampling leaves the pixels of each 2x2 cell related; t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+
+FEATURES = 512  # of the pooled vector below the last layer
 
 
 def residual(x_BCHW: Tensor) -> Tensor:
@@ -56,14 +60,23 @@ class NPR(nn.Module):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1 = nn.Sequential(Bottleneck(64, 64), Bottleneck(256, 64), Bottleneck(256, 64))
         self.layer2 = nn.Sequential(Bottleneck(256, 128, stride=2), *(Bottleneck(512, 128) for _ in range(3)))
-        self.fc1 = nn.Linear(512, 1)
+        self.fc1 = nn.Linear(FEATURES, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
+    def features(self, x_BCHW: Tensor) -> Tensor:
+        """What the last layer decides upon, pooled over the picture: (B, 512)."""
         y = residual(x_BCHW.float()) * (2.0 / 3.0)
         y = self.maxpool(torch.relu(self.bn1(self.conv1(y))))
-        y = self.layer2(self.layer1(y))
-        logit: Tensor = self.fc1(y.mean(dim=(2, 3))).squeeze(1)
+        pooled: Tensor = self.layer2(self.layer1(y)).mean(dim=(2, 3))
+        return pooled
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        logit: Tensor = self.fc1(self.features(x_BCHW)).squeeze(1)
         return logit
+
+
+def is_npr(state: Mapping[str, Tensor]) -> bool:
+    """Whether these are tensors of an NPR, which other networks may start from."""
+    return "layer2.3.conv3.weight" in state and state["layer2.3.conv3.weight"].ndim == 4 and "fc1.weight" in state

@@ -28,11 +28,17 @@ PATCH = 4
 GAIN = 4.0  # on the first filters of a network that starts from nothing: residuals are faint
 
 
+def mosaic_shape(frames: int) -> tuple[int, int]:
+    """Rows and columns of a mosaic, as near to a square as there is: 4 frames make 2x2, 8 make 2x4."""
+    rows = max(rows for rows in range(1, math.isqrt(frames) + 1) if frames % rows == 0)
+    return rows, frames // rows
+
+
 def mosaic(x_BTCHW: Tensor) -> Tensor:
-    """Four frames in reading order as one picture: (B, 4, C, h, w) -> (B, C, 2h, 2w)."""
-    top = torch.cat([x_BTCHW[:, 0], x_BTCHW[:, 1]], dim=-1)
-    bottom = torch.cat([x_BTCHW[:, 2], x_BTCHW[:, 3]], dim=-1)
-    return torch.cat([top, bottom], dim=-2)
+    """Frames in reading order as one picture: (B, 4, C, h, w) -> (B, C, 2h, 2w)."""
+    rows, columns = mosaic_shape(x_BTCHW.shape[1])
+    parts = [torch.cat(x_BTCHW[:, columns * row : columns * (row + 1)].unbind(1), dim=-1) for row in range(rows)]
+    return torch.cat(parts, dim=-2)
 
 
 class TALL(nn.Module):
@@ -91,34 +97,37 @@ class TALL(nn.Module):
         return logits[:, 1] - logits[:, 0]
 
 
-def clip_starts(count: int) -> list[int]:
-    """Where clips of four begin so that every frame is in one; the last may overlap its neighbour."""
-    if count <= CLIP:
+def clip_starts(count: int, length: int = CLIP) -> list[int]:
+    """Where clips of `length` begin so that every frame is in one; the last may overlap its neighbour."""
+    if count <= length:
         return [0]
-    return [*range(0, count - CLIP, CLIP), count - CLIP]
+    return [*range(0, count - length, length), count - length]
 
 
-def clip_frames(count: int, clips: Clips = "cover") -> list[list[int]]:
-    """The frame numbers of each clip of four, out of `count` frames; BLANK is a frame of zeros.
+def clip_frames(count: int, clips: Clips = "cover", length: int = CLIP) -> list[list[int]]:
+    """The frame numbers of each clip of `length`, out of `count` frames; BLANK is a frame of zeros.
 
-    "cover": every frame is in a clip, and a video of fewer than four repeats its last one. "spread": eight clips that
-    begin evenly spaced, as TALL4Deepfake tests; short videos begin anew. "first": the first four, as BitMind asks;
-    short videos end in zeros.
+    "cover": every frame is in a clip, and a video of fewer than that repeats its last one. "spread": eight clips that
+    begin evenly spaced, as TALL4Deepfake tests; short videos begin anew. "first": the first ones, as BitMind asks;
+    short videos end in zeros. "middle": one clip from the middle.
     """
     if clips == "first":
-        return [[frame if frame < count else BLANK for frame in range(CLIP)]]
+        return [[frame if frame < count else BLANK for frame in range(length)]]
+    if clips == "middle":
+        start = max(0, count - length) // 2
+        return [[min(start + frame, count - 1) for frame in range(length)]]
     if clips == "spread":
-        starts = np.linspace(0, max(0, count - CLIP), SPREAD, dtype=int).tolist()
-        return [[(start + frame) % count for frame in range(CLIP)] for start in starts]
-    return [[min(start + frame, count - 1) for frame in range(CLIP)] for start in clip_starts(count)]
+        starts = np.linspace(0, max(0, count - length), SPREAD, dtype=int).tolist()
+        return [[(start + frame) % count for frame in range(length)] for start in starts]
+    return [[min(start + frame, count - 1) for frame in range(length)] for start in clip_starts(count, length)]
 
 
-def clip_views(media: Media, preprocess: Preprocess, device: torch.device) -> Tensor:
-    """The clips of a video that are judged, as (V, 4, 3, h, w).
+def clip_views(media: Media, preprocess: Preprocess, device: torch.device, length: int = CLIP) -> Tensor:
+    """The clips of a video that are judged, as (V, `length`, 3, h, w).
 
     With the rule "tiles" frames are not shrunk: the four corner squares of each clip are clips of their own.
     """
-    clips = clip_frames(len(media.frames), preprocess.clips)
+    clips = clip_frames(len(media.frames), preprocess.clips, length)
     needed = sorted({frame for clip in clips for frame in clip} - {BLANK})
     frames = prepare(media.frames[needed], preprocess, device)
     if preprocess.frame_side:

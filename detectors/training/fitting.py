@@ -56,7 +56,7 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     size = arguments(settings, chosen, 0)
     network = build(chosen, size)
     if settings.init is not None:
-        load_body(network, settings.init)
+        load_body(network, settings.init, chosen)
     detector = served(chosen, network, settings.device)
     shown = _variants(records, chosen, settings)
     x, places = features(detector, shown, report)
@@ -81,9 +81,16 @@ def served(chosen: Recipe, network: nn.Module, device: str) -> TorchDetector:
     )
 
 
-def load_body(network: nn.Module, spec: Path | str) -> None:
-    """Fill all but the head of `network` from a checkpoint, which may hold more. Raises CheckpointError naming keys."""
+def load_body(network: nn.Module, spec: Path | str, chosen: Recipe) -> None:
+    """Fill all but the head of `network` from a checkpoint, which may hold more, or from a backbone of its family.
+
+    Raises CheckpointError naming keys.
+    """
     state, own = read(locate(spec)).state, network.state_dict()
+    rules = chosen.family
+    if rules.is_backbone and resolve(rules.is_backbone)(state):
+        resolve(rules.start_from_backbone)(network, state)
+        return
     body = {key: state[key] for key in own if not key.startswith(HEAD) and key in state}
     load_strictly(network, {**body, **{key: own[key] for key in own if key.startswith(HEAD)}}, str(spec))
 

@@ -29,7 +29,7 @@ from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder
 from detectors.families import network_size
 from detectors.preprocess import normalise
 from detectors.public_checkpoints import load_into
-from detectors.torch_detector import TorchDetector
+from detectors.torch_detector import TorchDetector, channels_last
 from detectors.training.batches import Batch, Batches, BatchPlan, methods
 from detectors.training.losses import Objective
 from detectors.training.recipes import Recipe, recipe
@@ -186,7 +186,7 @@ class _Run:
             load_into(network, settings.init, chosen.name)
         elif chosen.start:
             resolve(chosen.start)(network)
-        network = network.to(memory_format=torch.channels_last)
+        network = channels_last(network)
         learning_rate = settings.learning_rate or chosen.learning_rate
         optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=chosen.weight_decay)
         self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=settings.device == "cpu")

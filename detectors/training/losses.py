@@ -27,6 +27,11 @@ def binary_and_ranking(network: nn.Module, x: Tensor, batch: Batch, rng: torch.G
     return ranking(network(x[:, 0]), batch.labels)
 
 
+def clips_and_ranking(network: nn.Module, x: Tensor, batch: Batch, rng: torch.Generator) -> Losses:
+    """The same where the network judges clips."""
+    return ranking(network(x), batch.labels)
+
+
 def ranking(log_odds: Tensor, targets: Tensor) -> Losses:
     """Binary cross-entropy plus softplus(real - fake), the mean over pairs: RankNet's loss (Burges et al. 2005).
 

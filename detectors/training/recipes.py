@@ -27,6 +27,7 @@ class Recipe:
     first: str = ""  # the recipe whose training comes first, where no weights to start from are given
     start: str = ""  # prepares a network which starts from nothing
     trainer: str = ""  # trains it in place of the loop, out of networks that the loop trains
+    adversary: str = ""  # gives the encoder and the decoder of `trainer` detectors.training.adversarial
     head: HeadPlan = NO_HEAD  # of networks with a fitted head, whose trainer is detectors.training.fitting
 
     @property
@@ -41,6 +42,17 @@ RECIPES: dict[str, Recipe] = table(
             name="npr",
             objective="detectors.training.losses:binary",
             plan=BatchPlan(pairs=8, crop=128),
+        ),
+        Recipe(  # turns of npr and of a decoder that is trained to fool it
+            name="npr-adversarial",
+            objective="detectors.training.losses:binary",
+            plan=BatchPlan(pairs=8, crop=128),
+            steps=180,
+            learning_rate=2e-4,
+            init="npr",
+            first="npr",
+            trainer="detectors.training.adversarial:train_adversarial",
+            adversary="generators.embedded.autoencoder:open_adversary",
         ),
         Recipe(
             name="frames",
@@ -102,6 +114,37 @@ RECIPES: dict[str, Recipe] = table(
             steps=1800,
             learning_rate=3e-4,
             weight_decay=5e-2,
+        ),
+        Recipe(
+            name="temporal-lstm",
+            objective="detectors.training.losses:clips_and_ranking",
+            plan=BatchPlan(pairs=3, crop=96, frames=8, span=8),
+            steps=100,
+            learning_rate=5e-4,
+            init="npr",
+        ),
+        Recipe(
+            name="temporal-3d",
+            objective="detectors.training.losses:clips_and_ranking",
+            plan=BatchPlan(pairs=3, crop=96, frames=8, span=8),
+            steps=100,
+            learning_rate=2e-4,
+            init="npr",
+        ),
+        Recipe(
+            name="temporal-trajectory",
+            objective="",
+            plan=BatchPlan(frames=8, span=8),
+            init="npr",
+            trainer="detectors.training.fitting:train_fitted",
+        ),
+        Recipe(
+            name="temporal-d3",
+            objective="",
+            plan=BatchPlan(frames=8, span=8),
+            init="npr",
+            trainer="detectors.training.fitting:train_fitted",
+            head=HeadPlan(variants=1),
         ),
         Recipe(
             name="camo",

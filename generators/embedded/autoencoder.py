@@ -142,6 +142,13 @@ def load_autoencoder(path: Path = WEIGHTS, device: torch.device | str = "cpu") -
     return model.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload, no-any-return]
 
 
+def open_adversary(kind: str = "nearest", device: torch.device | str = "cpu") -> tuple[nn.Module, nn.Module]:
+    """The trained encoder, at rest, and one trained decoder that can go on learning. Raises CheckpointError."""
+    model = load_autoencoder(device=device)
+    chosen: nn.Module = model.decoders[kind]
+    return model.encoder, chosen.train().requires_grad_(True)
+
+
 def digest(path: Path = WEIGHTS) -> str:
     """sha256 of the weights file in hex, for provenance."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -36,6 +36,7 @@ def evaluate(
     limit: int | None = None,
     seed: int = 0,
     chains: Annotated[bool, Parameter(negative="")] = False,
+    controls: Annotated[bool, Parameter(negative="")] = False,
     compare: tuple[str, str] | None = None,
     out: Path | None = None,
     device: str = "auto",
@@ -57,6 +58,8 @@ def evaluate(
         Same seed, same items and variants.
     chains
         Also draw robustness curves: JPEG, WebP, resize, blur, noise, crop, screenshot; H.264 for video.
+    controls
+        Also show clips with their frames in another order, and one frame repeated: does the detector use motion?
     compare
         Two detectors to be compared on the same variants, in place of one.
     out
@@ -64,13 +67,11 @@ def evaluate(
     device
         auto, cpu, cuda or cuda:N.
     """
-    names = compare or ((detector,) if detector else ())
-    if not names or (compare and detector):
-        raise SettingsError("detector: name one to evaluate, or two with --compare A B")
+    names = _names(detector, compare, controls)
     asked = _levels(levels)
     place = s.device(device)
     _check(data, limit, out)
-    opened = _open(names, place)
+    opened = _open(names, place, controls)
     from detectors.evaluation.compare import compare as difference
     from detectors.evaluation.evaluation import Task, items
     from detectors.evaluation.evaluation import evaluate as measure
@@ -81,7 +82,9 @@ def evaluate(
     records = items(task, modality, warn)
     with bar("evaluate", len(records) * len(task.views)) as progress:
         found = measure(opened, task, records, progress=progress)
-    robust = _robustness(opened, task) if chains else None
+    if controls:
+        found = [_controlled(found)]
+    robust = _robustness(opened[:1] if controls else opened, task) if chains else None
     differences = difference(*found) if compare else None
     told = {**found[0].findings, **({"robustness": robust[0]} if robust else {})}
     if out is not None:
@@ -97,14 +100,38 @@ def evaluate(
         _tell(found, differences)
 
 
-def _open(names: Sequence[str], device: str) -> list[Detector]:
-    """The detectors, served the fast way. Raises SettingsError when they judge different modalities."""
+def _names(detector: str | None, compare: tuple[str, str] | None, controls: bool) -> tuple[str, ...]:
+    """Who is measured. Raises SettingsError."""
+    names = compare or ((detector,) if detector else ())
+    if not names or (compare and detector):
+        raise SettingsError("detector: name one to evaluate, or two with --compare A B")
+    if compare and controls:
+        raise SettingsError("--controls: looks at one detector at a time; leave --compare away")
+    return names
+
+
+def _controlled(found: Sequence[Evaluation]) -> Evaluation:
+    """The first, with what the others say about motion among its findings."""
+    from detectors.evaluation.frame_order import controls
+
+    return replace(found[0], findings={**found[0].findings, "controls": controls(found[0], found[1:])})
+
+
+def _open(names: Sequence[str], device: str, controls: bool) -> list[Detector]:
+    """The detectors, served the fast way; with `controls` the one in all its forms.
+
+    Raises SettingsError when they judge different modalities.
+    """
     from detectors.acceleration.accelerate import accelerated
     from detectors.loading import open_detector
 
     opened = [accelerated(open_detector(name, device=device), cache=s.home() / "serving") for name in names]
     if len({each.modality for each in opened}) > 1:
         raise SettingsError(f"--compare: {' and '.join(names)} do not judge the same modality")
+    if controls:
+        from detectors.evaluation.frame_order import forms
+
+        return [*opened, *forms(opened[0])]
     return opened
 
 
@@ -173,6 +200,13 @@ def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) ->
             f"intervals: {TOO_FEW} independent photographs or clips ({few} of a class): {FEWEST} are needed",
             file=sys.stderr,
         )
+    if controls := found[0].findings.get("controls"):
+        table = Table("", "AUC", "plain minus this", "sure", box=None, title="frames in another order")
+        for form, cells in controls.items():
+            less = cells["plain_minus_this"]
+            texts = [f"{cell['value']:+.3f}  [dim]{span(cell, '+.2f', '..')}[/]" for cell in (cells["auc"], less)]
+            table.add_row(form, *texts, "yes" if less["sure"] else "no")
+        Console().print(table)
     if differences:
         table = Table("", "difference", "95 % interval", "sure", box=None, title="first minus second")
         for name in SHOWN:

@@ -68,6 +68,8 @@ class Course:
 
     steps: int | None = None
     """Steps to train; by default the recipe's."""
+    learning_rate: float | None = None
+    """Highest learning rate; by default the recipe's. A fifth of it suits weights that are trained already."""
     patience: int = 8
     """Evaluations without a better AUC before training stops."""
     init: Path | None = None
@@ -89,6 +91,8 @@ class Course:
         _positive(steps=self.steps, patience=self.patience)
         if self.crop is not None and self.crop not in range(16, 257, 16):
             raise SettingsError(f"--crop must be a multiple of 16 from 16 to 256, not {self.crop}")
+        if self.learning_rate is not None and not 0 < self.learning_rate < 1:
+            raise SettingsError(f"--learning_rate must be above 0 and below 1, not {self.learning_rate:g}")
         if wrong := [text for text in self.expert if not all(text.partition("="))]:
             raise SettingsError(f"--expert {wrong[0]}: write NAME=FILE")
 
@@ -126,8 +130,9 @@ def train(
     Parameters
     ----------
     detector
-        npr, ucf, patchwise, tall, camo or frames; or what comes before one: ucf-plain (ucf starts with it by itself),
-        tall-stills (on images; give its weights to tall with --init).
+        A detector of `assay detectors` that is trained by itself; or what comes before one: ucf-plain (ucf starts with
+        it by itself), tall-stills (on images; give its weights to tall with --init); or another way to one:
+        npr-adversarial, temporal-d3.
     out
         Folder for the weights and the state of the run; by default runs/train-DETECTOR.
     seed
@@ -153,6 +158,7 @@ def train(
         validation=judge,
         seed=seed,
         steps=course.steps,
+        learning_rate=course.learning_rate,
         exclude=data.exclude,
         init=course.init or _start(detector),
         experts=course.experts,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
+from detectors.dataset.links import link_items
 from subnet.errors import DataError
 from subnet.game.sampling import derive
-from subnet.media.dataset_folder import IndexRow, write_index
+from subnet.media.dataset_folder import write_index
 
 SHARE = 0.15  # of the items, for validation
 
@@ -50,25 +50,5 @@ def _cluster_names(records: Sequence[DatasetItem]) -> list[str]:
 
 def _write(records: Sequence[DatasetItem], root: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
-    rows = []
-    for record in records:
-        name = record.path.relative_to(root)
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(record.path.resolve(), folder / name)  # of a link what it leads to
-        except OSError:  # another disk, or one without links
-            shutil.copy2(record.path, folder / name)
-        rows.append(
-            IndexRow(
-                file=name.as_posix(),
-                label=int(record.label),
-                modality=str(record.modality),
-                origin=record.origin,
-                pair=record.pair,
-                seed=record.seed,
-                licence=record.licence,
-                item=record.item,
-            )
-        )
-    write_index(folder, rows)
+    write_index(folder, link_items(records, root, folder))
     return folder

@@ -43,7 +43,7 @@ def load_detectors(wanted: DetectorSettings) -> dict[Modality, Detector]:
     """
     names = {Modality.IMAGE: wanted.image, Modality.VIDEO: wanted.video}
     device = (
-        s.device(wanted.device) if any(name not in TABLE or TABLE[name].weights for name in names.values()) else "cpu"
+        s.device(wanted.device) if any(name not in TABLE or TABLE[name].family for name in names.values()) else "cpu"
     )
     opened = {modality: open_detector(name, device=device) for modality, name in names.items()}
     for modality, detector in opened.items():

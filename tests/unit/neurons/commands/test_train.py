@@ -9,7 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.unit.detectors.folders import write_images
+from detectors.checkpoints import HERE, read
+from subnet.game.operators import rescale
+from tests.unit.detectors.folders import photos, write_images
 from tests.unit.neurons.running import Assay
 
 
@@ -127,3 +129,27 @@ def test_weights_are_looked_at_before_data_are_made(assay: Assay, tmp_path: Path
             assert ran.status != 0
             assert told in ran.message
     assert not (tmp_path / "out").exists()
+
+
+def test_fine_tuning_on_a_public_layout(assay: Assay, tmp_path: Path) -> None:
+    """From weights that ship, on GenImage's folders (train and val, each with nature and ai): what comes out is still
+    that network, moved a little; a learning rate beyond reason is refused."""
+    for side, split, count in (("train", "train", 4), ("val", "validation", 3)):
+        for item, media in photos(count, split):
+            for label, frames in (("nature", media.frames), ("ai", rescale(media.frames, 0.5))):
+                path = tmp_path / "BigGAN" / side / label / f"{item.replace('/', '_')}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(frames[0]).save(path)
+    data = ("--data", tmp_path / "BigGAN" / "train", "--validation", tmp_path / "BigGAN" / "val")
+    words = ("train", "npr", *data, "--init", HERE / "npr.safetensors", "--out", tmp_path / "out", "--device", "cpu")
+    refused = assay(*words, "--learning_rate", "2")
+    assert refused.status == 2
+    assert "--learning_rate must be above 0 and below 1" in refused.err
+    ran = assay(*words, "--steps", "2", "--learning_rate", "0.0001", "--json")
+    assert ran.status == 0, ran.err
+    before, after = read(HERE / "npr.safetensors"), read(Path(ran.json["weights"]))
+    assert after.notes["recipe"]["learning_rate"] == 0.0001
+    assert after.notes["origins"] == ["ai"]
+    key = "layer1.0.conv1.weight"
+    moved = (after.state[key].float() - before.state[key].float()).abs().max()
+    assert 0 < moved < 0.01

@@ -1,0 +1,31 @@
+"""`assay evaluate`: what it is asked beside the numbers themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.unit.detectors.folders import write_clips
+from tests.unit.neurons.running import Assay
+
+
+def test_frames_in_another_order(assay: Assay, tmp_path: Path) -> None:
+    """--controls measures a detector of clips in each form, beside its plain numbers, in the report's JSON too; it is
+    refused for images and together with --compare."""
+    data = write_clips(tmp_path / "data", 2)
+    words = ("evaluate", "random-video", "--data", data, "--levels", "0", "--device", "cpu", "--controls")
+    ran = assay(*words, "--json", "--out", tmp_path / "report")
+    assert ran.status == 0, ran.err
+    assert set(ran.json["controls"]) == {"shuffled", "still"}
+    for form in ran.json["controls"].values():
+        lost = ran.json["auc"]["value"] - form["auc"]["value"]
+        assert abs(form["plain_minus_this"]["value"] - lost) < 1e-5
+    written = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert written["controls"] == ran.json["controls"]
+    assert "shuffled" in assay(*words).out
+    images = assay("evaluate", "random", "--data", data, "--controls")
+    assert images.status == 2
+    assert "random judges images" in images.err
+    both = assay("evaluate", "--compare", "random-video", "constant-video", "--data", data, "--controls")
+    assert both.status == 2
+    assert "leave --compare away" in both.err
