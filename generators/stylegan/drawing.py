@@ -93,6 +93,11 @@ def enlarged(frames: Frames) -> Frames:
     return np.asarray(picture.resize(size, Image.Resampling.BICUBIC))[None]
 
 
+def devices() -> list[str]:
+    """Where networks can work here."""
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
 def load(path: Path, *, device: str = "cpu", truncation: float = 1.0) -> StyleGan:
     """The generator in a file. Raises CheckpointError and SettingsError."""
     network = load_generator(path, device)
@@ -101,7 +106,12 @@ def load(path: Path, *, device: str = "cpu", truncation: float = 1.0) -> StyleGa
 
 
 def write(maker: StyleGan, out: Path, count: int, seed: int) -> None:
-    """`count` pictures as PNG below `out`, each with its provenance as JSON: the same files for the same seed."""
+    """`count` pictures as PNG below `out`, each with its provenance as JSON: the same files for the same seed.
+
+    Raises SettingsError for a count or seed that is none.
+    """
+    if count < 1 or seed < 0:
+        raise SettingsError(f"--count and --seed: at least 1 and 0, not {count} and {seed}")
     out.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         (sample,) = maker.generate([""], np.random.default_rng([seed, number]))
@@ -119,7 +129,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--truncation", type=float, default=1.0)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=devices(), default="cpu")
     flags = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:

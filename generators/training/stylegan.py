@@ -26,6 +26,7 @@ from torch import Tensor
 
 from generators.embedded.autoencoder import to_pixels, to_tensor
 from generators.stylegan.discriminator import discriminator
+from generators.stylegan.drawing import devices
 from generators.stylegan.loading import save_generator
 from generators.stylegan.network import Generator, Sizes
 from generators.training import adversarial, pictures
@@ -35,6 +36,7 @@ from subnet.media.contact_sheet import Layout, Tile, contact_sheet
 
 log = logging.getLogger(__name__)
 WEIGHTS, STATE = "stylegan.safetensors", "state.pt"
+_POSITIVE = ("images", "batch", "side", "style", "layers", "rate", "warmup", "d_reg_every", "g_reg_every", "half_life")
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,22 @@ class Recipe:
     half_life: float = 3_000.0
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or self.images < self.batch:
-            raise SettingsError(f"--images: a run needs at least one batch of {self.batch}, not {self.images} pictures")
-        if self.d_reg_every < 1 or self.g_reg_every < 1:
-            raise SettingsError("--d-reg-every and --g-reg-every: a regulariser is taken every 1 or more steps")
-        if not 0 < self.closest <= 1:
-            raise SettingsError(f"--closest: a crop is a share of the short side, above 0 and up to 1: {self.closest}")
+        for name in _POSITIVE:
+            if not 0 < getattr(self, name) < math.inf:
+                raise SettingsError(f"--{_flag(name)}: must be above 0, not {getattr(self, name)}")
+        for name in ("closest", "decay"):
+            if not 0 < getattr(self, name) <= 1:
+                raise SettingsError(f"--{_flag(name)}: a share above 0 and up to 1, not {getattr(self, name)}")
+        if not (0 <= self.mixing <= 1 and 0 <= self.r1 < math.inf and 0 <= self.path < math.inf):
+            raise SettingsError("--mixing, --r1, --path: from 0, and --mixing up to 1")
+        if min(self.widths, default=0) < 1 or self.seed < 0:
+            raise SettingsError("--widths and --seed: channels from 1 at each resolution, and a seed from 0")
+        if self.images < self.batch:
+            raise SettingsError(f"--images: a run sees at least one batch of {self.batch}, not {self.images}")
         if self.sizes.side != self.side:
             raise SettingsError(
-                f"--side: a network of {len(self.sizes.widths)} resolutions draws {self.sizes.side} pixels, not "
-                f"{self.side}: give a power of two from 16 to {4 * 2 ** len(self.widths) // 2}"
+                f"--side: {self.side} is no power of two from {4 << self.wavelet} to the "
+                f"{4 << len(self.widths) - 1 + self.wavelet} pixels that --widths {self.widths} reach"
             )
 
     @property
@@ -86,8 +94,12 @@ class Recipe:
     @property
     def sizes(self) -> Sizes:
         """Sizes of the generator; in wavelets one resolution fewer, since its last block draws four bands."""
-        count = int(math.log2(self.side)) - 1 - self.wavelet
+        count = self.side.bit_length() - 2 - self.wavelet
         return Sizes(self.style, self.layers, self.widths[: max(count, 1)], self.wavelet)
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def lazy_adam(parameters: Any, rate: float, every: int) -> torch.optim.Adam:
@@ -260,23 +272,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of pictures; the embedded train photographs without it")
     parser.add_argument("--categories", nargs="*", default=[], help="of the embedded photographs; all without it")
     parser.add_argument("--wavelet", action="store_true", help="draw in wavelets (SWAGAN)")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=devices(), default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=200, help="steps between checkpoints")
     parser.add_argument("--widths", type=int, nargs="+", default=Recipe.widths, help="channels at 4, 8, 16, ... pixels")
     parser.add_argument("--augment", nargs="*", choices=list(STEPS), default=list(STEPS), help="all steps without it")
     numbers = [field for field in fields(Recipe) if isinstance(field.default, int | float) and field.name != "wavelet"]
     for field in numbers:
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
+        parser.add_argument(f"--{_flag(field.name)}", type=type(field.default), default=field.default)
     flags = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(flags.threads)
+    torch.set_num_threads(max(1, flags.threads))
     drawn = {field.name: getattr(flags, field.name) for field in numbers}
     try:
         recipe = Recipe(wavelet=flags.wavelet, widths=tuple(flags.widths), augment=tuple(flags.augment), **drawn)
         paths = pictures.paths_of(flags.data) if flags.data else pictures.embedded_paths(flags.categories)
         source = pictures.Pictures(paths, recipe.side, recipe.closest)
-        train(recipe, source, flags.out, device=flags.device, every=flags.every)
+        train(recipe, source, flags.out, device=flags.device, every=max(1, flags.every))
     except (SubnetError, OSError) as error:
         raise SystemExit(str(error)) from error
 

@@ -66,6 +66,9 @@ def test_command(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert json.loads(first["stylegan-7-000000.json"])["parameters"]["form"] == "wavelet"
     drawing.main()
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+    monkeypatch.setattr(sys, "argv", ["drawing", str(weights), "--out", str(out), "--count", "0"])
+    with pytest.raises(SystemExit, match="--count"):
+        drawing.main()
     weights.write_bytes(b"\x80\x04nothing")
     with pytest.raises(SystemExit, match="weights: "):
         drawing.main()
