@@ -242,7 +242,9 @@ def checkpoint(run: Course, out: Path) -> None:
     part = out / "state.part"
     torch.save(run.state(), part)
     part.replace(out / STATE)
-    sample_sheet(run.ema).save(out / "samples.png")
+    part = out / "samples.part"
+    sample_sheet(run.ema).save(part, "PNG")
+    part.replace(out / "samples.png")
 
 
 def train(recipe: Recipe, source: pictures.Pictures, out: Path, *, device: str = "cpu", every: int = 200) -> Generator:
