@@ -53,6 +53,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("capability", "cluster"),
         ("catalog",),
         ("embedded", "prompts"),
+        ("stylegan",),
         ("training",),
     ),
     "neurons": (
@@ -88,6 +89,7 @@ WIDE: Mapping[str, tuple[int, str]] = {
     "detectors/tensor_files.py": (1, _DECODING),
     "generators/catalog/pipelines.py": (1, _DRIVER),
     "generators/library_errors.py": (1, _DRIVER),
+    "generators/stylegan/loading.py": (1, _DECODING),
     "neurons/miner/batching.py": (1, "a detector's fault must not end the miner"),
 }
 TARGET = re.compile(r"(?:neurons|subnet|detectors|generators|tests|benchmarks)(?:\.\w+)+:[A-Za-z_]\w*")
