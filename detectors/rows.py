@@ -66,7 +66,8 @@ class DetectorRow:
     `parameters` and `tensors` count the published network; `embedded_parameters` the one whose weights ship here.
     `weights` is a file of detectors/weights ("" where there are none) and `sha256` pins it. `layer` names the module
     whose activations heat maps use, and `grid` says what these are: "maps" (B, C, H, W), "tokens" (B, H*W, C),
-    "volumes" (B, C, T, H, W), or "places": log-odds (B, 1, H, W) of every place of the picture by itself, which are shown as they are.
+    "volumes" (B, C, T, H, W), or "places": log-odds (B, 1, H, W) of every place of the picture by itself, which are
+    shown as they are.
     `self_test` is the log-odds that the weights which ship give to the example of `detectors.evaluation.self_test`.
     """
 
