@@ -41,7 +41,11 @@ def panned(limit: int, seed: int) -> Path:
 
 def measure(modality: Modality, limit: int, seed: int, folder: Path | None = None) -> list[Findings]:
     """Findings of every detector of a modality, on the same answers; `folder` in place of the embedded test set."""
-    rows = [row for row in TABLE.values() if row.modality is modality and (row.weights or not row.family)]
+    rows = [
+        row
+        for row in TABLE.values()
+        if row.modality is modality and (row.weights or not row.family) and not row.requires
+    ]
     detectors = [accelerated(load_detector(row.name), cache=home() / "serving") for row in rows]
     task = Task(DATA, folder or data_folder(DATA, modality, limit, seed, "cpu"), limit=limit, seed=seed)
     records = items(task, modality)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, ONE, ZERO, Preprocess
 from subnet.registry import find, table
 from subnet.types import Modality
 
@@ -110,6 +110,17 @@ _TRAJECTORY = replace(
     adapt="detectors.temporal.trajectory:adapt",
     start_from_backbone="detectors.temporal.trajectory:start",
 )
+_SPECTRAL = Family(
+    name="spectral",
+    modality=Modality.IMAGE,
+    network="detectors.spectral.network:Spectral",
+    views="detectors.torch_detector:image_view",
+    preprocess=Preprocess(ZERO, ONE, 256, "centre"),
+    adapt="detectors.spectral.network:adapt",
+)
+_RETRIEVAL = replace(
+    _SPECTRAL, name="retrieval", network="detectors.retrieval.index:Index", adapt="detectors.retrieval.index:adapt"
+)
 
 FAMILIES: dict[str, Family] = table(
     (
@@ -122,6 +133,9 @@ FAMILIES: dict[str, Family] = table(
         _PATCHWISE,
         _SEGMENT,
         _TALL,
+        _SPECTRAL,
+        _RETRIEVAL,
+        replace(_SPECTRAL, name="ensemble", network="detectors.heads.head:Head", small={"features": 2}, adapt=""),
         replace(_TALL, name="tall-stills", modality=Modality.IMAGE, views="detectors.tall.network:still_views"),
         _LSTM,
         _INFLATED,

@@ -44,7 +44,8 @@ def open_detector(text: str, *, device: str = "cpu") -> Detector:
 
     - `npr`: a row of the table with the weights that ship here;
     - `runs/npr.safetensors`: a file that says which detector it belongs to, or a public file known by its name;
-    - `npr=FILE`, `npr=hub:...`, `npr-official=NPR.pth`: weights for a named detector or of a known publication.
+    - `npr=FILE`, `npr=hub:...`, `npr-official=NPR.pth`: weights for a named detector or of a known publication;
+    - `ensemble=npr,ucf`, `hub=FOLDER`, `discriminator=FILE`: what a row of the table takes in place of weights.
 
     Raises UnknownName with the nearest names, CheckpointError naming the file, SettingsError for a missing device.
     """

@@ -87,3 +87,4 @@ class DetectorRow:
     grid: Literal["", "maps", "tokens", "volumes", "places"] = ""
     family: str = ""  # the row of detectors.families that its weights belong to
     trainable: bool = False
+    requires: str = ""  # what is to be given with its name, where nothing ships

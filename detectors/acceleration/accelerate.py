@@ -17,6 +17,7 @@ from detectors.acceleration.onnx_export import ExportError, OnnxNetwork, export
 from detectors.acceleration.options import EAGER, Backend, default
 from detectors.camo.configuration import GENERAL
 from detectors.camo.mixture import Camo
+from detectors.ensemble.stack import Ensemble
 from detectors.torch_detector import TorchDetector, channels_last
 from subnet.protocols import Detector
 from subnet.types import Media, Modality
@@ -60,6 +61,10 @@ def accelerated(detector: Detector, backend: Backend | None = None, *, cache: Pa
     """
     if isinstance(detector, Camo):
         return _mixture(detector, backend, cache)
+    if isinstance(detector, Ensemble):
+        stack = copy.copy(detector)
+        stack.members = {name: accelerated(each, backend, cache=cache) for name, each in detector.members.items()}
+        return stack
     if not isinstance(detector, TorchDetector):
         return detector
     backend = backend or default(detector.device.type)
@@ -102,7 +107,9 @@ def original(detector: TorchDetector) -> nn.Module:
 
 
 def backend_of(detector: Detector) -> Backend | None:
-    """How a detector's network is run; None for one without a network."""
+    """How a detector's network is run, a stack's by its first member's; None for one without a network."""
+    if isinstance(detector, Ensemble):
+        return backend_of(next(iter(detector.members.values())))
     if isinstance(detector, Camo):
         detector = detector.general
     if not isinstance(detector, TorchDetector):
@@ -119,6 +126,8 @@ def _with(detector: TorchDetector, network: Fast, backend: Backend) -> TorchDete
 def _onnx(detector: TorchDetector, network: nn.Module, backend: Backend, cache: Path | None) -> OnnxNetwork:
     if detector.device.type != "cpu":
         raise ExportError("onnxruntime serves on the CPU only")
+    if not getattr(network, "exportable", True):  # known beforehand: an attempt takes its seconds
+        raise ExportError(f"{type(network).__name__} computes what ONNX has no operators for")
     file = None
     if cache is not None and detector.weights_hash:
         file = cache / f"{detector.name}-{detector.weights_hash[:16]}-{torch.__version__}.onnx"

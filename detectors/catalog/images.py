@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, DetectorRow, Preprocess
+from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, ONE, ZERO, DetectorRow, Preprocess
 from subnet.types import Modality
 
 IMAGE_ROWS = (
@@ -103,5 +103,57 @@ IMAGE_ROWS = (
         grid="maps",
         family="camo",
         trainable=True,
+    ),
+    DetectorRow(
+        name="spectral",
+        modality=Modality.IMAGE,
+        target="detectors.loading:network_detector",
+        summary="ten families of hand-made features (spectra, residuals, textures, colours), elastic net",
+        weights="spectral.safetensors",
+        sha256="c9ca4e0b6ab40f00f3c52aaee9e83e0cae59690fa0382db6a8cc242d00da77f3",
+        self_test=0.608,
+        preprocess=Preprocess(ZERO, ONE, 256, "centre"),
+        family="spectral",
+        trainable=True,
+    ),
+    DetectorRow(
+        name="retrieval",
+        modality=Modality.IMAGE,
+        target="detectors.loading:network_detector",
+        summary="look-up in an index of known pictures; says which one, and nothing about unknown ones",
+        weights="retrieval.safetensors",
+        sha256="9f50b733d970250238c18ba9a199de4fadd13d461cfe1195c94a478fa76c4e40",
+        self_test=0.0,
+        preprocess=Preprocess(ZERO, ONE, 256, "centre"),
+        family="retrieval",
+        trainable=True,
+    ),
+    DetectorRow(
+        name="ensemble",
+        modality=Modality.IMAGE,
+        target="detectors.ensemble.stack:ensemble",
+        summary="npr, ucf and spectral, their calibrated log-odds under a fitted logistic regression",
+        weights="ensemble.safetensors",
+        sha256="4715f985bd9da1d5c16d2fcd7e760b00cc42f232ebdf4eacfdb54a2db80e54a6",
+        self_test=-10.965,
+        family="ensemble",
+        trainable=True,
+    ),
+    DetectorRow(
+        name="hub",
+        modality=Modality.IMAGE,
+        target="detectors.hub.repository:hub",
+        summary="any image classifier in transformers' format, by folder or repository",
+        licence="its own",
+        requires="hub=FOLDER or hub=OWNER/NAME@<40 hex commit>",
+    ),
+    DetectorRow(
+        name="discriminator",
+        modality=Modality.IMAGE,
+        target="detectors.hub.discriminator:discriminator",
+        summary="the discriminator of a GAN (DCGAN's layout), by a file of its tensors",
+        licence="its own",
+        preprocess=Preprocess(HALF, HALF, 64, "centre"),
+        requires="discriminator=FILE",
     ),
 )

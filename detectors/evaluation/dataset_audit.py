@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from detectors.dataset.contents import clusters
+from detectors.dataset.fingerprints import LookAlike, Prints, prints, twins
 from detectors.dataset.items import DatasetItem
 from detectors.evaluation.answering import Progress
-from detectors.evaluation.fingerprints import LookAlike, prints, twins
 from subnet.errors import DataError
 from subnet.media.leak.meter import File, LeakReport, LeakVerdict, measure
 from subnet.types import Label
@@ -48,7 +48,7 @@ class Audit:
 
 def audit(
     records: Sequence[DatasetItem],
-    others: Mapping[str, Sequence[DatasetItem]] | None = None,
+    others: Mapping[str, Sequence[DatasetItem] | Prints] | None = None,
     *,
     root: Path,
     seed: int = 0,
@@ -57,14 +57,18 @@ def audit(
 ) -> Audit:
     """Probe the files of `records`, and look for look-alikes between its own splits and with the sets `others`.
 
-    Splits are folders called train, validation (or val) and test. Raises DataError for too few or unreadable items.
+    Of a set that is not at hand its fingerprints do. Splits are folders called train, validation (or val) and test.
+    Raises DataError for too few or unreadable items.
     """
     report = measure(files(records, most, seed), seed=seed)
-    sets = {**splits(records, root), **(others or {})}
+    sets: dict[str, Sequence[DatasetItem] | Prints] = {**splits(records, root), **(others or {})}
     if len(sets) < 2:
         return Audit(report, {})
     done, printed = 0, {}
     for name, members in sets.items():
+        if isinstance(members, Prints):
+            printed[name] = members
+            continue
         before = done
         printed[name] = prints(members, lambda count, before=before: progress(before + count))  # type: ignore[misc]
         done += len(members)

@@ -94,7 +94,7 @@ def by_generator(given: Answers, times: int, seed: int) -> Findings:
         fakes = given.where((given.y == Label.SYNTHETIC) & (given.origin == name))
         both = given.where((given.y == Label.REAL) | (given.origin == name))
         metrics = {"auc": auc, "mcc": mcc, "tpr_at_5_fpr": tpr_at(0.05)}
-        found = measure(fakes.p, fakes.y, fakes.cluster, {"recall": _recall}, times=times, seed=seed)
+        found = measure(fakes.p, fakes.y, fakes.cluster, {"recall": recall}, times=times, seed=seed)
         found |= measure(both.p, both.y, both.cluster, metrics, times=times, seed=seed)
         result[name] = {"answers": len(fakes.p), **_json(found)}
     return result
@@ -127,7 +127,7 @@ def by_size(given: Answers, times: int, seed: int) -> Findings:
     return result if len(result) > 1 else {}
 
 
-def _recall(p: Floats, y: Ints, w_RN: Floats) -> Floats:
+def recall(p: Floats, y: Ints, w_RN: Floats) -> Floats:
     return 1 - type_2_error(p, y, w_RN)
 
 

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from detectors.acceleration.accelerate import original
 from detectors.explain.maps import GRID, Explainable, HeatMap, cells, to_pictures, to_views
+from detectors.explain.occlusion import Cells, log_odds, painted
+from detectors.torch_detector import TorchDetector
 from subnet.types import Label, Media
 
 SHARES = (0.05, 0.1, 0.2, 0.3)
-Cells = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -53,21 +54,29 @@ def deletion(
     draws: int = 8,
 ) -> Deletion:
     """Play the game on the strongest view. Removed cells take the mean colour of the picture."""
-    detector, number = subject.detector, heat_map.strongest
-    views = detector.views(media)[number : number + 1]
-    picture = to_pictures(views)
-    order = np.argsort(-cells(heat_map.heat[number]).reshape(-1), kind="stable")
+    order = np.argsort(-cells(heat_map.heat[heat_map.strongest]).reshape(-1), kind="stable")
     counts = [max(1, round(share * order.size)) for share in shares]
     chosen = [order[:count] for count in counts]
     chosen += [rng.permutation(order.size)[:count] for count in counts for _ in range(draws)]
     sign = 1.0 if heat_map.evidence_for is Label.SYNTHETIC else -1.0
-    network = original(detector)
-    with torch.inference_mode():
-        spoilt = torch.cat([picture, *(without(picture, which) for which in chosen)])
-        log_odds = torch.cat([network(to_views(part, views)) for part in torch.split(spoilt, 8)]).float().cpu().numpy()
-    moved = sign * (log_odds[0] - log_odds[1:])
+    found = _answers(subject, media, heat_map.strongest, chosen)
+    moved = sign * (found[0] - found[1:])
     random = moved[len(counts) :].reshape(len(counts), draws).mean(axis=1)
     return Deletion(tuple(shares), tuple(map(float, moved[: len(counts)])), tuple(map(float, random)))
+
+
+def _answers(subject: Explainable, media: Media, number: int, chosen: Sequence[Cells]) -> NDArray[np.float64]:
+    """Log-odds of the view as it is, and without each of the choices of cells."""
+    detector = subject.detector
+    if not subject.layer or not isinstance(detector, TorchDetector):
+        return log_odds(detector, [media, *(painted(media, which, GRID) for which in chosen)])
+    views = detector.views(media)[number : number + 1]
+    picture, network = to_pictures(views), original(detector)
+    with torch.inference_mode():
+        spoilt = torch.cat([picture, *(without(picture, which) for which in chosen)])
+        parts = [network(to_views(part, views)) for part in torch.split(spoilt, 8)]
+        answers: NDArray[np.float64] = torch.cat(parts).double().cpu().numpy()
+    return answers
 
 
 def without(picture_13HW: Tensor, which: Cells, grid: int = GRID) -> Tensor:

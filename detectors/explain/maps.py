@@ -2,7 +2,8 @@
 
 Grad-CAM (Selvaraju et al. 2017) through the grad-cam package, on the layer that the detector's row names; a network
 that judges every place by itself is asked for these answers. Everything here happens on what the network sees, the
-views; frames that are judged together are one picture, four of them 2x2.
+views; frames that are judged together are one picture, four of them 2x2. Detectors without such a layer are explained
+by occlusion, on the picture itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 from detectors import TABLE
 from detectors.acceleration.accelerate import original
 from detectors.camo.mixture import Camo
+from detectors.ensemble.stack import Ensemble
+from detectors.explain.occlusion import occlusion
 from detectors.tall.network import mosaic, mosaic_shape
 from detectors.torch_detector import TorchDetector
 from subnet.errors import SettingsError
@@ -49,21 +52,23 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Explainable:
-    """A torch network with all that explaining it needs: its detector, the layer to look at, and that layer's shape."""
+    """A detector with all that explaining it needs: the layer to look at, "" for occlusion, and that layer's shape."""
 
-    detector: TorchDetector
-    layer: str
-    grid: str
+    detector: TorchDetector | Ensemble
+    layer: str = ""
+    grid: str = ""
 
 
 def explainable(detector: Detector) -> Explainable:
-    """Raises SettingsError for a detector without a network (`constant`, `random`), naming some that have one."""
+    """Raises SettingsError for a detector that looks at nothing (`constant`, `random`), naming some that do."""
     row = TABLE.get(detector.name)
     inner = detector.general if isinstance(detector, Camo) else detector
-    if row is None or not row.layer or not isinstance(inner, TorchDetector):
-        names = ", ".join(other.name for other in TABLE.values() if other.layer and other.modality is detector.modality)
-        raise SettingsError(f"--explain: {detector.name} has no network to look into; take one of {names}")
-    return Explainable(inner, row.layer, row.grid)
+    if isinstance(inner, TorchDetector) and row is not None and row.layer:
+        return Explainable(inner, row.layer, row.grid)
+    if isinstance(inner, TorchDetector | Ensemble):
+        return Explainable(inner)
+    names = ", ".join(other.name for other in TABLE.values() if other.layer and other.modality is detector.modality)
+    raise SettingsError(f"--explain: {detector.name} looks at nothing; take one of {names}")
 
 
 def to_pictures(views: Tensor) -> Tensor:
@@ -119,8 +124,15 @@ def _transform(grid: str, views: Tensor) -> Callable[[Tensor], Tensor] | None:
 
 
 def heat_map(subject: Explainable, media: Media, evidence_for: Label | None = None) -> HeatMap:
-    """Grad-CAM of every view of `media`, for the answer that is given unless `evidence_for` says another."""
+    """Grad-CAM of every view of `media`, for the answer that is given unless `evidence_for` says another.
+
+    By occlusion there is one view, the picture or the middle frame of a clip.
+    """
     detector = subject.detector
+    if not subject.layer or not isinstance(detector, TorchDetector):
+        heat, given, evidence_for = occlusion(detector, media, evidence_for)
+        frame = media.frames[len(media.frames) // 2]
+        return HeatMap(heat[None], frame[None], np.array([given], dtype=np.float32), evidence_for)
     network = copy.deepcopy(original(detector)).eval()
     views = detector.views(media)
     by_picture, pictures = _OfPictures(network, views), to_pictures(views)

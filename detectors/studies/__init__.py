@@ -31,5 +31,17 @@ STUDIES: dict[str, StudyRow] = table(
             detector="segment",
             summary="which pixels are synthetic, in composites whose masks are known",
         ),
+        StudyRow(
+            "spectral",
+            "detectors.studies.spectral:study",
+            "spectral",
+            "ten families of hand-made features, each alone and all together; mean spectra",
+        ),
+        StudyRow(
+            "retrieval",
+            "detectors.studies.retrieval:study",
+            "retrieval",
+            "which known pictures are found again after levels 0-3, and how often unknown ones are taken for them",
+        ),
     )
 )

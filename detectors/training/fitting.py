@@ -58,7 +58,7 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     if settings.init is not None:
         load_body(network, settings.init, chosen)
     detector = served(chosen, network, settings.device)
-    shown = _variants(records, chosen, settings)
+    shown = shown_items(records, chosen, settings)
     x, places = features(detector, shown, report)
     labels, contents = np.array(shown.labels)[places], clusters(shown.records)[places]
     head = fit_head(x, labels, contents, chosen.head, seed=settings.seed)
@@ -66,9 +66,11 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     validation = examples(judged, settings.validation_items, seed=settings.seed)
     measured = auc(detector, validation)
     state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
+    if settings.half:  # the head stays whole: its means and deviations can be far apart
+        state = {key: value if key.startswith(HEAD) else _halved(value) for key, value in state.items()}
     logits = detector.logits(validation.media).tolist()
     about = {"size": size, "head": {**vars(chosen.head), "items": len(records), "rows": len(x)}}
-    sha256 = write_trained(settings, chosen, state, (logits, validation.labels), records, about)
+    sha256 = write_trained(replace(settings, half=False), chosen, state, (logits, validation.labels), records, about)
     return TrainingResult(settings.out, sha256, len(shown.media), 0, measured, [(len(shown.media), measured)])
 
 
@@ -110,7 +112,12 @@ def features(detector: TorchDetector, shown: Examples, report: Report) -> tuple[
     return torch.cat(rows).double().numpy(), places
 
 
-def _variants(records: Sequence[DatasetItem], chosen: Recipe, settings: Training) -> Examples:
+def _halved(value: Tensor) -> Tensor:
+    return value.half() if value.is_floating_point() else value
+
+
+def shown_items(records: Sequence[DatasetItem], chosen: Recipe, settings: Training) -> Examples:
+    """Every item as it is shown to the head: `head.variants` variants, at levels in turn."""
     parts = [examples(records, len(records), seed=settings.seed + turn) for turn in range(chosen.head.variants)]
     whole = Examples([], [], [], [])
     for part in parts:

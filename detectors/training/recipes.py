@@ -147,6 +147,26 @@ RECIPES: dict[str, Recipe] = table(
             head=HeadPlan(variants=1),
         ),
         Recipe(
+            name="spectral",
+            objective="",
+            plan=BatchPlan(),
+            trainer="detectors.training.fitting:train_fitted",
+            head=HeadPlan("elastic-net", strengths=(0.003, 0.01, 0.03, 0.1), variants=1),
+        ),
+        Recipe(
+            name="retrieval",
+            objective="",
+            plan=BatchPlan(),
+            trainer="detectors.retrieval.training:fill_index",
+        ),
+        Recipe(
+            name="ensemble",
+            objective="",
+            plan=BatchPlan(),
+            trainer="detectors.ensemble.training:train_ensemble",
+            head=HeadPlan("elastic-net", strengths=(0.01, 0.1, 1.0), l1_ratio=0.0, variants=2),
+        ),
+        Recipe(
             name="camo",
             objective="detectors.training.losses:binary",
             plan=BatchPlan(pairs=8, crop=112),

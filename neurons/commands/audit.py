@@ -24,6 +24,7 @@ def audit(
     data: str,
     *,
     against: tuple[str, ...] = (),
+    known: tuple[Path, ...] = (),
     modality: Modality = Modality.IMAGE,
     seed: int = 0,
     json: s.Json = False,
@@ -38,6 +39,8 @@ def audit(
         A folder with real/ and fake/ or an index, or embedded:train, embedded:validation, embedded:test.
     against
         Other data sets that must share nothing with this one.
+    known
+        Indexes of known pictures (`assay train retrieval`) of which none may lie in this one.
     modality
         image or video.
     """
@@ -45,10 +48,14 @@ def audit(
     from detectors.evaluation.dataset_audit import splits
 
     records, root = _records(data, modality, seed)
+    from detectors.retrieval.index import open_index
+
     others = {name: _records(name, modality, seed)[0] for name in against}
-    total = sum(map(len, others.values())) + len(records) if others or len(splits(records, root)) > 1 else 0
+    indexes = {str(path): open_index(path).prints() for path in known}
+    compared = others or indexes or len(splits(records, root)) > 1
+    total = sum(map(len, others.values())) + len(records) if compared else 0
     with bar("fingerprints", total) as progress:
-        found = examine(records, others, root=root, seed=seed, progress=progress)
+        found = examine(records, {**others, **indexes}, root=root, seed=seed, progress=progress)
     if json:
         print(jsonlib.dumps(found.to_json()))
     else:

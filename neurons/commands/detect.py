@@ -213,6 +213,7 @@ def _explained(
     progress: Callable[[int], None],
 ) -> Found:
     """Write PNG and JSON below `out`; returns what they add."""
+    from detectors.explain.account import account
     from detectors.explain.deletion import deletion
     from detectors.explain.maps import cells, explainable, heat_map
     from detectors.explain.picture import draw
@@ -226,6 +227,7 @@ def _explained(
     png = draw(printable(file.name), found["p_synthetic"], subject.detector.calibration, heat, moments)
     stem.with_name(stem.name + ".png").write_bytes(png)
     added: Found = {
+        **account(detector, part),
         "heat_map": f"{stem}.png",
         "evidence_for": heat.evidence_for.name.lower(),
         "view": heat.strongest,
@@ -237,6 +239,8 @@ def _explained(
 
 
 def _tell(found: Sequence[Mapping[str, Any]]) -> None:
+    from detectors.explain.account import lines
+
     judged = [each for each in found if "error" not in each]
     table = Table(Column("file", overflow="fold"), "verdict", "P(synthetic)", "its parts", "detector", box=None)
     for each in judged:
@@ -255,4 +259,6 @@ def _tell(found: Sequence[Mapping[str, Any]]) -> None:
             text = "{}: {frames} frames between {from} s and {to} s of {duration} s"
             print(printable(text.format(each["file"], **each["seen"])))
         if "heat_map" in each:
+            for line in lines(each):
+                print(printable(f"{each['file']}: {line}"))
             print(printable(f"explained: {each['heat_map']}"))

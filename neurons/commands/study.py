@@ -39,7 +39,7 @@ def study(
     device: str = "auto",
     json: s.Json = False,
 ) -> None:
-    """Run the study NAME: aerial, patchwise, autoencoder, cnn-svm or segment.
+    """Run the study NAME: aerial, patchwise, autoencoder, cnn-svm, segment, spectral or retrieval.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ class Course:
     init: Path | None = None
     """Weights to start from."""
     expert: tuple[str, ...] = ()
-    """NAME=FILE: weights of an expert of camo that is trained already."""
+    """NAME=FILE: weights of an expert of camo that is trained already, or a member of ensemble."""
     size: Literal["small", "published"] = "small"
     """Of the network: small suits a CPU; published is what ImageNet weights and public checkpoints fit."""
     crop: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,9 @@ from subnet.errors import CheckpointError, SettingsError, UnknownName
 from subnet.protocols import Detector
 from subnet.types import Media, Modality
 
-ROWS = [row for row in TABLE.values() if row.weights or not row.family]  # that answer without weights of your own
+# Rows that answer without weights of your own, and those for which nothing ships: users bring all of it.
+ROWS = [row for row in TABLE.values() if (row.weights or not row.family) and not row.requires]
+BROUGHT = [row for row in TABLE.values() if row.requires]
 WEIGHTED = [row for row in ROWS if row.weights]
 UNTRAINED = [row for row in TABLE.values() if row.family and not row.weights]
 MOST_BYTES = 60_000_000
@@ -137,6 +140,15 @@ def test_names_are_found_or_suggested() -> None:
     """A typing mistake is answered with the nearest name."""
     with pytest.raises(UnknownName, match="did you mean tall"):
         load_detector("tal")
+
+
+@pytest.mark.parametrize("row", BROUGHT, ids=lambda row: row.name)
+def test_what_has_to_be_brought_is_told(row: DetectorRow) -> None:
+    """A row for which nothing ships says what to give with its name, and carries no weights, number or test of them."""
+    with pytest.raises(CheckpointError, match=re.escape(row.requires)):
+        load_detector(row.name)
+    assert row.requires.startswith(f"{row.name}=")
+    assert (row.weights, row.sha256, row.self_test, row.trainable) == ("", "", None, False)
 
 
 def test_what_can_be_trained_has_a_recipe() -> None:

@@ -133,3 +133,61 @@ def curves(robust: Mapping[str, Any], metric: str = "auc") -> bytes:
     for axes in grid[::2]:
         axes.set_ylabel(metric.upper(), fontsize=8)
     return png(figure)
+
+
+def bars(found: Mapping[str, Mapping[str, Any]], label: str = "AUC") -> bytes:
+    """A dot with its interval for each name, the first on top; chance dashed at 0.5."""
+    figure, axes = canvas(height=1.0 + 0.3 * len(found))
+    places = np.arange(len(found))[::-1]
+    values = np.array([cell["value"] for cell in found.values()])
+    lengths = np.abs([ends(cell) - cell["value"] for cell in found.values()]).T
+    axes.errorbar(values, places, xerr=lengths, fmt="o", color=COLOURS[0], capsize=3)
+    axes.axvline(0.5, color="#bbbbbb", linewidth=1, linestyle="--")
+    axes.set_yticks(places, list(found))
+    axes.set(xlabel=label, xlim=(min(0.4, axes.get_xlim()[0]), 1.02))
+    return png(figure)
+
+
+def profiles(found: Mapping[str, Floats], base: str, xlabel: str, ylabel: str) -> bytes:
+    """Curves (items, points) by name: their means, and these less that of `base`, each with its standard error."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 6.4), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    zero = found[base].mean(axis=0)
+    for colour, (name, rows) in zip(COLOURS, found.items(), strict=False):
+        x, mean = np.linspace(0, 1, rows.shape[1]), rows.mean(axis=0)
+        error = rows.std(axis=0) / np.sqrt(len(rows))
+        for axes, curve in ((upper, mean), (lower, mean - zero)):
+            axes.fill_between(x, curve - error, curve + error, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(x, curve, color=colour, linewidth=1.6, label=f"{name} ({len(rows)})")
+    for axes, title in ((upper, "mean"), (lower, f"less the mean of {base}")):
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set(ylabel=ylabel, xlim=(0, 1))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    lower.set_xlabel(xlabel)
+    upper.legend(frameon=False, fontsize=9)
+    return png(figure)
+
+
+def heats(found: Mapping[str, Floats], label: str) -> bytes:
+    """Maps (H, W) of one signed quantity side by side, on one scale around 0."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    most = max(float(np.abs(each).max()) for each in found.values()) or 1.0
+    columns = 3 if len(found) > 4 else 2
+    rows = -(-len(found) // columns)
+    figure = Figure(figsize=(0.6 + 2.1 * columns, 2.3 * rows), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in grid:
+        axes.axis("off")
+    for axes, (name, each) in zip(grid, found.items(), strict=False):
+        image = axes.imshow(each, cmap="PuOr_r", vmin=-most, vmax=most)
+        axes.set_title(name, fontsize=10)
+    figure.colorbar(image, ax=grid, shrink=0.8, label=label)
+    return png(figure)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detectors.dataset.fingerprints import prints, twins
 from detectors.dataset.items import read_folder
 from detectors.evaluation.dataset_audit import audit, splits
-from detectors.evaluation.fingerprints import prints, twins
 from neurons.commands.audit import audit as command
 from subnet.codec import image as codec
 from subnet.errors import DataError

@@ -12,12 +12,16 @@ from torch import Tensor, nn
 
 from detectors import load_detector
 from detectors.calibration import Calibration
+from detectors.ensemble.stack import Ensemble
+from detectors.explain.account import account, lines
 from detectors.explain.deletion import deletion
 from detectors.explain.maps import Explainable, cells, explainable, heat_map, to_pictures, to_views
 from detectors.explain.picture import draw
 from detectors.explain.timeline import timeline
+from detectors.heads.head import Head
 from detectors.npr.frames import frame_views
 from detectors.npr.network import NPR
+from detectors.retrieval.index import Index, entry, fill
 from detectors.rows import Preprocess
 from detectors.tall.network import TALL, clip_views
 from detectors.torch_detector import TorchDetector
@@ -149,3 +153,56 @@ def test_cells_are_means() -> None:
     coarse = cells(heat, 16)
     assert coarse.shape == (16, 16)
     assert coarse.mean() == pytest.approx(heat[:64].mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("channel", "label"), [(0, Label.SYNTHETIC), (2, Label.REAL)])
+def test_occlusion_marks_the_evidence_without_a_layer(spot: Explainable, channel: int, label: Label) -> None:
+    """Painting over the square that decides moves the answer, other cells do not; the map stands the deletion test."""
+    subject = Explainable(spot.detector)
+    media = spotted(channel)
+    found = heat_map(subject, media)
+    assert found.evidence_for is label
+    assert found.heat.shape == (1, 128, 128)
+    assert found.heat[0, 16:48, 16:48].min() > 0.9
+    assert found.heat[0, 64:, 64:].max() < 0.2
+    assert found.log_odds[0] == pytest.approx(heat_map(spot, media).log_odds[0], abs=1e-4)
+    test = deletion(subject, media, found, np.random.default_rng(0))
+    assert test.faithful
+    assert test.gain > 0.1
+    other = Label.REAL if label is Label.SYNTHETIC else Label.SYNTHETIC
+    assert heat_map(subject, media, other).heat[0, 16:48, 16:48].max() == 0.0
+
+
+def test_a_stack_is_explained_by_shares_and_occlusion(spot: Explainable) -> None:
+    """Each member's part of the answer, and a map of the whole stack's; a probability alone is enough of a member."""
+    head = Head(2)
+    head.weight.copy_(torch.tensor([0.75, 0.25]))
+    assert isinstance(spot.detector, TorchDetector)
+    stack = Ensemble("ensemble", {"spot": spot.detector, "random": load_detector("random")}, head)
+    media = spotted(0)
+    found = account(stack, media)
+    assert [share["member"] for share in found["shares"]] == ["spot", "random"]
+    assert found["shares"][0]["contribution"] == pytest.approx(0.75 * found["shares"][0]["log_odds"], abs=1e-3)
+    assert [line.split(":")[0] for line in lines(found)] == ["share of spot", "share of random"]
+    assert explainable(stack) == Explainable(stack)
+    alone = Ensemble("ensemble", {"spot": spot.detector, "constant": load_detector("constant")}, head)
+    assert heat_map(explainable(alone), media).heat[0, 20:44, 20:44].min() > 0.9
+    assert account(spot.detector, media) == {}
+
+
+def test_look_up_says_which_item_it_is() -> None:
+    """A known picture is named with its label and the net that caught it; another is said to be unknown."""
+    index = Index(1)
+    detector = TorchDetector(
+        "retrieval", Modality.IMAGE, index, preprocess=Preprocess((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 128, "centre")
+    )
+    media = spotted(0)
+    fill(index, [entry(media)], [1], ["camera/one"])
+    known = account(detector, media)["known"]
+    assert (known["name"], known["label"], known["by"]) == ("camera/one", "synthetic", "exact")
+    assert lines({"known": known}) == ["known: camera/one, synthetic, by exact (0 bits, 1.000)"]
+    rng = np.random.default_rng(0)
+    stranger = Media(rng.integers(0, 256, (1, 128, 128, 3), dtype=np.uint8))
+    assert account(detector, stranger) == {"known": None}
+    assert lines({"known": None}) == ["known: no"]
+    assert heat_map(explainable(detector), media).heat.max() <= 1.0

@@ -56,6 +56,20 @@ def test_judges_explains_and_goes_on(weights: Path, tmp_path: Path, capsys: pyte
     assert second["error"].count("JPEG") == 1
 
 
+def test_a_stack_and_an_index_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What has no layer gets a picture, too; beside it members' shares, and the known item or that there is none."""
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(codec.encode_png(photos(1, "test")[0][1]))
+    for name, line in (("ensemble=constant,random", "share of constant: +"), ("retrieval", "known: no")):
+        detect(photo, detector=name, explain=True, out=tmp_path / "why", device="cpu")
+        assert line in capsys.readouterr().out
+    (told,) = (tmp_path / "why").glob("*-ensemble.json")
+    found = json.loads(told.read_text())
+    assert [share["member"] for share in found["shares"]] == ["constant", "random"]
+    assert Path(found["heat_map"]).read_bytes()[:4] == b"\x89PNG"
+    assert len(found["cells"]) == 16
+
+
 def test_a_file_of_any_name_is_explained(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A name that is not UTF-8, drives a terminal, and leaves no room for more letters."""
     photo = tmp_path / os.fsdecode(b"\x1b[31m a\nb caf\xe9 " + b"x" * 230 + b".png")

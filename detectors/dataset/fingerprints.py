@@ -6,7 +6,7 @@ and a small colour embedding, which also survives mirroring. Both look at the mi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detectors.dataset.items import DatasetItem, load_media
-from detectors.evaluation.answering import Progress
 from subnet.media.leak.appearance import middle, perceptual_hash
 from subnet.types import Media
 
@@ -23,6 +22,7 @@ BITS = 6  # most that the hashes of near-duplicates differ in, of 64
 COSINE = 0.985  # least similarity of the embeddings of near-duplicates
 SIDE = 12  # of the picture that the embedding is made of, pixels
 Floats = NDArray[np.float32]
+Progress = Callable[[int], None]  # items looked at so far
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,26 @@ def prints(records: Sequence[DatasetItem], progress: Progress = lambda done: Non
     return Prints(tuple(record.path for record in records), np.array(hashes, dtype=np.uint64), stacked)
 
 
+def alikeness(given: Prints, digest: int | np.uint64, vector: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Of every file in `given` against one more: bits in which hashes differ, and likeness of embeddings, mirrored too.
+
+    The hash of the other is `digest`, its embedding `vector`.
+    """
+    bits = np.bitwise_count(given.hashes ^ np.uint64(digest)).astype(np.int64)
+    return bits, np.maximum(given.vectors @ vector, given.vectors @ mirror_image(vector))
+
+
+def alike(bits: NDArray[np.int64], similarity: Floats) -> NDArray[np.int64]:
+    """The places that either net holds."""
+    return np.flatnonzero((bits <= BITS) | (similarity >= COSINE))
+
+
 def twins(first: Prints, second: Prints) -> list[LookAlike]:
     """Pairs across two sets that either net holds, the most alike first. Flat pictures are left to the hash alone."""
     found = []
     for index, path in enumerate(first.paths):
-        bits = np.bitwise_count(second.hashes ^ first.hashes[index]).astype(np.int64)
-        alike = np.maximum(second.vectors @ first.vectors[index], second.vectors @ mirror_image(first.vectors[index]))
-        for other in np.flatnonzero((bits <= BITS) | (alike >= COSINE)).tolist():
-            pair = str(path), str(second.paths[other]), int(bits[other]), round(float(alike[other]), 4)
+        bits, similarity = alikeness(second, first.hashes[index], first.vectors[index])
+        for other in alike(bits, similarity).tolist():
+            pair = str(path), str(second.paths[other]), int(bits[other]), round(float(similarity[other]), 4)
             found.append(LookAlike(*pair))
     return sorted(found, key=lambda twin: (-twin.similarity, twin.bits))

@@ -1,0 +1,1 @@
+"""Classifiers that others published, as detectors: repositories of transformers, discriminators of GANs."""

@@ -1,0 +1,1 @@
+"""Hand-made features by families, such as spectra and residuals, under one linear head."""
