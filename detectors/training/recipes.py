@@ -151,7 +151,7 @@ RECIPES: dict[str, Recipe] = table(
             objective="",
             plan=BatchPlan(),
             trainer="detectors.training.fitting:train_fitted",
-            head=HeadPlan("elastic-net", strengths=(0.003, 0.01, 0.03, 0.1), variants=1),
+            head=HeadPlan("elastic-net", strengths=(0.003, 0.01, 0.03, 0.1, 0.3), variants=2),
         ),
         Recipe(
             name="retrieval",

@@ -185,7 +185,7 @@ def test_it_learns_from_a_few_photographs(tmp_path: Path) -> None:
     """A head on all families tells photographs from blurred twins at the first attempt, calibrated and whole."""
     settings = Training(
         "spectral",
-        write_images(tmp_path / "train", 6),
+        write_images(tmp_path / "train", 10),
         tmp_path / "out.safetensors",
         validation=write_images(tmp_path / "validation", 5, "validation"),
     )
