@@ -31,5 +31,11 @@ STUDIES: dict[str, StudyRow] = table(
             detector="segment",
             summary="which pixels are synthetic, in composites whose masks are known",
         ),
+        StudyRow(
+            name="aerial",
+            target="detectors.studies.aerial:study",
+            detector="vit_cam",
+            summary="a vision transformer on aerial images: errors of both kinds, and activation maps that are tested",
+        ),
     )
 )

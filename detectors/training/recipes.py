@@ -147,6 +147,15 @@ RECIPES: dict[str, Recipe] = table(
             head=HeadPlan(variants=1),
         ),
         Recipe(
+            name="vit_cam",
+            objective="detectors.training.losses:binary_and_ranking",
+            plan=BatchPlan(pairs=8, crop=128, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
+            start="detectors.vit_cam.network:start_with_residuals",
+            steps=1500,
+            learning_rate=8e-4,
+            weight_decay=5e-2,
+        ),
+        Recipe(
             name="camo",
             objective="detectors.training.losses:binary",
             plan=BatchPlan(pairs=8, crop=112),
