@@ -38,7 +38,8 @@ def scaled(image: Image.Image, body: bytes) -> Image.Image:
 
 def eight_bits(values: Samples, bits: int) -> NDArray[np.uint8]:
     """Samples of `bits` bits, 8 or more, without their lowest."""
-    return np.minimum(values >> (bits - 8), 255).astype(np.uint8)
+    shades: NDArray[np.uint8] = np.minimum(values >> (bits - 8), 255).astype(np.uint8)
+    return shades
 
 
 def used_bits(image: Image.Image, largest: int) -> int:
@@ -49,6 +50,11 @@ def used_bits(image: Image.Image, largest: int) -> int:
         return said
     widest = 15 if _first(tags.get(_FORMAT)) == _SIGNED else 16
     return next(bits for bits in (*SENSORS, widest) if largest < 1 << bits)
+
+
+def is_sixteen(image: Image.Image) -> bool:
+    """Whether a TIFF file says that its samples have 16 bits."""
+    return _first(getattr(image, "tag_v2", {}).get(_BITS)) == 16
 
 
 def _first(value: Any) -> int:
@@ -63,7 +69,7 @@ def samples(image: Image.Image, body: bytes) -> Samples | None:
     if not _is_wide(_open(image, body)):
         return None
     upper, lower = (_bytes(_open(image, body), lower) for lower in (False, True))
-    return upper.astype(np.uint16) << 8 | lower
+    return (upper.astype(np.uint16) << np.uint16(8)) | lower
 
 
 def _open(image: Image.Image, body: bytes) -> ImageFile.ImageFile:
@@ -77,7 +83,7 @@ def _is_wide(image: ImageFile.ImageFile) -> bool:
     raw, tags = _raw(image.tile[0]), getattr(image, "tag_v2", {})
     if raw.startswith(_COLOURS) and image.tile[0].codec_name == "libtiff" and tags.get(_PLANAR) == _APART:
         raise MediaUnreadable("compressed bands of 16 bits that lie apart are not read: save it pixel by pixel")
-    return raw.startswith(_COLOURS) or (raw in _PLANES and _first(tags.get(_BITS)) == 16)
+    return raw.startswith(_COLOURS) or (raw in _PLANES and is_sixteen(image))
 
 
 def _bytes(image: ImageFile.ImageFile, lower: bool) -> NDArray[np.uint8]:

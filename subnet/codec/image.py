@@ -50,7 +50,7 @@ MIN_CROP = 0.5  # of the largest crop, along each side
 Box = tuple[int, int, int, int]  # of a crop in pixels: top, left, height, width
 
 _OTHER_FORMATS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
-_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258  # tags of EXIF and TIFF
+_ORIENTATION = 0x0112  # tag of EXIF
 _LAYOUT = "its layout of bands or samples is not one that is read: save it as grey or RGB with 8 or 16 bits"
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
@@ -142,7 +142,7 @@ def _decode_other(data: bytes, name: str, limits: ImageLimits) -> Frames:
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=(name,)) as image:
             _check_size(Header(name, *image.size), limits)
-            if image.mode in ("I", "F") and name == "TIFF" and image.tag_v2.get(_BITS_PER_SAMPLE) != (16,):
+            if name == "TIFF" and image.mode in ("I", "F") and not depth.is_sixteen(image):
                 raise MediaUnreadable("samples of 32 bits do not say what is white: save it with 8 or 16")
             whole = depth.scaled(image, data) if limits.true_range else image
             whole.load()
