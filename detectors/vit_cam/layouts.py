@@ -26,8 +26,13 @@ def adapt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "train it with `assay train vit_cam --size published --init FILE`"
         )
     depth = 1 + max((int(key.split(".")[1]) for key in state if key.startswith("blocks.")), default=-1)
-    kernels = [value for key, value in state.items() if key.startswith(_STEM) and value.ndim == 4]
-    return state, {"width": token.shape[2], "depth": depth, "stem": tuple(len(kernel) for kernel in kernels)}
+    widths = {int(key.split(".")[2]): len(value) for key, value in state.items() if _is_kernel(key, value)}
+    stem = tuple(width for _, width in sorted(widths.items()))
+    return state, {"width": token.shape[2], "depth": depth, "stem": stem}
+
+
+def _is_kernel(key: str, value: Tensor) -> bool:
+    return key.startswith(_STEM) and value.ndim == 4
 
 
 def is_backbone(state: dict[str, Tensor]) -> bool:
