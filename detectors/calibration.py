@@ -91,7 +91,8 @@ def fit(logits: Sequence[float], labels: Sequence[int], *, error: float = 0.2) -
     """Temperature and bias of least log-loss with both classes weighing the same; Newton's method, lightly regularised.
 
     The uncertain band is the narrowest around 0.5 outside of which at most the share `error` of validation answers
-    inside [band edge, band edge + 0.1] is wrong. Raises ValueError when a class is missing or a logit is not finite.
+    inside [band edge, band edge + 0.1] is wrong, both classes weighing the same. Raises ValueError when a class is
+    missing or a logit is not finite.
     """
     x, y = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.float64)
     if len(x) != len(y) or not np.isfinite(x).all():
@@ -108,7 +109,7 @@ def fit(logits: Sequence[float], labels: Sequence[int], *, error: float = 0.2) -
 
 def _logistic(x: NDArray[np.float64], y: NDArray[np.float64], ridge: float = 1e-3) -> tuple[float, float]:
     design = np.stack([x, np.ones_like(x)], axis=1)
-    weight = np.where(y == 1, 0.5 / y.sum(), 0.5 / (len(y) - y.sum()))
+    weight = _class_weights(y)
     theta = np.zeros(2)
     for _ in range(50):
         p = 1.0 / (1.0 + np.exp(-np.clip(design @ theta, -60, 60)))
@@ -121,11 +122,18 @@ def _logistic(x: NDArray[np.float64], y: NDArray[np.float64], ridge: float = 1e-
     return float(theta[0]), float(theta[1])
 
 
+def _class_weights(y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) summing to 1, half of it on each class."""
+    weights: NDArray[np.float64] = np.where(y == 1, 0.5 / y.sum(), 0.5 / (len(y) - y.sum()))
+    return weights
+
+
 def _band(p: NDArray[np.float64], y: NDArray[np.float64], error: float) -> tuple[float, float]:
     confidence = np.abs(p - 0.5)
     wrong = (p > THRESHOLD) != (y == 1)
+    weight = _class_weights(y)
     for edge in np.arange(0.0, 0.4, 0.05):
         ring = (confidence >= edge) & (confidence < edge + 0.1)
-        if ring.sum() == 0 or wrong[ring].mean() <= error:
+        if ring.sum() == 0 or np.average(wrong[ring], weights=weight[ring]) <= error:
             return round(0.5 - float(edge), 2), round(0.5 + float(edge), 2)
     return 0.1, 0.9

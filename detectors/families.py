@@ -121,6 +121,17 @@ _SPECTRAL = Family(
 _RETRIEVAL = replace(
     _SPECTRAL, name="retrieval", network="detectors.retrieval.index:Index", adapt="detectors.retrieval.index:adapt"
 )
+_VIT_CAM = Family(
+    name="vit_cam",
+    modality=Modality.IMAGE,
+    network="detectors.vit_cam.network:VitCam",
+    views="detectors.vit_cam.network:centre_view",
+    preprocess=Preprocess(HALF, HALF, 224, "tiles"),
+    small={"width": 128, "depth": 4, "stem": (16, 32, 64, 96, 128)},
+    adapt="detectors.vit_cam.layouts:adapt",
+    is_backbone="detectors.vit_cam.layouts:is_backbone",
+    start_from_backbone="detectors.vit_cam.layouts:start",
+)
 
 FAMILIES: dict[str, Family] = table(
     (
@@ -141,6 +152,7 @@ FAMILIES: dict[str, Family] = table(
         _INFLATED,
         _TRAJECTORY,
         replace(_TRAJECTORY, name="temporal-d3", small={"wanted": "d3"}),  # D3 alone: a scale and a threshold
+        _VIT_CAM,
     )
 )
 

@@ -38,7 +38,7 @@ COMMANDS = {
     "pool": ("neurons.commands.pool:pool", "Look at the pool of ready media, check it, trim it, export it."),
     "generate": ("neurons.commands.generate:generate", "Make synthetic media with one generator."),
     "train": ("neurons.commands.train:train", "Train a detector on what validators ask."),
-    "dataset": ("neurons.datasets.program:dataset", "Write real media with synthetic twins to a folder."),
+    "dataset": ("neurons.datasets.program:dataset", "Write real media with twins to a folder; check published sets."),
     "evaluate": ("neurons.commands.evaluate:evaluate", "Measure a detector, or compare two."),
     "study": ("neurons.commands.study:study", "Run a whole study: train, measure, tables and pictures."),
     "doctor": ("neurons.doctor.program:doctor", "Check that everything needed is here, and say what would mend it."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from detectors.dataset.items import DatasetItem
 from subnet.media.dataset_folder import IndexRow
@@ -21,16 +21,19 @@ def link_items(records: Sequence[DatasetItem], root: Path, folder: Path) -> list
             os.link(record.path.resolve(), folder / name)  # of a link what it leads to
         except OSError:  # another disk, or one without links
             shutil.copy2(record.path, folder / name)
-        rows.append(
-            IndexRow(
-                file=name.as_posix(),
-                label=int(record.label),
-                modality=str(record.modality),
-                origin=record.origin,
-                pair=record.pair,
-                seed=record.seed,
-                licence=record.licence,
-                item=record.item,
-            )
-        )
+        rows.append(index_line(record, name))
     return rows
+
+
+def index_line(record: DatasetItem, name: PurePath) -> IndexRow:
+    """The line of an index for an item that lies at `name` in its folder."""
+    return IndexRow(
+        file=name.as_posix(),
+        label=int(record.label),
+        modality=str(record.modality),
+        origin=record.origin,
+        pair=record.pair,
+        seed=record.seed,
+        licence=record.licence,
+        item=record.item,
+    )

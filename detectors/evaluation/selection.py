@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from detectors.dataset.items import DatasetItem, both_classes
-from subnet.codec.image_header import read_header
+from subnet.codec.image import stored_size
 from subnet.errors import DataError, MediaUnreadable
 from subnet.media import embedded
 from subnet.types import Label, Modality
@@ -72,7 +72,6 @@ def _size(record: DatasetItem) -> int:
     if record.modality is Modality.VIDEO:
         return 0
     try:
-        header = read_header(record.path.read_bytes())
+        return min(stored_size(record.path.read_bytes()))
     except (OSError, MediaUnreadable) as error:
         raise DataError(f"data: {record.path} cannot be read: {error}") from error
-    return min(header.width, header.height)

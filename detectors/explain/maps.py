@@ -9,6 +9,7 @@ by occlusion, on the picture itself.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -99,9 +100,16 @@ class _OfPictures(nn.Module):
 
 
 def _from_tokens(x_BNC: Tensor) -> Tensor:
-    """(B, side * side, C) -> (B, C, side, side)."""
-    side = round(x_BNC.shape[1] ** 0.5)
-    return x_BNC.reshape(len(x_BNC), side, side, -1).permute(0, 3, 1, 2)
+    """(B, n + side * side, C) -> (B, C, side, side): n tokens that have no place come first and are left out."""
+    side = math.isqrt(x_BNC.shape[1])
+    return x_BNC[:, x_BNC.shape[1] - side * side :].reshape(len(x_BNC), side, side, -1).permute(0, 3, 1, 2)
+
+
+def layer_of(network: nn.Module, way: str) -> nn.Module:
+    """The module at `way` in any size of the network: "blocks.-1.norm1" is in the last block."""
+    for name in way.split("."):
+        network = list(network.children())[-1] if name == "-1" else network.get_submodule(name)
+    return network
 
 
 def _from_frames(x_TCHW: Tensor) -> Tensor:
@@ -141,7 +149,7 @@ def heat_map(subject: Explainable, media: Media, evidence_for: Label | None = No
     if evidence_for is None:
         evidence_for = Prediction(detector.calibration.probability(float(log_odds.mean()))).label
     sign = 1.0 if evidence_for is Label.SYNTHETIC else -1.0
-    layer = network.get_submodule(subject.layer)
+    layer = layer_of(network, subject.layer)
     if subject.grid == "places":
         by_place = _by_place(by_picture, layer, pictures, sign)
         return HeatMap(by_place, pixels(detector, pictures), log_odds, evidence_for)

@@ -43,5 +43,11 @@ STUDIES: dict[str, StudyRow] = table(
             "retrieval",
             "which known pictures are found again after levels 0-3, and how often unknown ones are taken for them",
         ),
+        StudyRow(
+            name="aerial",
+            target="detectors.studies.aerial:study",
+            detector="vit_cam",
+            summary="a vision transformer on aerial images: errors of both kinds, and activation maps that are tested",
+        ),
     )
 )

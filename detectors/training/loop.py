@@ -107,7 +107,7 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
         return trained
     if chosen.first and settings.init is None:  # in the same size
         settings = replace(settings, init=train(before(settings, chosen.first), report).weights)
-    plan = settings.plan or chosen.plan
+    plan = settings.plan or chosen.plan_for(settings.size)
     steps = settings.steps or chosen.steps
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
     held = settings.validation or settings.data.parent / "validation"

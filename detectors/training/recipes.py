@@ -19,6 +19,7 @@ class Recipe:
     name: str
     objective: str
     plan: BatchPlan
+    published: BatchPlan | None = None  # for the published size, where that needs others
     steps: int = 1500
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
@@ -29,6 +30,10 @@ class Recipe:
     trainer: str = ""  # trains it in place of the loop, out of networks that the loop trains
     adversary: str = ""  # gives the encoder and the decoder of `trainer` detectors.training.adversarial
     head: HeadPlan = NO_HEAD  # of networks with a fitted head, whose trainer is detectors.training.fitting
+
+    def plan_for(self, size: str) -> BatchPlan:
+        """Examples for a network of the size "small" or "published"."""
+        return self.published if size == "published" and self.published is not None else self.plan
 
     @property
     def family(self) -> Family:
@@ -165,6 +170,16 @@ RECIPES: dict[str, Recipe] = table(
             plan=BatchPlan(),
             trainer="detectors.ensemble.training:train_ensemble",
             head=HeadPlan("elastic-net", strengths=(0.01, 0.1, 1.0), l1_ratio=0.0, variants=2),
+        ),
+        Recipe(
+            name="vit_cam",
+            objective="detectors.training.losses:binary_and_ranking",
+            published=BatchPlan(pairs=8, crop=224, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
+            plan=BatchPlan(pairs=8, crop=128, early=(0.55, 0.3, 0.1, 0.05), late=(0.3, 0.3, 0.2, 0.2)),
+            start="detectors.vit_cam.network:start_with_residuals",
+            steps=1500,
+            learning_rate=8e-4,
+            weight_decay=5e-2,
         ),
         Recipe(
             name="camo",

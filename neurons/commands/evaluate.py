@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from neurons import settings as s
-from neurons.datasets.spec import DataSpec, materialise, parse_spec
+from neurons.datasets.arrangement import PresetSpec, arrange, judged
+from neurons.datasets.spec import materialise, parse_spec
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
 from subnet.protocols import Detector
@@ -49,7 +50,8 @@ def evaluate(
     detector
         A name of `assay detectors`, a checkpoint file, or NAME=FILE.
     data
-        embedded:test, embedded:validation, embedded:train, or a folder with real/ and fake/.
+        embedded:test, embedded:validation, embedded:train, a folder with real/ and fake/, or PRESET:DIR, a published
+        data set (`assay dataset presets`): its test set, or else its validation set.
     levels
         Augmentation levels to ask at; every item is shown at each.
     limit
@@ -172,7 +174,9 @@ def _check(data: str, limit: int | None, out: Path | None) -> None:
 def data_folder(data: str, modality: Modality, limit: int | None, seed: int, device: str) -> Path:
     """The folder that SPEC means; embedded data are written below $ASSAY_HOME/data the first time."""
     spec = parse_spec(data, modality, -(-(limit or EMBEDDED_ITEMS) // 2), seed)
-    if not isinstance(spec, DataSpec):
+    if isinstance(spec, PresetSpec):
+        return judged(arrange(spec, s.home() / "data"))
+    if isinstance(spec, Path):
         return spec
     with bar(f"{spec.split} set", 2 * spec.count) as progress:
         return materialise(spec, s.home() / "data", device=device, progress=progress)

@@ -63,7 +63,9 @@ def chains(app: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     names = COMMANDS if not path else [name for name in app if not name.startswith("-")]
     for name in names:
         deeper = list(chains(app[name], (*path, name))) if [sub for sub in app[name] if sub[0] != "-"] else []
-        yield from deeper or [(*path, name)]
+        if not deeper or app[name].default_command is not None:
+            yield (*path, name)
+        yield from deeper
 
 
 def chapter(app: App, chain: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from neurons import settings as s
+from neurons.datasets.arrangement import arrange, parse_preset, three_ways
 from neurons.datasets.spec import DataSpec, materialise
 from neurons.plan import EMBEDDED
 from neurons.progress import bar, warn
@@ -46,7 +47,7 @@ def study(
     name
         Which study.
     data
-        embedded, or a folder with train/, validation/ and test/.
+        embedded, a folder with train/, validation/ and test/, or PRESET:DIR, a published data set.
     quick
         A short course on fewer items: minutes on two cores.
     steps
@@ -66,7 +67,7 @@ def study(
     if steps is not None and steps < 1:
         raise SettingsError(f"--steps must be at least 1, not {steps}")
     place = s.device(device)
-    learn, judge, test = _folders(data, quick, seed, place)
+    learn, judge, test = _folders(data, quick, seed, place, folder)
     from detectors.studies.report import StudySettings, write_study
 
     with _watching(name) as stage:
@@ -80,8 +81,10 @@ def study(
         _tell(report, page)
 
 
-def _folders(data: str, quick: bool, seed: int, device: str) -> tuple[Path, Path, Path]:
+def _folders(data: str, quick: bool, seed: int, device: str, out: Path) -> tuple[Path, Path, Path]:
     """Folders to train on, to choose by and to test on. Raises SettingsError for one that is missing."""
+    if (chosen := parse_preset(data)) is not None:
+        return three_ways(arrange(chosen, s.home() / "data"), out / "data", seed=seed, tell=warn)
     if data != EMBEDDED:
         root = Path(data).expanduser()
         folders = [root / split for split in Split]

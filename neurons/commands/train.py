@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from neurons import settings as s
+from neurons.datasets.arrangement import PresetSpec, arrange, judged
 from neurons.datasets.spec import DataSpec, materialise, parse_spec
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
@@ -45,7 +46,8 @@ class Data:
     """What to learn from, and what to judge by."""
 
     data: str = "embedded:train"
-    """embedded:train, or a folder: with index.jsonl, with real/ and fake/, or with train/ and validation/ of these."""
+    """embedded:train, a folder (with index.jsonl, with real/ and fake/, or with train/ and validation/ of these), or
+    PRESET:DIR, a published data set (`assay dataset presets`)."""
     validation: str | None = None
     """embedded:validation, or a folder; by default the data's own validation/, or else a part held out."""
     items: int | None = None
@@ -208,7 +210,9 @@ def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str
 
     def folder(text: str, count: int) -> Path:
         spec = parse_spec(os.path.expanduser(text), modality, count, seed)
-        if not isinstance(spec, DataSpec):
+        if isinstance(spec, PresetSpec):
+            return arrange(spec, s.home() / "data")
+        if isinstance(spec, Path):
             return spec
         if spec.split is Split.TEST:
             raise SettingsError(f"{text}: nothing is trained or tuned on the test set; take train or validation")
@@ -221,12 +225,18 @@ def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str
     learn = folder(wanted.data, many)
     held = wanted.validation or (f"embedded:{Split.VALIDATION}" if wanted.data.startswith("embedded:") else None)
     if held is not None:
-        return learn, folder(held, max(20, many // 4))
+        return _train_part(learn), judged(folder(held, max(20, many // 4)))
     if (learn / "train").is_dir() and (learn / "validation").is_dir():
         return learn / "train", learn / "validation"
+    learn = _train_part(learn)
     from neurons.datasets.split import split
 
     return split(learn, out / "data", seed=seed, tell=warn)
+
+
+def _train_part(folder: Path) -> Path:
+    """The part of a data set that is trained on: train/ where it is divided, so that no test item is trained on."""
+    return folder / "train" if (folder / "train").is_dir() else folder
 
 
 def _check(folder: Path, modality: Modality, force: bool) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from neurons.datasets.arrangement import PresetSpec, parse_preset
 from neurons.datasets.pans import PannedPhotos
 from neurons.plan import EMBEDDED
 from neurons.producer.prompting import invent_prompt
@@ -73,8 +74,13 @@ def embedded_generators(modality: Modality) -> tuple[str, ...]:
     return tuple(row.name for row in generators.TABLE.values() if row.embedded and row.modality is modality)
 
 
-def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec | Path:
-    """ "embedded:test" as a spec, anything else as a folder. Raises SettingsError naming what is allowed."""
+def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec | PresetSpec | Path:
+    """ "embedded:test" and "PRESET:DIR" as specs, anything else as a folder.
+
+    Raises SettingsError naming what is allowed.
+    """
+    if (chosen := parse_preset(text)) is not None:
+        return chosen
     if text.startswith(EMBEDDED + ":"):
         name = text.partition(":")[2]
         if name not in list(Split):
@@ -82,7 +88,10 @@ def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec
         return DataSpec(Split(name), modality, count, seed=seed)
     path = Path(text).expanduser()
     if not path.is_dir():
-        raise SettingsError(f"--data {text}: neither a folder nor embedded:train, embedded:validation, embedded:test")
+        raise SettingsError(
+            f"--data {text}: neither a folder, nor PRESET:DIR (assay dataset presets), nor embedded:train, "
+            "embedded:validation, embedded:test"
+        )
     return path
 
 

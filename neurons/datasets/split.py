@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
-from detectors.dataset.links import link_items
-from subnet.errors import DataError
+from detectors.dataset.links import index_line, link_items
+from subnet.errors import DataError, SettingsError
 from subnet.game.sampling import derive
 from subnet.media.dataset_folder import write_index
 
 SHARE = 0.15  # of the items, for validation
+LINK = PurePath("files")  # in a folder that holds an index of files that lie elsewhere
 
 
 def split(root: Path, into: Path, *, seed: int = 0, share: float = SHARE, tell: Tell = silence) -> tuple[Path, Path]:
@@ -50,5 +51,23 @@ def _cluster_names(records: Sequence[DatasetItem]) -> list[str]:
 
 def _write(records: Sequence[DatasetItem], root: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
+    if (root / LINK).is_symlink():
+        return write_linked(records, root / LINK, folder)
     write_index(folder, link_items(records, root, folder))
+    return folder
+
+
+def write_linked(records: Sequence[DatasetItem], root: Path, folder: Path) -> Path:
+    """A data set `folder` of items below `root`: an index, and one link to `root`.
+
+    Raises SettingsError where the disk takes no links.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / LINK
+    try:
+        link.unlink(missing_ok=True)
+        link.symlink_to(root.resolve(), target_is_directory=True)
+    except OSError as error:
+        raise SettingsError(f"{folder}: {error.strerror}; a disk that takes symbolic links is needed") from error
+    write_index(folder, [index_line(record, LINK / record.path.relative_to(root)) for record in records])
     return folder

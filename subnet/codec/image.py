@@ -16,7 +16,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from subnet.codec import jpeg, png
+from subnet.codec import depth, jpeg, png
 from subnet.codec.image_header import FORMATS, Header, read_header
 from subnet.codec.video import Limits, decode_video, encode_lossless_video, encode_video
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
@@ -39,6 +39,7 @@ __all__ = [
     "encode_png",
     "encode_video",
     "normalise",
+    "stored_size",
 ]
 
 TARGET_SIZE = (256, 256)  # height, width
@@ -49,7 +50,8 @@ MIN_CROP = 0.5  # of the largest crop, along each side
 Box = tuple[int, int, int, int]  # of a crop in pixels: top, left, height, width
 
 _OTHER_FORMATS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
-_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258  # tags of EXIF and TIFF
+_ORIENTATION = 0x0112  # tag of EXIF
+_LAYOUT = "its layout of bands or samples is not one that is read: save it as grey or RGB with 8 or 16 bits"
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -57,7 +59,9 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombEr
 class ImageLimits:
     """What an image may have: `pixels` in a JPEG file apart from those in all others, whose decoders need more memory.
 
-    `formats` beyond `image_header.FORMATS` (GIF, TIFF, BMP) go to Pillow as they are, metadata and all.
+    `formats` beyond `image_header.FORMATS` (GIF, TIFF, BMP) go to Pillow as they are, metadata and all. `true_range`
+    scales samples of more than 8 bits by the range that they use (`subnet.codec.depth`): the 12 bits of a satellite's
+    sensor would be black otherwise.
     """
 
     bytes: int = MAX_BYTES
@@ -65,19 +69,23 @@ class ImageLimits:
     jpeg_pixels: int = MAX_PIXELS
     scanned: int = MAX_SCANNED
     formats: tuple[str, ...] = FORMATS
+    true_range: bool = False
 
 
 # For people's own files: JPEG up to the 200 megapixels of phones, decoded whole and at full size. Memory: 3 bytes a
 # pixel, as much again where it is turned, and 3 more where it is progressive (measured for 200 megapixels: 0.6 GB, 1.2
-# GB turned); for other formats up to 12 bytes a pixel (1.1 GB for 89 megapixels).
-FILE_IMAGES = ImageLimits(256 * 2**20, 89_000_000, 210_000_000, 2_200_000_000, (*FORMATS, "GIF", "TIFF", "BMP"))
+# GB turned); for other formats up to 13 bytes a pixel (1.1 GB for 89 megapixels), and 24 with samples of 16 bits.
+FILE_IMAGES = ImageLimits(
+    256 * 2**20, 89_000_000, 210_000_000, 2_200_000_000, (*FORMATS, "GIF", "TIFF", "BMP"), true_range=True
+)
 
 
 def decode_image(data: bytes, limits: ImageLimits = ImageLimits()) -> Media:
     """JPEG, PNG or WebP as one RGB frame (1, H, W, 3), upright; of an animation the first frame.
 
     The EXIF turn is applied: of several the first that names one, and never what XMP says. Alpha, and pixels of a
-    transparency key, are laid over white; more than 8 bits keep their upper 8; colour profiles are ignored.
+    transparency key, are laid over white; more than 8 bits keep their upper 8, of 16 or
+    with `true_range` of those that are used; colour profiles are ignored.
     Raises MediaTooLarge over `limits`, and MediaUnreadable for other formats and for files that are broken or
     truncated, or hold zeros where pixels were: no pixel is made up. In BMP and uncompressed TIFF zero bytes are black
     pixels, and taken as such: nothing in these files tells a lost half from a black one.
@@ -96,10 +104,27 @@ def decode_image(data: bytes, limits: ImageLimits = ImageLimits()) -> Media:
     try:
         with Image.open(io.BytesIO(header.body), formats=(header.format,)) as image:
             hidden = png.keyed_out(image, header.body) if header.format == "PNG" else None
-            frame = _turned(_rgb(image, hidden), header.orientation)
+            whole = depth.scaled(image, header.body) if limits.true_range else image
+            frame = _turned(_rgb(whole, hidden), header.orientation)
     except _BROKEN as error:
         raise MediaUnreadable(f"the {header.format} file cannot be decoded: {_reason(error)}") from error
     return Media(frame[None])
+
+
+def stored_size(data: bytes) -> tuple[int, int]:
+    """Height and width in pixels of an image as its header says, before any turn; nothing is decoded.
+
+    Raises MediaUnreadable for what is no image that `FILE_IMAGES` takes.
+    """
+    name = next((name for start, name in _OTHER_FORMATS.items() if data.startswith(start)), None)
+    if name is None:
+        header = read_header(data)
+        return header.height, header.width
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=(name,)) as image:
+            return image.height, image.width
+    except _BROKEN as error:
+        raise MediaUnreadable(f"the {name} file cannot be read: {_reason(error)}") from error
 
 
 def _check_size(header: Header, limits: ImageLimits) -> None:
@@ -117,13 +142,17 @@ def _decode_other(data: bytes, name: str, limits: ImageLimits) -> Frames:
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=(name,)) as image:
             _check_size(Header(name, *image.size), limits)
-            image.load()
+            if name == "TIFF" and image.mode in ("I", "F") and not depth.is_sixteen(image):
+                raise MediaUnreadable("samples of 32 bits do not say what is white: save it with 8 or 16")
+            whole = depth.scaled(image, data) if limits.true_range else image
+            whole.load()
             turn = 1 if name == "TIFF" else image.getexif().get(_ORIENTATION, 1)  # Pillow turns TIFF by itself
-            return _turned(_rgb(image, None), turn)
+            return _turned(_rgb(whole, None), turn)
     except MediaError:
         raise
     except _BROKEN as error:
-        raise MediaUnreadable(f"the {name} file cannot be decoded: {_reason(error)}") from error
+        unknown = name == "TIFF" and isinstance(error, UnidentifiedImageError)
+        raise MediaUnreadable(f"the {name} file cannot be decoded: {_LAYOUT if unknown else _reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -134,11 +163,8 @@ def _reason(error: Exception) -> str:
 
 def _rgb(image: Image.Image, hidden: NDArray[np.bool_] | None) -> Frames:
     """(H, W, 3) over white."""
-    if image.mode in ("I", "F") and image.format == "TIFF":
-        raise MediaUnreadable("samples of 32 bits do not say what is white: save it with 8 or 16")
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip at 255
-        spare = _depth(image) - 8
-        grey = (np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> spare).astype(np.uint8)
+        grey = depth.eight_bits(np.clip(np.asarray(image).astype(np.int64), 0, 65535).astype(np.uint16), 16)
         frame = np.repeat(grey[..., None], 3, axis=-1)
     elif hidden is None and image.has_transparency_data:
         layer = image.convert("RGBA")
@@ -149,12 +175,6 @@ def _rgb(image: Image.Image, hidden: NDArray[np.bool_] | None) -> Frames:
         image.info.pop("transparency", None)
         frame = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     return frame if hidden is None else np.where(hidden[..., None], np.uint8(255), frame)
-
-
-def _depth(image: Image.Image) -> int:
-    """Bits of a grey sample: 16, or what a TIFF file says (12)."""
-    said = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))
-    return int(said[0]) if 8 < int(said[0]) <= 16 else 16
 
 
 def _turned(frame: Frames, orientation: int) -> Frames:

@@ -21,6 +21,7 @@ from subnet.media.cutting import Decode, cut, decode_clip
 from subnet.types import Label, Media, Modality, Provenance, Sample
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+OWN_IMAGE_SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff")  # of files that people have themselves, as satellites give them
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 # Folders that desktops, NAS boxes, notebooks and file systems leave behind, in small letters; hidden ones go anyway.
 _LITTER = """__macosx/__pycache__/@eadir/@__thumb/@recycle/@recently-snapshot/@tmp/#recycle/#snapshot/$recycle.bin
@@ -52,7 +53,7 @@ class Inventory:
 def modality_of(path: PurePath) -> Modality | None:
     """What a file holds by its suffix; None for what is not read."""
     suffix = path.suffix.lower()
-    return Modality.IMAGE if suffix in IMAGE_SUFFIXES else Modality.VIDEO if suffix in VIDEO_SUFFIXES else None
+    return Modality.IMAGE if suffix in OWN_IMAGE_SUFFIXES else Modality.VIDEO if suffix in VIDEO_SUFFIXES else None
 
 
 def take_inventory(root: Path) -> Inventory:

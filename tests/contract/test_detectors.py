@@ -11,6 +11,7 @@ import torch
 
 from detectors import TABLE, load_detector
 from detectors.checkpoints import HERE, sha256_of
+from detectors.explain.maps import layer_of
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector
 from detectors.training.recipes import RECIPES
@@ -124,7 +125,7 @@ def test_the_layer_for_heat_maps_is_there(row: DetectorRow) -> None:
     detector = load_detector(row.name)
     chosen = detector if isinstance(detector, TorchDetector) else vars(detector)["general"]
     seen: list[torch.Tensor] = []
-    module = chosen.network.get_submodule(row.layer)
+    module = layer_of(chosen.network, row.layer)
     handle = module.register_forward_hook(lambda _module, _given, output: seen.append(output))
     chosen.predict(batch(row)[:1])
     handle.remove()

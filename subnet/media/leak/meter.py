@@ -142,7 +142,7 @@ def _judge(container: Sequence[Probe], size: Probe, sharp: Probe) -> tuple[LeakV
 def _appearance(data: bytes, decode_video: Decode) -> tuple[float, float, float, float] | None:
     """Sharpness and mean colour; None for what cannot be decoded."""
     try:
-        media = decode_video(data) if data[4:8] == b"ftyp" else codec.decode_image(data)
+        media = decode_video(data) if data[4:8] == b"ftyp" else codec.decode_image(data, codec.FILE_IMAGES)
     except MediaError:
         return None
     return sharpness(middle(media)[None]), *mean_colour(media)

@@ -1,0 +1,74 @@
+"""A published data set as folders that training and evaluation read: an index for each split, and not one file moved.
+
+Each split is a folder below $ASSAY_HOME/data with an `index.jsonl` and one link to the data set itself.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from detectors.dataset.items import Tell, silence
+from detectors.dataset.preset_items import preset_items
+from detectors.dataset.presets import PRESETS, WHOLE, preset
+from neurons.datasets.split import split, write_linked
+from subnet.errors import SettingsError
+from subnet.game.sampling import derive
+from subnet.types import Split
+
+
+@dataclass(frozen=True)
+class PresetSpec:
+    """A preset and the folder that the user has of it."""
+
+    name: str
+    root: Path
+
+
+def parse_preset(text: str) -> PresetSpec | None:
+    """ "cifake:DIR" as a spec; None where the text before the colon is no preset's name. Raises SettingsError."""
+    name, separator, folder = text.partition(":")
+    if not separator or name not in PRESETS:
+        return None
+    root = Path(folder).expanduser()
+    if not folder or not root.is_dir():
+        raise SettingsError(f"--data {text}: {folder or 'nothing'} is not a folder; write {name}:DIR with the data set")
+    return PresetSpec(name, root)
+
+
+def arrange(spec: PresetSpec, home: Path) -> Path:
+    """A folder below `home` with a folder for each split, or with all items where the preset is not divided.
+
+    Raises DataError where the data set is not laid out so, naming the preset that it resembles.
+    """
+    root = spec.root.resolve()
+    by_split = preset_items(preset(spec.name), root)
+    if not preset(spec.name).parts:
+        return root  # has an index of its own
+    folder = home / f"preset-{spec.name}-{derive(os.fspath(root)):016x}"
+    for name, records in by_split.items():
+        write_linked(records, root, folder if name == WHOLE else folder / name)
+    return folder
+
+
+def judged(folder: Path) -> Path:
+    """The part of an arranged data set that is evaluated on: the test set, else validation, else all of it."""
+    for name in (Split.TEST, Split.VALIDATION):
+        if (folder / name).is_dir():
+            return folder / name
+    return folder
+
+
+def three_ways(folder: Path, into: Path, *, seed: int = 0, tell: Tell = silence) -> tuple[Path, Path, Path]:
+    """Folders to train on, to choose by and to test on, that share no content.
+
+    What the authors do not divide is held out below `into`; where they give no test set, their validation set is it.
+    """
+    there = {name: folder / name for name in Split if (folder / name).is_dir()}
+    if len(there) == len(Split):
+        return there[Split.TRAIN], there[Split.VALIDATION], there[Split.TEST]
+    learn, judge = there.get(Split.TRAIN, folder), there.get(Split.TEST) or there.get(Split.VALIDATION)
+    if judge is None:
+        learn, judge = split(learn, into / "whole", seed=seed, tell=tell)
+    return *split(learn, into / "rest", seed=seed + 1, tell=tell), judge  # the same seed would hold out the same

@@ -1,0 +1,105 @@
+"""The study of aerial images: its tables from known answers, its sheet from a real network, and the whole course."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from detectors.dataset.items import DatasetItem
+from detectors.evaluation.summary import Answers
+from detectors.explain.maps import Explainable
+from detectors.explain.sheet import explained, sheet
+from detectors.rows import HALF, Preprocess
+from detectors.studies import STUDIES
+from detectors.studies.aerial import COLUMNS, balance, cells, deletions, out_of_balance, study
+from detectors.studies.report import StudySettings, write_study
+from detectors.torch_detector import TorchDetector
+from detectors.vit_cam.network import SIDE, VitCam, centre_view
+from subnet.types import Label, Media, Modality
+from tests.unit.detectors.folders import write_images
+
+
+def answers(p: list[float], y: list[int]) -> Answers:
+    """One level, each item a content of its own."""
+    count = len(p)
+    kinds = np.array(["embedded: aerial"] * count)
+    zeros = np.zeros(count, dtype=np.int64)
+    return Answers(np.array(p), np.array(y), zeros, np.arange(count), kinds, kinds, zeros)
+
+
+def items(reals: int, fakes: int) -> list[DatasetItem]:
+    labels = [Label.REAL] * reals + [Label.SYNTHETIC] * fakes
+    return [
+        DatasetItem(Path(f"{place}.png"), label, Modality.IMAGE, ("camera", "gan")[label], item=str(place))
+        for place, label in enumerate(labels)
+    ]
+
+
+def test_errors_of_both_kinds() -> None:
+    """One of 20 authentic images called synthetic is 5 % type I, four of 20 the other way 20 % type II."""
+    wrong = [0.9] + [0.1] * 19 + [0.1] * 4 + [0.9] * 16
+    row = dict(zip(COLUMNS, cells(answers(wrong, [0] * 20 + [1] * 20)), strict=True))
+    assert row["items"] == row["contents"] == 40
+    for name, value in (("accuracy", 0.875), ("type I error", 0.05), ("type II error", 0.2)):
+        cell = row[name]
+        assert isinstance(cell, dict)
+        assert cell["value"] == pytest.approx(value)
+        assert cell["low"] < value < cell["high"]
+
+
+def test_few_contents_have_no_interval_and_one_class_no_curve() -> None:
+    """Four aerial photographs give a value without an interval; authentic ones alone no AUC and no type II error."""
+    row = dict(zip(COLUMNS, cells(answers([0.1, 0.2, 0.9, 0.1], [0] * 4)), strict=True))
+    assert row["type I error"] == {"value": 0.25, "low": None, "high": None}
+    assert row["AUC"] is None
+    assert row["type II error"] is None
+
+
+def test_balance_is_the_same_by_list_and_by_loop() -> None:
+    """One authentic image for eight synthetic ones: halves of the list, and halves of the loop's batches."""
+    records = items(20, 40)
+    assert len(out_of_balance(records)) == 45
+    table = balance(records, seed=0)
+    assert [list(row) for row in table.rows.values()] == [[5, 40, 0.5, 0.5], [40, 40, 0.5, 0.5]]
+
+
+def test_a_sheet_of_both_kinds() -> None:
+    """Maps and deletion tests of an untrained transformer make one picture, with a row for each pair."""
+    torch.manual_seed(0)
+    network = VitCam(width=64, depth=2, stem=(4, 4, 8, 8))
+    preprocess = Preprocess(HALF, HALF, SIDE, "tiles")
+    detector = TorchDetector("vit_cam", Modality.IMAGE, network, preprocess=preprocess, views=centre_view)
+    rng = np.random.default_rng(0)
+    records = items(1, 2)
+    found = [
+        explained(
+            Explainable(detector, "blocks.-1.norm1", "tokens"),
+            record,
+            Media(rng.integers(0, 256, (1, 256, 256, 3), dtype=np.uint8)),
+            rng,
+        )
+        for record in records
+    ]
+    assert all(each.heat_map.heat.shape == (1, SIDE, SIDE) for each in found)
+    assert Image.open(io.BytesIO(sheet(found))).size[0] > 1000
+    assert [row[0] for row in deletions(found).rows.values()] == [1, 2]
+
+
+@pytest.mark.slow
+def test_the_whole_course(tmp_path: Path) -> None:
+    """Training, measuring and explaining on a handful of photographs: every table, every picture, what is missing."""
+    folders = [write_images(tmp_path / name, 4, name) for name in ("train", "validation", "test")]
+    settings = StudySettings(*folders, tmp_path / "out", quick=True, steps=2)
+    index = write_study(study(settings), tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert set(found["tables"]) == {"errors", "sources", "generators", "levels", "balance", "deletion"}
+    assert set(found["pictures"]) == {"maps.png", "roc.png", "levels.png"}
+    assert "97 %" in found["not_repeated"][0]["claim"]
+    assert index.is_file()
+    assert "aerial" in STUDIES
