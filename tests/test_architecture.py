@@ -42,7 +42,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("catalog", "heads", "families", "checkpoints", "preprocess", "baselines", "whole_picture"),
         ("torch_detector", "public_checkpoints", "backbones"),
         ("training", "loading"),
-        ("npr", "ucf", "tall", "camo", "patchwise", "segment"),
+        ("npr", "ucf", "tall", "camo", "patchwise", "segment", "autoencoder", "cnn_svm"),
         ("temporal",),
         ("acceleration", "evaluation"),
         ("explain",),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem
 from detectors.evaluation.intervals import RESAMPLES, Interval, measure
-from detectors.evaluation.metrics import METRICS, Floats, Ints, Metric, mcc, tpr_at, type_1_error, type_2_error
+from detectors.evaluation.metrics import METRICS, Floats, Ints, Metric, mcc, recall, tpr_at, type_1_error, type_2_error
 from detectors.evaluation.selection import sources
 from subnet.game.history import Window
 from subnet.game.scoring import modality_reward
@@ -94,7 +94,7 @@ def by_generator(given: Answers, times: int, seed: int) -> Findings:
         fakes = given.where((given.y == Label.SYNTHETIC) & (given.origin == name))
         both = given.where((given.y == Label.REAL) | (given.origin == name))
         metrics = {"auc": auc, "mcc": mcc, "tpr_at_5_fpr": tpr_at(0.05)}
-        found = measure(fakes.p, fakes.y, fakes.cluster, {"recall": _recall}, times=times, seed=seed)
+        found = measure(fakes.p, fakes.y, fakes.cluster, {"recall": recall}, times=times, seed=seed)
         found |= measure(both.p, both.y, both.cluster, metrics, times=times, seed=seed)
         result[name] = {"answers": len(fakes.p), **_json(found)}
     return result
@@ -125,10 +125,6 @@ def by_size(given: Answers, times: int, seed: int) -> Findings:
         if len(part.p) and len(set(part.y.tolist())) == 2:
             result[name] = {"answers": len(part.p), **_measured(part, times, seed)}
     return result if len(result) > 1 else {}
-
-
-def _recall(p: Floats, y: Ints, w_RN: Floats) -> Floats:
-    return 1 - type_2_error(p, y, w_RN)
 
 
 def reward_windows(given: Answers, seed: int) -> dict[str, float]:

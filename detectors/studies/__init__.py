@@ -31,5 +31,17 @@ STUDIES: dict[str, StudyRow] = table(
             detector="segment",
             summary="which pixels are synthetic, in composites whose masks are known",
         ),
+        StudyRow(
+            "autoencoder",
+            "detectors.studies.autoencoder:study",
+            "autoencoder",
+            "an autoencoder, then a regularised head on its latent",
+        ),
+        StudyRow(
+            "cnn-svm",
+            "detectors.studies.cnn_svm:study",
+            "cnn_svm",
+            "networks alone and below a support vector machine on principal components",
+        ),
     )
 )

@@ -20,7 +20,7 @@ from subnet.types import Media, Modality
 ROWS = [row for row in TABLE.values() if row.weights or not row.family]  # that answer without weights of your own
 WEIGHTED = [row for row in ROWS if row.weights]
 UNTRAINED = [row for row in TABLE.values() if row.family and not row.weights]
-MOST_BYTES = 60_000_000
+MOST_BYTES = 90_000_000
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -129,7 +129,7 @@ def test_the_layer_for_heat_maps_is_there(row: DetectorRow) -> None:
 
 
 def test_all_weights_together_are_small() -> None:
-    """What ships stays under 60 MB."""
+    """What ships stays under 90 MB."""
     assert sum(path.stat().st_size for path in HERE.glob("*.safetensors")) < MOST_BYTES
 
 
