@@ -115,14 +115,21 @@ def write(
     calibration: Calibration | None = None,
     notes: Mapping[str, Any] | None = None,
     half: bool = False,
+    exact: str = "",
 ) -> str:
-    """Save tensors and what serving needs to know beside them, atomically; returns the sha256. `half` stores fp16."""
+    """Save tensors and what serving needs to know beside them, atomically; returns the sha256.
+
+    `half` stores floats as fp16, but for keys that begin with `exact`, where that is given.
+    """
     about = {**(notes or {}), "preprocess": asdict(preprocess)}
     if calibration is not None:
         about["calibration"] = calibration.to_json()
     tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     if half:
-        tensors = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
+        whole = {
+            key for key, value in tensors.items() if not value.is_floating_point() or (exact and key.startswith(exact))
+        }
+        tensors = {key: value if key in whole else value.half() for key, value in tensors.items()}
     write_atomically(path, save(tensors, metadata={METADATA: json.dumps(about, sort_keys=True)}))
     return sha256_of(path)
 

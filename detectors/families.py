@@ -132,6 +132,40 @@ _VIT_CAM = Family(
     is_backbone="detectors.vit_cam.layouts:is_backbone",
     start_from_backbone="detectors.vit_cam.layouts:start",
 )
+_AUTOENCODER = Family(
+    name="autoencoder",
+    modality=Modality.IMAGE,
+    network="detectors.autoencoder.network:Autoencoder",
+    views="detectors.torch_detector:image_view",
+    preprocess=Preprocess(ZERO, ONE, 256, "centre"),
+    adapt="detectors.autoencoder.layouts:adapt",
+)
+_RECONSTRUCTION = replace(
+    _AUTOENCODER,
+    name="autoencoder-reconstruction",
+    network="detectors.autoencoder.network:Reconstruction",
+    adapt="",
+)
+_CLASSIFIER = replace(
+    _AUTOENCODER,
+    name="autoencoder-softmax",
+    network="detectors.autoencoder.network:softmax",
+    adapt="",
+    is_backbone="detectors.autoencoder.layouts:is_reconstruction",
+    start_from_backbone="detectors.autoencoder.layouts:start",
+)
+_CNN = Family(
+    name="cnn-plain",
+    modality=Modality.IMAGE,
+    network="detectors.cnn_svm.network:plain",
+    views="detectors.torch_detector:image_view",
+    preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "centre"),
+)
+_BORROWED = replace(
+    _CNN,
+    is_backbone="detectors.cnn_svm.layouts:is_backbone",
+    start_from_backbone="detectors.cnn_svm.layouts:start",
+)
 
 FAMILIES: dict[str, Family] = table(
     (
@@ -153,6 +187,24 @@ FAMILIES: dict[str, Family] = table(
         _TRAJECTORY,
         replace(_TRAJECTORY, name="temporal-d3", small={"wanted": "d3"}),  # D3 alone: a scale and a threshold
         _VIT_CAM,
+        _AUTOENCODER,
+        _RECONSTRUCTION,
+        replace(_RECONSTRUCTION, name="autoencoder-denoising"),
+        _CLASSIFIER,
+        replace(_CLASSIFIER, name="autoencoder-sigmoid", network="detectors.autoencoder.network:sigmoid"),
+        _CNN,
+        replace(_CNN, name="cnn-residual", network="detectors.cnn_svm.network:residual"),
+        replace(_CNN, name="cnn-separable", network="detectors.cnn_svm.network:separable"),
+        replace(
+            _BORROWED,
+            name="cnn-densenet",
+            network="detectors.cnn_svm.network:densenet",
+            small={"growth": 12, "blocks": (2, 3, 4, 3)},
+        ),
+        replace(_BORROWED, name="cnn-vgg16", network="detectors.cnn_svm.network:vgg16", small={"width": 0.125}),
+        replace(
+            _CNN, name="cnn_svm", network="detectors.cnn_svm.network:CnnSvm", adapt="detectors.cnn_svm.layouts:adapt"
+        ),
     )
 )
 

@@ -49,6 +49,17 @@ def type_2_error(p: Floats, y: Ints, w_RN: Floats) -> Floats:
     return ratio(fn, tp + fn)
 
 
+def recall(p: Floats, y: Ints, w_RN: Floats) -> Floats:
+    """Share of synthetic items found, 0..1."""
+    return 1 - type_2_error(p, y, w_RN)
+
+
+def precision(p: Floats, y: Ints, w_RN: Floats) -> Floats:
+    """Share of items called synthetic that are, 0..1; 0 where none is called so (as scikit-learn has it)."""
+    tp, fp, _, _ = confusion(p, y, w_RN)
+    return np.divide(tp, tp + fp, out=np.zeros_like(tp), where=tp + fp > 0)
+
+
 def balanced_accuracy(p: Floats, y: Ints, w_RN: Floats) -> Floats:
     """Mean of both classes' shares of right answers, 0..1."""
     return 1 - (type_1_error(p, y, w_RN) + type_2_error(p, y, w_RN)) / 2

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem
 from detectors.evaluation.intervals import RESAMPLES, Interval, measure
-from detectors.evaluation.metrics import METRICS, Floats, Ints, Metric, mcc, tpr_at, type_1_error, type_2_error
+from detectors.evaluation.metrics import METRICS, Floats, Ints, Metric, mcc, recall, tpr_at, type_1_error, type_2_error
 from detectors.evaluation.selection import sources
 from subnet.game.history import Window
 from subnet.game.scoring import modality_reward
@@ -125,10 +125,6 @@ def by_size(given: Answers, times: int, seed: int) -> Findings:
         if len(part.p) and len(set(part.y.tolist())) == 2:
             result[name] = {"answers": len(part.p), **_measured(part, times, seed)}
     return result if len(result) > 1 else {}
-
-
-def recall(p: Floats, y: Ints, w_RN: Floats) -> Floats:
-    return 1 - type_2_error(p, y, w_RN)
 
 
 def reward_windows(given: Answers, seed: int) -> dict[str, float]:

@@ -43,7 +43,8 @@ def fit_head(x: Floats, labels: Ints, contents: Ints, plan: HeadPlan, *, seed: i
     Raises DataError for one class only, features that are all constant or not finite, or fewer items than components.
     """
     _check(x, labels, plan)
-    mean, scale = x.mean(axis=0), np.maximum(x.std(axis=0), LEAST_SCALE)
+    mean, spread = x.mean(axis=0), x.std(axis=0)
+    scale = np.where(spread > LEAST_SCALE, spread, 1.0)  # what is constant here may not be so elsewhere
     standard = (x - mean) / scale
     components = _principal(standard, plan.components, seed) if plan.components else None
     inputs = standard if components is None else standard @ components.T

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 DEGREE = 3  # of the polynomial kernel
 LEAST_SCALE = 1e-6
+UNFITTED = {"features": 1}  # the size of a head that stands for one to come
 
 
 class Head(nn.Module):

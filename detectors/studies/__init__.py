@@ -49,5 +49,17 @@ STUDIES: dict[str, StudyRow] = table(
             detector="vit_cam",
             summary="a vision transformer on aerial images: errors of both kinds, and activation maps that are tested",
         ),
+        StudyRow(
+            "autoencoder",
+            "detectors.studies.autoencoder:study",
+            "autoencoder",
+            "an autoencoder, then a regularised head on its latent",
+        ),
+        StudyRow(
+            "cnn-svm",
+            "detectors.studies.cnn_svm:study",
+            "cnn_svm",
+            "networks alone and below a support vector machine on principal components",
+        ),
     )
 )

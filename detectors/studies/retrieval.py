@@ -12,8 +12,8 @@ from detectors.dataset.items import DatasetItem
 from detectors.evaluation.answering import variants
 from detectors.evaluation.evaluation import Evaluation, Task, evaluate, items
 from detectors.evaluation.intervals import measure
+from detectors.evaluation.metrics import recall
 from detectors.evaluation.report import plots
-from detectors.evaluation.summary import recall
 from detectors.loading import open_detector
 from detectors.retrieval.index import Index, Match
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table

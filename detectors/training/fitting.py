@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from detectors.checkpoints import load_strictly, locate, read
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem, Tell, read_folder, silence
 from detectors.heads.fitting import fit_head
+from detectors.public_checkpoints import adapt
 from detectors.torch_detector import TorchDetector, torch_device
 from detectors.training.loop import (
     Progress,
@@ -32,7 +33,8 @@ from detectors.training.loop import (
     write_trained,
 )
 from detectors.training.recipes import Recipe, recipe
-from detectors.training.validation_set import Examples, auc, examples
+from detectors.training.validation_set import Examples, examples
+from subnet.media.leak.roc import plain_auc
 from subnet.registry import resolve
 
 CHUNK = 16  # items whose features are computed between two reports of progress
@@ -53,10 +55,9 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
     judged = select(read_folder(settings.validation or settings.data.parent / "validation", tell), chosen, settings)
     torch.manual_seed(settings.seed)
-    size = arguments(settings, chosen, 0)
-    network = build(chosen, size)
-    if settings.init is not None:
-        load_body(network, settings.init, chosen)
+    network, size = body(settings, chosen)
+    if settings.half:
+        network.half().float()  # the head is fitted on features of the body as it is stored
     detector = served(chosen, network, settings.device)
     shown = shown_items(records, chosen, settings)
     x, places = features(detector, shown, report)
@@ -64,14 +65,13 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     head = fit_head(x, labels, contents, chosen.head, seed=settings.seed)
     network.head = head.to(detector.device)
     validation = examples(judged, settings.validation_items, seed=settings.seed)
-    measured = auc(detector, validation)
+    logits = detector.logits(validation.media)
+    measured = plain_auc(logits.double().numpy(), np.array(validation.labels))
     state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
-    if settings.half:  # the head stays whole: its means and deviations can be far apart
-        state = {key: value if key.startswith(HEAD) else _halved(value) for key, value in state.items()}
-    logits = detector.logits(validation.media).tolist()
     about = {"size": size, "head": {**vars(chosen.head), "items": len(records), "rows": len(x)}}
-    sha256 = write_trained(replace(settings, half=False), chosen, state, (logits, validation.labels), records, about)
-    return TrainingResult(settings.out, sha256, len(shown.media), 0, measured, [(len(shown.media), measured)])
+    sha256 = write_trained(settings, chosen, state, (logits.tolist(), validation.labels), records, about, exact=HEAD)
+    count = len(shown.media)
+    return TrainingResult(settings.out, sha256, count, count, measured, [(count, measured)])
 
 
 def served(chosen: Recipe, network: nn.Module, device: str) -> TorchDetector:
@@ -83,18 +83,27 @@ def served(chosen: Recipe, network: nn.Module, device: str) -> TorchDetector:
     )
 
 
-def load_body(network: nn.Module, spec: Path | str, chosen: Recipe) -> None:
-    """Fill all but the head of `network` from a checkpoint, which may hold more, or from a backbone of its family.
+def body(settings: Training, chosen: Recipe) -> tuple[nn.Module, dict[str, Any]]:
+    """The network without its head, and the arguments of its size.
 
-    Raises CheckpointError naming keys.
+    Its weights are those of the checkpoint to start from, which may hold more, or be a backbone of the family; what its
+    layout tells of the size is believed. Raises CheckpointError naming keys.
     """
-    state, own = read(locate(spec)).state, network.state_dict()
-    rules = chosen.family
+    size, rules = arguments(settings, chosen, 0), chosen.family
+    if settings.init is None:
+        return build(chosen, size), size
+    state = read(locate(settings.init)).state
     if rules.is_backbone and resolve(rules.is_backbone)(state):
+        network = build(chosen, size)
         resolve(rules.start_from_backbone)(network, state)
-        return
-    body = {key: state[key] for key in own if not key.startswith(HEAD) and key in state}
-    load_strictly(network, {**body, **{key: own[key] for key in own if key.startswith(HEAD)}}, str(spec))
+        return network, size
+    state, told = adapt(state, rules)
+    size |= {name: value for name, value in told.items() if name != "head"}
+    network = build(chosen, size)
+    own = network.state_dict()
+    held = {key: state[key] for key in own if not key.startswith(HEAD) and key in state}
+    load_strictly(network, {**held, **{key: own[key] for key in own if key.startswith(HEAD)}}, str(settings.init))
+    return network, size
 
 
 @torch.inference_mode()
@@ -110,10 +119,6 @@ def features(detector: TorchDetector, shown: Examples, report: Report) -> tuple[
             places.extend([place] * len(found))
         report(Progress(min(start + CHUNK, count), count, {"loss": 0.0}, 0.0))
     return torch.cat(rows).double().numpy(), places
-
-
-def _halved(value: Tensor) -> Tensor:
-    return value.half() if value.is_floating_point() else value
 
 
 def shown_items(records: Sequence[DatasetItem], chosen: Recipe, settings: Training) -> Examples:

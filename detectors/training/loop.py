@@ -34,7 +34,7 @@ from detectors.training.batches import Batch, Batches, BatchPlan, methods
 from detectors.training.losses import Objective
 from detectors.training.recipes import Recipe, recipe
 from detectors.training.state import TrainingState, restore, store
-from detectors.training.validation_set import Examples, auc, examples
+from detectors.training.validation_set import Examples, examples
 from subnet.errors import SettingsError
 from subnet.registry import resolve
 
@@ -72,7 +72,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Progress:
-    """One line of a run, after each step; `auc` on validation at steps that measure it, `best` the best so far."""
+    """One line of a run, after each step; `auc` on validation at steps that measure it, `best` the best so far.
+
+    Both are of what the recipe measures, which `measure` names for people.
+    """
 
     step: int
     steps: int
@@ -80,11 +83,12 @@ class Progress:
     seconds_left: float
     auc: float | None = None
     best: float | None = None
+    measure: str = "AUC"
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The end of a run. `history` holds (step, validation AUC)."""
+    """The end of a run. `history` holds (step, validation AUC), or what the recipe measures in its place."""
 
     weights: Path
     sha256: str
@@ -106,7 +110,7 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
         trained: TrainingResult = resolve(chosen.trainer)(settings, report, tell)
         return trained
     if chosen.first and settings.init is None:  # in the same size
-        settings = replace(settings, init=train(before(settings, chosen.first), report).weights)
+        settings = replace(settings, init=train(before(settings, chosen.first), report, tell).weights)
     plan = settings.plan or chosen.plan_for(settings.size)
     steps = settings.steps or chosen.steps
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
@@ -219,7 +223,7 @@ class _Run:
             losses = self._step(step, batch)
             measured = self._judge(step + 1)
             left = (time.monotonic() - started) / (step + 1 - first) * (self.steps - step - 1)
-            report(Progress(step + 1, self.steps, losses, left, measured, self.state.best))
+            report(Progress(step + 1, self.steps, losses, left, measured, self.state.best, self.recipe.measure_name))
             ended = self.state.waited >= self.settings.patience
             if ended or (step + 1) % self.settings.save_every == 0 or step + 1 == self.steps:
                 store(self.state_path, self.state, self._bare(), self.optimiser)
@@ -248,7 +252,7 @@ class _Run:
     def _judge(self, step: int) -> float | None:
         if step % self.settings.evaluate_every and step != self.steps:
             return None
-        measured = auc(self._detector(self.state.mean), self.validation)
+        measured: float = resolve(self.recipe.measure)(self._detector(self.state.mean), self.validation)
         self.state.record(step, measured)
         if self.settings.snapshots:
             notes = {"detector": self.recipe.name, "step": step}
@@ -281,10 +285,13 @@ def write_trained(
     validation: tuple[Sequence[float], Sequence[int]],
     records: Sequence[DatasetItem],
     about: Mapping[str, Any],
+    *,
+    exact: str = "",
 ) -> str:
     """Write `settings.out` with a calibration fitted on `validation`, log-odds and labels; returns its sha256.
 
-    The metadata name the detector, the settings, the origins of the fakes and what `about` adds of the run.
+    Tensors whose keys begin with `exact` are not rounded to half precision. The metadata name the detector, the
+    settings, the origins of the fakes and what `about` adds of the run.
     """
     plan, steps = about.get("plan", settings.plan), about.get("steps", settings.steps)
     course = {**asdict(replace(settings, plan=plan)), "steps": steps, "network": chosen.family.network}
@@ -297,6 +304,7 @@ def write_trained(
         calibration=fit(*validation),
         notes=json.loads(json.dumps(notes, default=_plain)),
         half=settings.half,
+        exact=exact,
     )
 
 

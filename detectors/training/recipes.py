@@ -10,6 +10,7 @@ from detectors.training.batches import BatchPlan
 from subnet.registry import find, table
 
 NO_HEAD = HeadPlan()
+CNNS = ("cnn-plain", "cnn-residual", "cnn-separable", "cnn-densenet", "cnn-vgg16")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Recipe:
     init: str = ""  # the detector whose embedded weights training starts from
     first: str = ""  # the recipe whose training comes first, where no weights to start from are given
     start: str = ""  # prepares a network which starts from nothing
+    measure: str = "detectors.training.validation_set:auc"  # of validation; the weights with the highest are kept
     trainer: str = ""  # trains it in place of the loop, out of networks that the loop trains
     adversary: str = ""  # gives the encoder and the decoder of `trainer` detectors.training.adversarial
     head: HeadPlan = NO_HEAD  # of networks with a fitted head, whose trainer is detectors.training.fitting
@@ -39,6 +41,11 @@ class Recipe:
     def family(self) -> Family:
         """Network, views and size of the weights."""
         return family(self.name)
+
+    @property
+    def measure_name(self) -> str:
+        """What is measured on validation, for people: AUC, PSNR."""
+        return self.measure.rpartition(":")[2].upper()
 
 
 RECIPES: dict[str, Recipe] = table(
@@ -189,6 +196,64 @@ RECIPES: dict[str, Recipe] = table(
             learning_rate=4e-4,
             init="npr",
             trainer="detectors.camo.training:train_camo",
+        ),
+        Recipe(
+            name="autoencoder-reconstruction",
+            objective="detectors.autoencoder.losses:reconstruction",
+            measure="detectors.autoencoder.losses:psnr",
+            plan=BatchPlan(pairs=8, crop=64),
+            steps=150,
+            weight_decay=0.0,
+        ),
+        Recipe(
+            name="autoencoder-denoising",
+            objective="detectors.autoencoder.losses:denoising",
+            measure="detectors.autoencoder.losses:psnr",
+            plan=BatchPlan(pairs=8, crop=64),
+            steps=150,
+            weight_decay=0.0,
+        ),
+        Recipe(
+            name="autoencoder-softmax",
+            objective="detectors.autoencoder.losses:classification",
+            first="autoencoder-reconstruction",
+            plan=BatchPlan(pairs=4, crop=256),
+            steps=200,
+            weight_decay=0.0,
+        ),
+        Recipe(
+            name="autoencoder-sigmoid",
+            objective="detectors.autoencoder.losses:classification",
+            first="autoencoder-reconstruction",
+            plan=BatchPlan(pairs=4, crop=256),
+            steps=200,
+            weight_decay=0.0,
+        ),
+        Recipe(
+            name="autoencoder",
+            objective="detectors.autoencoder.losses:reconstruction",
+            first="autoencoder-reconstruction",
+            plan=BatchPlan(pairs=8, crop=64),
+            trainer="detectors.training.fitting:train_fitted",
+            head=HeadPlan("elastic-net", strengths=(0.03, 0.3, 3.0), variants=2),
+        ),
+        *(
+            Recipe(
+                name=name,
+                objective="detectors.training.losses:binary_and_ranking",
+                plan=BatchPlan(pairs=8, crop=96),
+                steps=400,
+                learning_rate=1e-3,
+            )
+            for name in CNNS
+        ),
+        Recipe(
+            name="cnn_svm",
+            objective="detectors.training.losses:binary_and_ranking",
+            first="cnn-residual",
+            plan=BatchPlan(pairs=8, crop=96),
+            trainer="detectors.training.fitting:train_fitted",
+            head=HeadPlan("svm", components=50, strengths=(0.01, 0.1, 1.0), variants=2),
         ),
     )
 )

@@ -133,8 +133,8 @@ def train(
     ----------
     detector
         A detector of `assay detectors` that is trained by itself; or what comes before one: ucf-plain (ucf starts with
-        it by itself), tall-stills (on images; give its weights to tall with --init); or another way to one:
-        npr-adversarial, temporal-d3.
+        it by itself), autoencoder-reconstruction, cnn-residual and its like, tall-stills (on images; give its weights
+        to tall with --init); or another way to one: npr-adversarial, temporal-d3.
     out
         Folder for the weights and the state of the run; by default runs/train-DETECTOR.
     seed
@@ -172,7 +172,7 @@ def train(
         patience=course.patience,
         workers=course.workers,
     )
-    _tell(_run(settings), json)
+    _tell(detector, _run(settings), json)
 
 
 def _check_weights(course: Course) -> None:
@@ -285,20 +285,23 @@ def _watching(name: str) -> Iterator[Callable[[Step], None]]:
         task = progress.add_task("loading", total=None)
 
         def report(step: Step) -> None:
-            best = "" if step.best is None else f"  best AUC {step.best:.3f}"
+            best = "" if step.best is None else f"  best {step.measure} {step.best:.3f}"
             minutes, seconds = divmod(round(step.seconds_left), 60)
             text = f"loss {step.losses['loss']:.3f}{best}  {minutes}:{seconds:02d} left"
             progress.update(task, completed=step.step, total=step.steps, description=text)
             if step.auc is not None:
-                progress.console.print(f"step {step.step}: validation AUC {step.auc:.4f}", highlight=False)
+                progress.console.print(f"step {step.step}: validation {step.measure} {step.auc:.4f}", highlight=False)
 
         yield report
 
 
-def _tell(outcome: TrainingResult, json: bool) -> None:
+def _tell(detector: str, outcome: TrainingResult, json: bool) -> None:
+    from detectors.training.recipes import recipe
+
+    measure = recipe(detector).measure_name
     facts = {"weights": str(outcome.weights), "sha256": outcome.sha256, "auc": outcome.auc, "steps": outcome.steps}
     if json:
         print(jsonlib.dumps({**facts, "best_step": outcome.best_step, "history": outcome.history}))
         return
-    print(f"{outcome.weights}  validation AUC {outcome.auc:.4f} at step {outcome.best_step} of {outcome.steps}")
+    print(f"{outcome.weights}  validation {measure} {outcome.auc:.4f} at step {outcome.best_step} of {outcome.steps}")
     print(f"measure it: assay evaluate {outcome.weights} --data embedded:test")

@@ -24,7 +24,7 @@ ROWS = [row for row in TABLE.values() if (row.weights or not row.family) and not
 BROUGHT = [row for row in TABLE.values() if row.requires]
 WEIGHTED = [row for row in ROWS if row.weights]
 UNTRAINED = [row for row in TABLE.values() if row.family and not row.weights]
-MOST_BYTES = 60_000_000
+MOST_BYTES = 90_000_000
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -133,7 +133,7 @@ def test_the_layer_for_heat_maps_is_there(row: DetectorRow) -> None:
 
 
 def test_all_weights_together_are_small() -> None:
-    """What ships stays under 60 MB."""
+    """What ships stays under 90 MB."""
     assert sum(path.stat().st_size for path in HERE.glob("*.safetensors")) < MOST_BYTES
 
 

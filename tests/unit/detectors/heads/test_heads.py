@@ -80,3 +80,16 @@ def test_what_cannot_be_fitted_is_refused(change, message: str) -> None:  # type
     x, labels = change(*sample(0))
     with pytest.raises(DataError, match=message):
         fit_head(x, labels, np.arange(len(x)), HeadPlan("svm", 6))
+
+
+@pytest.mark.parametrize("plan", [HeadPlan("svm", 4), HeadPlan("elastic-net", strengths=(0.5,))])
+def test_a_feature_that_was_constant_decides_nothing_later(plan: HeadPlan) -> None:
+    """A dead feature that comes alive on other data leaves the answer as it is."""
+    x, labels = sample(0)
+    x[:, 3] = 2.0
+    head = fit_head(x, labels, np.arange(len(x)), plan)
+    new = torch.from_numpy(sample(1)[0]).float()
+    new[:, 3] = 2.0
+    alive = new.clone()
+    alive[:, 3] = 7.0
+    assert torch.allclose(head(new), head(alive), atol=1e-3)

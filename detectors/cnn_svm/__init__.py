@@ -1,0 +1,1 @@
+"""Convolutional networks as feature extractors, and a support vector machine on their principal components."""
