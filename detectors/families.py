@@ -160,6 +160,7 @@ _CNN = Family(
     network="detectors.cnn_svm.network:plain",
     views="detectors.torch_detector:image_view",
     preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 256, "centre"),
+    adapt="detectors.cnn_svm.layouts:adapt_classifier",
 )
 _BORROWED = replace(
     _CNN,

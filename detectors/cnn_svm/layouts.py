@@ -41,6 +41,13 @@ def adapt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return state, {**size, **({"head": head_size(state)} if "head.mean" in state else {})}
 
 
+def adapt_classifier(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A network with its own classifier, as it is trained here; its size alone. Raises CheckpointError."""
+    if not any(key.startswith("body.") for key in state):
+        raise CheckpointError("weights: no network that was trained here: keys that begin with body. are needed")
+    return state, {name: value for name, value in adapt(state)[1].items() if name not in ("body", "head")}
+
+
 def is_backbone(state: dict[str, Tensor]) -> bool:
     """Whether this is a network of another project that a body can start from."""
     return (

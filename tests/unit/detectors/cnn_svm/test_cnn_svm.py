@@ -43,6 +43,8 @@ def test_a_body_is_rebuilt_from_its_tensors(name: str) -> None:
     again = CnnSvm(**size)
     body = {key.removeprefix("body."): value for key, value in state.items() if key.startswith("body.")}
     again.body.load_state_dict(body)
+    opened = build(Checkpoint("x", dict(network.state_dict()), ""), name).eval()
+    assert torch.equal(opened(x), network(x))
     assert torch.equal(again.eval().features(x), network.features(x))
 
 
