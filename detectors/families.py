@@ -28,6 +28,7 @@ class Family:
     adapt: str = ""  # a checkpoint's keys as in our network, and the arguments of its size; "": there is one layout
     is_backbone: str = ""  # whether a checkpoint holds ImageNet weights of the network's body
     start_from_backbone: str = ""  # fills a network with those
+    own: tuple[str, ...] = ()  # keys that a network keeps when it starts from a checkpoint of another size
     per_method: tuple[str, ...] = ()  # keys of the layer with one output a forgery method; its network takes `methods`
 
 
@@ -60,6 +61,7 @@ _PATCHWISE = Family(
     adapt="detectors.patchwise.network:adapt",
     is_backbone="detectors.backbones.xception:is_imagenet",
     start_from_backbone="detectors.patchwise.network:start",
+    own=("side",),
 )
 _SEGMENT = Family(
     name="segment",

@@ -173,4 +173,4 @@ def load_into(network: nn.Module, spec: Path | str, name: str) -> None:
         return
     state, own = adapt(state, chosen)[0], network.state_dict()
     counts = {k for k in chosen.per_method if k in own and k in state and len(own[k]) != len(state[k])}
-    load_strictly(network, {**state, **{key: own[key] for key in counts}}, str(spec))
+    load_strictly(network, {**state, **{key: own[key] for key in counts.union(chosen.own)}}, str(spec))

@@ -1,8 +1,9 @@
 """The study of patches: how small may a piece of a picture be, and how are the verdicts on pieces joined?
 
 One training run for every size of patch. Neither the content nor the generator that are left out of it are trained on,
-so that the same run answers for other content and another generator, too. An epoch is the stretch between two
-evaluations of the run; what is measured after each of them is measured on the weights that the run kept then.
+so that the same run answers for other content and another generator, too; a quick run starts from the weights that
+ship, and leaves no content out. An epoch is the stretch between two evaluations of the run; what is measured after
+each of them is measured on the weights that the run kept then.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ CLAIMS = (
 def study(settings: StudySettings, patches: Sequence[int] = PATCHES) -> StudyReport:
     """Train on patches of every size, and measure all rules on the same test items. Raises DataError for data of one
     class or without images."""
-    division = divide(read_folder(settings.train))
+    division = divide(read_folder(settings.train), quick=settings.quick)
     judged = items_of_test(settings, division)
     runs = [run(settings, division, judged, patch) for patch in patches]
     found = {
@@ -66,6 +67,7 @@ def study(settings: StudySettings, patches: Sequence[int] = PATCHES) -> StudyRep
         "test items": len(judged.y),
         "content left out": division.content or "none",
         "generator left out": division.generator or "none",
+        "started from": "the weights that ship (64 px, all content)" if settings.quick else "nothing",
     }
     drawn = {"threshold": pictures.thresholds(curves(runs, judged)), "epochs": pictures.epochs(courses(runs, judged))}
     drawn |= {"verdicts": pictures.verdicts(*example(runs, judged))}

@@ -141,6 +141,16 @@ def test_arguments_of_the_network_are_given_to_a_run(data: Path) -> None:
     assert np.isfinite(last.logits([photos(1)[0][1]]).numpy()).all()
 
 
+def test_a_run_may_start_from_patches_of_another_size(data: Path) -> None:
+    """Weights are those of the file, and the size stays the one that was asked for."""
+    first = train(run(data, "first", network={"patch": 64, "width": 0.0625, "least": 8}))
+    size = {"patch": 32, "width": 0.0625, "least": 8}
+    then = train(run(data, "then", network=size, init=first.weights, learning_rate=1e-9))
+    assert int(read(then.weights).state["side"]) == 32
+    before, after = (read(each.weights).state["body.conv1.weight"] for each in (first, then))
+    torch.testing.assert_close(after, before, atol=1e-3, rtol=1e-3)
+
+
 def test_wrong_arguments_are_named(data: Path) -> None:
     """An argument that the network does not take, one out of range, and a patch that no crop holds."""
     with pytest.raises(SettingsError, match="no argument side; it takes patch, width, least"):
