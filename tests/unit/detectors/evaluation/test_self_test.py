@@ -22,7 +22,7 @@ from subnet.types import Media, Modality, Prediction
 PICTURE, CLIP = 21_929_223, 617_935_058  # sums of the example's pixels, a clip's weighted by frame number
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", [row.name for row in TABLE.values() if row.weights or not row.family + row.requires])
 def test_every_row_passes(name: str) -> None:
     """All that ships answers as its row says, and there is an answer for all weights that ship."""
     row = TABLE[name]
