@@ -73,7 +73,7 @@ bench: $(READY)  ## every benchmark, one after another (leave_one_out.py trains 
 	for name in $(filter-out leave_one_out tables,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-pages: $(READY)  ## what commands write: docs/commands.md, docs/benchmarks.md
+pages: $(READY)  ## what commands write: docs/commands.md, docs/benchmarks.md, docs/detectors.md
 	$(BIN)/python -m neurons.commands.reference
 	$(BIN)/python -m benchmarks.tables
 

@@ -1,4 +1,4 @@
-"""The page of all measurements, made from results/*.json: `python -m benchmarks.tables [PAGE]`.
+"""The pages of all measurements, made from results/*.json: `python -m benchmarks.tables [FOLDER]`.
 
 A result file holds one table: title, the command that measures it, date, the commit that first states it, columns,
 rows, and what must be known to read it. A cell is a text, or a value with its 95 % interval; `digits` are theirs. To
@@ -18,15 +18,30 @@ from subnet.errors import SettingsError
 from subnet.files import write_atomically
 
 RESULTS = Path(__file__).parent / "results"
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-ORDER = ("accuracy-images", "accuracy-clips", "accuracy-pans", "leave-one-out", "quality", "leak", "speed")
+DOCS = Path(__file__).parents[1] / "docs"
 FIELDS = {"title", "command", "measured", "commit", "about", "digits", "columns", "rows", "notes"}
-HEAD = """# Benchmarks
+HEADS = {
+    "benchmarks.md": """# Benchmarks
 
 Written by `python -m benchmarks.tables` from `benchmarks/results/`; do not edit. Measured on two cores of a shared
 server without a GPU. Training and these figures share no photograph, no clip and no generator seed; the one exception
 to tuning is told below its table. A commit is the one that first states the numbers.
-"""
+""",
+    "detectors.md": """# All detectors, side by side
+
+Written by `python -m benchmarks.tables` from `benchmarks/results/`; do not edit. Measured on two cores of a shared
+server without a GPU. Training and these figures share no photograph, no clip and no generator seed; brackets are 95 %
+bootstrap intervals over photographs or clips. All of them know small local generators only: nothing here says how well
+they judge pictures from large text-to-image models. What each looks at, in pictures: [below](#what-each-looks-at).
+""",
+}
+ORDERS = {
+    "benchmarks.md": ("leave-one-out", "quality", "leak", "speed"),
+    "detectors.md": (
+        *("detectors-images", "detectors-images-levels", "detectors-clips", "detectors-clips-levels"),
+        *("detectors-pans", "detectors-pans-levels", "detectors-cost"),
+    ),
+}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -63,14 +78,24 @@ def chapter(result: dict[str, Any]) -> str:
     return "\n\n".join((f"\n## {result['title']}", source, *result["about"], table, *result["notes"])) + "\n"
 
 
-def page(results: Path = RESULTS) -> str:
-    """The whole page."""
-    return HEAD + "".join(chapter(read(results / f"{name}.json")) for name in ORDER)
+def page(name: str, results: Path = RESULTS) -> str:
+    """The whole page called `name`, a file of docs/."""
+    chapters = [chapter(read(results / f"{part}.json")) for part in ORDERS[name]]
+    return HEADS[name] + "".join(chapters) + (gallery() if name == "detectors.md" else "")
+
+
+def gallery() -> str:
+    """The pictures of docs/pictures/detectors, one for each detector that has one: what it looks at."""
+    files = sorted((DOCS / "pictures" / "detectors").glob("*.png"))
+    shown = [f"### {path.stem}\n\n![What {path.stem} looks at](pictures/detectors/{path.name})\n" for path in files]
+    return "\n".join(("\n## What each looks at\n", *shown))
 
 
 def main(words: Sequence[str]) -> None:
-    """Write the page to the path given, or to docs/benchmarks.md."""
-    write_atomically(Path(words[0]) if words else PAGE, page().encode())
+    """Write the pages to the folder given, or to docs/."""
+    folder = Path(words[0]) if words else DOCS
+    for name in HEADS:
+        write_atomically(folder / name, page(name).encode())
 
 
 if __name__ == "__main__":

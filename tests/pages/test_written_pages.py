@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -47,17 +48,18 @@ def test_every_command_has_a_chapter_with_its_flags() -> None:
         assert flag in text
 
 
-def test_the_page_of_benchmarks_is_what_the_results_say() -> None:
-    """docs/benchmarks.md; after a new measurement: python -m benchmarks.tables."""
-    assert (ROOT / "docs/benchmarks.md").read_text() == tables.page()
+@pytest.mark.parametrize("name", tables.HEADS)
+def test_the_pages_of_measurements_are_what_the_results_say(name: str) -> None:
+    """docs/benchmarks.md and docs/detectors.md; after a new measurement: python -m benchmarks.tables."""
+    assert (ROOT / "docs" / name).read_text() == tables.page(name)
 
 
 def test_every_result_is_on_the_page() -> None:
-    """No file of results is left out, and each names a module or target that is there."""
+    """No file of results is left out or stands twice, and each names a module or target that is there."""
     files = sorted(tables.RESULTS.glob("*.json"))
-    assert {path.stem for path in files} == set(tables.ORDER)
+    assert sorted(path.stem for path in files) == sorted(itertools.chain(*tables.ORDERS.values()))
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for command in re.findall(r"`((?:python|make) [^`]+)`", tables.page()):
+    for command in re.findall(r"`((?:python|make) [^`]+)`", "".join(map(tables.page, tables.HEADS))):
         program, *words = command.split()
         if program == "make":
             assert words[0] in targets
@@ -75,18 +77,18 @@ def test_every_result_is_on_the_page() -> None:
 )
 def test_a_broken_result_is_named(change: Callable[[Any], object], message: str, tmp_path: Path) -> None:
     """A field or a cell that is missing is told with the file, not printed as a hole."""
-    result = json.loads((tables.RESULTS / "accuracy-images.json").read_text())
+    result = json.loads((tables.RESULTS / "detectors-images.json").read_text())
     change(result)
-    path = tmp_path / "accuracy-images.json"
+    path = tmp_path / "detectors-images.json"
     path.write_text(json.dumps(result))
-    with pytest.raises(SettingsError, match=f"accuracy-images.json.*{message}"):
+    with pytest.raises(SettingsError, match=f"detectors-images.json.*{message}"):
         tables.read(path)
 
 
 def test_numbers_of_the_readme_are_those_of_the_benchmarks() -> None:
-    """Each number of the README's table of five stands on the page of benchmarks, word for word."""
+    """Each number of the README's table of five stands on a page of measurements, word for word."""
     text = (ROOT / "README.md").read_text()
     chapter = text.partition("## Five numbers")[2].partition("\n## ")[0]
     rows = re.findall(r"^\|[^|]+\| \*\*(.+?)\*\*", chapter, re.MULTILINE)
     assert len(rows) == 5
-    assert [row for row in rows if row not in tables.page()] == []
+    assert [row for row in rows if row not in "".join(map(tables.page, tables.HEADS))] == []
