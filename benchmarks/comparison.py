@@ -1,16 +1,16 @@
 """All detectors that ship, side by side: how well they tell media they never saw, by level and generator, and the cost.
 
-    python -m benchmarks.comparison [--images 500] [--clips 60] [--pans 60] [--seed 0] [--only NAME ...]
+    python -m benchmarks.comparison [--images 200] [--clips 60] [--pans 60] [--seed 0]
 
-Measures as `benchmarks.accuracy` does, times each detector plainly and as a miner serves it, and writes the tables of
-docs/detectors.md to benchmarks/results; `python -m benchmarks.tables` makes the page of them.
+Measures as `benchmarks.accuracy` does and writes the tables of docs/detectors.md to benchmarks/results, of which
+`python -m benchmarks.tables` makes the page. Size and speed are printed: the timing is one machine's.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from neurons.settings import home
 from subnet.files import write_atomically
 from subnet.types import Modality
 
-METRICS = {"accuracy": "accuracy", "mcc": "MCC", "auc": "AUC", "ece": "ECE", "reward": "reward"}
+METRICS = {"auc": "AUC, all", "accuracy": "accuracy", "mcc": "MCC", "ece": "ECE", "reward": "reward"}
 UNSEEN = {Modality.IMAGE: "diffusion", Modality.VIDEO: "video-latent"}
 TIMED = {Modality.IMAGE: 16, Modality.VIDEO: 2}
 ABOUT = {
@@ -43,23 +43,12 @@ def interval(cell: Mapping[str, Any]) -> dict[str, Any]:
     return {key: cell[key] for key in ("value", "low", "high")}
 
 
-def whole(findings: Iterable[Findings], unseen: str) -> list[Row]:
-    """Name, METRICS over all levels, and AUC on the generator `unseen` alone."""
-    return [
-        [
-            found["detector"],
-            *(interval(found[name]) for name in METRICS),
-            interval(found["by_generator"][unseen]["auc"]) if unseen in found["by_generator"] else "",
-        ]
-        for found in findings
-    ]
-
-
-def by_level(findings: Iterable[Findings]) -> list[Row]:
-    """Name, and AUC at each level."""
-    return [
-        [found["detector"], *(interval(level["auc"]) for level in found["by_level"].values())] for found in findings
-    ]
+def line(found: Findings, unseen: str) -> Row:
+    """Name, AUC at each level, METRICS over all of them, and AUC on the generator `unseen` alone."""
+    levels = [interval(level["auc"]) for level in found["by_level"].values()]
+    apart = found["by_generator"].get(unseen)
+    over_all = [interval(found[name]) for name in METRICS]
+    return [found["detector"], *levels, *over_all, interval(apart["auc"]) if apart else ""]
 
 
 def cost(rows: Sequence[DetectorRow]) -> list[Row]:
@@ -100,15 +89,14 @@ def compare(kind: str, modality: Modality, limit: int, seed: int, folder: Path |
     unseen = UNSEEN[modality]
     best = sorted(findings, key=lambda found: -float(found["auc"]["value"]))
     told = f"{ABOUT[kind]} {findings[0]['items']} items, {findings[0]['answers']} answers; best AUC first."
-    head = ("detector", *METRICS.values(), f"AUC on {unseen}")
-    write(f"detectors-{kind}", kind.capitalize(), [told], head, whole(best, unseen))
     levels = [f"level {level}" for level in best[0]["by_level"]]
-    write(f"detectors-{kind}-levels", f"{kind.capitalize()}: AUC by level", [], ("detector", *levels), by_level(best))
+    head = ("detector", *levels, *METRICS.values(), f"AUC on {unseen}")
+    write(f"accuracy-{kind}", kind.capitalize(), [told], head, [line(found, unseen) for found in best])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    for kind, count in (("images", 500), ("clips", 60), ("pans", 60)):
+    for kind, count in (("images", 200), ("clips", 60), ("pans", 60)):
         parser.add_argument(f"--{kind}", type=int, default=count, help="0 leaves them out")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -119,7 +107,9 @@ def main() -> None:
     if args.pans:
         compare("pans", Modality.VIDEO, args.pans, args.seed, panned(args.pans, args.seed))
     head = ("detector", "judges", "parameters", "as published", "MB", "items/s, one by one", "items/s, served", "by")
-    write("detectors-cost", "Size and speed", [SPEED], head, cost([row for row in TABLE.values() if row.weights]))
+    print(SPEED)
+    for row in (list(head), *cost([row for row in TABLE.values() if row.weights])):
+        print(" | ".join(row))
 
 
 if __name__ == "__main__":
