@@ -17,8 +17,8 @@ from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.entry import BEGINNING
 from subnet.evidence.reader import LIVE, JournalReader
 from subnet.evidence.reader import backup as copy
-from subnet.evidence.records import Replay
-from subnet.evidence.records import replay as recompute
+from subnet.evidence.replay import Replay
+from subnet.evidence.replay import replay as recompute
 from subnet.evidence.segments import list_segments
 from subnet.evidence.state import check_state, check_whole, confirm_state
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from subnet.errors import SettingsError
 from subnet.evidence.entry import Entry
-from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, OutcomeRecord, RoundRecord, read_record, replay
+from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, OutcomeRecord, RoundRecord, read_record
+from subnet.evidence.replay import replay
 from subnet.game.scoring import score
 from subnet.types import Score
 
