@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from subnet.media.pool.pool import Pool
 
 VALIDATOR_STAKE = 1000.0  # TAO; with a permit and this much, a neuron is a validator to miners and to other validators
+KEPT = "kept"  # below a validator's state: media that was asked
 VERSION_KEY = 1  # raised whenever scores of this version cannot be compared with those of the last
 
 Port = Annotated[int, Parameter(env_var="BT_AXON_PORT")]
@@ -139,11 +140,18 @@ class NeuronSettings:
     """A neuron with a permit and at least this stake (TAO) is a validator, and not asked."""
     disable_set_weights: bool = False
     """Score, but set no weights."""
+    keep_media: float = 24.0
+    """Hours for which media that was asked is kept in the state folder, for `assay publish --media`; 0 deletes it."""
+    keep_gigabytes: float = 2.0
+    """Most that kept media may take; the oldest goes first."""
 
     def __post_init__(self) -> None:
         for name in ("timeout", "sample_size", "epoch_length"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"--neuron.{name} must be above 0, not {getattr(self, name)}")
+        for name in ("keep_media", "keep_gigabytes"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"--neuron.{name} must not be negative, not {getattr(self, name)}")
 
 
 @Parameter(name="pool")

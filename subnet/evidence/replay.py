@@ -2,7 +2,7 @@
 
 Scores, departures, the metagraph, void rounds, plans (once their epoch's secret is revealed), and weights. What the
 entries alone cannot show goes on as claims: commitments and weights to be compared with the chain. Miners' signatures
-are checked beside it (`subnet.evidence.signatures`), and what each was sent by `subnet.evidence.variants`.
+are checked beside it (`subnet.evidence.proof.signatures`), and what each was sent by `subnet.evidence.proof.variants`.
 """
 
 from __future__ import annotations

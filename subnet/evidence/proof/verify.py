@@ -15,9 +15,9 @@ from typing import Final
 from subnet.errors import JournalBroken
 from subnet.evidence.entry import BEGINNING, Entry, link
 from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.proof.signatures import CHUNK, Signatures, check_signatures
 from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord, read_record
 from subnet.evidence.replay import Replayer
-from subnet.evidence.signatures import CHUNK, Signatures, check_signatures
 
 IN_FLIGHT: Final = 16  # chunks and rounds of media that wait for a process
 
