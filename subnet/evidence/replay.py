@@ -107,6 +107,10 @@ class Replayer:
         finally:
             self._heads.append(entry.hash)
 
+    def result(self) -> Replay:
+        """What it came to so far."""
+        return Replay(self.rounds, self.void, self.attempts, self.history, self.next_round)
+
     def end(self) -> list[Finding]:
         """What the entries that came leave open."""
         return list(self._epochs.end())
@@ -296,4 +300,4 @@ def replay(entries: Iterable[Entry]) -> Replay:
         for finding in player.take(entry):
             if finding.verdict is Verdict.FALSE:
                 raise JournalBroken(f"entry {finding.seq}: {finding.text}")
-    return Replay(player.rounds, player.void, player.attempts, player.history, player.next_round)
+    return player.result()

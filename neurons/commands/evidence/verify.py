@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
-import multiprocessing
-import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import asdict
 from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+from neurons.commands.evidence.workers import processes
 from neurons.settings import Json, SubtensorSettings
 from subnet.codec.versions import codec_versions
 from subnet.errors import ChainError, JournalBroken, MediaError, SettingsError
@@ -28,7 +27,6 @@ from subnet.evidence.records import RoundRecord, read_record
 from subnet.media.pool.kept import sample_of
 from subnet.protocols import Chain
 
-SMALL: Final = 2**20  # bytes of evidence that one process checks sooner than others start
 EXIT_FALSE: Final = 4
 ChainOf = Callable[[int], Chain]  # by netuid
 
@@ -69,9 +67,9 @@ def check(depot: Depot, chain_of: ChainOf | None, executor: Executor | None = No
     manifest = depot.manifest()
     if manifest is None:
         raise SettingsError(f"SOURCE {depot.address}: no manifest.json there; name a place that `assay publish` wrote")
-    with executor or _executor(manifest) as processes:
-        media = _Media(depot, manifest, processes)
-        examined = Examination(processes, media.check, codec_versions()).run(depot.parts(manifest))
+    with executor or processes(manifest.last) as workers:
+        media = _Media(depot, manifest, workers)
+        examined = Examination(workers, media.check, codec_versions()).run(depot.parts(manifest))
     findings = [*examined.findings, *_identity(manifest, examined)]
     if chain_of is not None:
         facts = asyncio.run(_ask(chain_of(manifest.netuid), manifest, examined))
@@ -125,12 +123,6 @@ async def _ask(chain: Chain, manifest: Manifest, examined: Examined) -> ChainFac
         raise ChainError(f"{error}; --offline checks what needs no chain") from error
     finally:
         await chain.close()
-
-
-def _executor(manifest: Manifest) -> Executor:
-    if sum(part.size for part in manifest.parts) < SMALL:
-        return ThreadPoolExecutor(1)
-    return ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("forkserver"))
 
 
 def _identity(manifest: Manifest, examined: Examined) -> list[Finding]:

@@ -43,7 +43,7 @@ class Depot:
             raise SettingsError(f"{self.address}: {error}") from error
 
     def read(self, name: str, most: int = MAX_FILE) -> bytes | None:
-        """The file `name`, None where there is none. Raises StateError where it is larger, or cannot be read."""
+        """The first `most` bytes and one more of the file `name`, None where there is none. Raises StateError."""
         try:
             with self._fs.open(f"{self._root}/{name}", "rb") as file:
                 data: bytes = file.read(most + 1)
@@ -51,8 +51,6 @@ class Depot:
             return None
         except OSError as error:
             raise StateError(f"{self.address}/{name} cannot be read: {error}") from error
-        if len(data) > most:
-            raise StateError(f"{self.address}/{name} is larger than {most:,} bytes")
         return data
 
     def write(self, name: str, data: bytes) -> None:

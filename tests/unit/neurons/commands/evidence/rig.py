@@ -35,17 +35,21 @@ from subnet.evidence.journal import Journal
 from subnet.evidence.proof.depot import Depot, publish
 from subnet.evidence.records import (
     COMMITMENT,
+    ROUND,
     SETTING,
     WEIGHTS,
     CommitmentRecord,
+    RoundRecord,
     RulesRecord,
     WeightsRecord,
+    outcomes,
     setting_record,
 )
 from subnet.evidence.state import StateStore
 from subnet.game.epochs import Commitment, commit_of, dump, epoch_seed, secret_of
+from subnet.game.history import History
 from subnet.game.sampling import Sampling
-from subnet.game.scoring import weights
+from subnet.game.scoring import settle, weights
 from subnet.media.pool.kept import Kept
 from subnet.media.pool.ledger import Ledger
 from subnet.media.pool.pool import Pool
@@ -191,13 +195,21 @@ async def _set_weights(loop: ValidatorLoop, chain: MemoryChain, attempt: int) ->
 Body = dict[str, Any]
 
 
-def rewritten(entries: Sequence[Entry], change: Callable[[int, Entry, Body], Body | None]) -> list[Entry]:
-    """`entries` with bodies as `change` gives them, without those for which it gives None, and every hash made new."""
-    after, previous = list[Entry](), GENESIS
-    for number, entry in enumerate(entries):
-        body = change(number, entry, json.loads(entry.body))
+Change = Callable[[Entry, Body], Body | None]
+
+
+def rewritten(entries: Sequence[Entry], change: Change) -> list[Entry]:
+    """`entries` with bodies as `change` gives them, without those for which it gives None.
+
+    The forger is careful: every score is computed again, and every hash.
+    """
+    after, previous, history = list[Entry](), GENESIS, History()
+    for entry in entries:
+        body = change(entry, json.loads(entry.body))
         if body is None:
             continue
+        if entry.kind == ROUND:
+            history = _rescored(body, history)
         text = entry.body if body == json.loads(entry.body) else json.dumps(body, separators=(",", ":"))
         fresh = Entry(len(after) + 1, entry.kind, text, link(previous, entry.kind, text))
         after.append(fresh)
@@ -205,11 +217,19 @@ def rewritten(entries: Sequence[Entry], change: Callable[[int, Entry, Body], Bod
     return after
 
 
-def published(story: Story, entries: Sequence[Entry], folder: Path) -> Depot:
+def _rescored(body: Body, history: History) -> History:
+    played = RoundRecord.model_validate(body)
+    history = settle(history, [] if played.void else outcomes(played))
+    for row in body["outcomes"]:
+        row["score"] = history[row["hotkey"]].score
+    return history
+
+
+def published(story: Story, entries: Sequence[Entry], folder: Path, *, media: bool = True) -> Depot:
     """What a validator with this journal publishes."""
     depot = Depot(folder)
     rules = next(RulesRecord.model_validate_json(e.body) for e in entries if e.kind == "rules")
-    publish(depot, entries, rules, story.kept.read)
+    publish(depot, entries, rules, story.kept.read if media else None)
     return depot
 
 
@@ -217,6 +237,6 @@ def checked(story: Story, depot: Depot) -> Verification:
     return check(depot, story.chain, ThreadPoolExecutor(1))
 
 
-def falsified(story: Story, folder: Path, change: Callable[[int, Entry, Body], Body | None]) -> Verification:
+def falsified(story: Story, folder: Path, change: Change, *, media: bool = False) -> Verification:
     """What a stranger finds in a journal that was rewritten so."""
-    return checked(story, published(story, rewritten(story.entries, change), folder))
+    return checked(story, published(story, rewritten(story.entries, change), folder, media=media))
