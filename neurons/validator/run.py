@@ -14,6 +14,7 @@ from neurons.secret_seed import choose_seed
 from neurons.signals import ends_before, until_signal
 from neurons.validator.challenge_source import draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
+from neurons.validator.low_water import check_low_water
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.telemetry import Telemetry
 from neurons.validator.upkeep import Upkeep
@@ -49,6 +50,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
             return
         probing.result()
         _check_registered(snapshot, hotkey)
+        await check_low_water(chain, hotkey, journal, store, log, forward=settings.neuron.forward)
         ledger = Ledger(folder / "ledger.db")
         stack.callback(ledger.close)
         pool = settings.pool.open(ledger=ledger)

@@ -76,6 +76,7 @@ class Replayer:
     next_round: int = 0  # behind the last one that was played
     proven: Counter[str] = field(default_factory=Counter)
     rules: RulesRecord | None = None
+    played: RoundRecord | None = None  # the round of the last entry that was one; None where that did not read
     commitments: list[CommitmentClaim] = field(default_factory=list)
     settings: list[WeightsClaim] = field(default_factory=list)
 
@@ -118,7 +119,8 @@ class Replayer:
     # -- rounds
 
     def _round(self, entry: Entry) -> Iterator[Finding]:
-        played = read_record(RoundRecord, entry)
+        self.played = None
+        self.played = played = read_record(RoundRecord, entry)
         if played.number < self.next_round:
             yield Finding(entry.seq, f"round {played.number} comes after round {self.next_round - 1}")
         elif played.number > self.next_round:
@@ -164,12 +166,14 @@ class Replayer:
 
     def _scores(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
         wrong = {}
+        standings = self.history.standings
         for row in played.outcomes:
-            if row.score == (computed := self.history[row.hotkey].score):
-                self.proven["scores"] += 1
+            computed = standings[row.hotkey].score if row.hotkey in standings else 0.0
+            if row.score == computed:
                 continue
             wrong[row.hotkey] = self.history[row.hotkey]._replace(score=row.score)
             yield Finding(entry.seq, f"{row.hotkey} has the score {row.score}, the rules give {computed}")
+        self.proven["scores"] += len(played.outcomes) - len(wrong)
         if wrong:
             self.history = History({**self.history.standings, **wrong})
 
