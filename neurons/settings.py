@@ -146,6 +146,11 @@ class NeuronSettings:
     """Hours for which media that was asked is kept in the state folder, for `assay publish --media`; 0 deletes it."""
     keep_gigabytes: float = 2.0
     """Most that kept media may take; the oldest goes first."""
+    commit: bool = True
+    """Commit on chain to the secret of each epoch's challenges, and reveal it after the epoch's weights."""
+    take_over: Annotated[bool, Parameter(negative="")] = False
+    """Set weights at once where the chain shows work of this hotkey that is not in this journal: only when the machine
+    that did it is off. By default the validator first looks for one tempo, and sets none if it goes on elsewhere."""
 
     def __post_init__(self) -> None:
         for name in ("timeout", "sample_size", "epoch_length"):

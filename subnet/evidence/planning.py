@@ -53,6 +53,9 @@ class Epochs:
         before, waiting, self._waiting = self._last, self._waiting, []
         self._last = seq, record, said
         broken = break_between(before[2] if before else None, said, netuid, hotkey)
+        if before is None and record.epoch > 0:
+            yield _unproven(seq, f"the journal begins with commitment {record.epoch}: what was before is not in it")
+            return
         if broken and before and record.revealed is None and record.epoch == before[1].epoch + 1:
             yield from (_unproven(p.seq, f"plans: epoch {before[1].epoch} was never revealed") for p in waiting)
             yield _unproven(seq, broken)

@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from subnet.errors import JournalBroken
@@ -44,16 +44,22 @@ from subnet.game.scoring import is_void, retain, settle, weights
 from subnet.types import Hyperparameters, Outcome, Snapshot, Submission
 
 UNHEARD, NOBODY = "nobody was heard", "nobody to ask"  # why the rules make a round void
+SETTLES: Final = 2  # blocks that a validator's view of the chain may be behind it
 HEADS: Final = 65536  # entries before a commitment among which the one that it names is looked for
 
 
 @dataclass(frozen=True)
 class WeightsClaim:
-    """Weights by uid that the chain is said to have taken; `settled` is the block at which they should stand."""
+    """Weights by uid that the chain took, or, unless `sure`, may have taken.
+
+    `settled` is the block at which they should stand: that of the next setting or commitment; None where there is none.
+    """
 
     seq: int
     weights: Mapping[int, float]
     uid: int  # the validator's own
+    block: int  # when they were sent
+    sure: bool = True
     settled: int | None = None
 
 
@@ -202,8 +208,7 @@ class Replayer:
         neurons = self._snapshots.at(record.block)
         if self.rules is None or neurons is None:
             raise JournalBroken(f"entry {entry.seq}: weights without the rules and the snapshot that they follow from")
-        if self.settings and self.settings[-1].settled is None:
-            self._settle(record.block)
+        self._settle(record.block)
         hotkeys = {n.uid: n.hotkey for n in neurons}
         uids = {n.hotkey: n.uid for n in neurons}
         computed = weights(self.history, neurons, self.rules.vpermit_tao_limit)
@@ -226,15 +231,18 @@ class Replayer:
             return
         if record.weights != setting[2]:
             yield Finding(entry.seq, f"the weights that were sent are not those of the setting, entry {setting[0]}")
-        if record.submission is Submission.OK and self.rules:
+        if record.submission in (Submission.OK, Submission.AMBIGUOUS) and self.rules:
             neurons = self._snapshots.at(setting[1].block) or ()
             me = next((n.uid for n in neurons if n.hotkey == self.rules.hotkey), None)
             if me is not None:
-                self.settings.append(WeightsClaim(entry.seq, record.weights, me))
+                sure = record.submission is Submission.OK
+                self.settings.append(WeightsClaim(entry.seq, record.weights, me, record.block, sure))
 
     def _settle(self, block: int) -> None:
-        last = self.settings[-1]
-        self.settings[-1] = WeightsClaim(last.seq, last.weights, last.uid, block)
+        """Something else was done in `block`: until then the last weights stood."""
+        last = self.settings[-1] if self.settings else None
+        if last is not None and last.settled is None and block >= last.block + SETTLES:
+            self.settings[-1] = replace(last, settled=block)
 
     # -- commitments
 
@@ -243,8 +251,7 @@ class Replayer:
         if record.block is None:
             yield _unproven(entry.seq, f"seeds: the chain took no commitment ({record.refused or 'no reason'})")
             return
-        if self.settings and self.settings[-1].settled is None:
-            self._settle(record.block)
+        self._settle(record.block)
         place = len(self._heads) - (entry.seq - record.seq)
         if place >= len(self._heads) or (place < 0 and record.seq > 0):
             yield Finding(entry.seq, f"commitment {record.epoch} names entry {record.seq}, which is not before it")

@@ -53,7 +53,8 @@ def export(folder: Path, out: Path, *, segments: Path | None = None, json: Json 
         with TemporaryDirectory(dir=out.absolute().parent, prefix=".tmp-") as name:
             copy = Path(name) / "state"
             _copy(folder, copy, segments)
-            facts = {"format": FORMAT, "entries": journal.length, "tip": journal.tip, "files": _sums(copy)}
+            files = _sums(copy)
+            facts = {"format": FORMAT, "entries": journal.length, "tip": journal.tip, "files": files}
             archive = Path(name) / "archive"
             _pack(copy, facts, archive)
             archive.chmod(0o600)
@@ -62,7 +63,7 @@ def export(folder: Path, out: Path, *, segments: Path | None = None, json: Json 
         raise StateError(f"{out} cannot be written: {error.strerror or error}") from error
     finally:
         journal.close()
-    line = f"{journal.length:,} entries and {len(facts['files'])} files in {out}; never run both copies"
+    line = f"{journal.length:,} entries and {len(files)} files in {out}; never run both copies"
     print(jsonlib.dumps({key: facts[key] for key in ("entries", "tip")}) if json else line)
 
 
