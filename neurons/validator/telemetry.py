@@ -41,8 +41,8 @@ class Telemetry:
     async def played(self, played: Round[Draw], block: int) -> None:
         """One round has been played and written down."""
         plan = played.plan
-        void = "yes" if played.void else "no"
-        self._rounds.labels(plan.modality.value, plan.label.name.lower(), void).inc()
+        void, label = "yes" if played.void else "no", "twins" if plan.real else plan.label.name.lower()
+        self._rounds.labels(plan.modality.value, label, void).inc()
         self._block.set(block)
         kinds = Counts(o.answer.value if isinstance(o.answer, Failure) else "prediction" for o in played.outcomes)
         for kind, count in kinds.items():
@@ -92,6 +92,7 @@ def _serve(port: int, registry: CollectorRegistry) -> None:
 
 def _line(played: Round[Draw], block: int) -> dict[str, JSON]:
     plan = played.plan
+    real: list[JSON] = [o.hotkey for o in played.outcomes if o.label is not plan.label]
     return {
         "round": plan.number,
         "block": block,
@@ -106,4 +107,5 @@ def _line(played: Round[Draw], block: int) -> dict[str, JSON]:
         },
         "scores": {o.hotkey: played.history[o.hotkey].score for o in played.outcomes},
         "latency": {o.hotkey: round(o.latency, 4) for o in played.outcomes},
+        **({"real": real} if real else {}),
     }

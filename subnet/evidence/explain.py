@@ -54,7 +54,7 @@ class Account:
 
 _KEYS: dict[str, Callable[[RoundRecord, OutcomeRecord], str]] = {
     "modality": lambda played, row: played.modality.value,
-    "label": lambda played, row: played.label.name.lower(),
+    "label": lambda played, row: row.truth(played.label).name.lower(),
     "level": lambda played, row: f"level {played.level}",
     "origin": lambda played, row: played.origin,
     "detector": lambda played, row: row.detector or "not said",
@@ -125,7 +125,7 @@ def _turn(played: RoundRecord, row: OutcomeRecord) -> Turn:
     return Turn(
         played.number,
         played.modality.value,
-        played.label.name.lower(),
+        row.truth(played.label).name.lower(),
         played.origin,
         played.level,
         answer if answer is not None else "nothing",

@@ -5,6 +5,9 @@ Shapes: N miners, R items. Only predictions count: that two miners fail together
 
 from __future__ import annotations
 
+import sys
+from array import array
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +18,7 @@ from subnet.types import Label, Modality, Outcome, Prediction
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+RECENT = 10_000  # rounds whose answers are compared: beyond them miners are others than they were
 KINDS = tuple((modality, label) for modality in Modality for label in Label)  # what `kinds` counts
 
 
@@ -38,27 +42,41 @@ class AnswerTable:
         return (says != truth) & ~np.isnan(self.p)
 
 
-def tabulate(rounds: Iterable[Sequence[Outcome]]) -> AnswerTable:
-    """The table of rounds that count, each given by its outcomes; hotkeys in order of their names.
+class RecentAnswers:
+    """The predictions of the last `rounds` rounds that count, as small as they get: 12 bytes each."""
 
-    Where miners of one round were asked different items (twin rounds: other labels), each item has its own column.
-    """
-    rows: dict[str, int] = {}
-    kinds: list[int] = []
-    cells: tuple[list[int], list[int], list[float]] = ([], [], [])
-    for outcomes in rounds:
-        columns: dict[int, int] = {}
+    def __init__(self, rounds: int = RECENT) -> None:
+        self._rows: dict[str, int] = {}
+        self._rounds: deque[list[tuple[int, array[int], array[float]]]] = deque(maxlen=rounds)
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """One more round. Where miners were asked different items (twin rounds: other labels), each has a column."""
+        columns: dict[int, tuple[int, array[int], array[float]]] = {}
         for outcome in outcomes:
-            if not isinstance(outcome.answer, Prediction):
-                continue
-            kind = KINDS.index((outcome.modality, outcome.label))
-            if kind not in columns:
-                columns[kind] = len(kinds)
-                kinds.append(kind)
-            cells[0].append(rows.setdefault(outcome.hotkey, len(rows)))
-            cells[1].append(columns[kind])
-            cells[2].append(outcome.answer.p_synthetic)
-    p = np.full((len(rows), len(kinds)), np.nan)
-    p[cells[0], cells[1]] = cells[2]
-    order = sorted(rows)
-    return AnswerTable(tuple(order), p[[rows[hotkey] for hotkey in order]], np.array(kinds, np.int64))
+            if isinstance(outcome.answer, Prediction):
+                kind = KINDS.index((outcome.modality, outcome.label))
+                _, rows, values = columns.setdefault(kind, (kind, array("i"), array("d")))
+                rows.append(self._rows.setdefault(outcome.hotkey, len(self._rows)))
+                values.append(outcome.answer.p_synthetic)
+        self._rounds.append(list(columns.values()))
+
+    def table(self) -> AnswerTable:
+        """All that is kept, hotkeys in order of their names; those without an answer left are not in it."""
+        columns = [column for columns in list(self._rounds) for column in columns]
+        names = {row: hotkey for hotkey, row in self._rows.items()}
+        present = sorted({row for _, rows, _ in columns for row in rows}, key=lambda row: names[row])
+        place = {row: at for at, row in enumerate(present)}
+        p = np.full((len(present), len(columns)), np.nan)
+        for at, (_, rows, values) in enumerate(columns):
+            p[[place[row] for row in rows], at] = values
+        return AnswerTable(
+            tuple(names[row] for row in present), p, np.array([kind for kind, _, _ in columns], np.int64)
+        )
+
+
+def tabulate(rounds: Iterable[Sequence[Outcome]]) -> AnswerTable:
+    """The table of rounds that count, each given by its outcomes."""
+    answers = RecentAnswers(rounds=sys.maxsize)
+    for outcomes in rounds:
+        answers.add(outcomes)
+    return answers.table()
