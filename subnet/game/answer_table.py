@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from subnet.types import Label, Modality, Outcome, Prediction
+from subnet.types import THRESHOLD, Label, Modality, Outcome, Prediction
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,9 +37,9 @@ class AnswerTable:
     @property
     def wrong(self) -> NDArray[np.bool_]:
         """Whether a prediction names the wrong label; False where there is none."""
-        says = self.p > 0.5
         truth = np.array([label is Label.SYNTHETIC for _, label in KINDS])[self.kinds]
-        return (says != truth) & ~np.isnan(self.p)
+        wrong: NDArray[np.bool_] = ((self.p > THRESHOLD) != truth) & ~np.isnan(self.p)
+        return wrong
 
 
 class RecentAnswers:

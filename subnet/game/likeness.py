@@ -175,7 +175,8 @@ def _without_items(scores: Floats, has: Floats) -> Floats:
     """What remains of each miner's scores when the mean of the others' on the same item is regressed out."""
     others = (scores.sum(0) - scores) / np.maximum(has.sum(0) - has, 1) * has
     slope = (scores * others).sum(1) / np.maximum((others**2).sum(1), 1e-12)
-    return scores - slope[:, None] * others
+    rest: Floats = scores - slope[:, None] * others
+    return rest
 
 
 def _extra_spread(deviations: Floats, noise: Floats) -> Floats:
@@ -242,5 +243,5 @@ def _clusters(hotkeys: tuple[str, ...], pairs: list[tuple[int, int]]) -> tuple[t
     for first, second in pairs:
         graph[first, second] = True
     _, groups = connected_components(graph, directed=False)
-    members = [tuple(hotkeys[at] for at in np.flatnonzero(groups == group)) for group in np.unique(groups)]
+    members = [tuple(sorted(hotkeys[at] for at in np.flatnonzero(groups == group))) for group in np.unique(groups)]
     return tuple(sorted((group for group in members if len(group) > 1), key=lambda group: (-len(group), group)))

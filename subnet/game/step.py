@@ -87,7 +87,8 @@ async def step(
 
 def challenge_of(plan: RoundPlan, drawn: Draw, hotkey: str) -> Challenge:
     """What `hotkey` is asked: in a twin round the photograph or what was made of it, else what was drawn."""
-    sample = drawn.twin if drawn.twin is not None and hotkey in plan.real else drawn.sample
+    twin = drawn.twin if hotkey in plan.real else None
+    sample = drawn.sample if twin is None else twin
     return Challenge(f"{plan.number:08d}-{plan.seed:016x}", sample, plan.seed, plan.level)
 
 

@@ -52,7 +52,7 @@ class Stored:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """An item that was taken, recorded in the ledger, and read; in a twin round with the photograph it was made from."""
+    """An item that was taken, recorded in the ledger, and read; in a twin round with the photograph behind it."""
 
     item: PoolItem
     sample: Sample
