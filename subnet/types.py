@@ -230,7 +230,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back from one miner; `latency` in seconds from sending to the last byte."""
+    """What came back from one miner; `latency` in seconds from sending to the last byte.
+
+    `signature` (0x and hex) is the miner's over the answer, bound to the request of that `nonce`: only beside a
+    prediction, since nothing else is signed.
+    """
 
     answer: Answer
     latency: float
@@ -238,6 +242,8 @@ class Reply:
     weights_hash: str | None = None
     status: int | None = None
     reason: str = ""
+    nonce: int | None = None
+    signature: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from neurons.signals import ends_before, pause
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.weight_setter import WeightSetter, WeightsStanding
 from subnet.errors import SettingsError
-from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, record
+from subnet.evidence.records import DEPARTED, ROUND, RULES, DepartedRecord, record, rules_record
 from subnet.evidence.state import State, StateStore
 from subnet.game.sampling import RoundPlan, eligible, plan
 from subnet.game.scoring import retain
@@ -69,6 +69,14 @@ class ValidatorLoop:
         self.hotkey, self.settings, self.seed, self.partners = hotkey, settings, seed, partners
         self.store, self.watcher, self.log = store, watcher, log
         self._played = False
+        self.epoch: int | None = None
+        self.rules = rules_record(
+            settings.netuid,
+            hotkey,
+            settings.sampling,
+            vpermit_tao_limit=settings.neuron.vpermit_tao_limit,
+            min_answers=settings.neuron.min_answers,
+        )
 
     async def run(self, setter: WeightSetter, stop: asyncio.Event) -> None:
         """Play until `stop`, or until the wanted rounds have been played and their weights stand on chain.
@@ -77,6 +85,7 @@ class ValidatorLoop:
         """
         loop, rounds = asyncio.get_running_loop(), self.settings.rounds
         last = None if rounds is None else self.store.state.next_round + rounds
+        self.store.note(RULES, self.rules)
         setting = asyncio.create_task(self._set_weights(setter, stop))
         try:
             while not stop.is_set() and (last is None or self.store.state.next_round < last):
@@ -110,14 +119,17 @@ class ValidatorLoop:
         snapshot = partners.view.snapshot
         if snapshot is None or partners.view.age > STALE:
             raise SettingsError("the chain has been silent for too long to play on its last snapshot")
+        self.store.note(RULES, self.rules)
         self._forget_departed(snapshot)
-        state = self.store.state
+        self.store.observe(snapshot)
+        state, epoch = self.store.state, self.epoch
         miners = eligible(snapshot, state.history, self.hotkey, settings.vpermit_tao_limit)
         what = plan(self.seed, state.next_round, self.settings.sampling, miners)
         played = await step(
             what, snapshot, state.history, partners.draw, partners.transport, settings.timeout, partners.executor
         )
-        if error := self.store.write(ROUND, record(played), State(what.number + 1, played.history)):
+        body = record(played, epoch, played.drawn.item.content if played.drawn else "")
+        if error := self.store.write(ROUND, body, State(what.number + 1, played.history)):
             self.log.error("the journal cannot be written", error=str(error), unwritten=self.store.unwritten)
         if played.drawn is not None:
             await self._survives("retiring an item", partial(partners.retire, played.drawn.item))

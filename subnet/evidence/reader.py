@@ -18,7 +18,8 @@ from subnet.evidence.entry import BEGINNING, GENESIS, Entry, chained
 from subnet.evidence.segments import FOLDER, list_segments, missing, read_finished
 from subnet.files import private_folder, write_atomically
 
-SCHEMA = 2  # 1: everything in the live file, no digest of the state in the records
+# 1: everything in the live file, no digest of the state in the records; 2: no signatures, rules, snapshots, settings
+SCHEMA = 3
 LIVE = "journal.db"
 _ROWS = "SELECT seq, kind, body, hash FROM entries"
 

@@ -1,21 +1,30 @@
-"""What is recorded of every round, and how anyone computes the scores again from it."""
+"""What is recorded of every round, and how anyone computes the scores again from it.
+
+Schema 3. Rounds of schemas 1 and 2 have no epoch, item, nonces and signatures, and no records of rules, snapshots,
+settings and commitments before them: their scores replay, more cannot be proven of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from subnet.codec.versions import codec_versions
 from subnet.errors import JournalBroken
 from subnet.evidence.entry import Entry
+from subnet.game import epochs
 from subnet.game.history import History
-from subnet.game.scoring import retain, settle
+from subnet.game.sampling import Sampling
+from subnet.game.scoring import ALPHA, retain, settle
 from subnet.game.step import Draw, Round
-from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Submission
+from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Snapshot, Submission
+from subnet.wire.synapse import REPLY_VERSION
 
 ROUND, WEIGHTS, DEPARTED = "round", "weights", "departed"
+RULES, SNAPSHOT, SETTING, COMMITMENT = "rules", "snapshot", "setting", "commitment"
 
 
 class Written(BaseModel):
@@ -43,14 +52,25 @@ class OutcomeRecord(Written):
     weights_hash: str | None
     query: str  # sha256 of the body that this hotkey was sent
     score: float
+    nonce: int | None = None  # of the request that was answered
+    signature: str = ""  # the miner's over `subnet.wire.synapse.reply_text`, 0x and hex; "" beside a failure
+    label: Label | None = None  # the truth about what this hotkey was asked, where it is not the round's: twin rounds
+
+    def truth(self, label: Label) -> Label:
+        """The truth about what this hotkey was asked in a round of `label`."""
+        return label if self.label is None else self.label
 
     def correct(self, label: Label) -> bool:
-        """Whether the answer names the true label; a failure never does."""
-        return self.p_synthetic is not None and Prediction(self.p_synthetic).label is label
+        """Whether the answer names the truth in a round of `label`; a failure never does."""
+        return self.p_synthetic is not None and Prediction(self.p_synthetic).label is self.truth(label)
 
 
 class RoundRecord(Record):
-    """One round: plan, provenance and outcomes. `void` says why it does not count, "" when it does."""
+    """One round: plan, provenance and outcomes. `void` says why it does not count, "" when it does.
+
+    `block` is the snapshot's. `epoch` names the commitment that the plan's seed follows from, None where nothing was
+    committed. `item` is the content hash of the pool's item, "" where none was drawn.
+    """
 
     number: int
     block: int
@@ -62,16 +82,78 @@ class RoundRecord(Record):
     provenance: dict[str, Any] | None
     void: str
     outcomes: tuple[OutcomeRecord, ...]
+    epoch: int | None = None
+    item: str = ""
+
+
+class SettingRecord(Record):
+    """Weights about to be sent, by hotkey, as they follow from the scores at this entry. `block` is the snapshot's."""
+
+    block: int
+    attempt: int  # counts from 0 in each run of the validator
+    weights: dict[str, float]
 
 
 class WeightsRecord(Record):
-    """One attempt to set weights."""
+    """What became of one attempt to set weights, by uid."""
 
     block: int
     weights: dict[int, float]
     submission: Submission
     code: str | None
     message: str
+    attempt: int | None = None  # of the setting before it; None where nothing was sent
+
+
+class RulesRecord(Record):
+    """What a validator plays by, from this entry on."""
+
+    netuid: int
+    hotkey: str  # the validator's
+    sampling: dict[str, Any]  # the fields of `Sampling`; origins by "image/real"
+    vpermit_tao_limit: float
+    min_answers: int
+    alpha: float = ALPHA
+    protocols: dict[str, str] = {}
+    codecs: dict[str, str] = {}  # versions of what encodes variants: other ones may give other bytes
+
+
+class NeuronRecord(Written):
+    """One row of the metagraph, as far as the game depends on it."""
+
+    uid: int
+    hotkey: str
+    coldkey: str
+    stake: float  # TAO-equivalent
+    permit: bool
+    serves: bool  # an endpoint is published
+
+
+class SnapshotRecord(Record):
+    """The metagraph that what follows uses: the rows that changed, or all when `whole`; `size` neurons in all."""
+
+    netuid: int
+    block: int
+    size: int
+    whole: bool
+    rows: tuple[NeuronRecord, ...]
+
+
+class CommitmentRecord(Record):
+    """A commitment to the secret of `epoch`, and what it says besides; see `subnet.game.epochs`.
+
+    `block` is where it stands, `block_hash` that of the next one, which the epoch's seed follows from; both None where
+    it does not stand, `refused` says why.
+    """
+
+    epoch: int
+    commitment: str
+    revealed: str | None  # the secret of the epoch before
+    head: str  # hash of entry `seq`
+    seq: int
+    block: int | None = None
+    block_hash: str | None = None
+    refused: str = ""
 
 
 class DepartedRecord(Record):
@@ -81,8 +163,8 @@ class DepartedRecord(Record):
     hotkeys: tuple[str, ...]
 
 
-def record(played: Round[Draw]) -> RoundRecord:
-    """What is written of a round."""
+def record(played: Round[Draw], epoch: int | None = None, item: str = "") -> RoundRecord:
+    """What is written of a round; `epoch` and `item` as in `RoundRecord`."""
     plan = played.plan
     return RoundRecord(
         number=plan.number,
@@ -95,9 +177,11 @@ def record(played: Round[Draw]) -> RoundRecord:
         provenance=_provenance(played.sample.provenance) if played.sample else None,
         void=played.void,
         outcomes=tuple(
-            _outcome(outcome, reply, query, played.history[outcome.hotkey].score)
+            _outcome(outcome, reply, query, played.history[outcome.hotkey].score, plan.label)
             for outcome, reply, query in zip(played.outcomes, played.replies, played.queries, strict=True)
         ),
+        epoch=epoch,
+        item=item,
     )
 
 
@@ -105,7 +189,7 @@ def _provenance(provenance: Provenance) -> dict[str, Any]:
     return {**vars(provenance), "parameters": dict(provenance.parameters)}
 
 
-def _outcome(outcome: Outcome, reply: Reply, query: str, score: float) -> OutcomeRecord:
+def _outcome(outcome: Outcome, reply: Reply, query: str, score: float, label: Label) -> OutcomeRecord:
     answer = outcome.answer
     return OutcomeRecord(
         hotkey=outcome.hotkey,
@@ -118,7 +202,55 @@ def _outcome(outcome: Outcome, reply: Reply, query: str, score: float) -> Outcom
         weights_hash=reply.weights_hash,
         query=query,
         score=score,
+        nonce=reply.nonce,
+        signature=reply.signature,
+        label=None if outcome.label is label else outcome.label,
     )
+
+
+def setting_record(snapshot: Snapshot, weights: Mapping[int, float], attempt: int) -> SettingRecord:
+    """What is written before `weights` (by uid) are sent."""
+    hotkeys = {neuron.uid: neuron.hotkey for neuron in snapshot.neurons}
+    named = {hotkeys[uid]: weight for uid, weight in weights.items()}
+    return SettingRecord(block=snapshot.block, attempt=attempt, weights=named)
+
+
+def rules_record(
+    netuid: int, hotkey: str, sampling: Sampling, *, vpermit_tao_limit: float, min_answers: int
+) -> RulesRecord:
+    """What is written of the rules that validator `hotkey` plays by, with the versions of this program's parts."""
+    return RulesRecord(
+        netuid=netuid,
+        hotkey=hotkey,
+        sampling=dump_sampling(sampling),
+        vpermit_tao_limit=vpermit_tao_limit,
+        min_answers=min_answers,
+        protocols={"reply": REPLY_VERSION, "epoch": epochs.PROTOCOL},
+        codecs=codec_versions(),
+    )
+
+
+_ORIGINS = TypeAdapter(dict[str, dict[str, float]])
+
+
+def dump_sampling(sampling: Sampling) -> dict[str, Any]:
+    """All fields as JSON."""
+    plain = {field.name: getattr(sampling, field.name) for field in fields(sampling)}
+    origins = {f"{m}/{label.name.lower()}": dict(shares) for (m, label), shares in sampling.origins.items()}
+    return {**plain, "level_weights": list(sampling.level_weights), "origins": origins}
+
+
+def load_sampling(entry: Entry, plain: Mapping[str, Any]) -> Sampling:
+    """What `dump_sampling` wrote. Raises JournalBroken for anything else, such as a field of a newer version."""
+    try:
+        origins = {
+            (Modality(modality), Label[label.upper()]): shares
+            for kind, shares in _ORIGINS.validate_python(plain["origins"]).items()
+            for modality, _, label in [kind.partition("/")]
+        }
+        return Sampling(**{**plain, "level_weights": tuple(plain["level_weights"]), "origins": origins})
+    except (KeyError, TypeError, ValueError) as error:
+        raise JournalBroken(f"entry {entry.seq} has rules that this version does not know: {error!r}") from error
 
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -139,7 +271,7 @@ def outcomes(played: RoundRecord) -> list[Outcome]:
             row.hotkey,
             str(played.number),
             played.modality,
-            played.label,
+            row.truth(played.label),
             row.failure or Prediction(row.p_synthetic if row.p_synthetic is not None else -1),
             row.latency,
             played.block,

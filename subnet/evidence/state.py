@@ -20,8 +20,10 @@ from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entry import BEGINNING, Entry
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import Record, Replay, replay
+from subnet.evidence.records import SNAPSHOT, Record, Replay, replay
+from subnet.evidence.snapshots import Rows, changes
 from subnet.game.history import History, from_json, to_json
+from subnet.types import Snapshot
 
 PATIENCE = 50
 
@@ -53,6 +55,8 @@ class StateStore:
         self.state = check_state(journal.state(), journal.last, lambda: replay(journal.entries()))
         self._journal = journal
         self._unwritten: deque[tuple[str, str, bytes]] = deque()
+        self._noted: dict[str, Record] = {}
+        self._rows: Rows | None = None
 
     @property
     def blocked(self) -> bool:
@@ -77,6 +81,23 @@ class StateStore:
         except StateError as error:
             return error
         return None
+
+    def note(self, kind: str, body: Record) -> StateError | None:
+        """Write the fact unless the last one of its kind that this process wrote says the same."""
+        if self._noted.get(kind) == body:
+            return None
+        self._noted[kind] = body
+        return self.write(kind, body)
+
+    def observe(self, snapshot: Snapshot) -> StateError | None:
+        """Write down what changed in the metagraph since the last one; all of it at first."""
+        body, self._rows = changes(self._rows, snapshot)
+        return self.write(SNAPSHOT, body) if body else None
+
+    @property
+    def head(self) -> Entry:
+        """The last entry that is on disk."""
+        return self._journal.last
 
     def skip(self) -> None:
         """Go on to the next round without a fact about this one."""

@@ -24,7 +24,7 @@ from yarl import URL
 
 from subnet.errors import SettingsError
 from subnet.protocols import Transport
-from subnet.types import Endpoint, Failure, Neuron, Query, Reply
+from subnet.types import Endpoint, Failure, Neuron, Prediction, Query, Reply
 from subnet.wire.endpoints import refusal
 from subnet.wire.nonce_source import Nonces
 from subnet.wire.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, digest_of, read_answer, signed_headers
@@ -202,8 +202,17 @@ class Dendrite(Transport):
         verdict = read_answer(body, envelope)
         if verdict.body is None:
             return Reply(verdict.answer, latency, status=status, reason=verdict.reason)
-        said = verdict.body
-        return Reply(verdict.answer, latency, said.detector, said.weights_hash or None, status, verdict.reason)
+        said, signed = verdict.body, isinstance(verdict.answer, Prediction)
+        return Reply(
+            verdict.answer,
+            latency,
+            said.detector,
+            said.weights_hash or None,
+            status,
+            verdict.reason,
+            nonce=envelope.nonce if signed else None,
+            signature=said.signature if signed else "",
+        )
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

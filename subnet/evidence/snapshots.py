@@ -1,0 +1,71 @@
+"""The metagraph as the journal tells it: whole at first, then the rows that changed. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from subnet.errors import JournalBroken
+from subnet.evidence.entry import Entry
+from subnet.evidence.records import NeuronRecord, SnapshotRecord
+from subnet.types import Endpoint, Neuron, Snapshot
+
+Rows = Mapping[int, NeuronRecord]  # by uid
+PUBLISHED = Endpoint("0.0.0.0", 1)  # stands for an endpoint that the journal does not name
+KEPT = 8  # states; a round may be written after a setting that used a newer one
+
+
+def rows_of(snapshot: Snapshot) -> Rows:
+    """What the game depends on, by uid."""
+    return {
+        n.uid: NeuronRecord(
+            uid=n.uid,
+            hotkey=n.hotkey,
+            coldkey=n.coldkey,
+            stake=n.stake,
+            permit=n.permit,
+            serves=n.endpoint is not None,
+        )
+        for n in snapshot.neurons
+    }
+
+
+def changes(before: Rows | None, snapshot: Snapshot) -> tuple[SnapshotRecord | None, Rows]:
+    """What to write of `snapshot` behind the rows `before` it, None where nothing changed; and its own rows."""
+    rows = rows_of(snapshot)
+    whole = before is None or bool(before.keys() - rows.keys())  # rows went away
+    changed = tuple(row for uid, row in sorted(rows.items()) if whole or (before or {}).get(uid) != row)
+    if not changed and not whole:
+        return None, rows
+    body = SnapshotRecord(netuid=snapshot.netuid, block=snapshot.block, size=len(rows), whole=whole, rows=changed)
+    return body, rows
+
+
+class Snapshots:
+    """The last states of the metagraph, while a journal is read."""
+
+    def __init__(self) -> None:
+        self._states: deque[tuple[int, Rows, tuple[Neuron, ...]]] = deque(maxlen=KEPT)
+
+    def add(self, entry: Entry, record: SnapshotRecord) -> None:
+        """Take over what `entry` says. Raises JournalBroken where it does not fit the state before it."""
+        if not record.whole and not self._states:
+            raise JournalBroken(f"entry {entry.seq}: a snapshot's changes without the snapshot before them")
+        before = {} if record.whole else self._states[-1][1]
+        rows = {**before, **{row.uid: row for row in record.rows}}
+        if len(rows) != record.size or len({row.hotkey for row in rows.values()}) != len(rows):
+            raise JournalBroken(f"entry {entry.seq}: {len(rows)} rows, not {record.size} with a hotkey each")
+        neurons = tuple(
+            Neuron(r.uid, r.hotkey, r.coldkey, r.stake, r.permit, PUBLISHED if r.serves else None)
+            for _, r in sorted(rows.items())
+        )
+        self._states.append((record.block, rows, neurons))
+
+    def at(self, block: int) -> tuple[Neuron, ...] | None:
+        """The neurons that stood in `block`: the newest state that is no younger; None where there is none."""
+        return next((neurons for at, _, neurons in reversed(self._states) if at <= block), None)
+
+    @property
+    def rows(self) -> Rows:
+        """The newest state."""
+        return self._states[-1][1] if self._states else {}
