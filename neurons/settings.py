@@ -138,6 +138,9 @@ class NeuronSettings:
     """Answers that the median miner must have given before the first weights are set: fewer pay luck."""
     vpermit_tao_limit: float = VALIDATOR_STAKE
     """A neuron with a permit and at least this stake (TAO) is a validator, and not asked."""
+    twin_share: float = 0.0
+    """Share of rounds, 0 to 1, in which some miners are asked a photograph and the others its synthetic twin: answers
+    shared by look are wrong half of the time. Works on synthetic items that were made from the embedded set."""
     disable_set_weights: bool = False
     """Score, but set no weights."""
     forward: Annotated[bool, Parameter(negative="")] = False
@@ -159,6 +162,8 @@ class NeuronSettings:
         for name in ("keep_media", "keep_gigabytes"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"--neuron.{name} must not be negative, not {getattr(self, name)}")
+        if not 0 <= self.twin_share <= 1:
+            raise SettingsError(f"--neuron.twin_share must be in [0, 1], not {self.twin_share}")
 
 
 @Parameter(name="pool")

@@ -60,7 +60,7 @@ def _miner(
 ) -> dict[str, Any]:
     hotkey = board.hotkeys[player.name]
     neuron = board.neurons[hotkey]
-    asked = [(r.label, row) for r in rounds if not r.void for row in r.outcomes if row.hotkey == hotkey]
+    asked = [(row.truth(r.label), row) for r in rounds if not r.void for row in r.outcomes if row.hotkey == hotkey]
     right = [row.correct(label) for label, row in asked]
     return {
         "uid": neuron.uid,

@@ -17,7 +17,7 @@ from subnet.errors import JournalBroken
 from subnet.evidence.entry import Entry
 from subnet.game import epochs
 from subnet.game.sampling import Sampling
-from subnet.game.scoring import ALPHA
+from subnet.game.scoring import ALPHA, SMOOTHING
 from subnet.game.step import Draw, Round
 from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Snapshot, Submission
 from subnet.wire.synapse import REPLY_VERSION
@@ -53,10 +53,15 @@ class OutcomeRecord(Written):
     score: float
     nonce: int | None = None  # of the request that was answered
     signature: str = ""  # the miner's over `subnet.wire.synapse.reply_text`, 0x and hex; "" beside a failure
+    label: Label | None = None  # the truth about what this hotkey was asked, where it is not the round's: twin rounds
+
+    def truth(self, label: Label) -> Label:
+        """The truth about what this hotkey was asked in a round of `label`."""
+        return label if self.label is None else self.label
 
     def correct(self, label: Label) -> bool:
-        """Whether the answer names the true label; a failure never does."""
-        return self.p_synthetic is not None and Prediction(self.p_synthetic).label is label
+        """Whether the answer names the truth in a round of `label`; a failure never does."""
+        return self.p_synthetic is not None and Prediction(self.p_synthetic).label is self.truth(label)
 
 
 class RoundRecord(Record):
@@ -108,6 +113,8 @@ class RulesRecord(Record):
     vpermit_tao_limit: float
     min_answers: int
     alpha: float = ALPHA
+    averaging: int = 0  # as in `Smoothing`; 0 in versions that did not average
+    headroom: float = 1.0
     protocols: dict[str, str] = {}
     codecs: dict[str, str] = {}  # versions of what encodes variants: other ones may give other bytes
 
@@ -171,7 +178,7 @@ def record(played: Round[Draw], epoch: int | None = None, item: str = "") -> Rou
         provenance=_provenance(played.sample.provenance) if played.sample else None,
         void=played.void,
         outcomes=tuple(
-            _outcome(outcome, reply, query, played.history[outcome.hotkey].score)
+            _outcome(outcome, reply, query, played.history[outcome.hotkey].score, plan.label)
             for outcome, reply, query in zip(played.outcomes, played.replies, played.queries, strict=True)
         ),
         epoch=epoch,
@@ -183,7 +190,7 @@ def _provenance(provenance: Provenance) -> dict[str, Any]:
     return {**vars(provenance), "parameters": dict(provenance.parameters)}
 
 
-def _outcome(outcome: Outcome, reply: Reply, query: str, score: float) -> OutcomeRecord:
+def _outcome(outcome: Outcome, reply: Reply, query: str, score: float, label: Label) -> OutcomeRecord:
     answer = outcome.answer
     return OutcomeRecord(
         hotkey=outcome.hotkey,
@@ -198,6 +205,7 @@ def _outcome(outcome: Outcome, reply: Reply, query: str, score: float) -> Outcom
         score=score,
         nonce=reply.nonce,
         signature=reply.signature,
+        label=None if outcome.label is label else outcome.label,
     )
 
 
@@ -218,6 +226,8 @@ def rules_record(
         sampling=dump_sampling(sampling),
         vpermit_tao_limit=vpermit_tao_limit,
         min_answers=min_answers,
+        averaging=SMOOTHING.averaging,
+        headroom=SMOOTHING.headroom,
         protocols={"reply": REPLY_VERSION, "epoch": epochs.PROTOCOL},
         codecs=codec_versions(),
     )
@@ -264,7 +274,7 @@ def outcomes(played: RoundRecord) -> list[Outcome]:
             row.hotkey,
             str(played.number),
             played.modality,
-            played.label,
+            row.truth(played.label),
             row.failure or Prediction(row.p_synthetic if row.p_synthetic is not None else -1),
             row.latency,
             played.block,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from subnet.errors import JournalBroken
+from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.entry import Entry
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.planning import Epochs, Planned
@@ -38,9 +38,9 @@ from subnet.evidence.records import (
     read_record,
 )
 from subnet.evidence.snapshots import Snapshots
-from subnet.game.history import History
+from subnet.game.history import History, begin_averages
 from subnet.game.sampling import Sampling, eligible
-from subnet.game.scoring import is_void, retain, settle, weights
+from subnet.game.scoring import SMOOTHING, Smoothing, is_void, retain, settle, weights
 from subnet.types import Hyperparameters, Outcome, Snapshot, Submission
 
 UNHEARD, NOBODY = "nobody was heard", "nobody to ask"  # why the rules make a round void
@@ -87,7 +87,7 @@ class Replayer:
     settings: list[WeightsClaim] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._sampling = Sampling()
+        self._sampling, self._smoothing, self._averages = Sampling(), SMOOTHING, False
         self._snapshots, self._epochs = Snapshots(), Epochs()
         self._heads = deque[str](maxlen=HEADS)
         self._setting: tuple[int, SettingRecord, dict[int, float]] | None = None
@@ -139,7 +139,7 @@ class Replayer:
         yield from self._planned(entry, played)
         yield from _wrongly_void(entry, played, judged)
         yield from self._reused(entry, played)
-        self.history = settle(self.history, [] if played.void else judged)
+        self.history = settle(self.history, [] if played.void else judged, self._smoothing)
         yield from self._scores(entry, played)
 
     def _planned(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
@@ -198,6 +198,9 @@ class Replayer:
         if before is not None and (before.netuid, before.hotkey) != (rules.netuid, rules.hotkey):
             yield Finding(entry.seq, f"the journal of {before.hotkey} goes on as {rules.hotkey}'s")
         self._sampling, self.rules = load_sampling(entry, rules.sampling), rules
+        self._smoothing = _smoothing(entry, rules)
+        if rules.averaging and not self._averages:  # what older versions played counts by its scores
+            self._averages, self.history = True, begin_averages(self.history)
 
     def _snapshot(self, entry: Entry) -> Iterator[Finding]:
         self._snapshots.add(entry, read_record(SnapshotRecord, entry))
@@ -211,7 +214,7 @@ class Replayer:
         self._settle(record.block)
         hotkeys = {n.uid: n.hotkey for n in neurons}
         uids = {n.hotkey: n.uid for n in neurons}
-        computed = weights(self.history, neurons, self.rules.vpermit_tao_limit)
+        computed = weights(self.history, neurons, self.rules.vpermit_tao_limit, self._smoothing)
         wanted = {hotkeys[uid]: weight for uid, weight in computed.items()}
         if wanted == record.weights:
             self.proven["settings of weights follow from the scores"] += 1
@@ -272,6 +275,13 @@ _UNUSED = Hyperparameters(0, 0)
 
 def _unproven(seq: int, text: str) -> Finding:
     return Finding(seq, text, Verdict.UNPROVEN)
+
+
+def _smoothing(entry: Entry, rules: RulesRecord) -> Smoothing:
+    try:
+        return Smoothing(alpha=rules.alpha, averaging=rules.averaging, headroom=rules.headroom)
+    except SettingsError as error:
+        raise JournalBroken(f"entry {entry.seq} has rules that this version does not know: {error}") from error
 
 
 def _judged(entry: Entry, played: RoundRecord) -> list[Outcome]:
