@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from subnet.media.pool.pool import Pool
 
 VALIDATOR_STAKE = 1000.0  # TAO; with a permit and this much, a neuron is a validator to miners and to other validators
+KEPT = "kept"  # below a validator's state: media that was asked
 VERSION_KEY = 1  # raised whenever scores of this version cannot be compared with those of the last
 
 Port = Annotated[int, Parameter(env_var="BT_AXON_PORT")]
@@ -137,8 +138,17 @@ class NeuronSettings:
     """Answers that the median miner must have given before the first weights are set: fewer pay luck."""
     vpermit_tao_limit: float = VALIDATOR_STAKE
     """A neuron with a permit and at least this stake (TAO) is a validator, and not asked."""
+    twin_share: float = 0.0
+    """Share of rounds, 0 to 1, in which some miners are asked a photograph and the others its synthetic twin: answers
+    shared by look are wrong half of the time. Works on synthetic items that were made from the embedded set."""
     disable_set_weights: bool = False
     """Score, but set no weights."""
+    forward: Annotated[bool, Parameter(negative="")] = False
+    """Go on with a state that is older than what this hotkey committed on chain, behind all that it may have played."""
+    keep_media: float = 24.0
+    """Hours for which media that was asked is kept in the state folder, for `assay publish --media`; 0 deletes it."""
+    keep_gigabytes: float = 2.0
+    """Most that kept media may take; the oldest goes first."""
     commit: bool = True
     """Commit on chain to the secret of each epoch's challenges, and reveal it after the epoch's weights."""
     take_over: Annotated[bool, Parameter(negative="")] = False
@@ -149,6 +159,11 @@ class NeuronSettings:
         for name in ("timeout", "sample_size", "epoch_length"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"--neuron.{name} must be above 0, not {getattr(self, name)}")
+        for name in ("keep_media", "keep_gigabytes"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"--neuron.{name} must not be negative, not {getattr(self, name)}")
+        if not 0 <= self.twin_share <= 1:
+            raise SettingsError(f"--neuron.twin_share must be in [0, 1], not {self.twin_share}")
 
 
 @Parameter(name="pool")

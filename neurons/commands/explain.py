@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from neurons.commands.journal import open_journal
+from neurons.commands.evidence.journal import open_journal
 from neurons.naming import names_of
 from neurons.settings import Json
 from subnet.errors import SettingsError
@@ -63,9 +64,15 @@ def explain(
         facts |= {"miners": found.miners, "asked": score.asked, "answered": score.answered}
         facts |= {"failures": {failure.value: count for failure, count in score.failures.items()}}
         facts |= {"windows": {modality.value: asdict(part) for modality, part in score.parts.items()}}
+        facts |= {"cluster": found.cluster, "links": [asdict(link) for link in found.links]}
+        facts |= {"false_discovery_rate": found.likeness.rate, "pairs_compared": found.likeness.pairs}
+        facts |= {"canaries": asdict(found.canaries) if found.canaries else None}
         print(jsonlib.dumps({**facts, "by": tallies, "rounds": [asdict(turn) for turn in turns]}))
         return
-    _tell(found, called.get(found.score.hotkey, ""), turns, Console())
+    console = Console()
+    _tell(found, called.get(found.score.hotkey, ""), turns, console)
+    _tell_likeness(found, called, console)
+    _tell_canaries(found, console)
 
 
 def _tell(found: Account, name: str, turns: tuple[Turn, ...], console: Console) -> None:
@@ -103,3 +110,34 @@ def _tell(found: Account, name: str, turns: tuple[Turn, ...], console: Console) 
                 f"{turn.score:.4f}",
             )
         console.print(table)
+
+
+def _tell_likeness(found: Account, called: Mapping[str, str], console: Console) -> None:
+    """Who answers like this miner, or that nobody was found to."""
+    me, rate = found.score.hotkey, f"{found.likeness.rate:.0%} of such links are expected to be wrong"
+    if not found.links:
+        console.print(f"\nNobody answers like it among {found.likeness.pairs} compared pairs; {rate}.", highlight=False)
+        return
+    others = len(found.cluster) - 1
+    console.print(f"\n[yellow]Answers like {others} other{'s' * (others > 1)}[/]; {rate}:", highlight=False)
+    table = Table("", "shared", "correlation", "common errors", "expected", "p", box=None)
+    for link in found.links:
+        other = link.second if link.first == me else link.first
+        correlation = "" if link.correlation is None else f"{link.correlation:.3f}"
+        numbers = (str(link.shared), correlation, str(link.errors), f"{link.expected:.1f}", f"{link.p_value:.1e}")
+        table.add_row(escape(called.get(other, other)), *numbers)
+    console.print(
+        table, "[dim]One model behind several hotkeys, a relay, or honest miners with one public detector.[/]"
+    )
+
+
+def _tell_canaries(found: Account, console: Console) -> None:
+    """Memory or judgement: public media against fresh ones."""
+    if (gap := found.canaries) is None:
+        return
+    console.print(
+        f"\nOn public media {gap.public.share:.3f} right of {gap.public.asked}, on fresh ones of the same kinds "
+        f"{gap.fresh.share:.3f} of {gap.fresh.asked}: {gap.difference:+.3f} within a kind, "
+        f"95 % interval {gap.low:+.3f} to {gap.high:+.3f}.",
+        highlight=False,
+    )

@@ -23,8 +23,8 @@ from subnet.evidence.records import (
     RoundRecord,
     WeightsRecord,
     read_record,
-    replay,
 )
+from subnet.evidence.replay import replay
 from subnet.game.history import MCC_WINDOW, Window
 from subnet.game.scoring import ALPHA, mcc, score
 from subnet.types import Label, Submission
@@ -69,7 +69,7 @@ def _miner(
 ) -> dict[str, Any]:
     hotkey = board.hotkeys[player.name]
     neuron = board.neurons[hotkey]
-    asked = [(r.label, row) for r in rounds if not r.void for row in r.outcomes if row.hotkey == hotkey]
+    asked = [(row.truth(r.label), row) for r in rounds if not r.void for row in r.outcomes if row.hotkey == hotkey]
     right = [row.correct(label) for label, row in asked]
     return {
         "uid": neuron.uid,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from subnet.errors import SourceEmpty
 from subnet.game.sampling import RoundPlan, round_rng
+from subnet.media.embedded.source import original_of
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Drawn, Pool
 
@@ -19,7 +21,8 @@ def draw_challenge(
 
     Waits `patience` seconds for a cell that is empty; then, with `substitute`, takes another origin of the same
     modality and label. Raises SourceEmpty when the pool has nothing for these hotkeys, and at once when the
-    program is `stopping`.
+    program is `stopping`. In a twin round the original comes with it; where that is not at hand, all are asked the
+    synthetic item.
     """
     cell = Cell(plan.modality, plan.label, plan.origin)
     ends, pause = time.monotonic() + patience, threading.Event()
@@ -31,4 +34,4 @@ def draw_challenge(
         drawn = pool.draw(plan.modality, plan.label, plan.hotkeys, round_rng(plan.seed, plan.number))
     if drawn is None:
         raise SourceEmpty(f"the pool has no {cell} after {patience:g} s: is the producer running?")
-    return drawn
+    return replace(drawn, twin=original_of(drawn.sample)) if plan.real else drawn

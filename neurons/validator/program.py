@@ -65,7 +65,13 @@ def validator(
     local
         This is a local network: call loopback addresses, and wait for the producer rather than ask for something else.
     """
-    sampling = Sampling(sample_size=neuron.sample_size, origins=origins_of(plan_of(plan)))
+    mix = plan_of(plan)
+    sampling = Sampling(
+        sample_size=neuron.sample_size,
+        origins=origins_of(mix),
+        twin_share=neuron.twin_share,
+        public=tuple(sorted(map(str, mix.public))),
+    )
     settings = ValidatorSettings(
         netuid, sampling, neuron, subtensor, wallet, pool, state, seed, rounds, local, seed_file, segments
     )

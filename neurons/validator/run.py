@@ -17,6 +17,7 @@ from neurons.validator.doppelganger import Doppelganger
 from neurons.validator.epoch_file import kept, lines_of
 from neurons.validator.epochs import Epochs, Seeds, Uncommitted
 from neurons.validator.loop import Partners, ValidatorLoop
+from neurons.validator.low_water import check_low_water
 from neurons.validator.past import Past, read_past
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.telemetry import Telemetry
@@ -26,7 +27,10 @@ from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import SettingsError
 from subnet.evidence.journal import Journal
 from subnet.evidence.state import StateStore
+from subnet.media.pool.item import PoolItem
+from subnet.media.pool.kept import Kept
 from subnet.media.pool.ledger import Ledger
+from subnet.media.pool.pool import GIGABYTE, Pool
 from subnet.types import Snapshot
 from subnet.wire.dendrite import Dendrite
 
@@ -50,6 +54,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
             return
         probing.result()
         _check_registered(snapshot, hotkey)
+        await check_low_water(chain, hotkey, journal, store, log, forward=settings.neuron.forward)
         ledger = Ledger(folder / "ledger.db")
         stack.callback(ledger.close)
         pool = settings.pool.open(ledger=ledger)
@@ -59,7 +64,10 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
         patience = 60.0 if local else 2.0
         draw = partial(draw_challenge, pool, patience=patience, substitute=not local, stopping=stop.is_set)
-        partners = Partners(view, dendrite, draw, pool.retire, executor)
+        keeping = Kept(
+            folder / s.KEPT, int(settings.neuron.keep_gigabytes * GIGABYTE), settings.neuron.keep_media * 3600
+        )
+        partners = Partners(view, dendrite, draw, partial(retire, pool, keeping), executor)
         tidying = asyncio.create_task(Upkeep(journal, ledger, pool, executor, log).run(stop))
         stack.callback(tidying.cancel)
         log.info("playing", netuid=settings.netuid, hotkey=hotkey, state=str(folder))
@@ -85,6 +93,14 @@ def _on_chain(
         seeds = Epochs(chain, view, hotkey, seed, secrets, store, log, netuid=netuid, recorded=recorded, drawn=drawn)
     guard = Doppelganger(chain, hotkey, past, lambda: lines_of(kept(secrets)), log, take_over=neuron.take_over)
     return seeds, WeightSetter(chain, view, hotkey, neuron, store, log, guard=guard, unsettled=past.unsettled)
+
+
+def retire(pool: Pool, kept: Kept, item: PoolItem) -> None:
+    """Take `item` out of the pool for good, and keep it for those who check what was asked."""
+    try:
+        kept.keep(item)
+    finally:
+        pool.retire(item)
 
 
 def _check_registered(snapshot: Snapshot, hotkey: str) -> None:

@@ -14,8 +14,12 @@ from neurons.validator.thumbnails import Gallery
 from neurons.validator.weight_setter import WeightsStanding
 from subnet.errors import SettingsError, StateError
 from subnet.evidence.state import State
+from subnet.game.answer_table import RecentAnswers
+from subnet.game.likeness import likeness
 from subnet.game.step import Draw, Round
 from subnet.types import JSON, Failure
+
+COMPARED_EVERY = 100  # rounds that count, between two looks for miners that answer alike
 
 
 class Telemetry:
@@ -34,6 +38,9 @@ class Telemetry:
         self._weights_block = Gauge("assay_weights_block", "Block of the last weights", registry=registry)
         self._permit = Gauge("assay_permit", "1 with a validator permit", registry=registry)
         self._median_answers = Gauge("assay_median_answers", "Answers of the median miner", registry=registry)
+        self._clusters = Gauge("assay_alike_clusters", "Groups of miners that answer alike", registry=registry)
+        self._alike = Gauge("assay_alike_miners", "Miners in such groups", registry=registry)
+        self._recent, self._counted = RecentAnswers(), 0
         self._unrevealed = Gauge("assay_unrevealed_commits", "Sealed weights that never opened", registry=registry)
         if port is not None:
             _serve(port, registry)
@@ -41,8 +48,8 @@ class Telemetry:
     async def played(self, played: Round[Draw], block: int) -> None:
         """One round has been played and written down."""
         plan = played.plan
-        void = "yes" if played.void else "no"
-        self._rounds.labels(plan.modality.value, plan.label.name.lower(), void).inc()
+        void, label = "yes" if played.void else "no", "twins" if plan.real else plan.label.name.lower()
+        self._rounds.labels(plan.modality.value, label, void).inc()
         self._block.set(block)
         kinds = Counts(o.answer.value if isinstance(o.answer, Failure) else "prediction" for o in played.outcomes)
         for kind, count in kinds.items():
@@ -56,12 +63,23 @@ class Telemetry:
             print(jsonlib.dumps(_line(played, block)), flush=True)
         if self._gallery:
             await asyncio.to_thread(self._keep, self._gallery, played)
+        if not played.void:
+            self._recent.add(played.outcomes)
+            self._counted += 1
+            if self._counted % COMPARED_EVERY == 0:
+                await asyncio.to_thread(self._compare)
 
     def _keep(self, gallery: Gallery, played: Round[Draw]) -> None:
         try:
             gallery.keep(played)
         except StateError as error:
             self._log.warning("no thumbnail", number=played.plan.number, why=str(error))
+
+    def _compare(self) -> None:
+        """Look for miners that answer alike, in the rounds since this process began."""
+        clusters = likeness(self._recent.table()).clusters
+        self._clusters.set(len(clusters))
+        self._alike.set(sum(map(len, clusters)))
 
     def weights(self, standing: WeightsStanding) -> None:
         """How weights stand now."""
@@ -92,6 +110,7 @@ def _serve(port: int, registry: CollectorRegistry) -> None:
 
 def _line(played: Round[Draw], block: int) -> dict[str, JSON]:
     plan = played.plan
+    real: list[JSON] = [o.hotkey for o in played.outcomes if o.label is not plan.label]
     return {
         "round": plan.number,
         "block": block,
@@ -106,4 +125,5 @@ def _line(played: Round[Draw], block: int) -> dict[str, JSON]:
         },
         "scores": {o.hotkey: played.history[o.hotkey].score for o in played.outcomes},
         "latency": {o.hotkey: round(o.latency, 4) for o in played.outcomes},
+        **({"real": real} if real else {}),
     }

@@ -13,9 +13,9 @@ from PIL import Image
 from subnet.codec import image as codec
 from subnet.errors import StateError
 from subnet.files import write_atomically
-from subnet.game.step import Draw, Round
+from subnet.game.step import Draw, Round, challenge_of
 from subnet.game.variant import variant
-from subnet.types import Challenge, Modality
+from subnet.types import Modality
 
 SIDE = 160  # pixels
 
@@ -29,14 +29,15 @@ class Gallery:
 
     def keep(self, played: Round[Draw]) -> None:
         """Write one thumbnail, whole or not at all. Raises StateError where the disk refuses: it costs the picture."""
-        if played.sample is None or not played.outcomes or played.plan.number >= self.count:
+        if played.drawn is None or not played.outcomes or played.plan.number >= self.count:
             return
         plan = played.plan
-        query = variant(Challenge("", played.sample, plan.seed, plan.level), played.outcomes[0].hotkey)
+        first = played.outcomes[0]
+        query = variant(challenge_of(plan, played.drawn, first.hotkey), first.hotkey)
         video = plan.modality is Modality.VIDEO
         media = codec.decode_video(query.body) if video else codec.decode_image(query.body)
         picture = Image.fromarray(np.asarray(media.frames[len(media.frames) // 2])).resize((SIDE, SIDE))
-        facts = [plan.number, plan.modality.value, plan.label.name.lower(), plan.origin, plan.level]
+        facts = [plan.number, plan.modality.value, first.label.name.lower(), plan.origin, plan.level]
         file = BytesIO()
         picture.save(file, "JPEG", quality=90, comment=json.dumps(facts).encode())
         path = self.folder / f"{plan.number:06d}.jpg"

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from subnet.errors import SettingsError
 from subnet.evidence.entry import Entry
-from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, OutcomeRecord, RoundRecord, read_record, replay
+from subnet.evidence.records import (
+    DEPARTED,
+    ROUND,
+    RULES,
+    DepartedRecord,
+    OutcomeRecord,
+    RoundRecord,
+    RulesRecord,
+    outcomes,
+    read_record,
+)
+from subnet.evidence.replay import replay
+from subnet.game.answer_table import RecentAnswers
+from subnet.game.canaries import Gap, Hits, gap
+from subnet.game.likeness import Likeness, Link, likeness
 from subnet.game.scoring import score
 from subnet.types import Score
 
@@ -42,7 +56,10 @@ class Turn:
 
 @dataclass(frozen=True)
 class Account:
-    """`by` holds tallies by modality, label, level, origin and detector; `share` is the part of all scores, 0..1."""
+    """`by` holds tallies by modality, label, level, origin and detector; `share` is the part of all scores, 0..1.
+
+    `likeness` is that of all miners over the journal's last rounds; `canaries` is None without public origins.
+    """
 
     score: Score
     share: float
@@ -50,11 +67,42 @@ class Account:
     miners: int
     by: Mapping[str, Mapping[str, Tally]]
     turns: tuple[Turn, ...]
+    likeness: Likeness
+    canaries: Gap | None
+
+    @property
+    def cluster(self) -> tuple[str, ...]:
+        """The miners that answer like this one, itself among them; () where none does."""
+        return self.likeness.cluster_of.get(self.score.hotkey, ())
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """What joins this miner to others."""
+        return tuple(link for link in self.likeness.links if self.score.hotkey in (link.first, link.second))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One round from one hotkey's side; the outcomes of others are left out of `played`."""
+
+    played: RoundRecord
+    row: OutcomeRecord
+    public: bool  # its origin is one that anybody can download
+
+
+@dataclass
+class _Journal:
+    """What is collected while a journal is replayed: rounds by hotkey, and everybody's last answers."""
+
+    beginning: str
+    rounds: dict[str, list[_Asked]] = field(default_factory=dict)
+    answers: RecentAnswers = field(default_factory=RecentAnswers)
+    public: frozenset[str] = frozenset()
 
 
 _KEYS: dict[str, Callable[[RoundRecord, OutcomeRecord], str]] = {
     "modality": lambda played, row: played.modality.value,
-    "label": lambda played, row: played.label.name.lower(),
+    "label": lambda played, row: row.truth(played.label).name.lower(),
     "level": lambda played, row: f"level {played.level}",
     "origin": lambda played, row: played.origin,
     "detector": lambda played, row: row.detector or "not said",
@@ -67,13 +115,14 @@ def account(entries: Iterable[Entry], hotkey: str) -> Account:
     Every score is computed again on the way. Raises JournalBroken where one does not follow from the rules, and
     SettingsError for a hotkey that is not in the journal, or letters that fit several.
     """
-    played_by: dict[str, list[tuple[RoundRecord, OutcomeRecord]]] = {}
-    history = replay(_watched(entries, hotkey, played_by)).history
+    collected = _Journal(hotkey)
+    history = replay(_watched(entries, collected)).history
     full = _full(hotkey, history.standings)
     scores = {name: standing.score for name, standing in history.standings.items()}
-    rounds = played_by.get(full, [])
+    rounds = collected.rounds.get(full, [])
     tallies: dict[str, dict[str, Tally]] = {key: {} for key in _KEYS}
-    for played, row in rounds:
+    for asked in rounds:
+        played, row = asked.played, asked.row
         for key, kind in _KEYS.items():
             before = tallies[key].get(kind(played, row), Tally())
             after = Tally(
@@ -86,8 +135,21 @@ def account(entries: Iterable[Entry], hotkey: str) -> Account:
         rank=1 + sum(value > scores[full] for value in scores.values()),
         miners=len(scores),
         by={key: dict(sorted(kinds.items())) for key, kinds in tallies.items()},
-        turns=tuple(_turn(played, row) for played, row in rounds),
+        turns=tuple(_turn(asked.played, asked.row) for asked in rounds),
+        likeness=likeness(collected.answers.table()),
+        canaries=_canaries(rounds),
     )
+
+
+def _canaries(rounds: Iterable[_Asked]) -> Gap | None:
+    """Public against fresh media, by modality and label; twins' photographs have no origin of their own."""
+    counts: dict[tuple[str, bool], dict[bool, Hits]] = {}
+    for asked in rounds:
+        if asked.row.label is None:
+            kind = counts.setdefault((asked.played.modality, bool(asked.played.label)), {})
+            before = kind.get(asked.public, Hits())
+            kind[asked.public] = Hits(before.right + asked.row.correct(asked.played.label), before.asked + 1)
+    return gap([(kind.get(True, Hits()), kind.get(False, Hits())) for kind in counts.values()])
 
 
 def _full(hotkey: str, known: Iterable[str]) -> str:
@@ -101,23 +163,31 @@ def _full(hotkey: str, known: Iterable[str]) -> str:
     )
 
 
-def _watched(
-    entries: Iterable[Entry], beginning: str, rounds: dict[str, list[tuple[RoundRecord, OutcomeRecord]]]
-) -> Iterator[Entry]:
-    """The same entries; meanwhile `rounds` collects what hotkeys that begin like that were asked since they came.
+def _watched(entries: Iterable[Entry], into: _Journal) -> Iterator[Entry]:
+    """The same entries; meanwhile `into` collects what hotkeys of its beginning were asked since they came.
 
     Counted rounds only, each without the answers of others: a journal of a month would not fit in memory.
     """
     for entry in entries:
         yield entry
-        if entry.kind == DEPARTED:
+        if entry.kind == RULES:
+            into.public = frozenset(read_record(RulesRecord, entry).sampling.get("public", ()))
+        elif entry.kind == DEPARTED:
             for hotkey in read_record(DepartedRecord, entry).hotkeys:
-                rounds.pop(hotkey, None)
-        elif entry.kind == ROUND and f'"{beginning}' in entry.body:
+                into.rounds.pop(hotkey, None)
+        elif entry.kind == ROUND:
             played = read_record(RoundRecord, entry)
-            for row in () if played.void else played.outcomes:
-                if row.hotkey.startswith(beginning):
-                    rounds.setdefault(row.hotkey, []).append((played.model_copy(update={"outcomes": ()}), row))
+            if not played.void:
+                _collect(played, into)
+
+
+def _collect(played: RoundRecord, into: _Journal) -> None:
+    into.answers.add(outcomes(played))
+    public = f"{played.modality}/{played.label.name.lower()}/{played.origin}" in into.public
+    alone = played.model_copy(update={"outcomes": ()})
+    for row in played.outcomes:
+        if row.hotkey.startswith(into.beginning):
+            into.rounds.setdefault(row.hotkey, []).append(_Asked(alone, row, public))
 
 
 def _turn(played: RoundRecord, row: OutcomeRecord) -> Turn:
@@ -125,7 +195,7 @@ def _turn(played: RoundRecord, row: OutcomeRecord) -> Turn:
     return Turn(
         played.number,
         played.modality.value,
-        played.label.name.lower(),
+        row.truth(played.label).name.lower(),
         played.origin,
         played.level,
         answer if answer is not None else "nothing",

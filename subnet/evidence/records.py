@@ -1,4 +1,4 @@
-"""What is recorded of every round, and how anyone computes the scores again from it.
+"""What is recorded of every round, of the rules, the metagraph, weights and commitments.
 
 Schema 3. Rounds of schemas 1 and 2 have no epoch, item, nonces and signatures, and no records of rules, snapshots,
 settings and commitments before them: their scores replay, more cannot be proven of them.
@@ -6,8 +6,8 @@ settings and commitments before them: their scores replay, more cannot be proven
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -16,9 +16,8 @@ from subnet.codec.versions import codec_versions
 from subnet.errors import JournalBroken
 from subnet.evidence.entry import Entry
 from subnet.game import epochs
-from subnet.game.history import History
 from subnet.game.sampling import Sampling
-from subnet.game.scoring import ALPHA, retain, settle
+from subnet.game.scoring import ALPHA, SMOOTHING
 from subnet.game.step import Draw, Round
 from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Snapshot, Submission
 from subnet.wire.synapse import REPLY_VERSION
@@ -54,10 +53,15 @@ class OutcomeRecord(Written):
     score: float
     nonce: int | None = None  # of the request that was answered
     signature: str = ""  # the miner's over `subnet.wire.synapse.reply_text`, 0x and hex; "" beside a failure
+    label: Label | None = None  # the truth about what this hotkey was asked, where it is not the round's: twin rounds
+
+    def truth(self, label: Label) -> Label:
+        """The truth about what this hotkey was asked in a round of `label`."""
+        return label if self.label is None else self.label
 
     def correct(self, label: Label) -> bool:
-        """Whether the answer names the true label; a failure never does."""
-        return self.p_synthetic is not None and Prediction(self.p_synthetic).label is label
+        """Whether the answer names the truth in a round of `label`; a failure never does."""
+        return self.p_synthetic is not None and Prediction(self.p_synthetic).label is self.truth(label)
 
 
 class RoundRecord(Record):
@@ -109,6 +113,8 @@ class RulesRecord(Record):
     vpermit_tao_limit: float
     min_answers: int
     alpha: float = ALPHA
+    averaging: int = 0  # as in `Smoothing`; 0 in versions that did not average
+    headroom: float = 1.0
     protocols: dict[str, str] = {}
     codecs: dict[str, str] = {}  # versions of what encodes variants: other ones may give other bytes
 
@@ -172,7 +178,7 @@ def record(played: Round[Draw], epoch: int | None = None, item: str = "") -> Rou
         provenance=_provenance(played.sample.provenance) if played.sample else None,
         void=played.void,
         outcomes=tuple(
-            _outcome(outcome, reply, query, played.history[outcome.hotkey].score)
+            _outcome(outcome, reply, query, played.history[outcome.hotkey].score, plan.label)
             for outcome, reply, query in zip(played.outcomes, played.replies, played.queries, strict=True)
         ),
         epoch=epoch,
@@ -184,7 +190,7 @@ def _provenance(provenance: Provenance) -> dict[str, Any]:
     return {**vars(provenance), "parameters": dict(provenance.parameters)}
 
 
-def _outcome(outcome: Outcome, reply: Reply, query: str, score: float) -> OutcomeRecord:
+def _outcome(outcome: Outcome, reply: Reply, query: str, score: float, label: Label) -> OutcomeRecord:
     answer = outcome.answer
     return OutcomeRecord(
         hotkey=outcome.hotkey,
@@ -199,6 +205,7 @@ def _outcome(outcome: Outcome, reply: Reply, query: str, score: float) -> Outcom
         score=score,
         nonce=reply.nonce,
         signature=reply.signature,
+        label=None if outcome.label is label else outcome.label,
     )
 
 
@@ -219,6 +226,8 @@ def rules_record(
         sampling=dump_sampling(sampling),
         vpermit_tao_limit=vpermit_tao_limit,
         min_answers=min_answers,
+        averaging=SMOOTHING.averaging,
+        headroom=SMOOTHING.headroom,
         protocols={"reply": REPLY_VERSION, "epoch": epochs.PROTOCOL},
         codecs=codec_versions(),
     )
@@ -265,51 +274,10 @@ def outcomes(played: RoundRecord) -> list[Outcome]:
             row.hotkey,
             str(played.number),
             played.modality,
-            played.label,
+            row.truth(played.label),
             row.failure or Prediction(row.p_synthetic if row.p_synthetic is not None else -1),
             row.latency,
             played.block,
         )
         for row in played.outcomes
     ]
-
-
-@dataclass(frozen=True)
-class Replay:
-    """What came of computing everything again."""
-
-    rounds: int
-    void: int
-    weights: int  # attempts to set them
-    history: History
-    next_round: int = 0  # behind the last one that was played
-
-
-def replay(entries: Iterable[Entry]) -> Replay:
-    """Play recorded rounds through the rules again. Raises JournalBroken where a score differs by a bit."""
-    history, rounds, void, weights, next_round = History(), 0, 0, 0, 0
-    for entry in entries:
-        if entry.kind == DEPARTED:
-            departed = read_record(DepartedRecord, entry)
-            history = retain(history, frozenset(history.standings) - set(departed.hotkeys))
-        elif entry.kind == ROUND:
-            played = read_record(RoundRecord, entry)
-            rounds, void, next_round = rounds + 1, void + bool(played.void), played.number + 1
-            history = settle(history, [] if played.void else _judged(entry, played))
-            _compare(entry, played, history)
-        weights += entry.kind == WEIGHTS
-    return Replay(rounds, void, weights, history, next_round)
-
-
-def _judged(entry: Entry, played: RoundRecord) -> list[Outcome]:
-    try:
-        return outcomes(played)
-    except ValueError as error:
-        raise JournalBroken(f"entry {entry.seq} has an answer that no miner can give: {error}") from error
-
-
-def _compare(entry: Entry, played: RoundRecord, history: History) -> None:
-    for row in played.outcomes:
-        computed = history[row.hotkey].score
-        if row.score != computed:
-            raise JournalBroken(f"entry {entry.seq}: {row.hotkey} has the score {row.score}, the rules give {computed}")

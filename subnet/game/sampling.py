@@ -7,8 +7,11 @@ miners do; only the choice of hotkeys also depends on who is registered.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
@@ -32,9 +35,12 @@ class Sampling:
     level_weights: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25)
     sample_size: int = 50  # miners asked per round
     origins: Origins = field(default_factory=dict)
+    twin_share: float = 0.0  # of rounds in which some are asked a photograph, the others its synthetic twin
+    public: tuple[str, ...] = ()  # origins that anybody can download, as "modality/label/origin": see `canaries`
 
     def __post_init__(self) -> None:
-        for name in ("video_share", "synthetic_share"):
+        object.__setattr__(self, "public", tuple(self.public))
+        for name in ("video_share", "synthetic_share", "twin_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name} must be in [0, 1], not {getattr(self, name)}")
         if self.sample_size < 1:
@@ -45,7 +51,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class RoundPlan:
-    """One round before any media is drawn."""
+    """One round before any media is drawn.
+
+    In a twin round `label` is synthetic, and `real` names those of `hotkeys` that are asked the photograph which the
+    synthetic item was made from.
+    """
 
     number: int
     modality: Modality
@@ -54,6 +64,7 @@ class RoundPlan:
     level: int
     seed: int
     hotkeys: tuple[str, ...]
+    real: frozenset[str] = frozenset()
 
 
 def eligible(snapshot: Snapshot, history: History, hotkey: str, stake_limit: float) -> list[Neuron]:
@@ -87,12 +98,27 @@ def plan(seed: int, number: int, settings: Sampling, miners: Sequence[Neuron]) -
     rng = round_rng(seed, number)
     modality = Modality.VIDEO if _is_video(seed, number, settings.video_share) else Modality.IMAGE
     label = Label.SYNTHETIC if rng.random() < settings.synthetic_share else Label.REAL
-    level = int(rng.choice(4, p=_normalised(settings.level_weights)))
+    level = _draw(settings.level_weights, rng)
     origin = _origin(settings.origins, modality, label, rng)
     challenge_seed = int(rng.integers(2**63))
     hotkeys = sorted(n.hotkey for n in miners)
-    chosen = rng.permutation(len(hotkeys))[: settings.sample_size]
-    return RoundPlan(number, modality, label, origin, level, challenge_seed, tuple(hotkeys[i] for i in chosen))
+    chosen = tuple(hotkeys[i] for i in rng.permutation(len(hotkeys))[: settings.sample_size])
+    planned = RoundPlan(number, modality, label, origin, level, challenge_seed, chosen)
+    return _with_twins(planned, settings) if settings.twin_share else planned
+
+
+def _with_twins(planned: RoundPlan, settings: Sampling) -> RoundPlan:
+    """The plan as a twin round, in a share of rounds; its randomness is its own, so that other rounds stay as they are.
+
+    Each hotkey's half follows from the challenge's seed and its own name: whoever else is asked, each is asked
+    synthetic media as often as in any other round.
+    """
+    rng = np.random.default_rng([planned.seed, 0x7717])
+    if rng.random() >= settings.twin_share:
+        return planned
+    origin = _origin(settings.origins, planned.modality, Label.SYNTHETIC, rng)
+    real = {h for h in planned.hotkeys if derive(planned.seed, "twin", h) >= settings.synthetic_share * 2**63}
+    return replace(planned, label=Label.SYNTHETIC, origin=origin, real=frozenset(real))
 
 
 def _is_video(seed: int, number: int, share: float) -> bool:
@@ -102,8 +128,14 @@ def _is_video(seed: int, number: int, share: float) -> bool:
     drawn that way all the same: who counts them must learn nothing.
     """
     block, place = divmod(number, 100)
-    places = np.random.default_rng([seed, block, 0x71DE0]).permutation(100)
-    return bool(places[place] < round(100 * share))
+    return _video_order(seed, block)[place] < round(100 * share)
+
+
+@lru_cache(maxsize=64)
+def _video_order(seed: int, block: int) -> list[int]:
+    """The order in which the rounds of a hundred become videos."""
+    order: list[int] = np.random.default_rng([seed, block, 0x71DE0]).permutation(100).tolist()
+    return order
 
 
 def _origin(origins: Origins, modality: Modality, label: Label, rng: np.random.Generator) -> str:
@@ -111,9 +143,11 @@ def _origin(origins: Origins, modality: Modality, label: Label, rng: np.random.G
     if not weights:
         raise SettingsError(f"no origin is set for {label.name.lower()} {modality}: name one in the plan")
     names = sorted(weights)
-    return names[int(rng.choice(len(names), p=_normalised([weights[n] for n in names])))]
+    return names[_draw([weights[n] for n in names], rng)]
 
 
-def _normalised(weights: Sequence[float]) -> list[float]:
+def _draw(weights: Sequence[float], rng: np.random.Generator) -> int:
+    """A place in `weights` with a chance in proportion to each: what `rng.choice(p=...)` gives, without its checks."""
     total = sum(weights)
-    return [weight / total for weight in weights]
+    cumulated = list(accumulate(weight / total for weight in weights))
+    return bisect_right([part / cumulated[-1] for part in cumulated], rng.random())

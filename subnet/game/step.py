@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from subnet.errors import SubnetError
@@ -24,6 +23,10 @@ class Draw(Protocol):
 
     @property
     def sample(self) -> Sample: ...
+
+    @property
+    def twin(self) -> Sample | None:
+        """The real sample that a synthetic one was made from, where the plan asks for it and the source has it."""
 
 
 DrawT_co = TypeVar("DrawT_co", bound=Draw, covariant=True)
@@ -68,22 +71,32 @@ async def step(
     drawn: DrawT_co | None = None
     try:
         drawn = await loop.run_in_executor(executor, draw, plan)
-        challenge = Challenge(f"{plan.number:08d}-{plan.seed:016x}", drawn.sample, plan.seed, plan.level)
-        vary = partial(variant, challenge)
-        queries = await asyncio.gather(*(loop.run_in_executor(executor, vary, n.hotkey) for n in neurons))
+        challenges = [challenge_of(plan, drawn, n.hotkey) for n in neurons]
+        varied = (
+            loop.run_in_executor(executor, variant, c, n.hotkey) for c, n in zip(challenges, neurons, strict=True)
+        )
+        queries = await asyncio.gather(*varied)
     except (SubnetError, OSError) as fault:
         return Round(plan, snapshot.block, history, drawn, void=f"{type(fault).__name__}: {fault}")
     replies = await transport.ask(list(zip(neurons, queries, strict=True)), deadline)
-    outcomes = judge(challenge, neurons, replies, snapshot.block)
+    outcomes = judge(challenges, neurons, replies, snapshot.block)
     void = "nobody was heard" if is_void(outcomes) else ""
     hashes = tuple(hashlib.sha256(query.body).hexdigest() for query in queries)
     return Round(plan, snapshot.block, settle(history, outcomes), drawn, outcomes, tuple(replies), hashes, void)
 
 
-def judge(challenge: Challenge, neurons: Sequence[Neuron], replies: Sequence[Reply], block: int) -> tuple[Outcome, ...]:
-    """One outcome per neuron, in order."""
-    sample = challenge.sample
+def challenge_of(plan: RoundPlan, drawn: Draw, hotkey: str) -> Challenge:
+    """What `hotkey` is asked: in a twin round the photograph or what was made of it, else what was drawn."""
+    twin = drawn.twin if hotkey in plan.real else None
+    sample = drawn.sample if twin is None else twin
+    return Challenge(f"{plan.number:08d}-{plan.seed:016x}", sample, plan.seed, plan.level)
+
+
+def judge(
+    challenges: Sequence[Challenge], neurons: Sequence[Neuron], replies: Sequence[Reply], block: int
+) -> tuple[Outcome, ...]:
+    """One outcome per neuron, in order, each by the truth about what it was asked."""
     return tuple(
-        Outcome(neuron.hotkey, challenge.id, sample.modality, sample.label, reply.answer, reply.latency, block)
-        for neuron, reply in zip(neurons, replies, strict=True)
+        Outcome(neuron.hotkey, asked.id, asked.sample.modality, asked.sample.label, reply.answer, reply.latency, block)
+        for asked, neuron, reply in zip(challenges, neurons, replies, strict=True)
     )

@@ -52,10 +52,11 @@ class Stored:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """An item that was taken, recorded in the ledger, and read."""
+    """An item that was taken, recorded in the ledger, and read; in a twin round with the photograph behind it."""
 
     item: PoolItem
     sample: Sample
+    twin: Sample | None = None
 
 
 class Pool:

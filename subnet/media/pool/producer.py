@@ -13,7 +13,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -42,17 +42,23 @@ class Target:
 
 @dataclass(frozen=True)
 class PoolPlan:
-    """What one producer makes. `stream` is its name in the pool: no two producers of one pool may share it."""
+    """What one producer makes. `stream` is its name in the pool: no two producers of one pool may share it.
+
+    `public` are cells whose media anybody can download: the validator compares answers on them with those on others.
+    """
 
     targets: tuple[Target, ...]
     seed: int = 0
     stream: str = "main"
+    public: tuple[Cell, ...] = ()
 
     def __post_init__(self) -> None:
         cells = [target.cell for target in self.targets]
         if not cells or len(set(cells)) != len(cells) or any(target.count < 0 for target in self.targets):
             raise ValueError("a plan has at least one target, each cell once, and no negative counts")
         check_stream(self.stream)
+        if strangers := [str(cell) for cell in self.public if cell not in cells]:
+            raise ValueError(f"public names {', '.join(strangers)}, which has no weight")
 
 
 def weighted(weights: Mapping[Cell, float], total: int, *, seed: int = 0, stream: str = "main") -> PoolPlan:
@@ -72,7 +78,7 @@ def stream_of(seed: int) -> str:
 def read_plan(
     path: Path, *, seed: int | None = None, stream: str | None = None, draw: Callable[[], int] = lambda: 0
 ) -> PoolPlan:
-    """A plan from TOML: `total`, `[weights]` by "modality/label/origin", and perhaps `seed` and `stream`.
+    """A plan from TOML: `total`, `[weights]` by "modality/label/origin", and perhaps `seed`, `stream` and `public`.
 
     `seed` and `stream` win over the file's. Where neither has a seed it is what `draw` gives, and the stream follows
     from the seed. Raises SettingsError, naming the file and the key.
@@ -83,13 +89,20 @@ def read_plan(
         own = table.get("seed") if seed is None else seed
         number = draw() if own is None else int(own)
         name = stream or str(table.get("stream") or stream_of(number))
-        return weighted(weights, int(table["total"]), seed=number, stream=name)
+        public = tuple(parse_cell(cell) for cell in _texts(table.get("public", [])))
+        return replace(weighted(weights, int(table["total"]), seed=number, stream=name), public=public)
     except OSError as error:
         raise SettingsError(f"the plan {path} cannot be read: {error.strerror}") from error
     except KeyError as error:
         raise SettingsError(f"the plan {path} lacks the key {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise SettingsError(f"the plan {path} is wrong: {error}") from error
+
+
+def _texts(value: object) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ValueError(f'public must be a list of origins such as ["image/real/ffhq-256"], not {value!r}')
+    return value
 
 
 def missing(plan: PoolPlan, levels: Mapping[Cell, int]) -> list[str]:

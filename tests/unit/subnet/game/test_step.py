@@ -53,9 +53,10 @@ DrawSample = Callable[[RoundPlan], Sample]
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a source gives: the sample alone."""
+    """What a source gives: the sample, and in twin rounds what it was made from."""
 
     sample: Sample
+    twin: Sample | None = None
 
 
 Behaviour = Callable[[Neuron, Query], Reply | Answer]
