@@ -126,6 +126,10 @@ class BittensorChain:
         """The number of the head."""
         return int(await self._link.read(lambda client: client.block()))
 
+    async def clock(self) -> float:
+        """The chain's time in unix seconds, as of its head."""
+        return float((await self._link.read(lambda client: client.timestamp())).timestamp())
+
     async def block_hash(self, block: int) -> str | None:
         """Of a block that the chain cannot take back any more, None before; old blocks need no state of theirs."""
         final = int(await self._link.read(lambda client: client.finalized_block()))
