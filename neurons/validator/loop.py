@@ -13,7 +13,7 @@ from typing import Protocol
 from neurons.chain_view import ChainView
 from neurons.log import Log
 from neurons.signals import ends_before, pause
-from neurons.validator.epochs import Seed, Seeds
+from neurons.validator.onchain.epochs import Seed, Seeds
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.weight_setter import WeightSetter, WeightsStanding
 from subnet.errors import SettingsError

@@ -15,13 +15,13 @@ from neurons.log import Log
 from neurons.secret_seed import choose_seed
 from neurons.signals import ends_before, until_signal
 from neurons.validator.challenge_source import draw_challenge
-from neurons.validator.clock import clocks_apart
-from neurons.validator.doppelganger import Doppelganger
-from neurons.validator.epoch_file import kept, lines_of
-from neurons.validator.epochs import Epochs, Seeds, Uncommitted
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.low_water import check_low_water
-from neurons.validator.past import Past, read_past
+from neurons.validator.onchain.clock import clocks_apart
+from neurons.validator.onchain.doppelganger import Doppelganger
+from neurons.validator.onchain.epoch_file import kept, lines_of
+from neurons.validator.onchain.epochs import Epochs, Seeds, Uncommitted
+from neurons.validator.onchain.past import Past, read_past
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.telemetry import Telemetry
 from neurons.validator.upkeep import Upkeep

@@ -11,8 +11,8 @@ from neurons import settings as s
 from neurons.chain_view import ChainView
 from neurons.log import Log
 from neurons.signals import pause
-from neurons.validator.doppelganger import Doppelganger
-from neurons.validator.past import LANDS, Unsettled
+from neurons.validator.onchain.doppelganger import Doppelganger
+from neurons.validator.onchain.past import LANDS, Unsettled
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError
 from subnet.evidence.records import SETTING, WEIGHTS, Record, WeightsRecord, setting_record

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from subnet.chain.weights import normalise_u16
+from subnet.evidence.findings import Verdict
 from subnet.evidence.journal import Journal
+from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import ROUND, RoundRecord
-from subnet.evidence.replay import replay
+from subnet.evidence.replay import Replayer, replay
 
 ROUNDS = 14
 FIELDS = {
@@ -115,3 +117,31 @@ def test_the_report_can_be_looked_at(runs: tuple[Path, dict[str, Any], dict[str,
         assert (folder / "one" / name).stat().st_size > 1000
     left = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True, check=False)
     assert left.stdout == ""
+
+
+@pytest.mark.slow
+def test_two_validators_play_in_epochs_that_anybody_can_check(tmp_path: Path) -> None:
+    """Eight miners, five epochs and more of each validator: commitments without a break, every round planned by them.
+
+    Both have a permit, weights and trust on chain, and challenges of their own.
+    """
+    summary = play(tmp_path / "run", "--validators", "2", "--commit")
+    assert [row["name"] for row in summary["validators"]] == ["validator", "validator-2"]
+    seeds = []
+    for row in summary["validators"]:
+        assert row["permit"]
+        assert row["rounds"] == ROUNDS
+        assert row["validator_trust"] > 0
+        assert sum(row["weights_u16"].values()) > 0
+        with JournalReader(tmp_path / "run" / row["name"] / "journal.db") as journal:
+            entries = list(journal.entries())
+        player = Replayer()
+        assert [f for entry in entries for f in player.take(entry) if f.verdict is Verdict.FALSE] == []
+        assert row["epochs"] == len(player.commitments) >= 5
+        rounds = [RoundRecord.model_validate_json(entry.body) for entry in entries if entry.kind == ROUND]
+        last = player.commitments[-1].record.epoch
+        revealed = [played for played in rounds if played.epoch is not None and played.epoch < last]
+        assert player.proven["rounds planned by their epoch's seed"] == len(revealed)
+        assert len(revealed) == ROUNDS
+        seeds.append({played.seed for played in rounds})
+    assert not seeds[0] & seeds[1]

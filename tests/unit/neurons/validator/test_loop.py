@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 from neurons.chain_view import ChainView
 from neurons.settings import NeuronSettings
 from neurons.validator import loop as module
-from neurons.validator.epochs import Uncommitted
 from neurons.validator.loop import Partners, ValidatorLoop
+from neurons.validator.onchain.epochs import Uncommitted
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.weight_setter import WeightSetter, WeightsStanding
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules

@@ -115,6 +115,20 @@ def test_the_numbers_of_the_protocol_never_change() -> None:
     assert (planned.level, planned.seed, planned.hotkeys) == (1, 2188103039221399893, ("miner2", "miner1"))
 
 
+@given(secrets, secrets, secrets, st.integers(0, 10_000), st.permutations(range(6)))
+def test_an_epochs_plans_are_the_same_on_every_machine_and_not_before_the_hash(
+    secret: bytes, block_hash: bytes, other: bytes, number: int, order: list[int]
+) -> None:
+    """In whatever order the miners come. Another block hash, unknown when the secret was bound, plans other rounds."""
+    settings = Sampling(origins=ORIGINS, sample_size=3)
+    miners = [Neuron(uid, f"miner{uid}", "cold", 0.0, False) for uid in range(6)]
+    seed = epoch_seed(secret, block_hash.hex(), 34, "hotkey")
+    planned = plan(seed, number, settings, miners)
+    assert plan(seed, number, settings, [miners[uid] for uid in order]) == planned
+    if other != block_hash:
+        assert plan(epoch_seed(secret, other.hex(), 34, "hotkey"), number, settings, miners).seed != planned.seed
+
+
 @pytest.mark.parametrize("length", [0, 31, 33])
 def test_a_secret_of_another_length_is_refused(length: int) -> None:
     """A short one could be guessed."""

@@ -23,8 +23,8 @@ from neurons.chain_view import ChainView
 from neurons.commands.evidence.verify import check
 from neurons.settings import NeuronSettings
 from neurons.validator.challenge_source import draw_challenge
-from neurons.validator.epochs import Epochs, Seeds, Uncommitted
 from neurons.validator.loop import Partners, ValidatorLoop
+from neurons.validator.onchain.epochs import Epochs, Seeds, Uncommitted
 from neurons.validator.run import retire
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.weight_setter import WeightSetter

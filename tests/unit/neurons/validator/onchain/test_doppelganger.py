@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from neurons.chain_view import ChainView
 from neurons.settings import NeuronSettings
-from neurons.validator.doppelganger import Doppelganger
-from neurons.validator.past import LANDS, read_past
+from neurons.validator.onchain.doppelganger import Doppelganger
+from neurons.validator.onchain.past import LANDS, read_past
 from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet

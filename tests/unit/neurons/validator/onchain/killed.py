@@ -18,11 +18,11 @@ import structlog
 from neurons.chain_view import ChainView
 from neurons.settings import NeuronSettings
 from neurons.signals import pause
-from neurons.validator.doppelganger import Doppelganger
-from neurons.validator.epoch_file import kept, lines_of
-from neurons.validator.epochs import Epochs
 from neurons.validator.loop import Partners, ValidatorLoop
-from neurons.validator.past import read_past
+from neurons.validator.onchain.doppelganger import Doppelganger
+from neurons.validator.onchain.epoch_file import kept, lines_of
+from neurons.validator.onchain.epochs import Epochs
+from neurons.validator.onchain.past import read_past
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.bittensor import BittensorChain

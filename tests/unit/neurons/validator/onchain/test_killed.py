@@ -35,7 +35,7 @@ MOMENTS = ("before-commit", "after-commit", "before-weights", "after-weights")
 
 
 async def run(folder: Path, node: Node, moment: str) -> int:
-    program = (sys.executable, "-m", "tests.unit.neurons.validator.killed", str(folder), node.endpoint, moment)
+    program = (sys.executable, "-m", "tests.unit.neurons.validator.onchain.killed", str(folder), node.endpoint, moment)
     process = await asyncio.create_subprocess_exec(
         *program, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from neurons.validator.clock import clocks_apart
+from neurons.validator.onchain.clock import clocks_apart
 from subnet.chain.bittensor import BittensorChain
 from subnet.chain.devnode.keys import keypair, seeded
 from subnet.chain.devnode.node.server import devnode

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from neurons.log import Log
-from neurons.validator.past import Past
+from neurons.validator.onchain.past import Past
 from subnet.protocols import Chain
 from subnet.types import Snapshot
 

@@ -12,9 +12,9 @@ import structlog
 from structlog.testing import capture_logs
 
 from neurons.chain_view import ChainView
-from neurons.validator.epoch_file import Kept, kept
-from neurons.validator.epochs import Epochs, Seed
-from neurons.validator.past import LANDS, read_past
+from neurons.validator.onchain.epoch_file import Kept, kept
+from neurons.validator.onchain.epochs import Epochs, Seed
+from neurons.validator.onchain.past import LANDS, read_past
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import ChainError, StateError
