@@ -110,7 +110,8 @@ class Replayer:
                 return [_unproven(entry.seq, f"this version does not know entries of the kind {entry.kind!r}")]
             return list(take(entry))
         except JournalBroken as error:
-            return [Finding(entry.seq, str(error).removeprefix(f"entry {entry.seq}").removeprefix(":").strip())]
+            told = " ".join(str(error).split()).removeprefix(f"entry {entry.seq}").removeprefix(":")
+            return [Finding(entry.seq, told.strip())]
         finally:
             self._heads.append(entry.hash)
 
