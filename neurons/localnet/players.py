@@ -11,6 +11,8 @@ from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 
 NETUID = 34
 VALIDATOR = "validator"
+STAKE = 100_000.0  # TAO of each validator
+MOST_VALIDATORS = 16
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,24 @@ class Keys:
     hotkeys: dict[str, str]
 
 
-def make_keys(folder: Path, players: Sequence[Player], seed: int) -> Keys:
-    """Wallets for the validator and the players: the same for the same seed, so that their variants are too."""
-    names = [VALIDATOR, *(player.name for player in players)]
+def validator_names(count: int) -> tuple[str, ...]:
+    """validator, validator-2, validator-3 ..."""
+    return (VALIDATOR, *(f"{VALIDATOR}-{number}" for number in range(2, count + 1)))
+
+
+def make_keys(folder: Path, players: Sequence[Player], seed: int, validators: Sequence[str] = (VALIDATOR,)) -> Keys:
+    """Wallets for the validators and the players: the same for the same seed, so that their variants are too."""
+    names = [*validators, *(player.name for player in players)]
     return Keys(folder, {name: wallet_from_seed(name, folder, str(seed)).hotkey.ss58_address for name in names})
 
 
-def genesis(keys: Keys, *, tempo: int, rate_limit: int) -> Genesis:
-    """The first state: the validator has the stake, so uid 0 and after the first epoch the only permit.
+def genesis(keys: Keys, validators: Sequence[str] = (VALIDATOR,), *, tempo: int, rate_limit: int) -> Genesis:
+    """The first state: the validators have the stake, in equal parts, so the first uids and the only permits.
 
     Weights go in the open: sealed ones need a public randomness beacon, and this network is offline.
     """
     neurons = tuple(
-        GenesisNeuron(hotkey, hotkey, stake=100_000.0 if name == VALIDATOR else 0.0)
+        GenesisNeuron(hotkey, hotkey, stake=STAKE if name in validators else 0.0)
         for name, hotkey in keys.hotkeys.items()
     )
     rules = Rules(tempo=tempo, weights_rate_limit=rate_limit, allow_loopback=True)

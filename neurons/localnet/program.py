@@ -16,12 +16,23 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.live import Live
 
-from neurons.localnet.players import NETUID, PLAYERS, VALIDATOR, Keys, Player, genesis, make_keys
+from neurons.localnet.players import (
+    MOST_VALIDATORS,
+    NETUID,
+    PLAYERS,
+    VALIDATOR,
+    Keys,
+    Player,
+    genesis,
+    make_keys,
+    validator_names,
+)
 from neurons.localnet.processes import Crew, ProcessDied
 from neurons.localnet.scoreboard import Scoreboard
 from neurons.settings import Json
@@ -46,6 +57,8 @@ def localnet(
     out: Path | None = None,
     block_ms: int = 250,
     kill: tuple[str, ...] = (),
+    validators: int = 1,
+    commit: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
     """Play the whole game on this machine, offline, and write a report.
@@ -62,28 +75,45 @@ def localnet(
         Milliseconds between blocks of the development chain.
     kill
         Also kill these miners half way, by name.
+    validators
+        How many validators play, each with a pool, a seed and a journal of its own; the report is the first one's.
+    commit
+        Validators commit to their epochs' secrets on chain. Two runs with one seed then differ.
     """
     if block_ms < LEAST_BLOCK_MS:
         raise SettingsError(f"--block_ms must be at least {LEAST_BLOCK_MS}, not {block_ms}")
     if rounds < 1:
         raise SettingsError(f"--rounds must be at least 1, not {rounds}")
+    if not 1 <= validators <= MOST_VALIDATORS:
+        raise SettingsError(f"--validators must be in 1..{MOST_VALIDATORS}, not {validators}")
     unknown = set(kill) - {player.name for player in PLAYERS}
     if unknown:
         raise SettingsError(f"--kill {sorted(unknown)[0]}: there are {', '.join(p.name for p in PLAYERS)}")
     folder = out or Path("runs") / f"localnet-{datetime.now():%Y%m%d-%H%M%S}"
     if folder.exists() and any(folder.iterdir()):
         raise SettingsError(f"--out {folder}: the folder is not empty; name a new one")
-    network = Network(folder.resolve(), rounds, seed, block_ms, frozenset(kill))
+    network = Network(folder.resolve(), rounds, seed, block_ms, frozenset(kill), validators, commit=commit)
     sys.exit(asyncio.run(network.run(Console(stderr=json), json)))
 
 
 class Network:
     """One run. Paths of everything it leaves behind are below `folder`."""
 
-    def __init__(self, folder: Path, rounds: int, seed: int, block_ms: int, kill: frozenset[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rounds: int,
+        seed: int,
+        block_ms: int,
+        kill: frozenset[str],
+        validators: int = 1,
+        *,
+        commit: bool = False,
+    ) -> None:
         self.folder, self.rounds, self.seed = folder, rounds, seed
         self.block_ms, self.kill = block_ms, kill
-        self.keys: Keys = make_keys(folder / "wallets", PLAYERS, seed)
+        self.validators, self.commit = validator_names(validators), commit
+        self.keys: Keys = make_keys(folder / "wallets", PLAYERS, seed, self.validators)
         environment = {"ASSAY_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         environment |= {"BITTENSOR_RUNTIME_CACHE_DIR": str(folder / "home"), "HF_HUB_OFFLINE": "1"}
         self.crew = Crew(folder / "logs", environment)
@@ -126,24 +156,27 @@ class Network:
         """Everything but the validator, until all miners have published where they listen."""
         from subnet.chain.bittensor import BittensorChain, open_wallet
 
-        first = genesis(self.keys, tempo=TEMPO, rate_limit=RATE_LIMIT)
+        first = genesis(self.keys, self.validators, tempo=TEMPO, rate_limit=RATE_LIMIT)
         path = self.folder / "genesis.json"
         path.write_text(first.to_json())
         endpoint = await self._start_chain(path)
-        pool = ["--pool.path", str(self.folder / "pool"), "--pool.gigabytes", "2", "--pool.floor_gigabytes", "0.2"]
-        write_atomically(self.folder / "seed", f"{self.seed}\n".encode(), mode=0o600)
-        secret = ["--seed_file", str(self.folder / "seed")]
-        making = ["producer", *pool, *secret, "--stream", "main", "--split", "test", "--total", "120"]
-        making += ["--device", "cpu"]
-        await self.crew.start("producer", "neurons", making)
+        for number in range(len(self.validators)):
+            making = ["producer", *self._own(number), "--stream", "main", "--split", "test", "--total", "120"]
+            await self.crew.start(_nth("producer", number), "neurons", [*making, "--device", "cpu"])
         self.common = ["--netuid", str(NETUID), "--subtensor.chain_endpoint", endpoint]
         self.common += ["--wallet.path", str(self.keys.wallets)]
-        self.playing = ["--local", *secret, "--rounds", str(self.rounds), *pool]
         for player in PLAYERS:
             await self.crew.start(player.name, "neurons", [*player.command, *self.common, *_listening(player)])
         chain = BittensorChain(endpoint, NETUID, open_wallet(VALIDATOR, "default", str(self.keys.wallets)))
         await self._await_miners(chain, stop)
         return chain
+
+    def _own(self, number: int) -> list[str]:
+        """Pool and seed of a validator and its producer."""
+        seed, pool = self.folder / _nth("seed", number), self.folder / _nth("pool", number)
+        write_atomically(seed, f"{self.seed + number}\n".encode(), mode=0o600)
+        limits = ["--pool.gigabytes", "2", "--pool.floor_gigabytes", "0.2"]
+        return ["--pool.path", str(pool), *limits, "--seed_file", str(seed)]
 
     async def _start_chain(self, path: Path) -> str:
         """Start the development chain and give its address."""
@@ -179,12 +212,10 @@ class Network:
         self.board.weights = await chain.weights(self.board.neurons[self.keys.hotkeys[VALIDATOR]].uid)
 
     async def _play(self, chain: BittensorChain, started: float, stop: asyncio.Event) -> None:
-        """Run the validator to its end, and then on to the next epoch, so that incentives follow its last weights."""
-        arguments = ["validator", *self.common, "--wallet.name", VALIDATOR, *self.playing, "--json"]
-        arguments += ["--state", str(self.folder / "validator"), "--gallery", str(self.folder / "gallery")]
-        arguments += ["--neuron.interval", "0", "--neuron.epoch_length", str(RATE_LIMIT), "--neuron.timeout", "15"]
-        arguments += ["--neuron.min_answers", str(MIN_ANSWERS)]
-        process = await self.crew.start("validator", "neurons", arguments)
+        """Run the validators to their end, and then to the next epoch, so that incentives follow their last weights."""
+        watched = ["--json", "--gallery", str(self.folder / "gallery")]
+        process = await self._start_validator(0, watched)
+        others = [await self._start_validator(number) for number in range(1, len(self.validators))]
         assert process.stdout
         watching = asyncio.create_task(self._watch(chain, stop))
         ending = asyncio.create_task(stop.wait())
@@ -199,14 +230,25 @@ class Network:
                     break
                 self._take(jsonlib.loads(line), time.monotonic() - started)
                 self.crew.check("chain", "producer")
-            if await process.wait() != 0:
-                raise ProcessDied(
-                    f"the validator ended with status {process.returncode}:\n{self.crew.tail('validator')}"
-                )
+            for name, ended in zip(self.validators, (process, *others), strict=True):
+                if await ended.wait() != 0:
+                    raise ProcessDied(f"{name} ended with status {ended.returncode}:\n{self.crew.tail(name)}")
             await self._await_epoch(chain, stop)
+            self.board.trust = await chain.trust()
+            for name in self.validators:
+                self.board.validators[name] = await chain.weights(self.board.neurons[self.keys.hotkeys[name]].uid)
         finally:
             ending.cancel()
             watching.cancel()
+
+    async def _start_validator(self, number: int, more: Sequence[str] = ()) -> asyncio.subprocess.Process:
+        name = self.validators[number]
+        arguments = ["validator", *self.common, "--wallet.name", name, "--local", *self._own(number)]
+        arguments += ["--rounds", str(self.rounds), "--state", str(self.folder / name)]
+        arguments += ["--neuron.interval", "0", "--neuron.epoch_length", str(RATE_LIMIT), "--neuron.timeout", "15"]
+        arguments += ["--neuron.min_answers", str(MIN_ANSWERS), *more]
+        arguments += ["--neuron.commit" if self.commit else "--neuron.no-commit"]
+        return await self.crew.start(name, "neurons", arguments)
 
     def _take(self, line: dict[str, object], seconds: float) -> None:
         """One round was played. Half way, those that leave are killed."""
@@ -230,6 +272,10 @@ class Network:
             self.crew.check("chain")
             await pause(stop, 0.25)
             await self._look(chain)
+
+
+def _nth(name: str, number: int) -> str:
+    return f"{name}-{number + 1}" if number else name
 
 
 def _listening(player: Player) -> Sequence[str]:

@@ -15,7 +15,15 @@ from neurons.localnet.scoreboard import Line, Scoreboard
 from neurons.validator import thumbnails
 from subnet.chain.weights import normalise_u16
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import ROUND, WEIGHTS, RoundRecord, WeightsRecord
+from subnet.evidence.records import (
+    COMMITMENT,
+    ROUND,
+    WEIGHTS,
+    CommitmentRecord,
+    RoundRecord,
+    WeightsRecord,
+    read_record,
+)
 from subnet.evidence.replay import replay
 from subnet.game.history import MCC_WINDOW, Window
 from subnet.game.scoring import ALPHA, mcc, score
@@ -50,6 +58,7 @@ def summarise(board: Scoreboard, folder: Path, seconds: float, first: float, see
         "rounds_per_second": round(len(board.lines) / max(1e-9, seconds - first), 2),
         "weights_set": sum(a.submission is Submission.OK for a in attempts),
         "miners": miners,
+        "validators": [_validator(name, board, folder / name) for name in board.validators],
         "as_expected": fine,
         "verdict": verdict,
     }
@@ -81,7 +90,31 @@ def _miner(
         "weight_on_chain": board.share(hotkey),
         "weight_u16": board.weights.get(neuron.uid, 0),
         "incentive": neuron.incentive,
+        "consensus": board.trust.get(neuron.uid, (0.0, 0.0))[0],
         "median_latency": _median([row.latency for _, row in asked if row.failure is None]),
+    }
+
+
+def _validator(name: str, board: Scoreboard, folder: Path) -> dict[str, Any]:
+    """One validator: what it did by its journal, and how it stands on chain."""
+    neuron = board.neurons[board.hotkeys[name]]
+    with JournalReader(folder / "journal.db") as journal:
+        kinds = Counter(entry.kind for entry in journal.entries())
+        attempts = [read_record(WeightsRecord, entry) for entry in journal.entries(WEIGHTS)]
+        commitments = [read_record(CommitmentRecord, entry) for entry in journal.entries(COMMITMENT)]
+    uids = {board.neurons[board.hotkeys[player.name]].uid: player.name for player in board.players}
+    return {
+        "name": name,
+        "uid": neuron.uid,
+        "hotkey": neuron.hotkey,
+        "permit": neuron.permit,
+        "stake": neuron.stake,
+        "rounds": kinds[ROUND],
+        "weights_set": sum(a.submission is Submission.OK for a in attempts),
+        "epochs": sum(c.block is not None for c in commitments),
+        "weights_u16": {uids[uid]: value for uid, value in board.validators[name].items() if uid in uids},
+        "validator_trust": board.trust.get(neuron.uid, (0.0, 0.0))[1],
+        "dividends": neuron.dividends,
     }
 
 

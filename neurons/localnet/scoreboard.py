@@ -28,6 +28,8 @@ class Scoreboard:
     block: int = 0
     neurons: Mapping[str, Neuron] = field(default_factory=dict)  # by hotkey
     weights: Mapping[int, int] = field(default_factory=dict)  # u16 by uid
+    validators: dict[str, Mapping[int, int]] = field(default_factory=dict)  # u16 by uid that each set, by name
+    trust: Mapping[int, tuple[float, float]] = field(default_factory=dict)  # consensus and validator trust by uid, 0..1
     gone: set[str] = field(default_factory=set)  # names
 
     def share(self, hotkey: str) -> float:

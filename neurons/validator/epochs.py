@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from neurons.chain_view import ChainView
+from neurons.chain_view import REORGANISATION, ChainView
 from neurons.log import Log
 from neurons.signals import pause
 from neurons.validator.epoch_file import Epoch, Kept, keep, kept
@@ -155,7 +155,9 @@ class Epochs:
 
     def _due(self, weights_at: int) -> bool:
         stands = self._kept.stands
-        ended = stands is None or not self._kept.open or weights_at > (stands.block or 0)
+        block = stands.block if stands and stands.block else 0
+        reset = block > self._view.block + REORGANISATION
+        ended = stands is None or not self._kept.open or weights_at > block or reset
         return ended and self._tried != weights_at
 
     async def _look(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
@@ -13,6 +15,7 @@ from neurons.log import Log
 from neurons.secret_seed import choose_seed
 from neurons.signals import ends_before, until_signal
 from neurons.validator.challenge_source import draw_challenge
+from neurons.validator.clock import clocks_apart
 from neurons.validator.doppelganger import Doppelganger
 from neurons.validator.epoch_file import kept, lines_of
 from neurons.validator.epochs import Epochs, Seeds, Uncommitted
@@ -24,7 +27,7 @@ from neurons.validator.telemetry import Telemetry
 from neurons.validator.upkeep import Upkeep
 from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.bittensor import BittensorChain, open_wallet
-from subnet.errors import SettingsError
+from subnet.errors import ChainError, SettingsError
 from subnet.evidence.journal import Journal
 from subnet.evidence.state import StateStore
 from subnet.media.pool.item import PoolItem
@@ -64,13 +67,13 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
         patience = 60.0 if local else 2.0
         draw = partial(draw_challenge, pool, patience=patience, substitute=not local, stopping=stop.is_set)
-        keeping = Kept(
-            folder / s.KEPT, int(settings.neuron.keep_gigabytes * GIGABYTE), settings.neuron.keep_media * 3600
-        )
+        budget, seconds = int(settings.neuron.keep_gigabytes * GIGABYTE), settings.neuron.keep_media * 3600
+        keeping = Kept(folder / s.KEPT, budget, seconds)
         partners = Partners(view, dendrite, draw, partial(retire, pool, keeping), executor)
         tidying = asyncio.create_task(Upkeep(journal, ledger, pool, executor, log).run(stop))
         stack.callback(tidying.cancel)
         log.info("playing", netuid=settings.netuid, hotkey=hotkey, state=str(folder))
+        await _compare_clocks(chain, log)
         seeds, setter = _on_chain(settings, chain, view, hotkey, past, store, log, seed)
         await ValidatorLoop(hotkey, settings, seeds, partners, store, telemetry, log).run(setter, stop)
 
@@ -101,6 +104,12 @@ def retire(pool: Pool, kept: Kept, item: PoolItem) -> None:
         kept.keep(item)
     finally:
         pool.retire(item)
+
+
+async def _compare_clocks(chain: BittensorChain, log: Log) -> None:
+    with contextlib.suppress(ChainError):
+        if why := clocks_apart(time.time(), await chain.clock()):
+            log.warning("clocks apart", why=why)
 
 
 def _check_registered(snapshot: Snapshot, hotkey: str) -> None:

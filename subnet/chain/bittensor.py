@@ -35,7 +35,7 @@ from subnet.chain.receipts import (
 )
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError
-from subnet.types import Endpoint, Receipt, Snapshot, Statement, Submission
+from subnet.types import U16, Endpoint, Receipt, Snapshot, Statement, Submission
 
 MECHANISMS: Final = 4096  # storage index = mechanism * 4096 + netuid
 NETWORKS: Final = ("finney", "test", "local")
@@ -110,6 +110,13 @@ class BittensorChain:
         rows = await self._query("Weights", [self._index, uid], at)
         return {int(other): int(value) for other, value in rows or []}
 
+    async def trust(self) -> dict[int, tuple[float, float]]:
+        """Consensus and validator trust by uid, 0..1, of the last epoch."""
+        at = await self.block()
+        items = [await self._query(item, [self._index], at) for item in ("Consensus", "ValidatorTrust")]
+        pairs = zip(*(item or [] for item in items), strict=True)
+        return {uid: (int(consensus) / U16, int(trust) / U16) for uid, (consensus, trust) in enumerate(pairs)}
+
     async def commitment(self, hotkey: str, *, at: int | None = None) -> Statement | None:
         """Now, or as it stood in block `at`; ChainError when the node has no state of that block any more."""
         row = await self._link.read(lambda client: _committed(client, "CommitmentOf", [self.netuid, hotkey], at))
@@ -118,6 +125,10 @@ class BittensorChain:
     async def block(self) -> int:
         """The number of the head."""
         return int(await self._link.read(lambda client: client.block()))
+
+    async def clock(self) -> float:
+        """The chain's time in unix seconds, as of its head."""
+        return float((await self._link.read(lambda client: client.timestamp())).timestamp())
 
     async def block_hash(self, block: int) -> str | None:
         """Of a block that the chain cannot take back any more, None before; old blocks need no state of theirs."""
