@@ -24,7 +24,8 @@ import numpy as np
 
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import ROUND, record, replay
+from subnet.evidence.records import ROUND, record
+from subnet.evidence.replay import replay
 from subnet.evidence.segments import write_segment
 from subnet.evidence.state import State, StateStore
 from subnet.game.history import History

@@ -48,8 +48,11 @@ COMMANDS = {
     "detectors": ("neurons.commands.listing:detectors", "List the detectors."),
     "generators": ("neurons.commands.listing:generators", "List the generators, and which can run here."),
     "explain": ("neurons.commands.explain:explain", "Why a miner earns what it earns, from a journal."),
-    "replay": ("neurons.commands.journal:replay", "Compute all scores again from a journal."),
-    "journal": ("neurons.commands.journal:journal", "Look at a journal, check its parts, copy it."),
+    "replay": ("neurons.commands.evidence.journal:replay", "Compute all scores again from a journal."),
+    "publish": ("neurons.commands.evidence.publish:publish", "Publish finished epochs of a journal for strangers."),
+    "verify": ("neurons.commands.evidence.verify:verify", "Check published evidence against itself and the chain."),
+    "state": ("neurons.commands.evidence.state:state", "Move a stopped validator's state to another machine."),
+    "journal": ("neurons.commands.evidence.journal:journal", "Look at a journal, check its parts, copy it."),
 }
 
 EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER, EXIT_PIPE = 2, 3, 1, 141

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from subnet.media.pool.pool import Pool
 
 VALIDATOR_STAKE = 1000.0  # TAO; with a permit and this much, a neuron is a validator to miners and to other validators
+KEPT = "kept"  # below a validator's state: media that was asked
 VERSION_KEY = 1  # raised whenever scores of this version cannot be compared with those of the last
 
 Port = Annotated[int, Parameter(env_var="BT_AXON_PORT")]
@@ -142,6 +143,10 @@ class NeuronSettings:
     shared by look are wrong half of the time. Works on synthetic items that were made from the embedded set."""
     disable_set_weights: bool = False
     """Score, but set no weights."""
+    keep_media: float = 24.0
+    """Hours for which media that was asked is kept in the state folder, for `assay publish --media`; 0 deletes it."""
+    keep_gigabytes: float = 2.0
+    """Most that kept media may take; the oldest goes first."""
 
     def __post_init__(self) -> None:
         for name in ("timeout", "sample_size", "epoch_length"):
@@ -149,6 +154,9 @@ class NeuronSettings:
                 raise SettingsError(f"--neuron.{name} must be above 0, not {getattr(self, name)}")
         if not 0 <= self.twin_share <= 1:
             raise SettingsError(f"--neuron.twin_share must be in [0, 1], not {self.twin_share}")
+        for name in ("keep_media", "keep_gigabytes"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"--neuron.{name} must not be negative, not {getattr(self, name)}")
 
 
 @Parameter(name="pool")

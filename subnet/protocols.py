@@ -7,7 +7,20 @@ from typing import Protocol
 
 import numpy as np
 
-from subnet.types import Endpoint, Label, Media, Modality, Neuron, Prediction, Query, Receipt, Reply, Sample, Snapshot
+from subnet.types import (
+    Endpoint,
+    Label,
+    Media,
+    Modality,
+    Neuron,
+    Prediction,
+    Query,
+    Receipt,
+    Reply,
+    Sample,
+    Snapshot,
+    Statement,
+)
 
 
 class Detector(Protocol):
@@ -58,8 +71,17 @@ class Chain(Protocol):
     async def set_weights(self, weights: Mapping[int, float]) -> Receipt:
         """Weights by uid, any positive scale: only ratios count."""
 
-    async def weights(self, uid: int) -> dict[int, int]:
-        """The u16 weights that stand on chain for validator `uid`."""
+    async def weights(self, uid: int, *, at: int | None = None) -> dict[int, int]:
+        """The u16 weights that stand on chain for validator `uid`: now, or as they stood in block `at`."""
+
+    async def commit(self, text: str) -> Receipt:
+        """Say `text` on chain for all to read, in the place of what this hotkey said before."""
+
+    async def commitment(self, hotkey: str, *, at: int | None = None) -> Statement | None:
+        """What a hotkey has committed: now, or as it stood in block `at`; None where nothing stands."""
+
+    async def block_hash(self, block: int) -> str | None:
+        """The hash of a block, 0x and 64 hex digits; None until the block is there and final."""
 
     async def serve(self, endpoint: Endpoint) -> Receipt:
         """Publish where our axon listens."""

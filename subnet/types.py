@@ -219,6 +219,14 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """What a hotkey has committed on chain, and the block in which it did."""
+
+    text: str
+    block: int
+
+
+@dataclass(frozen=True)
 class Query:
     """What one miner is sent: the encoded variant and its type. It has no seat for a label."""
 

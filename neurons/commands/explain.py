@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from neurons.commands.journal import open_journal
+from neurons.commands.evidence.journal import open_journal
 from neurons.naming import names_of
 from neurons.settings import Json
 from subnet.errors import SettingsError

@@ -15,7 +15,8 @@ from neurons.localnet.scoreboard import Line, Scoreboard
 from neurons.validator import thumbnails
 from subnet.chain.weights import normalise_u16
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import ROUND, WEIGHTS, RoundRecord, WeightsRecord, replay
+from subnet.evidence.records import ROUND, WEIGHTS, RoundRecord, WeightsRecord
+from subnet.evidence.replay import replay
 from subnet.game.history import MCC_WINDOW, Window
 from subnet.game.scoring import ALPHA, mcc, score
 from subnet.types import Label, Submission

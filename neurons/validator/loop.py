@@ -120,8 +120,8 @@ class ValidatorLoop:
         if snapshot is None or partners.view.age > STALE:
             raise SettingsError("the chain has been silent for too long to play on its last snapshot")
         self.store.note(RULES, self.rules)
-        self._forget_departed(snapshot)
         self.store.observe(snapshot)
+        self._forget_departed(snapshot)
         state, epoch = self.store.state, self.epoch
         miners = eligible(snapshot, state.history, self.hotkey, settings.vpermit_tao_limit)
         what = plan(self.seed, state.next_round, self.settings.sampling, miners)

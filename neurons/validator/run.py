@@ -22,7 +22,10 @@ from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import SettingsError
 from subnet.evidence.journal import Journal
 from subnet.evidence.state import StateStore
+from subnet.media.pool.item import PoolItem
+from subnet.media.pool.kept import Kept
 from subnet.media.pool.ledger import Ledger
+from subnet.media.pool.pool import GIGABYTE, Pool
 from subnet.types import Snapshot
 from subnet.wire.dendrite import Dendrite
 
@@ -55,12 +58,21 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
         patience = 60.0 if local else 2.0
         draw = partial(draw_challenge, pool, patience=patience, substitute=not local, stopping=stop.is_set)
-        partners = Partners(view, dendrite, draw, pool.retire, executor)
+        kept = Kept(folder / s.KEPT, int(settings.neuron.keep_gigabytes * GIGABYTE), settings.neuron.keep_media * 3600)
+        partners = Partners(view, dendrite, draw, partial(retire, pool, kept), executor)
         tidying = asyncio.create_task(Upkeep(journal, ledger, pool, executor, log).run(stop))
         stack.callback(tidying.cancel)
         log.info("playing", netuid=settings.netuid, hotkey=hotkey, state=str(folder))
         loop = ValidatorLoop(hotkey, settings, seed, partners, store, telemetry, log)
         await loop.run(WeightSetter(chain, view, hotkey, settings.neuron, store, log), stop)
+
+
+def retire(pool: Pool, kept: Kept, item: PoolItem) -> None:
+    """Take `item` out of the pool for good, and keep it for those who check what was asked."""
+    try:
+        kept.keep(item)
+    finally:
+        pool.retire(item)
 
 
 def _check_registered(snapshot: Snapshot, hotkey: str) -> None:

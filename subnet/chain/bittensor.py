@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +20,7 @@ import bittensor as bt
 from bittensor.sp_core import KeyfileError
 from websockets.exceptions import WebSocketException
 
+from subnet.chain.commitments import NO_PALLET, Space, fields_of, text_of, too_large
 from subnet.chain.connection import MISFIT, Link
 from subnet.chain.deadline import within
 from subnet.chain.metagraph import snapshot_of
@@ -34,7 +35,7 @@ from subnet.chain.receipts import (
 )
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError
-from subnet.types import Endpoint, Receipt, Snapshot, Submission
+from subnet.types import Endpoint, Receipt, Snapshot, Statement, Submission
 
 MECHANISMS: Final = 4096  # storage index = mechanism * 4096 + netuid
 NETWORKS: Final = ("finney", "test", "local")
@@ -109,9 +110,21 @@ class BittensorChain:
         rows = await self._query("Weights", [self._index, uid], at)
         return {int(other): int(value) for other, value in rows or []}
 
+    async def commitment(self, hotkey: str, *, at: int | None = None) -> Statement | None:
+        """Now, or as it stood in block `at`; ChainError when the node has no state of that block any more."""
+        row = await self._link.read(lambda client: _committed(client, "CommitmentOf", [self.netuid, hotkey], at))
+        return Statement(text_of(row["info"]["fields"]), int(row["block"])) if row else None
+
     async def block(self) -> int:
         """The number of the head."""
         return int(await self._link.read(lambda client: client.block()))
+
+    async def block_hash(self, block: int) -> str | None:
+        """Of a block that the chain cannot take back any more, None before; old blocks need no state of theirs."""
+        final = int(await self._link.read(lambda client: client.finalized_block()))
+        if block > final:
+            return None
+        return str(await self._link.read(lambda client: client._substrate.block_hash(block)))  # the SDK shows no other
 
     @property
     def _index(self) -> int:
@@ -150,9 +163,10 @@ class BittensorChain:
         if stand.wait > 0:
             return too_early(stand.wait)
         self._sent_at = stand.block  # before sending, so that it holds even when we are cancelled
-        receipt = await self._submit(
-            bt.SetWeights(netuid=self.netuid, weights=normalised, mechid=self.mechid, version_key=self._version_key)
+        intent = bt.SetWeights(
+            netuid=self.netuid, weights=normalised, mechid=self.mechid, version_key=self._version_key
         )
+        receipt = await self._execute(intent, "set_weights")
         if receipt.submission is Submission.AMBIGUOUS:
             return await self._settled(stand.block, receipt)
         self._sent_at = None
@@ -185,7 +199,8 @@ class BittensorChain:
             return UNREGISTERED
         if neuron.endpoint == endpoint:
             return Receipt(Submission.OK, message="already published")
-        receipt = await self._submit(bt.ServeAxon(netuid=self.netuid, ip=str(address), port=endpoint.port))
+        intent = bt.ServeAxon(netuid=self.netuid, ip=str(address), port=endpoint.port)
+        receipt = await self._execute(intent, "serve_axon")
         if receipt.submission is Submission.TOO_EARLY:
             return replace(receipt, blocks=await self._blocks_until_serving())
         if receipt.submission is Submission.AMBIGUOUS:
@@ -201,20 +216,76 @@ class BittensorChain:
         limit = int(await self._query("ServingRateLimit", [self.netuid], at) or 0)
         return max(1, limit - (at - int(axon["block"]))) if axon else 1
 
-    async def _submit(self, intent: Any) -> Receipt:
+    async def commit(self, text: str) -> Receipt:
+        """One transaction. Nothing is sent where the chain has no such pallet, or no space for it in this epoch.
+
+        AMBIGUOUS means: it may still land, within `blocks` blocks. Raises ChainError when nothing could be sent.
+        """
+        if refusal := too_large(text):
+            return refusal
+        stand = await self._stand()
+        if stand.uid is None:
+            return UNREGISTERED
+        space = await self._link.read(self._space)
+        if space is None:
+            return NO_PALLET
+        if wait := space.wait(text):
+            return Receipt(Submission.TOO_EARLY, blocks=wait, code="SpaceLimitExceeded", message=str(space))
+        call = bt.calls.Commitments.set_commitment(self.netuid, {"fields": fields_of(text)})
+        receipt = await self._submit(
+            lambda client: client.submit_call(
+                call, self._wallet, signer="hotkey", wait_for_finalization=False, period=ERA_BLOCKS
+            ),
+            "set_commitment",
+        )
+        if receipt.submission is Submission.AMBIGUOUS:
+            return await self._settled_commitment(text, stand.block, receipt)
+        return receipt
+
+    async def _space(self, client: Any) -> Space | None:
+        """What this hotkey may still commit, at one block; None where the chain has no such pallet."""
+        view = await client.at()
+        used, most = await asyncio.gather(
+            _committed(view, "UsedSpaceOf", [self.netuid, self.hotkey]), _committed(view, "MaxSpace", [])
+        )
+        if most is None:
+            return None
+        status = await view.epochs.epoch_status(netuid=self.netuid)
+        spent = int(used["used_space"]) if used and int(used["last_epoch"]) == status["epoch_index"] else 0
+        return Space(spent, int(most), int(status["blocks_remaining"] or status["tempo"]))
+
+    async def _settled_commitment(self, text: str, sent_at: int, receipt: Receipt) -> Receipt:
+        """Read the chain again until the commitment shows or `call_deadline` is over."""
+        until = time.monotonic() + self._call_deadline
+        pause = 0.2
+        while time.monotonic() + pause < until:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 2.0)
+            with contextlib.suppress(ChainError):
+                statement = await self.commitment(self.hotkey)
+                if statement and statement.text == text and statement.block > sent_at:
+                    return Receipt(Submission.OK, block=statement.block, message=receipt.message)
+        return replace(receipt, blocks=ERA_BLOCKS)
+
+    async def _execute(self, intent: Any, name: str) -> Receipt:
+        return await self._submit(
+            lambda client: client.execute(intent, self._wallet, wait_for_finalization=False, period=ERA_BLOCKS), name
+        )
+
+    async def _submit(self, send: Callable[[Any], Awaitable[Any]], name: str) -> Receipt:
         """Sign, send and wait until it is in a block; typed, whatever happens once there is a connection."""
         client = await self._link.client()
         try:
-            sent = client.execute(intent, self._wallet, wait_for_finalization=False, period=ERA_BLOCKS)
-            return receipt_of_result(await within(sent, self._submit_deadline, "the transaction"))
+            return receipt_of_result(await within(send(client), self._submit_deadline, "the transaction"))
         except (ChainTimeout, *BROKEN) as error:
             receipt = receipt_of_error(error)
             if receipt.submission is Submission.AMBIGUOUS:
                 await self._link.discard()
             return receipt
         except MISFIT as error:
-            self._sent_at = None
-            raise _misfit(error) from error
+            if name == "set_weights":
+                self._sent_at = None
+            raise _misfit(error, name) from error
 
     def blocks(self) -> AsyncIterator[int]:
         return self._link.blocks(self._watchdog)
@@ -223,10 +294,21 @@ class BittensorChain:
         await self._link.discard()
 
 
-def _misfit(error: Exception) -> ChainError:
+async def _committed(view: Any, item: str, keys: list[Any], at: int | None = None) -> Any:
+    """An item of the pallet Commitments; None also where the chain has no such pallet."""
+    block = {} if at is None else {"block": at}
+    try:
+        return await view.query(("Commitments", item), keys, **block)
+    except ValueError as error:
+        if type(error).__name__ != "StorageFunctionNotFound":  # the SDK keeps the class to itself
+            raise
+        return None
+
+
+def _misfit(error: Exception, name: str = "set_weights") -> ChainError:
     version = getattr(bt, "__version__", "?")
     return ChainError(
-        f"bittensor {version} cannot build set_weights for this chain's runtime ({error!r}): install another version"
+        f"bittensor {version} cannot build {name} for this chain's runtime ({error!r}): install another version"
     )
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from hashlib import sha256
 from ipaddress import ip_address
 
+from subnet.chain.commitments import NO_PALLET, fields_of, text_of, too_large
+from subnet.chain.devnode.ledger.commitments import set_commitment
 from subnet.chain.devnode.ledger.epoch import Opened, on_block
 from subnet.chain.devnode.ledger.genesis import RAO, Genesis
 from subnet.chain.devnode.ledger.rules import (
@@ -25,13 +28,15 @@ from subnet.chain.devnode.ledger.state import AxonRow, Commit, Refused, Row, Sub
 from subnet.chain.receipts import TOO_EARLY
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError
-from subnet.types import U16, Endpoint, Hyperparameters, Neuron, Receipt, Snapshot, Submission
+from subnet.types import U16, Endpoint, Hyperparameters, Neuron, Receipt, Snapshot, Statement, Submission
 
 
 class MemorySubnet:
     """The shared state. Transactions go into the next block: each one makes a block, as an instant-seal node does."""
 
-    def __init__(self, genesis: Genesis) -> None:
+    def __init__(self, genesis: Genesis, *, commitments: bool = True, salt: str = "") -> None:
+        """Without `commitments` there is no pallet for them; `salt` makes the hashes of blocks others."""
+        self.commitments, self.salt = commitments, salt
         self._states: list[SubnetState] = [initial(genesis)]
         self._grown = asyncio.Condition()
 
@@ -123,6 +128,30 @@ class MemoryChain:
         """Now, or as they stood in block `at`. Raises ChainError for a block that is not there."""
         rows = (self.subnet.state if at is None else self.subnet.at(at)).rows
         return dict(rows[uid].weights) if 0 <= uid < len(rows) else {}
+
+    async def commit(self, text: str) -> Receipt:
+        """Say `text` on chain, as the development chain's rules allow."""
+        if refusal := too_large(text):
+            return refusal
+        if not self.subnet.commitments:
+            return NO_PALLET
+        fields, size = [json.dumps(field) for field in fields_of(text)], len(text.encode())
+
+        def call(state: SubnetState, block: int) -> SubnetState:
+            return set_commitment(state, self.hotkey, block, fields, size)
+
+        return await self._receipt(call, lambda state, uid, block: state.next_epoch() - block)
+
+    async def commitment(self, hotkey: str, *, at: int | None = None) -> Statement | None:
+        """Now, or as it stood in block `at`. Raises ChainError for a block that is not there."""
+        committed = (self.subnet.state if at is None else self.subnet.at(at)).committed.get(hotkey)
+        return Statement(text_of([json.loads(f) for f in committed.fields]), committed.block) if committed else None
+
+    async def block_hash(self, block: int) -> str | None:
+        """Of the number and the subnet's `salt` alone."""
+        if block > self.subnet.block:
+            return None
+        return "0x" + sha256(f"{self.subnet.salt} {block}".encode()).hexdigest()
 
     async def serve(self, endpoint: Endpoint) -> Receipt:
         """Raises SettingsError when the host is not an IP address."""

@@ -11,7 +11,13 @@ from typing import Any, Final
 from subnet.types import Receipt, Submission
 
 TOO_EARLY: Final = frozenset(
-    {"SettingWeightsTooFast", "CommittingWeightsTooFast", "RateLimitExceeded", "ServingRateLimitExceeded"}
+    {
+        "SettingWeightsTooFast",
+        "CommittingWeightsTooFast",
+        "RateLimitExceeded",
+        "ServingRateLimitExceeded",
+        "SpaceLimitExceeded",
+    }
 )
 UNSURE: Final = frozenset({"Usurped", "Retracted", "FinalityTimeout", "Dropped"})  # in the pool, and may still land
 PREFLIGHT: Final = {  # what the SDK finds out before it signs, by its error code, in the chain's words

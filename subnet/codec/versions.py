@@ -7,6 +7,7 @@ import platform
 import av
 import numpy as np
 import PIL
+import simplejpeg
 from PIL import features
 
 
@@ -18,4 +19,5 @@ def codec_versions() -> dict[str, str]:
         "machine": platform.machine(),
         "numpy": np.__version__,
         "pillow": PIL.__version__,
+        "simplejpeg": simplejpeg.__version__,
     }

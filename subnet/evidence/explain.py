@@ -17,8 +17,8 @@ from subnet.evidence.records import (
     RulesRecord,
     outcomes,
     read_record,
-    replay,
 )
+from subnet.evidence.replay import replay
 from subnet.game.answer_table import RecentAnswers
 from subnet.game.canaries import Gap, Hits, gap
 from subnet.game.likeness import Likeness, Link, likeness

@@ -1,4 +1,4 @@
-"""What is recorded of every round, and how anyone computes the scores again from it.
+"""What is recorded of every round, of the rules, the metagraph, weights and commitments.
 
 Schema 3. Rounds of schemas 1 and 2 have no epoch, item, nonces and signatures, and no records of rules, snapshots,
 settings and commitments before them: their scores replay, more cannot be proven of them.
@@ -6,8 +6,8 @@ settings and commitments before them: their scores replay, more cannot be proven
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -16,9 +16,8 @@ from subnet.codec.versions import codec_versions
 from subnet.errors import JournalBroken
 from subnet.evidence.entry import Entry
 from subnet.game import epochs
-from subnet.game.history import History
 from subnet.game.sampling import Sampling
-from subnet.game.scoring import ALPHA, retain, settle
+from subnet.game.scoring import ALPHA
 from subnet.game.step import Draw, Round
 from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Snapshot, Submission
 from subnet.wire.synapse import REPLY_VERSION
@@ -278,44 +277,3 @@ def outcomes(played: RoundRecord) -> list[Outcome]:
         )
         for row in played.outcomes
     ]
-
-
-@dataclass(frozen=True)
-class Replay:
-    """What came of computing everything again."""
-
-    rounds: int
-    void: int
-    weights: int  # attempts to set them
-    history: History
-    next_round: int = 0  # behind the last one that was played
-
-
-def replay(entries: Iterable[Entry]) -> Replay:
-    """Play recorded rounds through the rules again. Raises JournalBroken where a score differs by a bit."""
-    history, rounds, void, weights, next_round = History(), 0, 0, 0, 0
-    for entry in entries:
-        if entry.kind == DEPARTED:
-            departed = read_record(DepartedRecord, entry)
-            history = retain(history, frozenset(history.standings) - set(departed.hotkeys))
-        elif entry.kind == ROUND:
-            played = read_record(RoundRecord, entry)
-            rounds, void, next_round = rounds + 1, void + bool(played.void), played.number + 1
-            history = settle(history, [] if played.void else _judged(entry, played))
-            _compare(entry, played, history)
-        weights += entry.kind == WEIGHTS
-    return Replay(rounds, void, weights, history, next_round)
-
-
-def _judged(entry: Entry, played: RoundRecord) -> list[Outcome]:
-    try:
-        return outcomes(played)
-    except ValueError as error:
-        raise JournalBroken(f"entry {entry.seq} has an answer that no miner can give: {error}") from error
-
-
-def _compare(entry: Entry, played: RoundRecord, history: History) -> None:
-    for row in played.outcomes:
-        computed = history[row.hotkey].score
-        if row.score != computed:
-            raise JournalBroken(f"entry {entry.seq}: {row.hotkey} has the score {row.score}, the rules give {computed}")

@@ -20,7 +20,8 @@ from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entry import BEGINNING, Entry
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import SNAPSHOT, Record, Replay, replay
+from subnet.evidence.records import SNAPSHOT, Record
+from subnet.evidence.replay import Replay, replay
 from subnet.evidence.snapshots import Rows, changes
 from subnet.game.history import History, from_json, to_json
 from subnet.types import Snapshot

@@ -90,18 +90,21 @@ def break_between(before: Commitment | None, after: Commitment, netuid: int, hot
     Only a chain of commitments without a break proves that no seed was chosen among several.
     """
     if before is None:
-        if after.number or after.revealed:
-            return f"commitment {after.number} stands without one before it"
-        return ""
-    if after.number != before.number + 1:
-        return f"commitment {after.number} follows commitment {before.number}: numbers must rise by one"
-    if after.seq < before.seq or (after.seq == before.seq and after.head != before.head):
-        return f"commitment {after.number} says entry {after.seq} of the journal after entry {before.seq}"
-    if after.revealed is None:
-        return f"commitment {after.number} does not reveal the secret of epoch {before.number}"
-    if commit_of(bytes.fromhex(after.revealed), before.number, netuid, hotkey) != before.commitment:
-        return f"the secret that commitment {after.number} reveals does not open commitment {before.number}"
-    return ""
+        return f"commitment {after.number} stands without one before it" if after.number or after.revealed else ""
+    opened = after.revealed and commit_of(bytes.fromhex(after.revealed), before.number, netuid, hotkey)
+    breaks = {
+        f"commitment {after.number} follows commitment {before.number}: numbers must rise by one": (
+            after.number != before.number + 1
+        ),
+        f"commitment {after.number} says entry {after.seq} of the journal after entry {before.seq}": (
+            after.seq < before.seq or (after.seq == before.seq and after.head != before.head)
+        ),
+        f"commitment {after.number} does not reveal the secret of epoch {before.number}": opened is None,
+        f"the secret that commitment {after.number} reveals does not open commitment {before.number}": (
+            opened != before.commitment
+        ),
+    }
+    return next((why for why, broken in breaks.items() if broken), "")
 
 
 def _hex(secret: bytes) -> str:

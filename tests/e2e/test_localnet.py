@@ -13,7 +13,8 @@ import pytest
 
 from subnet.chain.weights import normalise_u16
 from subnet.evidence.journal import Journal
-from subnet.evidence.records import ROUND, RoundRecord, replay
+from subnet.evidence.records import ROUND, RoundRecord
+from subnet.evidence.replay import replay
 
 ROUNDS = 14
 FIELDS = {

@@ -60,6 +60,16 @@ class Commit:
     reveal_round: int = 0
 
 
+@dataclass(frozen=True)
+class Committed:
+    """What a hotkey last said by set_commitment, and the space that it took in that epoch so far."""
+
+    block: int
+    fields: tuple[str, ...]  # JSON of the runtime's values, such as {"Raw2": "0x6869"}
+    epoch: int
+    space: int  # bytes
+
+
 @dataclass(frozen=True, eq=False)
 class SubnetState:
     """Everything about the subnet at one block except the block's own number."""
@@ -72,6 +82,7 @@ class SubnetState:
     commits: tuple[Commit, ...] = ()
     owners: Mapping[str, str] = field(default_factory=dict)  # hotkey -> coldkey, also of hotkeys without a uid
     positions: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (hotkey, coldkey) -> stake in rao
+    committed: Mapping[str, Committed] = field(default_factory=dict)  # by hotkey
     balances: Mapping[str, int] = field(default_factory=dict)  # rao of accounts that ever paid or got something
 
     def uid(self, hotkey: str) -> int | None:

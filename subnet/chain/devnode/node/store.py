@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from subnet.chain.devnode.ledger.genesis import Genesis, Rules
-from subnet.chain.devnode.ledger.state import AxonRow, Commit, Row, SubnetState
+from subnet.chain.devnode.ledger.state import AxonRow, Commit, Committed, Row, SubnetState
 from subnet.errors import SettingsError
 from subnet.files import write_atomically
 
@@ -120,6 +120,7 @@ def _plain(state: SubnetState) -> dict[str, Any]:
         "owners": state.owners,
         "positions": [[hotkey, coldkey, alpha] for (hotkey, coldkey), alpha in state.positions.items()],
         "balances": state.balances,
+        "committed": {hotkey: asdict(committed) for hotkey, committed in state.committed.items()},
     }
 
 
@@ -134,7 +135,12 @@ def _state(genesis: Genesis, data: Mapping[str, Any]) -> SubnetState:
         owners=dict(data["owners"]),
         positions={(hotkey, coldkey): alpha for hotkey, coldkey, alpha in data["positions"]},
         balances=dict(data["balances"]),
+        committed={hotkey: _committed(row) for hotkey, row in data.get("committed", {}).items()},
     )
+
+
+def _committed(data: Mapping[str, Any]) -> Committed:
+    return Committed(**{**data, "fields": tuple(data["fields"])})
 
 
 def _row(data: Mapping[str, Any]) -> Row:

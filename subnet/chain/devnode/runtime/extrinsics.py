@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import bittensor_core
 
 from subnet.chain.devnode.ledger.accounts import add_stake, remove_stake, transfer, transfer_all
+from subnet.chain.devnode.ledger.commitments import set_commitment
 from subnet.chain.devnode.ledger.rules import burned_register, commit_weights, serve_axon, set_weights
 from subnet.chain.devnode.ledger.state import AxonRow, Refused, SubnetState
-from subnet.chain.devnode.runtime.metadata import SUBTENSOR, Metadata, compact
+from subnet.chain.devnode.runtime.metadata import COMMITMENTS, SUBTENSOR, Metadata, compact
 from subnet.chain.devnode.runtime.shield import unsealed
 
 SR25519, ED25519 = 1, 0
@@ -182,6 +184,18 @@ def _transfer_all(state: SubnetState, signer: str, block: int, params: Params) -
     return transfer_all(state, signer, _account(params["dest"]), keep_alive=params["keep_alive"])
 
 
+def _set_commitment(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
+    fields = params["info"]["fields"]
+    return set_commitment(state, signer, block, [json.dumps(field) for field in fields], sum(map(_size, fields)))
+
+
+def _size(field: Any) -> int:
+    """Bytes of a commitment's field as the space limit counts them: its payload in hex, whatever its kind."""
+    value = next(iter(field.values())) if isinstance(field, Mapping) else ""
+    value = value.get("encrypted", "") if isinstance(value, Mapping) else value
+    return len(_bytes(value))
+
+
 def _submit_encrypted(state: SubnetState, signer: str, block: int, params: Params) -> SubnetState:
     """Carries another transaction, which the chain puts after it into the block: see `DevChain.produce`."""
     return state
@@ -211,6 +225,7 @@ CALLS: Mapping[tuple[str, str], Callable[[SubnetState, str, int, Params], Subnet
     (SUBTENSOR, "remove_stake"): _remove_stake,
     (SUBTENSOR, "remove_stake_limit"): _remove_stake,
     (SUBTENSOR, "remove_stake_full_limit"): _remove_stake_full,
+    (COMMITMENTS, "set_commitment"): _set_commitment,
     ("Balances", "transfer_keep_alive"): _transfer_keep_alive,
     ("Balances", "transfer_allow_death"): _transfer_allow_death,
     ("Balances", "transfer_all"): _transfer_all,

@@ -20,6 +20,7 @@ SPEC_VERSION = 461
 TRANSACTION_VERSION = 1
 SS58_FORMAT = 42
 SUBTENSOR = "SubtensorModule"
+COMMITMENTS = "Commitments"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +41,16 @@ class Metadata:
         return True
 
 
-def read_metadata(*, epoch_consensus: bool = True) -> Metadata:
+def read_metadata(*, epoch_consensus: bool = True, commitments: bool = True) -> Metadata:
     """Read the metadata that ships with the package. Takes about 0.05 s.
 
-    Without `epoch_consensus` it is left as it was, as on a chain too old for bittensor 11.3.
+    Without `epoch_consensus` it is left as it was, as on a chain too old for bittensor 11.3; without `commitments` it
+    has no pallet of that name.
     """
     packed = resources.files(__package__).joinpath(FILE).read_bytes()
     raw = _unwrapped(lzma.decompress(packed))
+    if not commitments:
+        raw = raw.replace(_text(COMMITMENTS), _text("Unavailable"))  # as long as the name, so that nothing moves
     runtime = _runtime(raw)
     if epoch_consensus:
         raw = _with_epoch_consensus(raw, runtime)

@@ -6,14 +6,17 @@ old block hash is a read of that block's state.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from subnet.chain.devnode.ledger.accounts import free
+from subnet.chain.devnode.ledger.commitments import SPACE
 from subnet.chain.devnode.ledger.genesis import RAO
+from subnet.chain.devnode.ledger.state import Committed
 from subnet.chain.devnode.ledger.yuma import u16
 from subnet.chain.devnode.runtime.block import Block
-from subnet.chain.devnode.runtime.metadata import SUBTENSOR, Metadata
+from subnet.chain.devnode.runtime.metadata import COMMITMENTS, SUBTENSOR, Metadata
 from subnet.chain.devnode.runtime.shield import KEY
 
 NAME = b"assay"
@@ -99,6 +102,23 @@ def _uids(block: Block, netuid: int, hotkey: str) -> int | None:
     return block.state.uid(hotkey) if netuid == block.state.netuid else None
 
 
+def _committed(value: Callable[[Committed], Any]) -> Read:
+    def read(block: Block, netuid: int, hotkey: str) -> Any:
+        committed = block.state.committed.get(hotkey) if netuid == block.state.netuid else None
+        return None if committed is None else value(committed)
+
+    return read
+
+
+def _registration(committed: Committed) -> dict[str, Any]:
+    fields = [json.loads(field) for field in committed.fields]
+    return {"deposit": 0, "block": committed.block, "info": {"fields": fields}}
+
+
+def _committers(block: Block) -> list[tuple[int, str]]:
+    return [(block.state.netuid, hotkey) for hotkey in block.state.committed]
+
+
 def _networks(block: Block) -> list[tuple[int]]:
     return [(0,), (block.state.netuid,)]
 
@@ -152,17 +172,26 @@ SUBTENSOR_ITEMS: Mapping[str, Read] = {
     "TimelockedWeightCommits": _commits,
 }
 
+COMMITMENT_ITEMS: Mapping[str, Read] = {
+    "CommitmentOf": _committed(_registration),
+    "LastCommitment": _committed(lambda committed: committed.block),
+    "UsedSpaceOf": _committed(lambda committed: {"last_epoch": committed.epoch, "used_space": committed.space}),
+    "MaxSpace": lambda block: SPACE,
+}
+
 ITEMS: Mapping[tuple[str, str], Read] = {
     ("System", "Account"): _account,
     ("System", "Number"): lambda block: block.number,
     ("MevShield", "NextKey"): lambda block: "0x" + KEY.hex(),
     ("Timestamp", "Now"): lambda block: block.milliseconds,
     **{(SUBTENSOR, name): read for name, read in SUBTENSOR_ITEMS.items()},
+    **{(COMMITMENTS, name): read for name, read in COMMITMENT_ITEMS.items()},
 }
 
 MAPS: Mapping[tuple[str, str], Keys] = {
     **{(SUBTENSOR, name): _networks for name in ("NetworksAdded", "TokenSymbol", "Tempo", "Burn", "SubnetworkN")},
     (SUBTENSOR, "MaxAllowedUids"): _networks,
+    **{(COMMITMENTS, name): _committers for name in ("CommitmentOf", "LastCommitment", "UsedSpaceOf")},
     (SUBTENSOR, "SubnetIdentitiesV3"): _networks,
     (SUBTENSOR, "IsNetworkMember"): lambda block: [(row.hotkey, block.state.netuid) for row in block.state.rows],
     (SUBTENSOR, "Owner"): lambda block: [(hotkey,) for hotkey in block.state.owners],

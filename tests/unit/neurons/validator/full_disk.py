@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from neurons.validator.challenge_source import draw_challenge
-from subnet.evidence.records import replay
+from subnet.evidence.replay import replay
 from subnet.media.pool.ledger import Ledger
 from subnet.media.pool.pool import Pool
 from subnet.types import Label

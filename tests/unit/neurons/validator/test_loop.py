@@ -24,7 +24,8 @@ from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import SourceEmpty, StateError
 from subnet.evidence.journal import Journal
-from subnet.evidence.records import DEPARTED, ROUND, WEIGHTS, DepartedRecord, RoundRecord, WeightsRecord, replay
+from subnet.evidence.records import DEPARTED, ROUND, WEIGHTS, DepartedRecord, RoundRecord, WeightsRecord
+from subnet.evidence.replay import replay
 from subnet.evidence.state import State, StateStore
 from subnet.game.history import History, Standing
 from subnet.game.sampling import RoundPlan, Sampling

@@ -18,7 +18,8 @@ from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.explain import account
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, Record, RoundRecord, record, replay
+from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, Record, RoundRecord, record
+from subnet.evidence.replay import replay
 from subnet.evidence.state import PATIENCE, State, StateStore
 from subnet.game.history import History
 from subnet.types import Answer, Failure, Label, Modality, Prediction
@@ -26,7 +27,9 @@ from tests.unit.subnet.evidence.journals import played
 
 ANSWERS = st.one_of(st.floats(0, 1).map(Prediction), st.sampled_from(Failure))
 ROUNDS = st.lists(
-    st.tuples(st.sampled_from(Modality), st.sampled_from(Label), st.dictionaries(st.sampled_from("abc"), ANSWERS)),
+    st.tuples(
+        st.sampled_from(Modality), st.sampled_from(Label), st.dictionaries(st.sampled_from("abc"), ANSWERS, min_size=1)
+    ),
     max_size=12,
 )
 

@@ -10,7 +10,7 @@ import pytest
 from subnet.evidence.entry import BEGINNING
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import replay
+from subnet.evidence.replay import replay
 from subnet.evidence.segments import list_segments
 from subnet.evidence.state import StateStore, check_state
 from tests.unit.subnet.evidence.journals import play

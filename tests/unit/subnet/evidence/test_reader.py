@@ -17,7 +17,7 @@ from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.entry import GENESIS
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader, backup
-from subnet.evidence.records import replay
+from subnet.evidence.replay import replay
 from subnet.evidence.segments import list_segments
 from subnet.evidence.state import StateStore, check_whole
 from tests.unit.subnet.evidence.journals import play, write_journal

@@ -12,7 +12,7 @@ from subnet.errors import JournalBroken
 from subnet.evidence.entry import GENESIS, link
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import replay
+from subnet.evidence.replay import replay
 from subnet.evidence.state import State, StateStore, confirm_state
 from subnet.game.history import History
 from tests.unit.subnet.evidence.journals import play, write_journal

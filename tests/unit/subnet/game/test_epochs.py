@@ -35,7 +35,15 @@ def test_a_commitment_reads_back_as_it_was_written_and_fits_three_fields(commitm
     """Two fields of 128 bytes are enough."""
     line = dump(commitment)
     assert parse(line) == commitment
-    assert line.isascii() and len(line) <= 256
+    assert line.isascii()
+    assert len(line) <= 256
+
+
+def _read(text: str) -> Commitment | None:
+    try:
+        return parse(text)
+    except ValueError:
+        return None
 
 
 @given(commitments, st.data())
@@ -44,11 +52,7 @@ def test_no_other_text_reads_as_the_same_commitment(commitment: Commitment, data
     line = dump(commitment)
     at = data.draw(st.integers(0, len(line)))
     changed = line[:at] + data.draw(st.text(max_size=2)) + line[at + data.draw(st.integers(0, 2)) :]
-    if changed != line:
-        try:
-            assert parse(changed) != commitment
-        except ValueError as error:
-            assert "commitment" in str(error)
+    assert changed == line or _read(changed) != commitment
 
 
 @pytest.mark.parametrize(
@@ -93,7 +97,8 @@ def test_an_epochs_seed_needs_the_secret_and_the_block_hash(secret: bytes, block
         epoch_seed(secret, block_hash.hex(), 35, "hotkey"),
         epoch_seed(secret, block_hash.hex(), 34, "another"),
     }
-    assert seed not in others and len(others) == 4
+    assert seed not in others
+    assert len(others) == 4
     assert 0 <= seed < 2**128
 
 

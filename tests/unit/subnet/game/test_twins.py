@@ -17,7 +17,8 @@ import generators
 from neurons.validator.challenge_source import draw_challenge
 from subnet.errors import SettingsError
 from subnet.evidence.entry import Entry
-from subnet.evidence.records import ROUND, dump_sampling, load_sampling, outcomes, record, replay
+from subnet.evidence.records import ROUND, dump_sampling, load_sampling, outcomes, record
+from subnet.evidence.replay import replay
 from subnet.game.history import History
 from subnet.game.sampling import RoundPlan, Sampling, plan
 from subnet.game.step import Round, step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from cyclopts import App
@@ -11,14 +12,16 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from neurons.commands.evidence.workers import processes
 from neurons.naming import names_of
 from neurons.settings import Json
 from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.entry import BEGINNING
+from subnet.evidence.findings import Verdict, text_of, verification
+from subnet.evidence.proof.verify import Examination
 from subnet.evidence.reader import LIVE, JournalReader
 from subnet.evidence.reader import backup as copy
-from subnet.evidence.records import Replay
-from subnet.evidence.records import replay as recompute
+from subnet.evidence.replay import Replay
 from subnet.evidence.segments import list_segments
 from subnet.evidence.state import check_state, check_whole, confirm_state
 
@@ -98,7 +101,7 @@ def _tell(facts: dict[str, object], line: str, json: bool) -> None:
 
 
 def replay(journal: Path, *, segments: Path | None = None, names: Path | None = None, json: Json = False) -> None:
-    """Check the hash chain of a journal and compute every score in it again, to the last bit.
+    """Check a journal: its chain of hashes, every score to the last bit, plans, weights, and miners' signatures.
 
     Parameters
     ----------
@@ -110,20 +113,26 @@ def replay(journal: Path, *, segments: Path | None = None, names: Path | None = 
         Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
     """
     called = names_of(names, journal)
-    with open_journal(journal, segments) as reader:
-        result = recompute(reader.entries())
+    with open_journal(journal, segments) as reader, processes(reader.length) as executor:
+        examined = Examination(executor).run(reader.entries())
+        result = examined.player.result()
+        if false := sorted(f for f in examined.findings if f.verdict is Verdict.FALSE):
+            raise JournalBroken(f"{journal}: entry {false[0].seq}: {false[0].text}")
         if result.rounds == 0:
             raise JournalBroken(
                 f"{journal} holds no round, so it confirms nothing; if it is a copy, was journal.db-wal left behind? "
                 "`assay journal backup` makes a whole one"
             )
         confirm_state(check_state(reader.state(), reader.last or BEGINNING, lambda: result), result)
+    checked = verification([], examined.proven, examined.findings)
     if json:
         facts = {"entries": reader.length, "tip": reader.tip, "rounds": result.rounds, "void_rounds": result.void}
         scores = {hotkey: standing.score for hotkey, standing in sorted(result.history.standings.items())}
-        print(jsonlib.dumps({**facts, "weights": result.weights, "scores": scores}))
+        more = {"weights": result.weights, "scores": scores, "proven": dict(checked.proven)}
+        print(jsonlib.dumps({**facts, **more, "unproven": [asdict(finding) for finding in checked.unproven]}))
         return
-    Console().print(_table(result, called), f"tip {reader.tip}")
+    Console().print(_table(result, called), f"tip {reader.tip}", highlight=False)
+    Console().print(text_of(checked), highlight=False, markup=False)
 
 
 def open_journal(journal: Path, segments: Path | None = None) -> JournalReader:

@@ -1,0 +1,143 @@
+"""`assay verify`: what published evidence proves, and what in it is false."""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+import sys
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import asdict
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from neurons.commands.evidence.workers import processes
+from neurons.settings import Json, SubtensorSettings
+from subnet.codec.versions import codec_versions
+from subnet.errors import ChainError, JournalBroken, MediaError, SettingsError
+from subnet.evidence.entry import Entry
+from subnet.evidence.findings import Finding, Verdict, Verification, text_of, verification
+from subnet.evidence.proof.claims import ChainFacts, gather, judge
+from subnet.evidence.proof.depot import Depot
+from subnet.evidence.proof.publication import Manifest
+from subnet.evidence.proof.variants import check_variants
+from subnet.evidence.proof.verify import Examination, Examined
+from subnet.evidence.records import RoundRecord, read_record
+from subnet.media.pool.kept import sample_of
+from subnet.protocols import Chain
+
+EXIT_FALSE: Final = 4
+ChainOf = Callable[[int], Chain]  # by netuid
+
+
+def verify(
+    source: str,
+    *,
+    subtensor: SubtensorSettings = SubtensorSettings(),
+    offline: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+) -> None:
+    """Check published evidence of a validator, and what the chain says of it, without trust in anybody.
+
+    Exit status 4 where anything is false. The same evidence and chain give the same text to everybody.
+
+    Parameters
+    ----------
+    source
+        Where it was published: a folder, or an address that fsspec knows.
+    offline
+        Ask no chain: commitments and weights that stand there are not proven.
+    """
+    depot = Depot(source)
+    result = check(depot, None if offline else _chain(subtensor))
+    if json:
+        plain = {"about": result.about, "proven": dict(result.proven), "ok": not result.false}
+        findings = {v: [asdict(f) for f in getattr(result, v)] for v in ("false", "unproven")}
+        print(jsonlib.dumps({**plain, **findings}))
+    else:
+        print(text_of(result))
+    if result.false:
+        sys.stdout.flush()
+        sys.exit(EXIT_FALSE)
+
+
+def check(depot: Depot, chain_of: ChainOf | None, executor: Executor | None = None) -> Verification:
+    """Everything about the evidence in `depot`. Raises SettingsError where there is none."""
+    manifest = depot.manifest()
+    if manifest is None:
+        raise SettingsError(f"SOURCE {depot.address}: no manifest.json there; name a place that `assay publish` wrote")
+    with executor or processes(manifest.last) as workers:
+        media = _Media(depot, manifest, workers)
+        examined = Examination(workers, media.check, codec_versions()).run(depot.parts(manifest))
+    findings = [*examined.findings, *_identity(manifest, examined)]
+    if chain_of is not None:
+        facts = asyncio.run(_ask(chain_of(manifest.netuid), manifest, examined))
+        claims = examined.player.commitments, examined.player.settings
+        findings += judge(facts, *claims, examined.proven)
+    else:
+        findings.append(Finding(0, "commitments and weights on chain: no chain was asked", Verdict.UNPROVEN))
+    return verification(_about(manifest, examined), examined.proven, findings)
+
+
+class _Media:
+    """Starts the check of what each miner of a round was sent."""
+
+    def __init__(self, depot: Depot, manifest: Manifest, executor: Executor) -> None:
+        self._depot, self._executor = depot, executor
+        self._listed = {media.content: media for media in manifest.media}
+
+    def check(self, entry: Entry, played: RoundRecord) -> Future[list[Finding]] | None:
+        """None where the round's item is not published."""
+        if (listed := self._listed.get(played.item)) is None:
+            return None
+        try:
+            data = self._depot.media(listed)
+        except JournalBroken as error:
+            broken: Future[list[Finding]] = Future()
+            broken.set_result([Finding(entry.seq, str(error))])
+            return broken
+        return self._executor.submit(media_findings, entry, data)
+
+
+def media_findings(entry: Entry, data: bytes) -> list[Finding]:
+    """What is wrong with the media of one round, or with what was made of it."""
+    played = read_record(RoundRecord, entry)
+    try:
+        sample = sample_of(data, played.item)
+    except MediaError as error:
+        return [Finding(entry.seq, f"round {played.number}: {error}")]
+    return list(check_variants(entry.seq, played, sample))
+
+
+def _chain(subtensor: SubtensorSettings) -> ChainOf:
+    from subnet.chain.bittensor import BittensorChain  # the chain's SDK, which --offline need not wait for
+
+    return lambda netuid: BittensorChain(subtensor.endpoint, netuid)
+
+
+async def _ask(chain: Chain, manifest: Manifest, examined: Examined) -> ChainFacts:
+    try:
+        return await gather(chain, manifest.hotkey, examined.player.commitments, examined.player.settings)
+    except ChainError as error:
+        raise ChainError(f"{error}; --offline checks what needs no chain") from error
+    finally:
+        await chain.close()
+
+
+def _identity(manifest: Manifest, examined: Examined) -> list[Finding]:
+    rules = examined.player.rules
+    if rules is not None and (rules.netuid, rules.hotkey) != (manifest.netuid, manifest.hotkey):
+        return [Finding(0, f"the manifest names {manifest.hotkey}, the entries are {rules.hotkey}'s")]
+    return []
+
+
+def _about(manifest: Manifest, examined: Examined) -> list[str]:
+    player = examined.player
+    epochs = [claim.record.epoch for claim in player.commitments]
+    spoken = f"commitments {epochs[0]}-{epochs[-1]}" if epochs else "no commitments"
+    rounds = f"{player.rounds:,} rounds, {player.void:,} of them void" if player.void else f"{player.rounds:,} rounds"
+    return [
+        f"evidence of {manifest.hotkey} on subnet {manifest.netuid}",
+        f"entries 1-{examined.last.seq}, {rounds}, {player.attempts:,} attempts to set weights, {spoken}",
+    ]

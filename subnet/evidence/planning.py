@@ -1,0 +1,110 @@
+"""Whether rounds were planned by the seed that their epoch's commitment binds. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from subnet.errors import SettingsError
+from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.records import CommitmentRecord, RoundRecord
+from subnet.game.epochs import Commitment, break_between, epoch_seed
+from subnet.game.sampling import Sampling, plan
+from subnet.types import Neuron
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A round, and what its plan follows from beside the seed."""
+
+    seq: int
+    played: RoundRecord
+    sampling: Sampling
+    miners: tuple[Neuron, ...]
+
+
+class Epochs:
+    """Follows commitments; the rounds of an epoch wait until its secret is revealed."""
+
+    def __init__(self) -> None:
+        self.proven: Counter[str] = Counter()
+        self._last: tuple[int, CommitmentRecord, Commitment] | None = None
+        self._waiting: list[Planned] = []
+
+    def plan(self, planned: Planned) -> Iterator[Finding]:
+        """Take a round in."""
+        epoch, current = planned.played.epoch, self._last[1].epoch if self._last else None
+        if epoch is None:
+            yield _unproven(planned.seq, "plans: the seed was not committed")
+        elif epoch != current:
+            stands = "no commitment stands" if current is None else f"commitment {current} stands"
+            yield Finding(planned.seq, f"round {planned.played.number} is said to be of epoch {epoch}, but {stands}")
+        else:
+            self._waiting.append(planned)
+
+    def reveal(self, seq: int, record: CommitmentRecord, netuid: int, hotkey: str) -> Iterator[Finding]:
+        """A commitment stands: check the plans of the epoch that it ends."""
+        try:
+            said = Commitment(record.epoch, record.commitment, record.revealed, record.head, record.seq)
+        except ValueError as error:
+            yield Finding(seq, str(error))
+            return
+        before, waiting, self._waiting = self._last, self._waiting, []
+        self._last = seq, record, said
+        broken = break_between(before[2] if before else None, said, netuid, hotkey)
+        if broken and before and record.revealed is None and record.epoch == before[1].epoch + 1:
+            yield from (_unproven(p.seq, f"plans: epoch {before[1].epoch} was never revealed") for p in waiting)
+            yield _unproven(seq, broken)
+            return
+        if broken:
+            yield Finding(seq, broken)
+            return
+        if before is None or record.revealed is None:
+            return
+        self.proven["epochs with a committed seed"] += 1
+        if before[1].block_hash is None:
+            yield Finding(before[0], f"commitment {before[1].epoch} stands, but no block's hash is recorded for it")
+            return
+        seed = epoch_seed(bytes.fromhex(record.revealed), before[1].block_hash, netuid, hotkey)
+        for planned in waiting:
+            wrong = _differs(seed, planned)
+            self.proven["rounds planned by their epoch's seed"] += not wrong
+            if wrong:
+                yield Finding(planned.seq, wrong)
+
+    def end(self) -> Iterator[Finding]:
+        """Rounds that still wait."""
+        yield from (_unproven(p.seq, f"plans: epoch {p.played.epoch} is not revealed yet") for p in self._waiting)
+
+
+def _differs(seed: int, planned: Planned) -> str:
+    """What in a recorded round the seed does not give, "" for nothing."""
+    played = planned.played
+    try:
+        due = plan(seed, played.number, planned.sampling, planned.miners)
+    except SettingsError as error:
+        return f"no plan follows from the rules: {error}"
+    pairs = {name: (getattr(played, name), getattr(due, name)) for name in _FIELDS}
+    wrong = [f"{name} is {said}, not {wanted}" for name, (said, wanted) in pairs.items() if said != wanted]
+    asked = tuple(row.hotkey for row in played.outcomes)
+    if wrong:
+        return f"round {played.number} is not what its epoch's seed gives: {', '.join(wrong)}"
+    if asked and asked != due.hotkeys:
+        return f"round {played.number}: {_who(asked, due.hotkeys)}"
+    return ""
+
+
+_FIELDS = ("modality", "label", "origin", "level", "seed")
+
+
+def _who(asked: tuple[str, ...], due: tuple[str, ...]) -> str:
+    if missing := [h for h in due if h not in asked]:
+        return f"{len(missing)} who had to be asked are missing, first {missing[0]}"
+    if more := [h for h in asked if h not in due]:
+        return f"{len(more)} are recorded who were not to be asked, first {more[0]}"
+    return "those who were asked stand in another order than the seed gives, or twice"
+
+
+def _unproven(seq: int, text: str) -> Finding:
+    return Finding(seq, text, Verdict.UNPROVEN)

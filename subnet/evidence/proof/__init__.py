@@ -1,0 +1,1 @@
+"""What a stranger checks: published evidence, its signatures, its variants, and what the chain says about it."""

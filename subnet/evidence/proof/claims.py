@@ -1,0 +1,148 @@
+"""What the chain says about a journal's commitments and weights: the questions, and what the answers prove. Pure.
+
+`gather` alone asks. What a node does not tell, for instance because it keeps no old states, stays unproven.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from subnet.chain.weights import normalise_u16
+from subnet.errors import ChainError
+from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.records import CommitmentRecord
+from subnet.evidence.replay import CommitmentClaim, WeightsClaim
+from subnet.game.epochs import Commitment, dump, parse
+from subnet.protocols import Chain
+from subnet.types import U16, Statement
+
+
+@dataclass(frozen=True)
+class ChainFacts:
+    """What a node told, by block; what is not in a mapping it did not tell. `now` is the hotkey's last commitment."""
+
+    commitments: Mapping[int, Statement | None] = field(default_factory=dict)
+    hashes: Mapping[int, str | None] = field(default_factory=dict)
+    weights: Mapping[int | None, Mapping[int, int]] = field(default_factory=dict)  # None: those of now
+    now: Statement | None = None
+    sealed: bool = False  # weights are committed first and open later
+    max_weight_limit: int = U16
+
+
+async def gather(
+    chain: Chain, hotkey: str, commitments: Sequence[CommitmentClaim], settings: Sequence[WeightsClaim]
+) -> ChainFacts:
+    """Ask a node all that `judge` compares. Raises ChainError when it cannot be reached at all."""
+    rules = (await chain.snapshot()).hyperparameters
+    stood, hashes, standing = dict[int, Statement | None](), dict[int, str | None](), dict[int | None, dict[int, int]]()
+    for claim in commitments:
+        block = claim.record.block or 0
+        for at in (block - 1, block):
+            try:
+                stood[at] = await chain.commitment(hotkey, at=at)
+            except ChainError:
+                continue
+        hashes[block + 1] = await chain.block_hash(block + 1)
+    for setting in settings:
+        try:
+            standing[setting.settled] = await chain.weights(setting.uid, at=setting.settled)
+        except ChainError:
+            continue
+    now = await chain.commitment(hotkey)
+    return ChainFacts(stood, hashes, standing, now, rules.commit_reveal, rules.max_weight_limit)
+
+
+def judge(
+    facts: ChainFacts, commitments: Sequence[CommitmentClaim], settings: Sequence[WeightsClaim], proven: Counter[str]
+) -> Iterator[Finding]:
+    """Compare claims with facts; `proven` counts what agrees."""
+    before: CommitmentRecord | None = None
+    for claim in commitments:
+        wrong = list(_commitment(facts, claim, before))
+        proven["commitments stand on chain"] += not wrong
+        yield from wrong
+        before = claim.record
+    yield from _later(facts, before)
+    earlier: list[WeightsClaim] = []
+    for setting in settings:
+        wrong = list(_setting(facts, setting, earlier))
+        proven["settings of weights stand on chain"] += not wrong
+        yield from wrong
+        earlier.append(setting)
+
+
+def line_of(record: CommitmentRecord) -> str:
+    """What must stand on chain."""
+    return dump(Commitment(record.epoch, record.commitment, record.revealed, record.head, record.seq))
+
+
+def number_of(statement: Statement | None) -> int | None:
+    """Which epoch a hotkey has committed to on chain; None for nothing, and for what is of another kind."""
+    try:
+        return None if statement is None else parse(statement.text).number
+    except ValueError:
+        return None
+
+
+def _commitment(facts: ChainFacts, claim: CommitmentClaim, before: CommitmentRecord | None) -> Iterator[Finding]:
+    record, block = claim.record, claim.record.block or 0
+    try:
+        line = line_of(record)
+    except ValueError:
+        return  # told where the journal is replayed
+    if block not in facts.commitments or block - 1 not in facts.commitments:
+        yield _unproven(claim.seq, "commitments on chain: the node keeps no state of their blocks")
+    else:
+        stands, earlier = facts.commitments[block], facts.commitments[block - 1]
+        if stands is None or (stands.text, stands.block) != (line, block):
+            other = f"there stands {stands.text!r} since block {stands.block}" if stands else "nothing stands there"
+            yield Finding(claim.seq, f"commitment {record.epoch} does not stand on chain in block {block}: {other}")
+        elif number_of(earlier) != (before.epoch if before else None):
+            due = f"epoch {before.epoch}" if before else "nothing"
+            yield Finding(
+                claim.seq,
+                f"before commitment {record.epoch} the chain had committed epoch {number_of(earlier)}, the evidence "
+                f"{due}: an epoch is left out",
+            )
+    known = facts.hashes.get(block + 1)
+    if known is None:
+        yield _unproven(claim.seq, f"the hash of block {block + 1}: the node does not tell it")
+    elif known != record.block_hash:
+        yield Finding(claim.seq, f"the hash of block {block + 1} is {known}, not {record.block_hash}")
+
+
+def _later(facts: ChainFacts, last: CommitmentRecord | None) -> Iterator[Finding]:
+    now, known = number_of(facts.now), last.epoch if last else -1
+    if now is not None and now > known:
+        first = max(known, 0)
+        epochs = f"epoch {first}" if now - 1 <= first else f"epochs {first}-{now - 1}"
+        yield _unproven(0, f"{epochs} ended on chain, and the evidence does not hold them yet")
+
+
+def _setting(facts: ChainFacts, setting: WeightsClaim, earlier: Sequence[WeightsClaim]) -> Iterator[Finding]:
+    if setting.settled not in facts.weights:
+        yield _unproven(setting.seq, "weights on chain: the node keeps no state of their blocks")
+        return
+    stands = facts.weights[setting.settled]
+    if _stands(facts, setting, stands):
+        return
+    if setting.settled is None:
+        yield _unproven(setting.seq, "weights on chain: later ones stand there by now")
+    elif facts.sealed and (not stands or any(_stands(facts, other, stands) for other in earlier)):
+        yield _unproven(setting.seq, "weights on chain: sealed ones were not open when the next ones were set")
+    else:
+        yield Finding(setting.seq, f"other weights stand on chain in block {setting.settled} than the journal says")
+
+
+def _stands(facts: ChainFacts, setting: WeightsClaim, stands: Mapping[int, int]) -> bool:
+    try:
+        plain, clipped = (normalise_u16(setting.weights, max_weight_limit=n) for n in (U16, facts.max_weight_limit))
+    except ValueError:
+        return False
+    return dict(stands) in (plain, clipped)
+
+
+def _unproven(seq: int, text: str) -> Finding:
+    return Finding(seq, text, Verdict.UNPROVEN)

@@ -1,0 +1,131 @@
+"""Where evidence is published: a folder, or any address that fsspec knows, such as s3://bucket/path or hf://datasets/me.
+
+Files are written once. The manifest is replaced last, so that whoever reads meanwhile sees whole parts only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import fsspec
+
+from subnet.errors import JournalBroken, SettingsError, StateError
+from subnet.evidence.entry import Entry
+from subnet.evidence.proof.publication import (
+    MANIFEST,
+    Manifest,
+    MediaFile,
+    PackedPart,
+    finished_parts,
+    parse_manifest,
+    unpack_part,
+)
+from subnet.evidence.records import RulesRecord
+
+MAX_FILE: Final = 2**30  # bytes; nothing that is published is larger
+
+ReadMedia = Callable[[str], bytes | None]  # an item of the pool by its content's hash, None where it is gone
+
+
+class Depot:
+    """A place for published files, by names relative to it."""
+
+    def __init__(self, address: str | Path) -> None:
+        """Raises SettingsError for an address that nothing installed here can speak to."""
+        self.address = str(address)
+        try:
+            self._fs: Any
+            self._fs, self._root = fsspec.core.url_to_fs(self.address)
+        except (ImportError, ValueError) as error:
+            raise SettingsError(f"{self.address}: {error}") from error
+
+    def read(self, name: str, most: int = MAX_FILE) -> bytes | None:
+        """The first `most` bytes and one more of the file `name`, None where there is none. Raises StateError."""
+        try:
+            with self._fs.open(f"{self._root}/{name}", "rb") as file:
+                data: bytes = file.read(most + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StateError(f"{self.address}/{name} cannot be read: {error}") from error
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Raises StateError where it cannot be written."""
+        path = f"{self._root}/{name}"
+        try:
+            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            with self._fs.transaction, self._fs.open(path, "wb") as file:  # a local file appears whole
+                file.write(data)
+        except OSError as error:
+            raise StateError(f"{self.address}/{name} cannot be written: {error}") from error
+
+    def manifest(self) -> Manifest | None:
+        """What is published here, None for nothing. Raises StateError for what is no manifest."""
+        data = self.read(MANIFEST)
+        return None if data is None else parse_manifest(data, f"{self.address}/{MANIFEST}")
+
+    def parts(self, manifest: Manifest) -> Iterator[Entry]:
+        """All entries, part after part. Raises JournalBroken at a part that is not what the manifest lists."""
+        for part in manifest.parts:
+            data = self.read(part.file, part.size)
+            if data is None:
+                raise JournalBroken(f"{part.file} is listed in the manifest, and is not there")
+            yield from unpack_part(part, data)
+
+    def media(self, listed: MediaFile) -> bytes:
+        """Raises JournalBroken where it is not there, or not what the manifest lists."""
+        data = self.read(listed.file, listed.size)
+        if data is None or (len(data), hashlib.sha256(data).hexdigest()) != (listed.size, listed.sha256):
+            raise JournalBroken(f"{listed.file} is not the file that the manifest lists")
+        return data
+
+
+def publish(
+    depot: Depot, entries: Iterable[Entry], rules: RulesRecord, read_media: ReadMedia | None
+) -> tuple[Manifest, int]:
+    """Publish what is finished of a journal and not published yet; the manifest, and how many parts are new.
+
+    Raises StateError where the depot holds another journal, or more of this one than `entries` has.
+    """
+    manifest = depot.manifest() or Manifest(netuid=rules.netuid, hotkey=rules.hotkey, codecs=rules.codecs)
+    if (manifest.netuid, manifest.hotkey) != (rules.netuid, rules.hotkey):
+        whose = f"subnet {manifest.netuid}, hotkey {manifest.hotkey}"
+        raise StateError(f"{depot.address} holds the evidence of {whose}: name another place")
+    before = len(manifest.parts)
+    for packed in finished_parts(_followed(depot, manifest, entries), manifest.last):
+        depot.write(packed.part.file, packed.data)
+        media = tuple(_media(depot, manifest, packed, read_media))
+        manifest = manifest.model_copy(
+            update={"parts": (*manifest.parts, packed.part), "media": (*manifest.media, *media)}
+        )
+        depot.write(MANIFEST, manifest.model_dump_json(indent=1).encode())
+    return manifest, len(manifest.parts) - before
+
+
+def _followed(depot: Depot, manifest: Manifest, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The same entries, held against the last that is published."""
+    last = 0
+    for entry in entries:
+        last = entry.seq
+        if manifest.parts and entry.seq == manifest.last and entry.hash != manifest.parts[-1].head:
+            raise StateError(f"{depot.address} holds another journal up to entry {entry.seq}: name another place")
+        yield entry
+    if last < manifest.last:
+        raise StateError(
+            f"{depot.address} holds entries up to {manifest.last}, the journal ends with {last}: it is an older copy"
+        )
+
+
+def _media(depot: Depot, manifest: Manifest, packed: PackedPart, read: ReadMedia | None) -> Iterator[MediaFile]:
+    listed = {media.content for media in manifest.media}
+    for content in packed.items if read else ():
+        data = read(content) if read and content not in listed else None
+        if data is None:
+            continue
+        name = f"media/{content}.item"
+        depot.write(name, data)
+        yield MediaFile(file=name, size=len(data), sha256=hashlib.sha256(data).hexdigest(), content=content)

@@ -1,0 +1,132 @@
+"""Everything that can be proven of published evidence, from its entries, the media and the chain alone.
+
+Nothing here trusts the validator, and nothing here asks anybody: entries come in, and what else is needed, such as
+processes to check signatures in, is given.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Final
+
+from subnet.errors import JournalBroken
+from subnet.evidence.entry import BEGINNING, Entry, link
+from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.proof.signatures import CHUNK, Signatures, check_signatures
+from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord, read_record
+from subnet.evidence.replay import Replayer
+
+IN_FLIGHT: Final = 16  # chunks and rounds of media that wait for a process
+
+MediaCheck = Callable[[Entry, RoundRecord], "Future[list[Finding]] | None"]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the entries alone came to; `player` holds the claims that only the chain can prove."""
+
+    player: Replayer
+    last: Entry
+    proven: Counter[str]
+    findings: list[Finding]
+
+
+class Examination:
+    """One pass over entries, whose signatures and media are checked in `executor`, a pool of processes."""
+
+    def __init__(self, executor: Executor, media: MediaCheck | None = None, codecs: dict[str, str] | None = None):
+        """`media` starts the check of one round's variants, None where it has not got them; `codecs` are our own."""
+        self._executor, self._media, self._codecs = executor, media, codecs
+        self.player, self.findings, self.proven = Replayer(), list[Finding](), Counter[str]()
+        self._chunk: list[tuple[int, str]] = []
+        self._signatures: deque[Future[Signatures]] = deque()
+        self._variants: deque[Future[list[Finding]]] = deque()
+        self._same_codecs = False
+
+    def run(self, entries: Iterable[Entry]) -> Examined:
+        """Check every entry. One that does not follow from the one before is told; where some lack, the rest waits."""
+        last = BEGINNING
+        try:
+            for entry in entries:
+                if entry.seq != last.seq + 1:
+                    self.findings.append(_gap(last.seq, entry.seq))
+                    break
+                if entry.hash != link(last.hash, entry.kind, entry.body):
+                    self.findings.append(Finding(entry.seq, "it does not follow from the one before: its hash differs"))
+                last = entry
+                self.findings += self.player.take(entry)
+                self._also(entry)
+        except JournalBroken as error:
+            self.findings.append(Finding(last.seq + 1, str(error)))
+        self._check_chunk()
+        self._collect(0)
+        self.findings += self.player.end()
+        return Examined(self.player, last, self.player.proven + self.proven, self.findings)
+
+    def _also(self, entry: Entry) -> None:
+        if entry.kind == RULES and self._codecs is not None:
+            try:
+                self._same_codecs = read_record(RulesRecord, entry).codecs == self._codecs
+            except JournalBroken:
+                return
+        if entry.kind != ROUND:
+            return
+        self._chunk.append((entry.seq, entry.body))
+        if len(self._chunk) >= CHUNK:
+            self._check_chunk()
+        self._check_media(entry)
+        self._collect(IN_FLIGHT)
+
+    def _check_chunk(self) -> None:
+        if self._chunk and self.player.rules is not None:
+            sender = self.player.rules.hotkey
+            self._signatures.append(self._executor.submit(check_signatures, self._chunk, sender))
+        elif self._chunk:
+            self.findings += [_unproven(seq, "answers: schema 1 and 2 kept no signatures") for seq, _ in self._chunk]
+        self._chunk = []
+
+    def _check_media(self, entry: Entry) -> None:
+        try:
+            played = read_record(RoundRecord, entry)
+        except JournalBroken:
+            return  # told by the replay
+        if not played.outcomes:
+            return
+        if self._media is None or not played.item or (checking := self._media(entry, played)) is None:
+            self.findings.append(_unproven(entry.seq, "what was sent: the media is not here"))
+        elif not self._same_codecs:
+            checking.cancel()
+            self.findings.append(_unproven(entry.seq, "what was sent: encoders of other versions are installed here"))
+        else:
+            self._variants.append(checking)
+
+    def _collect(self, most: int) -> None:
+        while len(self._signatures) > most:
+            self._take_signatures(self._signatures.popleft().result())
+        while len(self._variants) > most:
+            wrong = self._variants.popleft().result()
+            self.proven["rounds whose variants follow from the media and the seed"] += not wrong
+            self.findings += wrong
+
+    def _take_signatures(self, checked: Signatures) -> None:
+        self.proven["answers signed by their miners"] += checked.good
+        for seq, hotkey in checked.false:
+            self.findings.append(Finding(seq, f"the answer of {hotkey} is not signed by it"))
+        for seq, _ in checked.unsigned:
+            self.findings.append(_unproven(seq, "answers without a signature"))
+        if checked.failures:
+            self.findings += [_unproven(0, "failures: nobody signs that a miner gave no answer")]
+
+
+def _gap(last: int, seq: int) -> Finding:
+    if seq <= last:
+        return Finding(seq, f"it comes after entry {last}")
+    lacking = f"entry {last + 1} is" if seq == last + 2 else f"entries {last + 1}-{seq - 1} are"
+    return Finding(last + 1, f"{lacking} missing, so nothing behind can be checked")
+
+
+def _unproven(seq: int, text: str) -> Finding:
+    return Finding(seq, text, Verdict.UNPROVEN)

@@ -1,0 +1,303 @@
+"""Everything that the rules say of a journal's entries, computed again, one entry after another. Pure.
+
+Scores, departures, the metagraph, void rounds, plans (once their epoch's secret is revealed), and weights. What the
+entries alone cannot show goes on as claims: commitments and weights to be compared with the chain. Miners' signatures
+are checked beside it (`subnet.evidence.proof.signatures`), and what each was sent by `subnet.evidence.proof.variants`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from subnet.errors import JournalBroken
+from subnet.evidence.entry import Entry
+from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.planning import Epochs, Planned
+from subnet.evidence.records import (
+    COMMITMENT,
+    DEPARTED,
+    ROUND,
+    RULES,
+    SETTING,
+    SNAPSHOT,
+    WEIGHTS,
+    CommitmentRecord,
+    DepartedRecord,
+    RoundRecord,
+    RulesRecord,
+    SettingRecord,
+    SnapshotRecord,
+    WeightsRecord,
+    load_sampling,
+    outcomes,
+    read_record,
+)
+from subnet.evidence.snapshots import Snapshots
+from subnet.game.history import History
+from subnet.game.sampling import Sampling, eligible
+from subnet.game.scoring import is_void, retain, settle, weights
+from subnet.types import Hyperparameters, Outcome, Snapshot, Submission
+
+UNHEARD, NOBODY = "nobody was heard", "nobody to ask"  # why the rules make a round void
+HEADS: Final = 65536  # entries before a commitment among which the one that it names is looked for
+
+
+@dataclass(frozen=True)
+class WeightsClaim:
+    """Weights by uid that the chain is said to have taken; `settled` is the block at which they should stand."""
+
+    seq: int
+    weights: Mapping[int, float]
+    uid: int  # the validator's own
+    settled: int | None = None
+
+
+@dataclass(frozen=True)
+class CommitmentClaim:
+    """A commitment that is said to stand."""
+
+    seq: int
+    record: CommitmentRecord
+
+
+@dataclass
+class Replayer:
+    """Takes a journal's entries in order. After a false one it goes on from what was recorded."""
+
+    history: History = History()
+    rounds: int = 0
+    void: int = 0
+    attempts: int = 0  # to set weights
+    next_round: int = 0  # behind the last one that was played
+    proven: Counter[str] = field(default_factory=Counter)
+    rules: RulesRecord | None = None
+    commitments: list[CommitmentClaim] = field(default_factory=list)
+    settings: list[WeightsClaim] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._sampling = Sampling()
+        self._snapshots, self._epochs = Snapshots(), Epochs()
+        self._heads = deque[str](maxlen=HEADS)
+        self._setting: tuple[int, SettingRecord, dict[int, float]] | None = None
+        self._nonces: dict[str, array[int]] = {}
+        self._takes: dict[str, Callable[[Entry], Iterator[Finding]]] = {
+            ROUND: self._round,
+            DEPARTED: self._departed,
+            WEIGHTS: self._weights,
+            RULES: self._rules,
+            SNAPSHOT: self._snapshot,
+            SETTING: self._set,
+            COMMITMENT: self._commitment,
+        }
+
+    def take(self, entry: Entry) -> list[Finding]:
+        """What is wrong with `entry`, or cannot be proven of it or of those that it completes."""
+        take = self._takes.get(entry.kind)
+        try:
+            if take is None:
+                return [_unproven(entry.seq, f"this version does not know entries of the kind {entry.kind!r}")]
+            return list(take(entry))
+        except JournalBroken as error:
+            return [Finding(entry.seq, str(error).removeprefix(f"entry {entry.seq}").removeprefix(":").strip())]
+        finally:
+            self._heads.append(entry.hash)
+
+    def result(self) -> Replay:
+        """What it came to so far."""
+        return Replay(self.rounds, self.void, self.attempts, self.history, self.next_round)
+
+    def end(self) -> list[Finding]:
+        """What the entries that came leave open."""
+        return list(self._epochs.end())
+
+    # -- rounds
+
+    def _round(self, entry: Entry) -> Iterator[Finding]:
+        played = read_record(RoundRecord, entry)
+        if played.number < self.next_round:
+            yield Finding(entry.seq, f"round {played.number} comes after round {self.next_round - 1}")
+        elif played.number > self.next_round:
+            last = played.number - 1
+            skipped = f"{self.next_round}" if last == self.next_round else f"{self.next_round}-{last}"
+            yield _unproven(entry.seq, f"round {skipped} has no record: the validator's own fault, or left out")
+        self.rounds, self.void = self.rounds + 1, self.void + bool(played.void)
+        self.next_round = max(self.next_round, played.number + 1)
+        judged = _judged(entry, played)
+        yield from self._planned(entry, played)
+        yield from _wrongly_void(entry, played, judged)
+        yield from self._reused(entry, played)
+        self.history = settle(self.history, [] if played.void else judged)
+        yield from self._scores(entry, played)
+
+    def _planned(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
+        neurons = self._snapshots.at(played.block)
+        if self.rules is None or neurons is None:
+            yield _unproven(entry.seq, "who was asked: no rules or no snapshot are recorded")
+            return
+        hotkey, limit = self.rules.hotkey, self.rules.vpermit_tao_limit
+        snapshot = Snapshot(self.rules.netuid, played.block, neurons, _UNUSED)
+        if left := sorted(self.history.standings.keys() - {n.hotkey for n in neurons}):
+            yield Finding(entry.seq, f"{len(left)} keep scores though they left the subnet, first {left[0]}")
+        miners = eligible(snapshot, self.history, hotkey, limit)
+        yield from self._epochs.plan(Planned(entry.seq, played, self._sampling, tuple(miners)))
+        if played.void == NOBODY and miners:
+            yield Finding(entry.seq, f"{played.void!r} is said, but {len(miners)} miners could be asked")
+
+    def _reused(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
+        """An answer is to one request: its nonce never comes again."""
+        for row in played.outcomes:
+            if row.nonce is None or not 0 <= row.nonce < 2**64:
+                continue
+            nonces = self._nonces.setdefault(row.hotkey, array("Q"))
+            at = len(nonces) if not nonces or row.nonce > nonces[-1] else bisect_left(nonces, row.nonce)
+            if at < len(nonces) and nonces[at] == row.nonce:
+                yield Finding(entry.seq, f"the answer of {row.hotkey} was given to an earlier request")
+                continue
+            if at < len(nonces):
+                yield _unproven(entry.seq, "the order of answers: the validator's clock went back")
+            nonces.insert(at, row.nonce)
+
+    def _scores(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
+        wrong = {}
+        for row in played.outcomes:
+            if row.score == (computed := self.history[row.hotkey].score):
+                self.proven["scores"] += 1
+                continue
+            wrong[row.hotkey] = self.history[row.hotkey]._replace(score=row.score)
+            yield Finding(entry.seq, f"{row.hotkey} has the score {row.score}, the rules give {computed}")
+        if wrong:
+            self.history = History({**self.history.standings, **wrong})
+
+    def _departed(self, entry: Entry) -> Iterator[Finding]:
+        record = read_record(DepartedRecord, entry)
+        neurons = self._snapshots.at(record.block) or ()
+        for hotkey in sorted({n.hotkey for n in neurons}.intersection(record.hotkeys)):
+            yield Finding(entry.seq, f"{hotkey} is said to have left, but it is in the metagraph")
+        self.history = retain(self.history, frozenset(self.history.standings) - set(record.hotkeys))
+
+    # -- rules, metagraph, weights
+
+    def _rules(self, entry: Entry) -> Iterator[Finding]:
+        rules = read_record(RulesRecord, entry)
+        before = self.rules
+        if before is not None and (before.netuid, before.hotkey) != (rules.netuid, rules.hotkey):
+            yield Finding(entry.seq, f"the journal of {before.hotkey} goes on as {rules.hotkey}'s")
+        self._sampling, self.rules = load_sampling(entry, rules.sampling), rules
+
+    def _snapshot(self, entry: Entry) -> Iterator[Finding]:
+        self._snapshots.add(entry, read_record(SnapshotRecord, entry))
+        yield from ()
+
+    def _set(self, entry: Entry) -> Iterator[Finding]:
+        record = read_record(SettingRecord, entry)
+        neurons = self._snapshots.at(record.block)
+        if self.rules is None or neurons is None:
+            raise JournalBroken(f"entry {entry.seq}: weights without the rules and the snapshot that they follow from")
+        if self.settings and self.settings[-1].settled is None:
+            self._settle(record.block)
+        hotkeys = {n.uid: n.hotkey for n in neurons}
+        uids = {n.hotkey: n.uid for n in neurons}
+        computed = weights(self.history, neurons, self.rules.vpermit_tao_limit)
+        wanted = {hotkeys[uid]: weight for uid, weight in computed.items()}
+        if wanted == record.weights:
+            self.proven["settings of weights follow from the scores"] += 1
+        else:
+            wrong = sorted(h for h in {*wanted, *record.weights} if wanted.get(h) != record.weights.get(h))
+            said, due = record.weights.get(wrong[0], 0.0), wanted.get(wrong[0], 0.0)
+            yield Finding(entry.seq, f"weights of {len(wrong)} differ: {wrong[0]} has {said}, the scores give {due}")
+        self._setting = entry.seq, record, {uids[h]: w for h, w in record.weights.items() if h in uids}
+
+    def _weights(self, entry: Entry) -> Iterator[Finding]:
+        record = read_record(WeightsRecord, entry)
+        self.attempts += 1
+        setting, self._setting = self._setting, None
+        if setting is None or setting[1].attempt != record.attempt:
+            if record.weights:
+                yield _unproven(entry.seq, "weights by uid alone, without a setting before them")
+            return
+        if record.weights != setting[2]:
+            yield Finding(entry.seq, f"the weights that were sent are not those of the setting, entry {setting[0]}")
+        if record.submission is Submission.OK and self.rules:
+            neurons = self._snapshots.at(setting[1].block) or ()
+            me = next((n.uid for n in neurons if n.hotkey == self.rules.hotkey), None)
+            if me is not None:
+                self.settings.append(WeightsClaim(entry.seq, record.weights, me))
+
+    def _settle(self, block: int) -> None:
+        last = self.settings[-1]
+        self.settings[-1] = WeightsClaim(last.seq, last.weights, last.uid, block)
+
+    # -- commitments
+
+    def _commitment(self, entry: Entry) -> Iterator[Finding]:
+        record = read_record(CommitmentRecord, entry)
+        if record.block is None:
+            yield _unproven(entry.seq, f"seeds: the chain took no commitment ({record.refused or 'no reason'})")
+            return
+        if self.settings and self.settings[-1].settled is None:
+            self._settle(record.block)
+        place = len(self._heads) - (entry.seq - record.seq)
+        if place >= len(self._heads) or (place < 0 and record.seq > 0):
+            yield Finding(entry.seq, f"commitment {record.epoch} names entry {record.seq}, which is not before it")
+        elif place >= 0 and self._heads[place] != record.head:
+            yield Finding(entry.seq, f"commitment {record.epoch} names another entry {record.seq} than this one")
+        else:
+            self.proven["commitments name the journal's head"] += 1
+        self.commitments.append(CommitmentClaim(entry.seq, record))
+        if self.rules is None:
+            raise JournalBroken(f"entry {entry.seq}: a commitment before any rules")
+        yield from self._epochs.reveal(entry.seq, record, self.rules.netuid, self.rules.hotkey)
+        self.proven.update(self._epochs.proven)
+        self._epochs.proven.clear()
+
+
+_UNUSED = Hyperparameters(0, 0)
+
+
+def _unproven(seq: int, text: str) -> Finding:
+    return Finding(seq, text, Verdict.UNPROVEN)
+
+
+def _judged(entry: Entry, played: RoundRecord) -> list[Outcome]:
+    try:
+        return outcomes(played)
+    except ValueError as error:
+        raise JournalBroken(f"entry {entry.seq} has an answer that no miner can give: {error}") from error
+
+
+def _wrongly_void(entry: Entry, played: RoundRecord, judged: list[Outcome]) -> Iterator[Finding]:
+    """A round is void by the rules, or by the validator's own fault, before anybody was asked."""
+    unheard = is_void(judged)
+    if judged and (played.void == UNHEARD) != unheard:
+        why = "not one was heard, so it does not count" if unheard else "some were heard, so it counts"
+        yield Finding(entry.seq, f"round {played.number} is recorded as {played.void or 'counted'!r}: {why}")
+    elif not judged and not played.void:
+        yield Finding(entry.seq, f"round {played.number} counts without a single answer")
+    elif not judged and played.void != NOBODY:
+        yield _unproven(entry.seq, "void rounds by the validator's own fault")
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of computing everything again."""
+
+    rounds: int
+    void: int
+    weights: int  # attempts to set them
+    history: History
+    next_round: int = 0  # behind the last one that was played
+
+
+def replay(entries: Iterable[Entry]) -> Replay:
+    """Play recorded rounds through the rules again. Raises JournalBroken at the first entry that is false."""
+    player = Replayer()
+    for entry in entries:
+        for finding in player.take(entry):
+            if finding.verdict is Verdict.FALSE:
+                raise JournalBroken(f"entry {finding.seq}: {finding.text}")
+    return player.result()

@@ -1,0 +1,242 @@
+"""A small journal as a validator writes it, on a chain in memory, and ways to falsify it.
+
+Everything is real but for sockets: keys and signatures, the pool and its media, variants, detectors, the validator's
+loop, the chain's rules. Only the order of things is the test's, so that it takes a second or two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+from bittensor_core import Keypair
+
+from detectors.baselines import Constant, Random
+from neurons.chain_view import ChainView
+from neurons.commands.evidence.verify import check
+from neurons.settings import NeuronSettings
+from neurons.validator.challenge_source import draw_challenge
+from neurons.validator.loop import Partners, ValidatorLoop
+from neurons.validator.run import retire
+from neurons.validator.settings import ValidatorSettings
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
+from subnet.chain.memory import MemoryChain, MemorySubnet
+from subnet.codec.image import decode_image
+from subnet.evidence.entry import GENESIS, Entry, link
+from subnet.evidence.findings import Verification
+from subnet.evidence.journal import Journal
+from subnet.evidence.proof.depot import Depot, publish
+from subnet.evidence.records import (
+    COMMITMENT,
+    ROUND,
+    SETTING,
+    WEIGHTS,
+    CommitmentRecord,
+    RoundRecord,
+    RulesRecord,
+    WeightsRecord,
+    outcomes,
+    setting_record,
+)
+from subnet.evidence.state import StateStore
+from subnet.game.epochs import Commitment, commit_of, dump, epoch_seed, secret_of
+from subnet.game.history import History
+from subnet.game.sampling import Sampling
+from subnet.game.scoring import settle, weights
+from subnet.media.pool.kept import Kept
+from subnet.media.pool.ledger import Ledger
+from subnet.media.pool.pool import Pool
+from subnet.types import Endpoint, Label, Modality, Neuron, Query, Reply, Submission
+from subnet.wire.memory import MemoryTransport
+from subnet.wire.synapse import Envelope, digest_of, read_answer, write_reply
+from tests.unit.neurons.validator.test_loop import Watching
+from tests.unit.subnet.media.pool.samples import make_sample
+
+NETUID, EPOCHS, ROUNDS = 34, 4, 4
+SAMPLING = Sampling(
+    video_share=0.0,
+    level_weights=(1, 1, 0, 0),
+    sample_size=3,
+    origins={(modality, label): {"here": 1.0} for modality in Modality for label in Label},
+)
+VALIDATOR = Keypair.create_from_uri("//validator")
+MINERS = tuple(Keypair.create_from_uri(f"//miner{n}") for n in range(4))
+DETECTORS = (Random("random"), Constant("constant", 1.0), Constant("constant", 0.0), Random("random"))
+BY_ADDRESS = {key.ss58_address: (key, detector) for key, detector in zip(MINERS, DETECTORS, strict=True)}
+
+
+@dataclass(frozen=True)
+class Story:
+    """A stopped validator's journal and kept media, and the chain it played on."""
+
+    entries: tuple[Entry, ...]
+    subnet: MemorySubnet
+    kept: Kept
+    journal: Path
+
+    def chain(self, netuid: int = NETUID) -> MemoryChain:
+        return MemoryChain(self.subnet, VALIDATOR.ss58_address)
+
+
+class _Miners:
+    """Answers every query as its miner: looks, judges, signs."""
+
+    def __init__(self) -> None:
+        self.nonce = 1_800_000_000_000_000_000
+
+    def answer(self, neuron: Neuron, query: Query) -> Reply:
+        self.nonce += 1
+        key, detector = BY_ADDRESS[neuron.hotkey]
+        envelope = Envelope(self.nonce, digest_of(query.body), VALIDATOR.ss58_address, neuron.hotkey)
+        (prediction,) = detector.predict([decode_image(query.body)])
+        said = read_answer(write_reply(key, envelope, prediction.p_synthetic, detector.name, ""), envelope)
+        assert said.body is not None
+        return Reply(said.answer, 0.1, detector.name, None, 200, nonce=envelope.nonce, signature=said.body.signature)
+
+
+def tell(folder: Path, *, commit: bool = True) -> Story:
+    """Play `EPOCHS` epochs of `ROUNDS` rounds, each with weights at its end."""
+    return asyncio.run(_tell(folder, commit))
+
+
+async def _tell(folder: Path, commit: bool) -> Story:
+    neurons = (
+        GenesisNeuron(VALIDATOR.ss58_address, "v", 5000.0),
+        *(GenesisNeuron(key.ss58_address, "m") for key in MINERS),
+    )
+    subnet = MemorySubnet(Genesis(NETUID, neurons, Rules(tempo=10, weights_rate_limit=1, allow_loopback=True)))
+    await subnet.advance(11)
+    for number, key in enumerate(MINERS):
+        await MemoryChain(subnet, key.ss58_address).serve(Endpoint("127.0.0.1", 8000 + number))
+    journal = Journal(folder / "journal.db")
+    store, chain = StateStore(journal), MemoryChain(subnet, VALIDATOR.ss58_address)
+    view = ChainView(chain, structlog.get_logger())
+    kept = Kept(folder / "kept", 10**9, 10**9)
+    with ThreadPoolExecutor(2) as executor, Ledger(folder / "ledger.db") as ledger:
+        pool = Pool(folder / "pool", ledger=ledger, floor=0)
+        for n in range(EPOCHS * ROUNDS + 2):
+            for label in Label:
+                pool.put(make_sample(n + 100 * label, label=label, origin="here"), stream="main", sequence=n)
+        draw = partial(draw_challenge, pool, patience=0.0, substitute=True, stopping=lambda: False)
+        partners = Partners(view, MemoryTransport(_Miners().answer), draw, partial(retire, pool, kept), executor)
+        settings = ValidatorSettings(NETUID, SAMPLING, NeuronSettings(timeout=5))
+        loop = ValidatorLoop(VALIDATOR.ss58_address, settings, 7, partners, store, Watching(), structlog.get_logger())
+        await view.refresh()
+        await _play(loop, chain, commit)
+    story = Story(tuple(journal.entries()), subnet, kept, journal.path)
+    journal.close()
+    return story
+
+
+async def _play(loop: ValidatorLoop, chain: MemoryChain, commit: bool) -> None:
+    secrets = [secret_of(7, b"", k, NETUID, loop.hotkey) for k in range(EPOCHS + 1)]
+    await loop.play()
+    for k in range(EPOCHS):
+        if commit:
+            loop.epoch, loop.seed = k, await _commit(loop, chain, k, secrets)
+        for _ in range(ROUNDS - (k == 0)):
+            await chain.subnet.advance(1)
+            await loop.partners.view.refresh()
+            await loop.play()
+        await _set_weights(loop, chain, k)
+    if commit:
+        await _commit(loop, chain, EPOCHS, secrets)
+    await loop.partners.view.refresh()
+    await loop.play()
+
+
+async def _commit(loop: ValidatorLoop, chain: MemoryChain, k: int, secrets: Sequence[bytes]) -> int:
+    head, bound = loop.store.head, commit_of(secrets[k], k, NETUID, loop.hotkey)
+    revealed = secrets[k - 1].hex() if k else None
+    receipt = await chain.commit(dump(Commitment(k, bound, revealed, head.hash, head.seq)))
+    assert (receipt.submission, receipt.block is None) == (Submission.OK, False)
+    await chain.subnet.advance(1)
+    block_hash = await chain.block_hash((receipt.block or 0) + 1)
+    assert block_hash is not None
+    body = CommitmentRecord(
+        epoch=k,
+        commitment=bound,
+        revealed=revealed,
+        head=head.hash,
+        seq=head.seq,
+        block=receipt.block,
+        block_hash=block_hash,
+    )
+    assert loop.store.write(COMMITMENT, body) is None
+    return epoch_seed(secrets[k], block_hash, NETUID, loop.hotkey)
+
+
+async def _set_weights(loop: ValidatorLoop, chain: MemoryChain, attempt: int) -> None:
+    snapshot = await loop.partners.view.refresh()
+    loop.store.observe(snapshot)
+    wanted = weights(loop.store.state.history, snapshot.neurons, loop.settings.neuron.vpermit_tao_limit)
+    loop.store.write(SETTING, setting_record(snapshot, wanted, attempt))
+    receipt = await chain.set_weights(wanted)
+    assert receipt.submission is Submission.OK, receipt
+    body = WeightsRecord(
+        block=chain.subnet.block,
+        weights=wanted,
+        submission=receipt.submission,
+        code=receipt.code,
+        message=receipt.message,
+        attempt=attempt,
+    )
+    loop.store.write(WEIGHTS, body)
+    await chain.subnet.advance(2)
+
+
+Body = dict[str, Any]
+
+
+Change = Callable[[Entry, Body], Body | None]
+
+
+def rewritten(entries: Sequence[Entry], change: Change) -> list[Entry]:
+    """`entries` with bodies as `change` gives them, without those for which it gives None.
+
+    The forger is careful: every score is computed again, and every hash.
+    """
+    after, previous, history = list[Entry](), GENESIS, History()
+    for entry in entries:
+        body = change(entry, json.loads(entry.body))
+        if body is None:
+            continue
+        if entry.kind == ROUND:
+            history = _rescored(body, history)
+        text = entry.body if body == json.loads(entry.body) else json.dumps(body, separators=(",", ":"))
+        fresh = Entry(len(after) + 1, entry.kind, text, link(previous, entry.kind, text))
+        after.append(fresh)
+        previous = fresh.hash
+    return after
+
+
+def _rescored(body: Body, history: History) -> History:
+    played = RoundRecord.model_validate(body)
+    history = settle(history, [] if played.void else outcomes(played))
+    for row in body["outcomes"]:
+        row["score"] = history[row["hotkey"]].score
+    return history
+
+
+def published(story: Story, entries: Sequence[Entry], folder: Path, *, media: bool = True) -> Depot:
+    """What a validator with this journal publishes."""
+    depot = Depot(folder)
+    rules = next(RulesRecord.model_validate_json(e.body) for e in entries if e.kind == "rules")
+    publish(depot, entries, rules, story.kept.read if media else None)
+    return depot
+
+
+def checked(story: Story, depot: Depot) -> Verification:
+    return check(depot, story.chain, ThreadPoolExecutor(1))
+
+
+def falsified(story: Story, folder: Path, change: Change, *, media: bool = False) -> Verification:
+    """What a stranger finds in a journal that was rewritten so."""
+    return checked(story, published(story, rewritten(story.entries, change), folder, media=media))
