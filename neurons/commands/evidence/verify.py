@@ -24,6 +24,7 @@ from subnet.evidence.proof.publication import Manifest
 from subnet.evidence.proof.variants import check_variants
 from subnet.evidence.proof.verify import Examination, Examined
 from subnet.evidence.records import RoundRecord, read_record
+from subnet.media.embedded.source import original_of
 from subnet.media.pool.kept import sample_of
 from subnet.protocols import Chain
 
@@ -107,7 +108,7 @@ def media_findings(entry: Entry, data: bytes) -> list[Finding]:
         sample = sample_of(data, played.item)
     except MediaError as error:
         return [Finding(entry.seq, f"round {played.number}: {error}")]
-    return list(check_variants(entry.seq, played, sample))
+    return list(check_variants(entry.seq, played, sample, original_of(sample)))
 
 
 def _chain(subtensor: SubtensorSettings) -> ChainOf:
