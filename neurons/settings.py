@@ -143,20 +143,27 @@ class NeuronSettings:
     shared by look are wrong half of the time. Works on synthetic items that were made from the embedded set."""
     disable_set_weights: bool = False
     """Score, but set no weights."""
+    forward: Annotated[bool, Parameter(negative="")] = False
+    """Go on with a state that is older than what this hotkey committed on chain, behind all that it may have played."""
     keep_media: float = 24.0
     """Hours for which media that was asked is kept in the state folder, for `assay publish --media`; 0 deletes it."""
     keep_gigabytes: float = 2.0
     """Most that kept media may take; the oldest goes first."""
+    commit: bool = True
+    """Commit on chain to the secret of each epoch's challenges, and reveal it after the epoch's weights."""
+    take_over: Annotated[bool, Parameter(negative="")] = False
+    """Set weights at once where the chain shows work of this hotkey that is not in this journal: only when the machine
+    that did it is off. By default the validator first looks for one tempo, and sets none if it goes on elsewhere."""
 
     def __post_init__(self) -> None:
         for name in ("timeout", "sample_size", "epoch_length"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"--neuron.{name} must be above 0, not {getattr(self, name)}")
-        if not 0 <= self.twin_share <= 1:
-            raise SettingsError(f"--neuron.twin_share must be in [0, 1], not {self.twin_share}")
         for name in ("keep_media", "keep_gigabytes"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"--neuron.{name} must not be negative, not {getattr(self, name)}")
+        if not 0 <= self.twin_share <= 1:
+            raise SettingsError(f"--neuron.twin_share must be in [0, 1], not {self.twin_share}")
 
 
 @Parameter(name="pool")

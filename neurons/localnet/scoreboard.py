@@ -72,7 +72,7 @@ class Scoreboard:
         ]
 
 
-def _label(line: dict[str, Any], hotkey: str) -> str:
+def _label(line: Mapping[str, Any], hotkey: str) -> str:
     """The truth about what this hotkey was asked: in a twin round some are asked the photograph."""
     return "real" if hotkey in line.get("real", ()) else str(line["label"])
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from neurons.chain_view import ChainView
 from neurons.log import Log
 from neurons.signals import ends_before, pause
+from neurons.validator.epochs import Seed, Seeds
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.weight_setter import WeightSetter, WeightsStanding
 from subnet.errors import SettingsError
@@ -60,16 +61,15 @@ class ValidatorLoop:
         self,
         hotkey: str,
         settings: ValidatorSettings,
-        seed: int,
+        seeds: Seeds,
         partners: Partners,
         store: StateStore,
         watcher: Watcher,
         log: Log,
     ) -> None:
-        self.hotkey, self.settings, self.seed, self.partners = hotkey, settings, seed, partners
+        self.hotkey, self.settings, self.seeds, self.partners = hotkey, settings, seeds, partners
         self.store, self.watcher, self.log = store, watcher, log
         self._played = False
-        self.epoch: int | None = None
         self.rules = rules_record(
             settings.netuid,
             hotkey,
@@ -96,8 +96,13 @@ class ValidatorLoop:
             self._played = True
             await ends_before(stop, setting)
         if last is not None and not stop.is_set():
-            await ends_before(stop, asyncio.create_task(setter.finish(stop)))
+            await ends_before(stop, asyncio.create_task(self._finish(setter, stop)))
         await self._survives("telemetry", partial(self.watcher.finished, self.store.state))
+
+    async def _finish(self, setter: WeightSetter, stop: asyncio.Event) -> None:
+        await setter.finish(stop)
+        if setter.alone:
+            await self.seeds.finish(setter.last, stop)
 
     async def _round(self, stop: asyncio.Event) -> None:
         """One round, whatever comes of it. One that `stop` interrupts is neither recorded nor counted as failed."""
@@ -110,11 +115,16 @@ class ValidatorLoop:
     async def _set_weights(self, setter: WeightSetter, stop: asyncio.Event) -> None:
         while not stop.is_set() and not self._played:
             await self._survives("setting weights", setter.when_due)
+            await self._survives("a commitment", partial(self.seeds.turn, setter.last, may_send=setter.alone))
             await self._survives("telemetry", partial(self.watcher.weights, setter.standing))
             await pause(stop, LOOK_SECONDS)
 
     async def play(self) -> None:
         """One round: ask, write down, retire what was used, and tell of it."""
+        async with self.seeds.round() as seed:
+            await self._play(seed)
+
+    async def _play(self, seed: Seed) -> None:
         partners, settings = self.partners, self.settings.neuron
         snapshot = partners.view.snapshot
         if snapshot is None or partners.view.age > STALE:
@@ -122,13 +132,13 @@ class ValidatorLoop:
         self.store.note(RULES, self.rules)
         self.store.observe(snapshot)
         self._forget_departed(snapshot)
-        state, epoch = self.store.state, self.epoch
+        state = self.store.state
         miners = eligible(snapshot, state.history, self.hotkey, settings.vpermit_tao_limit)
-        what = plan(self.seed, state.next_round, self.settings.sampling, miners)
+        what = plan(seed.value, state.next_round, self.settings.sampling, miners)
         played = await step(
             what, snapshot, state.history, partners.draw, partners.transport, settings.timeout, partners.executor
         )
-        body = record(played, epoch, played.drawn.item.content if played.drawn else "")
+        body = record(played, seed.epoch, played.drawn.item.content if played.drawn else "")
         if error := self.store.write(ROUND, body, State(what.number + 1, played.history)):
             self.log.error("the journal cannot be written", error=str(error), unwritten=self.store.unwritten)
         if played.drawn is not None:

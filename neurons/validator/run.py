@@ -13,7 +13,12 @@ from neurons.log import Log
 from neurons.secret_seed import choose_seed
 from neurons.signals import ends_before, until_signal
 from neurons.validator.challenge_source import draw_challenge
+from neurons.validator.doppelganger import Doppelganger
+from neurons.validator.epoch_file import kept, lines_of
+from neurons.validator.epochs import Epochs, Seeds, Uncommitted
 from neurons.validator.loop import Partners, ValidatorLoop
+from neurons.validator.low_water import check_low_water
+from neurons.validator.past import Past, read_past
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.telemetry import Telemetry
 from neurons.validator.upkeep import Upkeep
@@ -40,7 +45,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         seed = choose_seed(settings.seed, settings.seed_file, folder)
         journal = Journal(folder / "journal.db", settings.segments)
         stack.callback(journal.close)
-        store = StateStore(journal)
+        past, store = read_past(journal), StateStore(journal)
         chain = BittensorChain(settings.subtensor.endpoint, settings.netuid, keys, version_key=s.VERSION_KEY)
         stack.push_async_callback(chain.close)
         view = ChainView(chain, log, every=1 if local else 5)
@@ -49,6 +54,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
             return
         probing.result()
         _check_registered(snapshot, hotkey)
+        await check_low_water(chain, hotkey, journal, store, log, forward=settings.neuron.forward)
         ledger = Ledger(folder / "ledger.db")
         stack.callback(ledger.close)
         pool = settings.pool.open(ledger=ledger)
@@ -58,13 +64,35 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
         patience = 60.0 if local else 2.0
         draw = partial(draw_challenge, pool, patience=patience, substitute=not local, stopping=stop.is_set)
-        kept = Kept(folder / s.KEPT, int(settings.neuron.keep_gigabytes * GIGABYTE), settings.neuron.keep_media * 3600)
-        partners = Partners(view, dendrite, draw, partial(retire, pool, kept), executor)
+        keeping = Kept(
+            folder / s.KEPT, int(settings.neuron.keep_gigabytes * GIGABYTE), settings.neuron.keep_media * 3600
+        )
+        partners = Partners(view, dendrite, draw, partial(retire, pool, keeping), executor)
         tidying = asyncio.create_task(Upkeep(journal, ledger, pool, executor, log).run(stop))
         stack.callback(tidying.cancel)
         log.info("playing", netuid=settings.netuid, hotkey=hotkey, state=str(folder))
-        loop = ValidatorLoop(hotkey, settings, seed, partners, store, telemetry, log)
-        await loop.run(WeightSetter(chain, view, hotkey, settings.neuron, store, log), stop)
+        seeds, setter = _on_chain(settings, chain, view, hotkey, past, store, log, seed)
+        await ValidatorLoop(hotkey, settings, seeds, partners, store, telemetry, log).run(setter, stop)
+
+
+def _on_chain(
+    settings: ValidatorSettings,
+    chain: BittensorChain,
+    view: ChainView,
+    hotkey: str,
+    past: Past,
+    store: StateStore,
+    log: Log,
+    seed: int,
+) -> tuple[Seeds, WeightSetter]:
+    """What this validator sends: commitments, unless they are off, and weights."""
+    neuron, secrets, netuid = settings.neuron, settings.folder(hotkey) / "epochs.json", settings.netuid
+    drawn, recorded = settings.seed is None, past.epoch
+    seeds: Seeds = Uncommitted(seed)
+    if neuron.commit and not neuron.disable_set_weights:
+        seeds = Epochs(chain, view, hotkey, seed, secrets, store, log, netuid=netuid, recorded=recorded, drawn=drawn)
+    guard = Doppelganger(chain, hotkey, past, lambda: lines_of(kept(secrets)), log, take_over=neuron.take_over)
+    return seeds, WeightSetter(chain, view, hotkey, neuron, store, log, guard=guard, unsettled=past.unsettled)
 
 
 def retire(pool: Pool, kept: Kept, item: PoolItem) -> None:

@@ -11,9 +11,11 @@ from neurons import settings as s
 from neurons.chain_view import ChainView
 from neurons.log import Log
 from neurons.signals import pause
+from neurons.validator.doppelganger import Doppelganger
+from neurons.validator.past import LANDS, Unsettled
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError
-from subnet.evidence.records import WEIGHTS, WeightsRecord
+from subnet.evidence.records import SETTING, WEIGHTS, Record, WeightsRecord, setting_record
 from subnet.evidence.state import StateStore
 from subnet.game.scoring import evidence, is_validator, weights
 from subnet.protocols import Chain
@@ -35,9 +37,10 @@ class WeightsStanding:
 
 
 class WeightSetter:
-    """Sets weights by the chain's rate limit and `--neuron.epoch_length`, and writes down every attempt.
+    """Sets weights by the chain's rate limit and `--neuron.epoch_length`, writing down each attempt before and after.
 
-    The first weights wait until the median miner has `--neuron.min_answers` answers behind its score.
+    The first weights wait until the median miner has `--neuron.min_answers` answers behind its score, until `guard` has
+    seen that the hotkey is at work here alone, and until the fate of `unsettled` ones of an earlier run is known.
     """
 
     def __init__(
@@ -48,9 +51,13 @@ class WeightSetter:
         settings: s.NeuronSettings,
         store: StateStore,
         log: Log,
+        *,
+        guard: Doppelganger | None = None,
+        unsettled: Unsettled | None = None,
     ) -> None:
         self._chain, self._view, self._hotkey, self._settings = chain, view, hotkey, settings
         self._store, self._log = store, log
+        self._guard, self._unsettled, self._attempt = guard, unsettled, 0
         self.standing = WeightsStanding()
         self._not_before = self._tried_at = 0  # blocks
         self._enough = False
@@ -64,9 +71,49 @@ class WeightSetter:
             return
         permit, answers = self._permit(snapshot), self._answers(snapshot)
         self.standing = replace(self.standing, permit=permit, answers=answers)
-        if permit and self._ripe(snapshot, answers):
+        if await self._may_send(snapshot) and permit and self._ripe(snapshot, answers):
             await self._look_for_reveals(snapshot)
             await self._try_once(snapshot)
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing speaks against sending transactions from this machine."""
+        return self._guard is None or self._guard.alone
+
+    @property
+    def last(self) -> int:
+        """The block of the last weights under this hotkey; 0 for none."""
+        me = self._view.snapshot.neuron(self._hotkey) if self._view.snapshot else None
+        return max(self.standing.block, me.last_update if me else 0)
+
+    async def _may_send(self, snapshot: Snapshot) -> bool:
+        try:
+            if self._guard and not await self._guard.look(snapshot):
+                return False
+        except ChainError:
+            return False
+        return self._reconciled(snapshot)
+
+    def _reconciled(self, snapshot: Snapshot) -> bool:
+        """Whether the fate of weights that an earlier run sent is known. It is written down, and nothing sent twice."""
+        if self._unsettled is None:
+            return True
+        setting, me = self._unsettled.setting, snapshot.neuron(self._hotkey)
+        if me is not None and me.last_update > setting.block:
+            fate = Receipt(
+                Submission.OK, block=me.last_update, message="sent before a restart, and stood on chain after it"
+            )
+        elif snapshot.block > setting.block + LANDS:
+            fate = Receipt(
+                Submission.REJECTED, code="Expired", message="sent before a restart, if at all; it never stood"
+            )
+        else:
+            return False
+        if not self._unsettled.recorded:
+            self._write(WEIGHTS, _outcome(snapshot.block, self._unsettled.weights, fate, setting.attempt))
+        self._log.info("weights", result=fate.submission.value, why=fate.message)
+        self._unsettled = None
+        return True
 
     def due(self, snapshot: Snapshot) -> int:
         """The block from which weights may be set again: by the chain's record, so a restart never sets them twice."""
@@ -81,7 +128,7 @@ class WeightSetter:
         ends = asyncio.get_running_loop().time() + patience
         while not stop.is_set() and asyncio.get_running_loop().time() < ends:
             snapshot = self._view.snapshot
-            ripe = snapshot and self._ripe(snapshot, self._settings.min_answers)
+            ripe = snapshot and await self._may_send(snapshot) and self._ripe(snapshot, self._settings.min_answers)
             if snapshot and ripe and (await self._try_once(snapshot)).submission is Submission.OK:
                 return
             await pause(stop, 0.2)
@@ -141,15 +188,9 @@ class WeightSetter:
 
     async def _try_once(self, snapshot: Snapshot) -> Receipt:
         receipt, sent = await self._submit(snapshot)
-        body = WeightsRecord(
-            block=self._view.block,
-            weights=sent,
-            submission=receipt.submission,
-            code=receipt.code,
-            message=receipt.message,
-        )
-        if error := self._store.write(WEIGHTS, body):
-            self._log.error("the journal cannot be written", error=str(error), unwritten=self._store.unwritten)
+        attempt = self._attempt if sent else None
+        self._attempt += bool(sent)
+        self._write(WEIGHTS, _outcome(self._view.block, sent, receipt, attempt))
         self._tried_at = self._view.block
         self._not_before = self._tried_at + self._wait(receipt, snapshot)
         if receipt.submission is Submission.OK and snapshot.hyperparameters.commit_reveal:
@@ -173,10 +214,16 @@ class WeightSetter:
         wanted = weights(self._store.state.history, snapshot.neurons, self._settings.vpermit_tao_limit)
         if not wanted:
             return Receipt(Submission.REJECTED, code=NO_SCORES, message="no miner has earned anything yet"), {}
+        self._store.observe(snapshot)
+        self._write(SETTING, setting_record(snapshot, wanted, self._attempt))
         try:
             return await self._chain.set_weights(wanted), wanted
         except ChainError as error:
             return Receipt(Submission.AMBIGUOUS, message=str(error)), wanted
+
+    def _write(self, kind: str, body: Record) -> None:
+        if error := self._store.write(kind, body):
+            self._log.error("the journal cannot be written", error=str(error), unwritten=self._store.unwritten)
 
     def _wait(self, receipt: Receipt, snapshot: Snapshot) -> int:
         """Blocks until the next try makes sense."""
@@ -187,3 +234,14 @@ class WeightSetter:
                 return 5 if receipt.code == NO_SCORES else min(100, self._settings.epoch_length)
             case _:  # too early, or it may still land
                 return max(1, receipt.blocks or 1)
+
+
+def _outcome(block: int, weights: dict[int, float], receipt: Receipt, attempt: int | None) -> WeightsRecord:
+    return WeightsRecord(
+        block=block,
+        weights=weights,
+        submission=receipt.submission,
+        code=receipt.code,
+        message=receipt.message,
+        attempt=attempt,
+    )

@@ -53,6 +53,9 @@ class Epochs:
         before, waiting, self._waiting = self._last, self._waiting, []
         self._last = seq, record, said
         broken = break_between(before[2] if before else None, said, netuid, hotkey)
+        if before is None and record.epoch > 0:
+            yield _unproven(seq, f"the journal begins with commitment {record.epoch}: what was before is not in it")
+            return
         if broken and before and record.revealed is None and record.epoch == before[1].epoch + 1:
             yield from (_unproven(p.seq, f"plans: epoch {before[1].epoch} was never revealed") for p in waiting)
             yield _unproven(seq, broken)
@@ -92,6 +95,9 @@ def _differs(seed: int, planned: Planned) -> str:
         return f"round {played.number} is not what its epoch's seed gives: {', '.join(wrong)}"
     if asked and asked != due.hotkeys:
         return f"round {played.number}: {_who(asked, due.hotkeys)}"
+    real = frozenset(row.hotkey for row in played.outcomes if row.truth(played.label) is not played.label)
+    if real and real != due.real:  # none where the originals were not at hand
+        return f"round {played.number}: {len(real ^ due.real)} have another truth than the seed gives"
     return ""
 
 

@@ -17,7 +17,7 @@ from subnet.errors import JournalBroken
 from subnet.evidence.entry import Entry
 from subnet.game import epochs
 from subnet.game.sampling import Sampling
-from subnet.game.scoring import ALPHA
+from subnet.game.scoring import ALPHA, SMOOTHING
 from subnet.game.step import Draw, Round
 from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Snapshot, Submission
 from subnet.wire.synapse import REPLY_VERSION
@@ -113,6 +113,8 @@ class RulesRecord(Record):
     vpermit_tao_limit: float
     min_answers: int
     alpha: float = ALPHA
+    averaging: int = 0  # as in `Smoothing`; 0 in versions that did not average
+    headroom: float = 1.0
     protocols: dict[str, str] = {}
     codecs: dict[str, str] = {}  # versions of what encodes variants: other ones may give other bytes
 
@@ -224,6 +226,8 @@ def rules_record(
         sampling=dump_sampling(sampling),
         vpermit_tao_limit=vpermit_tao_limit,
         min_answers=min_answers,
+        averaging=SMOOTHING.averaging,
+        headroom=SMOOTHING.headroom,
         protocols={"reply": REPLY_VERSION, "epoch": epochs.PROTOCOL},
         codecs=codec_versions(),
     )

@@ -11,10 +11,10 @@ from array import array
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from subnet.errors import JournalBroken
+from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.entry import Entry
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.planning import Epochs, Planned, halves
@@ -38,22 +38,28 @@ from subnet.evidence.records import (
     read_record,
 )
 from subnet.evidence.snapshots import Snapshots
-from subnet.game.history import History
+from subnet.game.history import History, begin_averages
 from subnet.game.sampling import Sampling, eligible
-from subnet.game.scoring import is_void, retain, settle, weights
+from subnet.game.scoring import SMOOTHING, Smoothing, is_void, retain, settle, weights
 from subnet.types import Hyperparameters, Outcome, Snapshot, Submission
 
 UNHEARD, NOBODY = "nobody was heard", "nobody to ask"  # why the rules make a round void
+SETTLES: Final = 2  # blocks that a validator's view of the chain may be behind it
 HEADS: Final = 65536  # entries before a commitment among which the one that it names is looked for
 
 
 @dataclass(frozen=True)
 class WeightsClaim:
-    """Weights by uid that the chain is said to have taken; `settled` is the block at which they should stand."""
+    """Weights by uid that the chain took, or, unless `sure`, may have taken.
+
+    `settled` is the block at which they should stand: that of the next setting or commitment; None where there is none.
+    """
 
     seq: int
     weights: Mapping[int, float]
     uid: int  # the validator's own
+    block: int  # when they were sent
+    sure: bool = True
     settled: int | None = None
 
 
@@ -76,11 +82,12 @@ class Replayer:
     next_round: int = 0  # behind the last one that was played
     proven: Counter[str] = field(default_factory=Counter)
     rules: RulesRecord | None = None
+    played: RoundRecord | None = None  # the round of the last entry that was one; None where that did not read
     commitments: list[CommitmentClaim] = field(default_factory=list)
     settings: list[WeightsClaim] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._sampling = Sampling()
+        self._sampling, self._smoothing, self._averages = Sampling(), SMOOTHING, False
         self._snapshots, self._epochs = Snapshots(), Epochs()
         self._heads = deque[str](maxlen=HEADS)
         self._setting: tuple[int, SettingRecord, dict[int, float]] | None = None
@@ -118,7 +125,8 @@ class Replayer:
     # -- rounds
 
     def _round(self, entry: Entry) -> Iterator[Finding]:
-        played = read_record(RoundRecord, entry)
+        self.played = None
+        self.played = played = read_record(RoundRecord, entry)
         if played.number < self.next_round:
             yield Finding(entry.seq, f"round {played.number} comes after round {self.next_round - 1}")
         elif played.number > self.next_round:
@@ -133,7 +141,7 @@ class Replayer:
         if wrong := halves(played, self._sampling if self.rules else None):
             yield Finding(entry.seq, wrong)
         yield from self._reused(entry, played)
-        self.history = settle(self.history, [] if played.void else judged)
+        self.history = settle(self.history, [] if played.void else judged, self._smoothing)
         yield from self._scores(entry, played)
 
     def _planned(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
@@ -166,12 +174,14 @@ class Replayer:
 
     def _scores(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
         wrong = {}
+        standings = self.history.standings
         for row in played.outcomes:
-            if row.score == (computed := self.history[row.hotkey].score):
-                self.proven["scores"] += 1
+            computed = standings[row.hotkey].score if row.hotkey in standings else 0.0
+            if row.score == computed:
                 continue
             wrong[row.hotkey] = self.history[row.hotkey]._replace(score=row.score)
             yield Finding(entry.seq, f"{row.hotkey} has the score {row.score}, the rules give {computed}")
+        self.proven["scores"] += len(played.outcomes) - len(wrong)
         if wrong:
             self.history = History({**self.history.standings, **wrong})
 
@@ -190,6 +200,9 @@ class Replayer:
         if before is not None and (before.netuid, before.hotkey) != (rules.netuid, rules.hotkey):
             yield Finding(entry.seq, f"the journal of {before.hotkey} goes on as {rules.hotkey}'s")
         self._sampling, self.rules = load_sampling(entry, rules.sampling), rules
+        self._smoothing = _smoothing(entry, rules)
+        if rules.averaging and not self._averages:  # what older versions played counts by its scores
+            self._averages, self.history = True, begin_averages(self.history)
 
     def _snapshot(self, entry: Entry) -> Iterator[Finding]:
         self._snapshots.add(entry, read_record(SnapshotRecord, entry))
@@ -200,11 +213,10 @@ class Replayer:
         neurons = self._snapshots.at(record.block)
         if self.rules is None or neurons is None:
             raise JournalBroken(f"entry {entry.seq}: weights without the rules and the snapshot that they follow from")
-        if self.settings and self.settings[-1].settled is None:
-            self._settle(record.block)
+        self._settle(record.block)
         hotkeys = {n.uid: n.hotkey for n in neurons}
         uids = {n.hotkey: n.uid for n in neurons}
-        computed = weights(self.history, neurons, self.rules.vpermit_tao_limit)
+        computed = weights(self.history, neurons, self.rules.vpermit_tao_limit, self._smoothing)
         wanted = {hotkeys[uid]: weight for uid, weight in computed.items()}
         if wanted == record.weights:
             self.proven["settings of weights follow from the scores"] += 1
@@ -224,15 +236,18 @@ class Replayer:
             return
         if record.weights != setting[2]:
             yield Finding(entry.seq, f"the weights that were sent are not those of the setting, entry {setting[0]}")
-        if record.submission is Submission.OK and self.rules:
+        if record.submission in (Submission.OK, Submission.AMBIGUOUS) and self.rules:
             neurons = self._snapshots.at(setting[1].block) or ()
             me = next((n.uid for n in neurons if n.hotkey == self.rules.hotkey), None)
             if me is not None:
-                self.settings.append(WeightsClaim(entry.seq, record.weights, me))
+                sure = record.submission is Submission.OK
+                self.settings.append(WeightsClaim(entry.seq, record.weights, me, record.block, sure))
 
     def _settle(self, block: int) -> None:
-        last = self.settings[-1]
-        self.settings[-1] = WeightsClaim(last.seq, last.weights, last.uid, block)
+        """Something else was done in `block`: until then the last weights stood."""
+        last = self.settings[-1] if self.settings else None
+        if last is not None and last.settled is None and block >= last.block + SETTLES:
+            self.settings[-1] = replace(last, settled=block)
 
     # -- commitments
 
@@ -241,8 +256,7 @@ class Replayer:
         if record.block is None:
             yield _unproven(entry.seq, f"seeds: the chain took no commitment ({record.refused or 'no reason'})")
             return
-        if self.settings and self.settings[-1].settled is None:
-            self._settle(record.block)
+        self._settle(record.block)
         place = len(self._heads) - (entry.seq - record.seq)
         if place >= len(self._heads) or (place < 0 and record.seq > 0):
             yield Finding(entry.seq, f"commitment {record.epoch} names entry {record.seq}, which is not before it")
@@ -263,6 +277,13 @@ _UNUSED = Hyperparameters(0, 0)
 
 def _unproven(seq: int, text: str) -> Finding:
     return Finding(seq, text, Verdict.UNPROVEN)
+
+
+def _smoothing(entry: Entry, rules: RulesRecord) -> Smoothing:
+    try:
+        return Smoothing(alpha=rules.alpha, averaging=rules.averaging, headroom=rules.headroom)
+    except SettingsError as error:
+        raise JournalBroken(f"entry {entry.seq} has rules that this version does not know: {error}") from error
 
 
 def _judged(entry: Entry, played: RoundRecord) -> list[Outcome]:

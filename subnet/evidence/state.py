@@ -23,7 +23,7 @@ from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import SNAPSHOT, Record
 from subnet.evidence.replay import Replay, replay
 from subnet.evidence.snapshots import Rows, changes
-from subnet.game.history import History, from_json, to_json
+from subnet.game.history import History, begin_averages, from_json, to_json
 from subnet.types import Snapshot
 
 PATIENCE = 50
@@ -100,9 +100,9 @@ class StateStore:
         """The last entry that is on disk."""
         return self._journal.last
 
-    def skip(self) -> None:
-        """Go on to the next round without a fact about this one."""
-        self.state = State(self.state.next_round + 1, self.state.history)
+    def skip(self, rounds: int = 1) -> None:
+        """Go on behind so many rounds without a fact about them."""
+        self.state = State(self.state.next_round + rounds, self.state.history)
 
 
 def digest(dump: bytes) -> str:
@@ -141,8 +141,11 @@ def check_state(stored: bytes | None, last: Entry, again: Callable[[], Replay]) 
 
 
 def confirm_state(state: State, replayed: Replay) -> None:
-    """Raises JournalBroken where a state differs from what the rules give for its journal."""
-    if state.history != replayed.history:
+    """Raises JournalBroken where a state differs from what the rules give for its journal.
+
+    One that a version without averages wrote has them begin with its scores.
+    """
+    if state.history not in (replayed.history, begin_averages(replayed.history)):
         hotkeys = {*state.history.standings, *replayed.history.standings}
         wrong = min((name for name in hotkeys if state.history[name] != replayed.history[name]), default="nobody")
         raise JournalBroken(f"the stored state differs from what the journal gives, for {wrong}; restore a backup")

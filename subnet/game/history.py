@@ -70,6 +70,7 @@ class Standing(NamedTuple):
     score: float = 0.0  # exponential moving average of rewards, 0..1
     answered: int = 0  # ever, with a valid prediction
     failures: Mapping[Failure, int] = MappingProxyType({})  # ever, by kind
+    average: float = 0.0  # of rewards over a long time, failures as 0: see `subnet.game.scoring.Smoothing`
 
     def window(self, modality: Modality) -> Window:
         return self.image if modality is Modality.IMAGE else self.video
@@ -93,7 +94,9 @@ NEW = Standing()
 
 
 _StoredWindow = tuple[str, str, int, int]
-_Stored = TypeAdapter(dict[str, tuple[_StoredWindow, _StoredWindow, float, int, dict[Failure, int]]])
+_Before = tuple[_StoredWindow, _StoredWindow, float, int, dict[Failure, int]]  # versions that kept no average
+_StoredStanding = tuple[_StoredWindow, _StoredWindow, float, int, dict[Failure, int], float]
+_Stored = TypeAdapter(dict[str, _StoredStanding | _Before])
 
 
 def to_json(history: History) -> bytes:
@@ -104,24 +107,32 @@ def to_json(history: History) -> bytes:
 
     return _Stored.dump_json(
         {
-            hotkey: (window(s.image), window(s.video), s.score, s.answered, dict(s.failures))
+            hotkey: (window(s.image), window(s.video), s.score, s.answered, dict(s.failures), s.average)
             for hotkey, s in history.standings.items()
         }
     )
 
 
 def from_json(data: bytes) -> History:
-    """Raises StateError when the data is not what `to_json` writes."""
+    """Raises StateError when the data is not what `to_json` writes.
+
+    Standings of versions that kept no average go on from their score: see `begin_averages`.
+    """
     try:
-        return History(
-            {
-                hotkey: Standing(_window(image), _window(video), score, answered, failures)
-                for hotkey, (image, video, score, answered, failures) in _Stored.validate_json(data).items()
-            }
-        )
+        return History({hotkey: _standing(stored) for hotkey, stored in _Stored.validate_json(data).items()})
     except ValueError as error:
         why = str(error).partition("\n")[0]
         raise StateError(f"the stored history does not read ({why})") from error
+
+
+def begin_averages(history: History) -> History:
+    """The history with every average set to the score: where rules that average take over from those that did not."""
+    return History({hotkey: s._replace(average=s.score) for hotkey, s in history.standings.items()})
+
+
+def _standing(stored: _StoredStanding | _Before) -> Standing:
+    image, video, score, answered, failures, *average = stored
+    return Standing(_window(image), _window(video), score, answered, failures, average[0] if average else score)
 
 
 def _window(stored: _StoredWindow) -> Window:

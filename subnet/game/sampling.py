@@ -7,8 +7,11 @@ miners do; only the choice of hotkeys also depends on who is registered.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
@@ -95,7 +98,7 @@ def plan(seed: int, number: int, settings: Sampling, miners: Sequence[Neuron]) -
     rng = round_rng(seed, number)
     modality = Modality.VIDEO if _is_video(seed, number, settings.video_share) else Modality.IMAGE
     label = Label.SYNTHETIC if rng.random() < settings.synthetic_share else Label.REAL
-    level = int(rng.choice(4, p=_normalised(settings.level_weights)))
+    level = _draw(settings.level_weights, rng)
     origin = _origin(settings.origins, modality, label, rng)
     challenge_seed = int(rng.integers(2**63))
     hotkeys = sorted(n.hotkey for n in miners)
@@ -137,8 +140,14 @@ def _is_video(seed: int, number: int, share: float) -> bool:
     drawn that way all the same: who counts them must learn nothing.
     """
     block, place = divmod(number, 100)
-    places = np.random.default_rng([seed, block, 0x71DE0]).permutation(100)
-    return bool(places[place] < round(100 * share))
+    return _video_order(seed, block)[place] < round(100 * share)
+
+
+@lru_cache(maxsize=64)
+def _video_order(seed: int, block: int) -> list[int]:
+    """The order in which the rounds of a hundred become videos."""
+    order: list[int] = np.random.default_rng([seed, block, 0x71DE0]).permutation(100).tolist()
+    return order
 
 
 def _origin(origins: Origins, modality: Modality, label: Label, rng: np.random.Generator) -> str:
@@ -146,9 +155,11 @@ def _origin(origins: Origins, modality: Modality, label: Label, rng: np.random.G
     if not weights:
         raise SettingsError(f"no origin is set for {label.name.lower()} {modality}: name one in the plan")
     names = sorted(weights)
-    return names[int(rng.choice(len(names), p=_normalised([weights[n] for n in names])))]
+    return names[_draw([weights[n] for n in names], rng)]
 
 
-def _normalised(weights: Sequence[float]) -> list[float]:
+def _draw(weights: Sequence[float], rng: np.random.Generator) -> int:
+    """A place in `weights` with a chance in proportion to each: what `rng.choice(p=...)` gives, without its checks."""
     total = sum(weights)
-    return [weight / total for weight in weights]
+    cumulated = list(accumulate(weight / total for weight in weights))
+    return bisect_right([part / cumulated[-1] for part in cumulated], rng.random())

@@ -2,6 +2,7 @@
 
     reward = (MCC / 2 + accuracy / 2) x penalty        per modality, over rolling windows
     score  = (1 - alpha) score + alpha reward          for hotkeys asked this round
+    payment = min(average, headroom x score)            average: of rewards, over a long time
 
 MCC is Matthews' correlation (Matthews 1975, eq. 1; Chicco & Jurman 2020) over the last 100 outcomes, accuracy counts
 the last 10. A missing or unusable answer is a wrong answer in the window and makes this round's penalty 0, so that
@@ -12,16 +13,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
+from subnet.errors import SettingsError
 from subnet.game.history import History, Standing, Window
 from subnet.types import Failure, Modality, ModalityScore, Neuron, Outcome, Prediction, Score
 
-ALPHA = 0.05
+ALPHA = 0.05  # of the score
+AVERAGING = 400  # answers that the average looks back on
+HANDICAP = 3  # answers that a newcomer counts as having failed before its first
+HEADROOM = 1.1  # what is paid is at most this many times the score
 IMAGE_SHARE, VIDEO_SHARE = 0.95, 0.05  # of rewards, of what is asked, and so of what a pool is filled with
 
 # Kinds of failure that our own network, clock or firewall may have caused. When nobody got any further than these,
 # the round says nothing about miners.
 UNHEARD = frozenset({Failure.TIMEOUT, Failure.UNREACHABLE, Failure.REFUSED})
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """How what is paid follows what is answered: the part that the formula leaves open, chosen in `assay lab`.
+
+    The score forgets in 1 / `alpha` answers, too soon to tell .90 from .93. So weights follow an average of the same
+    rewards: over all answers of a hotkey at first, later over about the last `averaging` of them; 0 pays the score.
+    A newcomer counts as having failed `handicap` answers before, so that new hotkeys cost something. What is paid never
+    lies above `headroom` times the score, so that a past that is over is not paid for long.
+    """
+
+    alpha: float = ALPHA
+    averaging: int = AVERAGING
+    handicap: int = HANDICAP
+    headroom: float = HEADROOM
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha <= 1:
+            raise SettingsError(f"alpha must be above 0 and at most 1, not {self.alpha}")
+        if self.averaging < 0:
+            raise SettingsError(f"averaging must be 0 (off) or a number of answers, not {self.averaging}")
+        if self.handicap < 0:
+            raise SettingsError(f"handicap must be 0 or a number of answers, not {self.handicap}")
+        if not self.headroom >= 1:
+            raise SettingsError(f"headroom must be at least 1, not {self.headroom}")
+
+
+SMOOTHING = Smoothing()
 
 
 def mcc(window: Window) -> float:
@@ -31,6 +67,7 @@ def mcc(window: Window) -> float:
     return max(0.0, (tp * tn - fp * fn) / math.sqrt(product)) if product else 0.0
 
 
+@lru_cache(maxsize=1 << 14)  # of two windows, one has not changed since this hotkey was asked before
 def modality_reward(window: Window) -> float:
     """MCC / 2 + accuracy / 2 of one modality, in [0, 1]."""
     return mcc(window) / 2 + window.accuracy() / 2
@@ -38,27 +75,40 @@ def modality_reward(window: Window) -> float:
 
 def reward(standing: Standing) -> float:
     """Both modalities' rewards by their shares, over the modalities this hotkey was ever asked; no penalty yet."""
+    return _both(standing.image, standing.video)
+
+
+def _both(image: Window, video: Window) -> float:
     earned = total = 0.0
-    for share, window in ((IMAGE_SHARE, standing.image), (VIDEO_SHARE, standing.video)):
+    for share, window in ((IMAGE_SHARE, image), (VIDEO_SHARE, video)):
         if window.asked:
             earned += share * modality_reward(window)
             total += share
     return earned / total if total else 0.0
 
 
-def advance(standing: Standing, outcome: Outcome) -> Standing:
+def advance(standing: Standing, outcome: Outcome, smoothing: Smoothing = SMOOTHING) -> Standing:
     """This hotkey's standing after one outcome."""
-    image, video, score, answered, failures = standing
+    image, video, score, answered, failures, average = standing
     if outcome.modality is Modality.IMAGE:
         image = image.push(outcome.label, outcome.correct)
     else:
         video = video.push(outcome.label, outcome.correct)
+    earned = 0.0  # with the penalty
     if isinstance(outcome.answer, Prediction):
-        after = Standing(image, video, score, answered + 1, failures)
-        earned = reward(after)
-        return after._replace(score=(1 - ALPHA) * score + ALPHA * earned)
-    failures = {**failures, outcome.answer: failures.get(outcome.answer, 0) + 1}
-    return Standing(image, video, (1 - ALPHA) * score, answered, failures)  # penalty 0
+        answered += 1
+        earned = _both(image, video)
+    else:
+        failures = {**failures, outcome.answer: failures.get(outcome.answer, 0) + 1}
+    score = (1 - smoothing.alpha) * score + smoothing.alpha * earned
+    answers = image.asked + video.asked + smoothing.handicap
+    average += (earned - average) / max(1, min(answers, smoothing.averaging))
+    return Standing(image, video, score, answered, failures, average)
+
+
+def payment(standing: Standing, smoothing: Smoothing = SMOOTHING) -> float:
+    """What weights are proportional to, 0..1: the average, as far as the score bears it out."""
+    return min(standing.average, smoothing.headroom * standing.score) if smoothing.averaging else standing.score
 
 
 def is_void(outcomes: Sequence[Outcome]) -> bool:
@@ -66,11 +116,11 @@ def is_void(outcomes: Sequence[Outcome]) -> bool:
     return len(outcomes) > 1 and all(isinstance(o.answer, Failure) and o.answer in UNHEARD for o in outcomes)
 
 
-def settle(history: History, outcomes: Sequence[Outcome]) -> History:
+def settle(history: History, outcomes: Sequence[Outcome], smoothing: Smoothing = SMOOTHING) -> History:
     """The history after one round. A void round changes nothing; a hotkey that was not asked keeps its standing."""
     if is_void(outcomes):
         return history
-    asked = {outcome.hotkey: advance(history[outcome.hotkey], outcome) for outcome in outcomes}
+    asked = {outcome.hotkey: advance(history[outcome.hotkey], outcome, smoothing) for outcome in outcomes}
     return History({**history.standings, **asked})
 
 
@@ -91,9 +141,11 @@ def score(history: History, hotkey: str) -> Score:
     return Score(hotkey, standing.score, parts, standing.asked, standing.answered, standing.failures)
 
 
-def weights(history: History, neurons: Sequence[Neuron], stake_limit: float) -> dict[int, float]:
+def weights(
+    history: History, neurons: Sequence[Neuron], stake_limit: float, smoothing: Smoothing = SMOOTHING
+) -> dict[int, float]:
     """Weights by uid that sum to 1, or nothing when nobody has earned anything. Validators get none."""
-    earned = {n.uid: history[n.hotkey].score for n in neurons if not is_validator(n, stake_limit)}
+    earned = {n.uid: payment(history[n.hotkey], smoothing) for n in neurons if not is_validator(n, stake_limit)}
     earned = {uid: value for uid, value in earned.items() if value > 0}
     total = math.fsum(earned.values())
     return {uid: value / total for uid, value in earned.items()}

@@ -7,11 +7,13 @@ import os
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Final
 
-FEW: Final = 500  # entries that are checked sooner than processes start
+FEW: Final = 100  # entries that are checked sooner than processes start
 
 
 def processes(entries: int) -> Executor:
     """An executor for a journal of so many entries: signatures are checked in a library that keeps other threads."""
     if entries < FEW:
         return ThreadPoolExecutor(1)
-    return ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("forkserver"))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["subnet.evidence.proof.signatures"])
+    return ProcessPoolExecutor(os.cpu_count(), context)

@@ -65,12 +65,15 @@ def judge(
         yield from wrong
         before = claim.record
     yield from _later(facts, before)
-    earlier: list[WeightsClaim] = []
-    for setting in settings:
-        wrong = list(_setting(facts, setting, earlier))
-        proven["settings of weights stand on chain"] += not wrong
-        yield from wrong
-        earlier.append(setting)
+    for number, setting in enumerate(settings):
+        if setting.settled is None and number < len(settings) - 1:
+            yield _unproven(setting.seq, "weights on chain: others were sent before they could be looked for")
+        elif setting.settled not in facts.weights:
+            yield _unproven(setting.seq, "weights on chain: the node keeps no state of their blocks")
+        elif _stands(facts, setting, facts.weights[setting.settled]):
+            proven["settings of weights stand on chain"] += 1
+        else:
+            yield from _other_weights(facts, setting, settings[:number])
 
 
 def line_of(record: CommitmentRecord) -> str:
@@ -100,17 +103,21 @@ def _commitment(facts: ChainFacts, claim: CommitmentClaim, before: CommitmentRec
             other = f"there stands {stands.text!r} since block {stands.block}" if stands else "nothing stands there"
             yield Finding(claim.seq, f"commitment {record.epoch} does not stand on chain in block {block}: {other}")
         elif number_of(earlier) != (before.epoch if before else None):
-            due = f"epoch {before.epoch}" if before else "nothing"
-            yield Finding(
-                claim.seq,
-                f"before commitment {record.epoch} the chain had committed epoch {number_of(earlier)}, the evidence "
-                f"{due}: an epoch is left out",
-            )
+            yield _left_out(claim, number_of(earlier), before)
     known = facts.hashes.get(block + 1)
     if known is None:
         yield _unproven(claim.seq, f"the hash of block {block + 1}: the node does not tell it")
     elif known != record.block_hash:
         yield Finding(claim.seq, f"the hash of block {block + 1} is {known}, not {record.block_hash}")
+
+
+def _left_out(claim: CommitmentClaim, stood: int | None, before: CommitmentRecord | None) -> Finding:
+    epoch = claim.record.epoch
+    if before is None and stood == epoch - 1:
+        return _unproven(claim.seq, f"the journal begins with commitment {epoch}: what was before is not in it")
+    due = f"epoch {before.epoch}" if before else "nothing"
+    what = f"before commitment {epoch} the chain had committed epoch {stood}, the evidence {due}"
+    return Finding(claim.seq, f"{what}: an epoch is left out")
 
 
 def _later(facts: ChainFacts, last: CommitmentRecord | None) -> Iterator[Finding]:
@@ -121,16 +128,14 @@ def _later(facts: ChainFacts, last: CommitmentRecord | None) -> Iterator[Finding
         yield _unproven(0, f"{epochs} ended on chain, and the evidence does not hold them yet")
 
 
-def _setting(facts: ChainFacts, setting: WeightsClaim, earlier: Sequence[WeightsClaim]) -> Iterator[Finding]:
-    if setting.settled not in facts.weights:
-        yield _unproven(setting.seq, "weights on chain: the node keeps no state of their blocks")
-        return
+def _other_weights(facts: ChainFacts, setting: WeightsClaim, earlier: Sequence[WeightsClaim]) -> Iterator[Finding]:
     stands = facts.weights[setting.settled]
-    if _stands(facts, setting, stands):
-        return
+    before = not stands or any(_stands(facts, other, stands) for other in earlier)
+    if before and not setting.sure:
+        return  # it was sent, and never came to stand
     if setting.settled is None:
         yield _unproven(setting.seq, "weights on chain: later ones stand there by now")
-    elif facts.sealed and (not stands or any(_stands(facts, other, stands) for other in earlier)):
+    elif before and facts.sealed:
         yield _unproven(setting.seq, "weights on chain: sealed ones were not open when the next ones were set")
     else:
         yield Finding(setting.seq, f"other weights stand on chain in block {setting.settled} than the journal says")

@@ -11,24 +11,23 @@ from subnet.types import Challenge, Sample
 from subnet.wire.synapse import digest_of
 
 
-def check_variants(seq: int, played: RoundRecord, sample: Sample, original: Sample | None = None) -> Iterator[Finding]:
+def check_variants(seq: int, played: RoundRecord, sample: Sample, twin: Sample | None = None) -> Iterator[Finding]:
     """Compare the hash of every variant with the recorded one. Only codecs of the same versions give the same.
 
-    `original` is what a synthetic `sample` was made from, which a half of a twin round was asked.
+    In a twin round some were asked `twin`, the real sample behind `sample`; without it theirs stay unproven.
     """
     if (sample.modality, sample.label) != (played.modality, played.label):
         kind, due = f"{sample.label.name.lower()} {sample.modality}", f"{played.label.name.lower()} {played.modality}"
         yield Finding(seq, f"round {played.number}: the media is a {kind}, the round asked for a {due}")
         return
-    asked = {sample.label: sample} | ({original.label: original} if original else {})
-    if lacking := [row.hotkey for row in played.outcomes if row.truth(played.label) not in asked]:
-        text = f"what was sent: the original behind the media of round {played.number} is not here"
-        yield Finding(seq, f"{text}, which {len(lacking)} are said to have been asked", Verdict.UNPROVEN)
-    wrong = [
-        row.hotkey
-        for row in played.outcomes
-        if (media := asked.get(row.truth(played.label))) is not None
-        and digest_of(variant(Challenge("", media, played.seed, played.level), row.hotkey).body) != row.query
-    ]
+    wrong, unknown = [], 0
+    for row in played.outcomes:
+        asked = sample if row.truth(played.label) is sample.label else twin
+        if asked is None:
+            unknown += 1
+        elif digest_of(variant(Challenge("", asked, played.seed, played.level), row.hotkey).body) != row.query:
+            wrong.append(row.hotkey)
     if wrong:
         yield Finding(seq, f"round {played.number}: {len(wrong)} were sent another variant, first {wrong[0]}")
+    if unknown:
+        yield Finding(seq, "what was sent: the originals of twins are not here", Verdict.UNPROVEN)

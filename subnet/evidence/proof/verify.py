@@ -89,11 +89,8 @@ class Examination:
         self._chunk = []
 
     def _check_media(self, entry: Entry) -> None:
-        try:
-            played = read_record(RoundRecord, entry)
-        except JournalBroken:
-            return  # told by the replay
-        if not played.outcomes:
+        played = self.player.played
+        if played is None or not played.outcomes:
             return
         if self._media is None or not played.item or (checking := self._media(entry, played)) is None:
             self.findings.append(_unproven(entry.seq, "what was sent: the media is not here"))

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from neurons.chain_view import ChainView
 from neurons.settings import NeuronSettings
 from neurons.validator import loop as module
+from neurons.validator.epochs import Uncommitted
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.weight_setter import WeightSetter, WeightsStanding
@@ -139,7 +140,7 @@ class Game:
             retire or self.shelf.retired.append,
             self.executor,
         )
-        return ValidatorLoop("v", settings, seed, partners, self.store, self.watching, LOG)
+        return ValidatorLoop("v", settings, Uncommitted(seed), partners, self.store, self.watching, LOG)
 
     def setter(self) -> WeightSetter:
         chain = MemoryChain(self.subnet, "v", version_key=1)

@@ -23,9 +23,11 @@ from neurons.chain_view import ChainView
 from neurons.commands.evidence.verify import check
 from neurons.settings import NeuronSettings
 from neurons.validator.challenge_source import draw_challenge
+from neurons.validator.epochs import Epochs, Seeds, Uncommitted
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.run import retire
 from neurons.validator.settings import ValidatorSettings
+from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.codec.image import decode_image
@@ -34,22 +36,15 @@ from subnet.evidence.findings import Verification
 from subnet.evidence.journal import Journal
 from subnet.evidence.proof.depot import Depot, publish
 from subnet.evidence.records import (
-    COMMITMENT,
     ROUND,
-    SETTING,
-    WEIGHTS,
-    CommitmentRecord,
     RoundRecord,
     RulesRecord,
-    WeightsRecord,
     outcomes,
-    setting_record,
 )
 from subnet.evidence.state import StateStore
-from subnet.game.epochs import Commitment, commit_of, dump, epoch_seed, secret_of
 from subnet.game.history import History
 from subnet.game.sampling import Sampling
-from subnet.game.scoring import settle, weights
+from subnet.game.scoring import settle
 from subnet.media.pool.kept import Kept
 from subnet.media.pool.ledger import Ledger
 from subnet.media.pool.pool import Pool
@@ -126,70 +121,44 @@ async def _tell(folder: Path, commit: bool) -> Story:
                 pool.put(make_sample(n + 100 * label, label=label, origin="here"), stream="main", sequence=n)
         draw = partial(draw_challenge, pool, patience=0.0, substitute=True, stopping=lambda: False)
         partners = Partners(view, MemoryTransport(_Miners().answer), draw, partial(retire, pool, kept), executor)
-        settings = ValidatorSettings(NETUID, SAMPLING, NeuronSettings(timeout=5))
-        loop = ValidatorLoop(VALIDATOR.ss58_address, settings, 7, partners, store, Watching(), structlog.get_logger())
+        neuron = NeuronSettings(timeout=5, epoch_length=1, min_answers=1)
+        settings = ValidatorSettings(NETUID, SAMPLING, neuron)
+        hotkey, log = VALIDATOR.ss58_address, structlog.get_logger()
+        seeds: Seeds = Uncommitted(7)
+        if commit:
+            seeds = Epochs(chain, view, hotkey, 7, folder / "epochs.json", store, log, netuid=NETUID, drawn=False)
+        loop = ValidatorLoop(hotkey, settings, seeds, partners, store, Watching(), log)
         await view.refresh()
-        await _play(loop, chain, commit)
+        await _play(loop, WeightSetter(chain, view, hotkey, neuron, store, log), subnet)
     story = Story(tuple(journal.entries()), subnet, kept, journal.path)
     journal.close()
     return story
 
 
-async def _play(loop: ValidatorLoop, chain: MemoryChain, commit: bool) -> None:
-    secrets = [secret_of(7, b"", k, NETUID, loop.hotkey) for k in range(EPOCHS + 1)]
+async def _play(loop: ValidatorLoop, setter: WeightSetter, subnet: MemorySubnet) -> None:
+    view = loop.partners.view
+    await loop.seeds.turn(0, may_send=False)
     await loop.play()
     for k in range(EPOCHS):
-        if commit:
-            loop.epoch, loop.seed = k, await _commit(loop, chain, k, secrets)
+        await _begin_epoch(loop, setter, subnet)
         for _ in range(ROUNDS - (k == 0)):
-            await chain.subnet.advance(1)
-            await loop.partners.view.refresh()
             await loop.play()
-        await _set_weights(loop, chain, k)
-    if commit:
-        await _commit(loop, chain, EPOCHS, secrets)
-    await loop.partners.view.refresh()
+        await subnet.advance(1)
+        await view.refresh()
+        await setter.when_due()
+        assert setter.standing.attempts == {Submission.OK: k + 1}
+        await subnet.advance(3)
+        await view.refresh()
+    await _begin_epoch(loop, setter, subnet)
     await loop.play()
 
 
-async def _commit(loop: ValidatorLoop, chain: MemoryChain, k: int, secrets: Sequence[bytes]) -> int:
-    head, bound = loop.store.head, commit_of(secrets[k], k, NETUID, loop.hotkey)
-    revealed = secrets[k - 1].hex() if k else None
-    receipt = await chain.commit(dump(Commitment(k, bound, revealed, head.hash, head.seq)))
-    assert (receipt.submission, receipt.block is None) == (Submission.OK, False)
-    await chain.subnet.advance(1)
-    block_hash = await chain.block_hash((receipt.block or 0) + 1)
-    assert block_hash is not None
-    body = CommitmentRecord(
-        epoch=k,
-        commitment=bound,
-        revealed=revealed,
-        head=head.hash,
-        seq=head.seq,
-        block=receipt.block,
-        block_hash=block_hash,
-    )
-    assert loop.store.write(COMMITMENT, body) is None
-    return epoch_seed(secrets[k], block_hash, NETUID, loop.hotkey)
-
-
-async def _set_weights(loop: ValidatorLoop, chain: MemoryChain, attempt: int) -> None:
-    snapshot = await loop.partners.view.refresh()
-    loop.store.observe(snapshot)
-    wanted = weights(loop.store.state.history, snapshot.neurons, loop.settings.neuron.vpermit_tao_limit)
-    loop.store.write(SETTING, setting_record(snapshot, wanted, attempt))
-    receipt = await chain.set_weights(wanted)
-    assert receipt.submission is Submission.OK, receipt
-    body = WeightsRecord(
-        block=chain.subnet.block,
-        weights=wanted,
-        submission=receipt.submission,
-        code=receipt.code,
-        message=receipt.message,
-        attempt=attempt,
-    )
-    loop.store.write(WEIGHTS, body)
-    await chain.subnet.advance(2)
+async def _begin_epoch(loop: ValidatorLoop, setter: WeightSetter, subnet: MemorySubnet) -> None:
+    await loop.seeds.turn(setter.last, may_send=True)
+    for _ in range(3):
+        await subnet.advance(1)
+        await loop.partners.view.refresh()
+        await loop.seeds.turn(setter.last, may_send=True)
 
 
 Body = dict[str, Any]

@@ -1,0 +1,1 @@
+"""The reward laboratory: strategies play against the real rules, and what they earn is measured."""
