@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from detectors import TABLE
-from detectors.acceleration.accelerate import accelerated
 from detectors.evaluation.self_test import self_test
 from detectors.loading import open_detector
 from neurons import settings as s
@@ -50,6 +49,8 @@ def load_detectors(wanted: DetectorSettings) -> dict[Modality, Detector]:
         if detector.modality is not modality:
             raise wrong_modality(modality, names[modality])
     if wanted.serving == "fast":
+        from detectors.acceleration.accelerate import accelerated
+
         opened = {m: accelerated(detector, cache=s.home() / "serving") for m, detector in opened.items()}
     for modality, detector in opened.items():
         try:

@@ -17,7 +17,7 @@ from typing import Final
 from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.entry import Entry
 from subnet.evidence.findings import Finding, Verdict
-from subnet.evidence.planning import Epochs, Planned
+from subnet.evidence.planning import Epochs, Planned, halves
 from subnet.evidence.records import (
     COMMITMENT,
     DEPARTED,
@@ -139,6 +139,8 @@ class Replayer:
         judged = _judged(entry, played)
         yield from self._planned(entry, played)
         yield from _wrongly_void(entry, played, judged)
+        if wrong := halves(played, self._sampling if self.rules else None):
+            yield Finding(entry.seq, wrong)
         yield from self._reused(entry, played)
         self.history = settle(self.history, [] if played.void else judged, self._smoothing)
         yield from self._scores(entry, played)
