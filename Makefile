@@ -20,7 +20,7 @@ localnet: $(READY)  ## the whole game on this machine, offline
 	$(BIN)/assay localnet $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)  # a thread for each worker
 
 # The lowest versions that pyproject.toml allows, the locked ones and the newest. torch and what comes with it are those of
 # $(VENV) in all three: they are 5 GB.
