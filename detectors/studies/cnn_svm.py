@@ -58,7 +58,10 @@ class Network:
             points: Floats = self.head.cpu().project(torch.from_numpy(self.features).float()).double().numpy()
         return points
 
-_FACES = "needs the study's faces (140k real and fake, with real-and-fake-face-detection, arranged as the preset `faces`)"
+
+_FACES = (
+    "needs the study's faces (140k real and fake, with real-and-fake-face-detection, arranged as the preset `faces`)"
+)
 _DATA = "--data faces:faces"
 CLAIMS = (
     Claim(

@@ -249,5 +249,7 @@ def _differences(differences: Mapping[str, Any]) -> Table:
     table = Table("", "difference", "95 % interval", "sure", box=None, title="first minus second")
     for name in SHOWN:
         cell = differences["differences"][name]
-        table.add_row(name.replace("_", " "), f"{cell['value']:+.3f}", span(cell, "+.3f"), "yes" if cell["sure"] else "no")
+        table.add_row(
+            name.replace("_", " "), f"{cell['value']:+.3f}", span(cell, "+.3f"), "yes" if cell["sure"] else "no"
+        )
     return table
