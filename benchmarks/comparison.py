@@ -1,6 +1,6 @@
 """All detectors that ship, side by side: how well they tell media they never saw, by level and generator, and the cost.
 
-    python -m benchmarks.comparison [--images 200] [--clips 60] [--pans 60] [--seed 0] [--no-cost]
+    python -m benchmarks.comparison [--images 200] [--clips 60] [--pans 60] [--seed 0] [--no-cost | --untimed]
 
 Measures as `benchmarks.accuracy` does and writes the tables of docs/detectors.md to benchmarks/results, of which
 `python -m benchmarks.tables` makes the page. Beside the detectors stand what has to be beaten: a constant, chance, the
@@ -53,6 +53,7 @@ COST_NOTES = (
     "Where nothing descends a gradient, parameters are the fractions in the file: of `spectral` its head, of "
     "`retrieval` the fingerprints of the known pictures. `ensemble` counts its members.",
 )
+TIMING = "python -m benchmarks.comparison --images 0 --clips 0 --pans 0"
 Row = list[Any]
 Cell = Mapping[str, Any]
 
@@ -101,29 +102,37 @@ def _fractions(row: DetectorRow) -> int:
     return sum(value.numel() for value in read(HERE / row.weights).state.values() if value.is_floating_point())
 
 
-def cost_line(row: DetectorRow, found: Throughput) -> Row:
-    """The cells of COST and COST_MORE."""
+def cost_line(row: DetectorRow, found: Throughput | None) -> Row:
+    """The cells of COST and COST_MORE; speeds are empty where they were not measured."""
     parameters, size = weigh(row)
     published = f"{row.parameters:,}" if row.parameters else ""
-    speeds = f"{found.plain:.1f}", f"{found.served:.1f}", f"{1000 * found.served_cpu:.0f}"
-    return [row.name, str(row.modality), f"{parameters:,}", published, f"{size:.2f}", *speeds, found.backend]
+    speeds = ["", "", "", ""]
+    if found is not None:
+        speeds = [f"{found.plain:.1f}", f"{found.served:.1f}", f"{1000 * found.served_cpu:.0f}", found.backend]
+    return [row.name, str(row.modality), f"{parameters:,}", published, f"{size:.2f}", *speeds]
 
 
-def cost() -> None:
-    """Measure and write the table of sizes and speeds."""
+def cost(timed: bool = True) -> None:
+    """Measure and write the table of sizes, and of speeds where the machine is left alone for it (`timed`)."""
     rows, (load, *_) = [row for row in TABLE.values() if row.weights], os.getloadavg()
     lines = []
     with bar("cost", len(rows)) as progress:
         for done, row in enumerate(rows, 1):
-            media = examples(row.modality, TIMED[row.modality])
-            lines.append(cost_line(row, throughput(load_detector(row.name), media, cache=home() / "serving")))
+            lines.append(cost_line(row, _speed(row) if timed else None))
             progress(done)
     trusted = "the clock tells the truth" if load < 0.3 else "trust processor time (CPU) more than the clock"
     about = (
         "Images or clips a second without a GPU: one by one as loaded, and all at once as a miner serves them, in "
         f"turns; the best of three rounds. {os.cpu_count()} cores, under a load of {load:.1f} by other work: {trusted}."
     )
+    if not timed:
+        about = f"Speeds are not measured yet: that takes a machine that does nothing else, and `{TIMING}`."
     write("cost", "Speed and size", [about], (*COST, *COST_MORE), lines, COST_NOTES)
+
+
+def _speed(row: DetectorRow) -> Throughput:
+    media = examples(row.modality, TIMED[row.modality])
+    return throughput(load_detector(row.name), media, cache=home() / "serving")
 
 
 def write(
@@ -178,6 +187,7 @@ def main() -> None:
         parser.add_argument(f"--{kind}", type=int, default=count, help="0 leaves them out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-cost", action="store_true", help="leaves speed and size out")
+    parser.add_argument("--untimed", action="store_true", help="leaves speed out, on a machine with other work")
     args = parser.parse_args()
     if args.images:
         compare("images", Modality.IMAGE, args.images, args.seed)
@@ -186,7 +196,7 @@ def main() -> None:
     if args.pans:
         compare("pans", Modality.VIDEO, args.pans, args.seed, panned(args.pans, args.seed))
     if not args.no_cost:
-        cost()
+        cost(timed=not args.untimed)
 
 
 if __name__ == "__main__":
