@@ -219,7 +219,7 @@ class ProducerSettings:
 
     def __post_init__(self) -> None:
         if self.stream is not None:
-            from subnet.media.pool.item import check_stream  # and with it the codecs, which wrong flags need not wait for
+            from subnet.media.pool.item import check_stream  # with the codecs: wrong flags need not wait
 
             try:
                 check_stream(self.stream)
