@@ -20,7 +20,7 @@ localnet: $(READY)  ## the whole game on this machine, offline
 	$(BIN)/assay localnet $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)  # a thread for each worker
 
 # The lowest versions that pyproject.toml allows, the locked ones and the newest. torch and what comes with it are those of
 # $(VENV) in all three: they are 5 GB.
@@ -69,8 +69,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## every benchmark, one after another (leave_one_out.py trains for hours, tables.py measures nothing)
-	for name in $(filter-out leave_one_out tables,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
+bench: $(READY)  ## every benchmark, one after another (leave_one_out.py trains for hours; tables.py, gallery.py and looks.py measure nothing)
+	for name in $(filter-out leave_one_out tables gallery looks,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 pages: $(READY)  ## what commands write: docs/commands.md, docs/benchmarks.md, docs/detectors.md

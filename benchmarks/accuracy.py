@@ -26,6 +26,7 @@ from neurons.commands.evaluate import data_folder
 from neurons.datasets.spec import DataSpec, materialise
 from neurons.progress import bar
 from neurons.settings import home
+from subnet.protocols import Detector
 from subnet.types import Modality, Split
 
 DATA = "embedded:test"
@@ -39,18 +40,27 @@ def panned(limit: int, seed: int) -> Path:
         return materialise(spec, home() / "data", progress=progress)
 
 
-def measure(modality: Modality, limit: int, seed: int, folder: Path | None = None) -> list[Findings]:
-    """Findings of every detector of a modality, on the same answers; `folder` in place of the embedded test set."""
+def subjects(modality: Modality) -> list[Detector]:
+    """Every detector of a modality that ships whole, as a miner serves it."""
     rows = [
         row
         for row in TABLE.values()
         if row.modality is modality and (row.weights or not row.family) and not row.requires
     ]
-    detectors = [accelerated(load_detector(row.name), cache=home() / "serving") for row in rows]
-    task = Task(DATA, folder or data_folder(DATA, modality, limit, seed, "cpu"), limit=limit, seed=seed)
+    return [accelerated(load_detector(row.name), cache=home() / "serving") for row in rows]
+
+
+def task_of(modality: Modality, limit: int, seed: int, folder: Path | None = None) -> Task:
+    """The embedded test set of a modality at all levels; `folder` in its place."""
+    return Task(DATA, folder or data_folder(DATA, modality, limit, seed, "cpu"), limit=limit, seed=seed)
+
+
+def measure(modality: Modality, limit: int, seed: int, folder: Path | None = None) -> list[Findings]:
+    """Findings of every detector of a modality, on the same answers; `folder` in place of the embedded test set."""
+    task = task_of(modality, limit, seed, folder)
     records = items(task, modality)
     with bar(f"{modality}s", len(records) * len(task.views)) as progress:
-        return [found.findings for found in evaluate(detectors, task, records, progress=progress)]
+        return [found.findings for found in evaluate(subjects(modality), task, records, progress=progress)]
 
 
 def cells(found: Findings) -> list[str]:

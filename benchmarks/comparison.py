@@ -1,25 +1,33 @@
 """All detectors that ship, side by side: how well they tell media they never saw, by level and generator, and the cost.
 
-    python -m benchmarks.comparison [--images 200] [--clips 60] [--pans 60] [--seed 0]
+    python -m benchmarks.comparison [--images 200] [--clips 60] [--pans 60] [--seed 0] [--no-cost | --untimed]
 
 Measures as `benchmarks.accuracy` does and writes the tables of docs/detectors.md to benchmarks/results, of which
-`python -m benchmarks.tables` makes the page. Size and speed are printed: the timing is one machine's.
+`python -m benchmarks.tables` makes the page. Beside the detectors stand what has to be beaten: a constant, chance, the
+size of the encoded file, and for clips the same frames in another order and one frame repeated. Only the cost, again:
+
+    python -m benchmarks.comparison --images 0 --clips 0 --pans 0
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks import tables
-from benchmarks.accuracy import Findings, measure, panned
+from benchmarks.accuracy import Findings, panned, subjects, task_of
 from detectors import TABLE, load_detector
-from detectors.acceleration.benchmark import examples, throughput
-from detectors.checkpoints import HERE
+from detectors.acceleration.benchmark import Throughput, examples, throughput
+from detectors.checkpoints import HERE, read
+from detectors.ensemble.stack import Ensemble
+from detectors.evaluation.encoded_size import encoded_size_control
+from detectors.evaluation.evaluation import Evaluation, evaluate, items
+from detectors.evaluation.frame_order import FORMS, controls, forms
 from detectors.rows import DetectorRow
 from neurons.progress import bar
 from neurons.settings import home
@@ -34,40 +42,102 @@ ABOUT = {
     "clips": "The same on test clips of cameras, which come from four sources only: read the intervals.",
     "pans": "Pans over test photographs and their twins, which leave less room for chance than the clips.",
 }
-SPEED = "Items a second without a GPU: one by one as loaded, and all at once as a miner serves them, in one run."
+SHOWN = {"shuffled": "AUC, frames shuffled", "still": "AUC, one frame repeated"}
+SIZE = (
+    "`encoded size` takes the bytes of the same files for an answer, larger or smaller for synthetic, whichever does "
+    "better here; `constant` and `random` answer what their names say."
+)
+COST = ("detector", "judges", "parameters", "as published", "MB", "items/s, one by one", "items/s, served")
+COST_MORE = ("CPU ms an item, served", "by")
+COST_NOTES = (
+    "Where nothing descends a gradient, parameters are the fractions in the file: of `spectral` its head, of "
+    "`retrieval` the fingerprints of the known pictures. `ensemble` counts its members.",
+)
+TIMING = "python -m benchmarks.comparison --images 0 --clips 0 --pans 0"
 Row = list[Any]
+Cell = Mapping[str, Any]
 
 
-def interval(cell: Mapping[str, Any]) -> dict[str, Any]:
+def interval(cell: Cell) -> dict[str, Any]:
     """A cell of a result file."""
     return {key: cell[key] for key in ("value", "low", "high")}
 
 
-def line(found: Findings, unseen: str) -> Row:
-    """Name, AUC at each level, METRICS over all of them, and AUC on the generator `unseen` alone."""
+def line(found: Findings, unseen: str, orders: Mapping[str, Cell] | None = None) -> Row:
+    """Name, AUC at each level, METRICS over all of them, AUC on the generator `unseen` alone, and AUC in each of FORMS.
+
+    What was not measured is empty.
+    """
     levels = [interval(level["auc"]) for level in found["by_level"].values()]
     apart = found["by_generator"].get(unseen)
-    over_all = [interval(found[name]) for name in METRICS]
-    return [found["detector"], *levels, *over_all, interval(apart["auc"]) if apart else ""]
+    over_all = [interval(found[name]) if name in found else "" for name in METRICS]
+    moved = [] if orders is None else [interval(orders[form]["auc"]) if form in orders else "" for form in FORMS]
+    return [found["detector"], *levels, *over_all, interval(apart["auc"]) if apart else "", *moved]
 
 
-def cost(rows: Sequence[DetectorRow]) -> list[Row]:
-    """Name, parameters, megabytes of the file, items a second one by one and as served, the backend that serves."""
-    result = []
-    with bar("speed", len(rows)) as progress:
+def motion(ranked: Sequence[Findings], orders: Mapping[str, Mapping[str, Cell]]) -> str:
+    """Who is sure to tell clips less well from one frame repeated, in words."""
+    losers = [each["detector"] for each in ranked if _loses(orders[each["detector"]]["still"]["plain_minus_this"])]
+    named = ", ".join(f"`{name}`" for name in losers) or "no detector"
+    return (
+        f"Sure to lose by one frame repeated (the paired interval lies above 0): {named}. Who loses nothing looks at "
+        "single frames."
+    )
+
+
+def _loses(less: Cell) -> bool:
+    return bool(less["sure"]) and float(less["value"]) > 0
+
+
+def weigh(row: DetectorRow) -> tuple[int, float]:
+    """Parameters, and megabytes of its file; of a stack its members' too."""
+    detector = load_detector(row.name)
+    members = [TABLE[name] for name in detector.members] if isinstance(detector, Ensemble) else []
+    parts = [(each.embedded_parameters or _fractions(each), HERE / each.weights) for each in (row, *members)]
+    return sum(count for count, _ in parts), sum(path.stat().st_size for _, path in parts) / 1e6
+
+
+def _fractions(row: DetectorRow) -> int:
+    """Floating-point numbers in the file of a row."""
+    return sum(value.numel() for value in read(HERE / row.weights).state.values() if value.is_floating_point())
+
+
+def cost_line(row: DetectorRow, found: Throughput | None) -> Row:
+    """The cells of COST and COST_MORE; speeds are empty where they were not measured."""
+    parameters, size = weigh(row)
+    published = f"{row.parameters:,}" if row.parameters else ""
+    speeds = ["", "", "", ""]
+    if found is not None:
+        speeds = [f"{found.plain:.1f}", f"{found.served:.1f}", f"{1000 * found.served_cpu:.0f}", found.backend]
+    return [row.name, str(row.modality), f"{parameters:,}", published, f"{size:.2f}", *speeds]
+
+
+def cost(timed: bool = True) -> None:
+    """Measure and write the table of sizes, and of speeds where the machine is left alone for it (`timed`)."""
+    rows, (load, *_) = [row for row in TABLE.values() if row.weights], os.getloadavg()
+    lines = []
+    with bar("cost", len(rows)) as progress:
         for done, row in enumerate(rows, 1):
-            media = examples(row.modality, TIMED[row.modality])
-            found = throughput(load_detector(row.name), media, cache=home() / "serving")
-            size = (HERE / row.weights).stat().st_size / 1e6 if row.weights else 0.0
-            published = f"{row.parameters:,}" if row.parameters else ""
-            speeds = f"{found.plain:.1f}", f"{found.served:.1f}", found.backend
-            sizes = f"{row.embedded_parameters:,}", published, f"{size:.1f}"
-            result.append([row.name, str(row.modality), *sizes, *speeds])
+            lines.append(cost_line(row, _speed(row) if timed else None))
             progress(done)
-    return result
+    trusted = "the clock tells the truth" if load < 0.3 else "trust processor time (CPU) more than the clock"
+    about = (
+        "Images or clips a second without a GPU: one by one as loaded, and all at once as a miner serves them, in "
+        f"turns; the best of three rounds. {os.cpu_count()} cores, under a load of {load:.1f} by other work: {trusted}."
+    )
+    if not timed:
+        about = f"Speeds are not measured yet: that takes a machine that does nothing else, and `{TIMING}`."
+    write("cost", "Speed and size", [about], (*COST, *COST_MORE), lines, COST_NOTES)
 
 
-def write(name: str, title: str, about: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
+def _speed(row: DetectorRow) -> Throughput:
+    media = examples(row.modality, TIMED[row.modality])
+    return throughput(load_detector(row.name), media, cache=home() / "serving")
+
+
+def write(
+    name: str, title: str, about: Sequence[str], columns: Sequence[str], rows: Sequence[Row], notes: Sequence[str] = ()
+) -> None:
     """One result file (`benchmarks.tables`)."""
     result = {
         "title": title,
@@ -78,20 +148,37 @@ def write(name: str, title: str, about: Sequence[str], columns: Sequence[str], r
         "digits": [3, 2],
         "columns": list(columns),
         "rows": list(rows),
-        "notes": [],
+        "notes": list(notes),
     }
     write_atomically(tables.RESULTS / f"{name}.json", json.dumps(result, indent=1).encode() + b"\n")
 
 
 def compare(kind: str, modality: Modality, limit: int, seed: int, folder: Path | None = None) -> None:
-    """Measure and write the two tables of one kind of media."""
-    findings = measure(modality, limit, seed, folder)
+    """Measure and write the table of one kind of media: all detectors, best first, and the controls beside them."""
+    task = task_of(modality, limit, seed, folder)
+    records, found = items(task, modality), subjects(modality)
+    video = modality is Modality.VIDEO
+    others = [form for subject in found for form in forms(subject)] if video else []
+    with bar(kind, len(records) * len(task.views)) as progress:
+        measured = evaluate([*found, *others], task, records, progress=progress)
+    with bar("encoded sizes", len(records) * len(task.views)) as progress:
+        sizes = encoded_size_control(task, records, progress)
+    plain, moved = measured[: len(found)], measured[len(found) :]
+    ranked = sorted((each.findings for each in plain), key=lambda each: -float(each["auc"]["value"]))
+    orders = in_order(plain, moved) if video else {}
     unseen = UNSEEN[modality]
-    best = sorted(findings, key=lambda found: -float(found["auc"]["value"]))
-    told = f"{ABOUT[kind]} {findings[0]['items']} items, {findings[0]['answers']} answers; best AUC first."
-    levels = [f"level {level}" for level in best[0]["by_level"]]
-    head = ("detector", *levels, *METRICS.values(), f"AUC on {unseen}")
-    write(f"accuracy-{kind}", kind.capitalize(), [told], head, [line(found, unseen) for found in best])
+    told = f"{ABOUT[kind]} {len(records)} items, {len(records) * len(task.views)} answers; best AUC first."
+    columns = ("detector", *(f"level {level}" for level in task.levels), *METRICS.values(), f"AUC on {unseen}")
+    rows = [line(each, unseen, orders[each["detector"]] if video else None) for each in ranked]
+    rows.append(line(sizes, unseen, {} if video else None))
+    notes = [SIZE, motion(ranked, orders)] if video else [SIZE]
+    write(f"accuracy-{kind}", kind.capitalize(), [told], (*columns, *(SHOWN.values() if video else ())), rows, notes)
+
+
+def in_order(plain: Sequence[Evaluation], moved: Sequence[Evaluation]) -> dict[str, Mapping[str, Cell]]:
+    """By detector what `controls` says of its FORMS, which follow each other in `moved`."""
+    groups = (moved[start : start + len(FORMS)] for start in range(0, len(moved), len(FORMS)))
+    return {each.findings["detector"]: controls(each, group) for each, group in zip(plain, groups, strict=True)}
 
 
 def main() -> None:
@@ -99,6 +186,8 @@ def main() -> None:
     for kind, count in (("images", 200), ("clips", 60), ("pans", 60)):
         parser.add_argument(f"--{kind}", type=int, default=count, help="0 leaves them out")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-cost", action="store_true", help="leaves speed and size out")
+    parser.add_argument("--untimed", action="store_true", help="leaves speed out, on a machine with other work")
     args = parser.parse_args()
     if args.images:
         compare("images", Modality.IMAGE, args.images, args.seed)
@@ -106,10 +195,8 @@ def main() -> None:
         compare("clips", Modality.VIDEO, args.clips, args.seed)
     if args.pans:
         compare("pans", Modality.VIDEO, args.pans, args.seed, panned(args.pans, args.seed))
-    head = ("detector", "judges", "parameters", "as published", "MB", "items/s, one by one", "items/s, served", "by")
-    print(SPEED)
-    for row in (list(head), *cost([row for row in TABLE.values() if row.weights])):
-        print(" | ".join(row))
+    if not args.no_cost:
+        cost(timed=not args.untimed)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gallery import LOOKS, PICTURES
 from detectors.evaluation.intervals import span
 from subnet.errors import SettingsError
 from subnet.files import write_atomically
@@ -37,9 +38,20 @@ is a family that no detector was trained on. `retrieval` says membership and is 
 """,
 }
 ORDERS = {
-    "benchmarks.md": ("leave-one-out", "quality", "leak", "speed"),
-    "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans"),
+    "benchmarks.md": ("leave-one-out", "quality", "leak", "speed", "evidence"),
+    "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "cost"),
 }
+LOOKING = """
+## What each looks at
+
+`python -m benchmarks.gallery`
+
+The same photograph of the test set and its synthetic twin for all detectors of images, the same pan over a photograph
+and its twin for those of clips, as validators send them at level 0; with the answer of the weights that ship. No
+weights were measured on current generators, so that a low number is called "cannot tell", never "real". Maps are
+Grad-CAM: warm is where the evidence for the answer lies, and the gain is how much farther the log-odds move when these
+places are painted over than when random ones are; a map without a gain explains nothing.
+"""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -76,10 +88,23 @@ def chapter(result: dict[str, Any]) -> str:
     return "\n\n".join((f"\n## {result['title']}", source, *result["about"], table, *result["notes"])) + "\n"
 
 
+def looks(pictures: Path = PICTURES) -> str:
+    """The pictures of what each detector looks at that there are, each below its name and what one sees in it."""
+    shown = [look for look in LOOKS.values() if (pictures / f"{look.name}.png").is_file()]
+    parts = [
+        f"### {look.name}\n\n{look.sentence}\n\n![What {look.name} looks at](pictures/detectors/{look.name}.png)\n"
+        for look in shown
+    ]
+    without = ", ".join(f"`{look.name}`" for look in LOOKS.values() if look not in shown)
+    return "\n".join(
+        [LOOKING, *parts, *([f"Not pictured, since no weights of them ship: {without}.\n"] if without else [])]
+    )
+
+
 def page(name: str, results: Path = RESULTS) -> str:
     """The whole page called `name`, a file of docs/."""
     chapters = [chapter(read(results / f"{part}.json")) for part in ORDERS[name]]
-    return HEADS[name] + "".join(chapters)
+    return HEADS[name] + "".join(chapters) + (looks() if name == "detectors.md" else "")
 
 
 def main(words: Sequence[str]) -> None:

@@ -1,18 +1,22 @@
-"""From what a person types, or a row of the table, to a detector that answers."""
+"""From what a person types, or a row of the table, to a detector that answers.
+
+torch is imported where there is a network: the detectors that know nothing start without it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detectors import TABLE, load_detector
-from detectors.checkpoints import HERE, locate, read
 from detectors.families import family
-from detectors.public_checkpoints import PUBLIC, build, open_checkpoint
 from detectors.rows import DetectorRow
-from detectors.torch_detector import TorchDetector, torch_device
 from subnet.errors import CheckpointError, UnknownName
 from subnet.protocols import Detector
 from subnet.registry import find, resolve
+
+if TYPE_CHECKING:
+    from detectors.torch_detector import TorchDetector
 
 
 def network_detector(row: DetectorRow, *, device: str = "cpu", weights: Path | str | None = None) -> TorchDetector:
@@ -20,6 +24,10 @@ def network_detector(row: DetectorRow, *, device: str = "cpu", weights: Path | s
 
     Raises CheckpointError for weights that are missing or do not fit, SettingsError for a device that is not there.
     """
+    from detectors.checkpoints import HERE
+    from detectors.public_checkpoints import build, open_checkpoint
+    from detectors.torch_detector import TorchDetector, torch_device
+
     place = torch_device(device)
     if weights is None and not row.weights:
         raise CheckpointError(
@@ -53,6 +61,8 @@ def open_detector(text: str, *, device: str = "cpu") -> Detector:
     if separator and name in TABLE:
         return load_detector(name, device=device, weights=weights)
     if separator:
+        from detectors.public_checkpoints import PUBLIC
+
         return load_detector(find(PUBLIC, name, "detector or public checkpoint").family, device=device, weights=text)
     if text not in TABLE and (Path(text).exists() or "/" in text or Path(text).suffix):
         return load_detector(_owner(Path(text)), device=device, weights=Path(text))
@@ -61,6 +71,9 @@ def open_detector(text: str, *, device: str = "cpu") -> Detector:
 
 def _owner(path: Path) -> str:
     """The row of the table that a file belongs to, by its metadata or its well-known name."""
+    from detectors.checkpoints import locate, read
+    from detectors.public_checkpoints import PUBLIC
+
     note = read(locate(path)).notes.get("detector")
     if isinstance(note, str):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import errno
 import os
 import re
@@ -22,6 +23,7 @@ from cyclopts import (
     MissingArgumentError,
     Parameter,
     Token,
+    UnknownCommandError,
 )
 from cyclopts import UnknownOptionError as UnknownOption
 from cyclopts.config import Env, Toml
@@ -88,6 +90,10 @@ def build() -> App:
             return app(tokens, exit_on_error=False, print_error=False)
         except MissingArgumentError as error:
             raise _unknown_option(error) or error from error
+        except UnknownCommandError as error:
+            if error.app is not app or not error.unused_tokens:
+                raise
+            raise _unknown_command(error.unused_tokens[0]) from error
 
     return app
 
@@ -108,6 +114,13 @@ def _unknown_option(error: MissingArgumentError) -> UnknownOption | None:
         return None
     known = error.app.assemble_argument_collection()
     return UnknownOption(verbose=False, token=Token(keyword=names[0], source="cli"), argument_collection=known)
+
+
+def _unknown_command(word: str) -> SettingsError:
+    """Told here, since cyclopts would import all commands before it says so."""
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    hint = f'Did you mean "{near[0]}"? ' if near else ""
+    return SettingsError(f'Unknown command "{word}". {hint}Available commands: {", ".join(COMMANDS)}')
 
 
 def _version() -> str:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from subnet.errors import SettingsError
-from subnet.media.pool.item import check_stream
 from subnet.types import Split
 
 if TYPE_CHECKING:
@@ -220,6 +219,8 @@ class ProducerSettings:
 
     def __post_init__(self) -> None:
         if self.stream is not None:
+            from subnet.media.pool.item import check_stream  # with the codecs: wrong flags need not wait
+
             try:
                 check_stream(self.stream)
             except ValueError as error:

@@ -144,11 +144,14 @@ GATES: dict[str, GateRow] = table(
 
 
 def features(picture: Picture) -> NDArray[np.float32]:
-    """What the content classifier sees (F,): colours by quarter, gradients by direction, roughness by scale."""
+    """What the content classifier sees (F,): colours by quarter, gradients by direction, roughness by scale.
+
+    A side of less than 64 pixels is stretched to 64, the other one stays: no picture takes more than 64 times its size.
+    """
+    for axis, side in enumerate(picture.shape[:2]):
+        if side < 64:
+            picture = picture.take(np.arange(64) * side // 64, axis=axis)
     height, width = (side // 64 for side in picture.shape[:2])
-    if not height or not width:
-        picture = picture.repeat(64, axis=0).repeat(64, axis=1)
-        height, width = (side // 64 for side in picture.shape[:2])
     cells = picture[: height * 64, : width * 64].reshape(64, height, 64, width, 3).astype(np.float32) / 255
     small = cells.mean(axis=(1, 3))  # (64, 64, 3)
     grey = small.mean(axis=2)

@@ -16,7 +16,7 @@ from detectors.heads.fitting import fit_head
 from detectors.heads.head import Head
 from detectors.loading import open_detector
 from detectors.training.fitting import shown_items
-from detectors.training.loop import Progress, Training, TrainingResult, select
+from detectors.training.loop import Progress, Training, TrainingResult, paced, select
 from detectors.training.recipes import recipe
 from subnet.errors import SettingsError
 from subnet.media.leak.roc import plain_auc
@@ -41,11 +41,10 @@ def train_ensemble(
     judged = select(read_folder(data, tell), chosen, replace(settings, data=data), tell)
     shown = shown_items(judged, chosen, settings)
     stack = Ensemble(chosen.name, members, Head(len(members)))
-    rows = []
+    rows, tick = [], paced(report, len(shown.media))
     for start in range(0, len(shown.media), CHUNK):
         rows.append(stack.opinions(shown.media[start : start + CHUNK]).double().numpy())
-        done = min(start + CHUNK, len(shown.media))
-        report(Progress(done, len(shown.media), {"loss": 0.0}, 0.0))
+        tick(min(start + CHUNK, len(shown.media)))
     x, labels = np.concatenate(rows), np.array(shown.labels)
     stack.head = fit_head(x, labels, clusters(shown.records), chosen.head, seed=settings.seed)
     logits = stack.head(stack.head.mean.new_tensor(x)).tolist()

@@ -21,7 +21,7 @@ from detectors.evaluation.metrics import Floats
 from subnet.errors import DataError
 from subnet.game.augment import LEVELS, distort
 from subnet.game.sampling import derive
-from subnet.game.variant import variant_frames
+from subnet.game.variant import render, variant_frames
 from subnet.protocols import Detector
 from subnet.types import Media
 
@@ -47,10 +47,21 @@ def views_of(levels: Sequence[int]) -> tuple[View, ...]:
 
 def show(media: Media, key: str, view: View, seed: int) -> Media:
     """What a miner would see of `media` in this view."""
+    media, rng = _distorted(media, key, view, seed)
+    return variant_frames(media, view.level, rng)
+
+
+def encoded_size(media: Media, key: str, view: View, seed: int) -> int:
+    """Bytes of the file that a miner would get of `media` in this view."""
+    media, rng = _distorted(media, key, view, seed)
+    return len(render(media, view.level, rng))
+
+
+def _distorted(media: Media, key: str, view: View, seed: int) -> tuple[Media, np.random.Generator]:
     rng = np.random.default_rng(derive(seed, key, view.level, view.chain, round(view.strength, 6)))
     if view.chain:
         media = Media(distort(media.frames, view.chain, view.strength, rng), media.fps)
-    return variant_frames(media, view.level, rng)
+    return media, rng
 
 
 def variants(record: DatasetItem, views: Sequence[View], root: Path, seed: int) -> list[Media]:

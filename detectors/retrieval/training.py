@@ -10,7 +10,7 @@ from detectors.dataset.items import Tell, read_folder, silence
 from detectors.preprocess import prepare
 from detectors.retrieval.index import Index, entry, fill
 from detectors.training.fitting import served
-from detectors.training.loop import Progress, Training, TrainingResult, select
+from detectors.training.loop import Progress, Training, TrainingResult, paced, select
 from detectors.training.recipes import recipe
 from detectors.training.validation_set import auc, examples
 from subnet.types import Media
@@ -22,13 +22,13 @@ def fill_index(
     """Write an index of all items of `settings.data` to `settings.out`. Raises DataError."""
     chosen, report = recipe(settings.detector), report or (lambda progress: None)
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
-    entries = []
+    entries, tick = [], paced(report, len(records))
     for number, record in enumerate(records, start=1):
         media = challenge_media(record, key_of(record, settings.data), settings.seed)
         view = prepare(media.frames, chosen.family.preprocess)
         pixels = (view * 255).round().byte().permute(0, 2, 3, 1).numpy()
         entries.append(entry(Media(pixels)))
-        report(Progress(number, len(records), {"loss": 0.0}, 0.0))
+        tick(number)
     index = Index(len(records))
     names = [f"{record.origin}/{record.item or record.pair or record.path.stem}" for record in records]
     fill(index, entries, [int(record.label) for record in records], names)

@@ -59,6 +59,33 @@ class Network:
         return points
 
 
+_FACES = (
+    "needs the study's faces (140k real and fake, with real-and-fake-face-detection, arranged as the preset `faces`)"
+)
+_DATA = "--data faces:faces"
+CLAIMS = (
+    Claim(
+        "DenseNet-121 on 140k faces: accuracy 0.96, F1 0.96, best of three networks",
+        f"{_FACES}, and weights of ImageNet",
+        f"assay train cnn-densenet --size published --init densenet121.safetensors {_DATA} --out runs/densenet && "
+        f"assay evaluate runs/densenet/cnn-densenet.safetensors {_DATA}",
+    ),
+    Claim(
+        "VGGFace features, PCA and SVM",
+        f"{_FACES}, and weights of VGGFace, which are for research only",
+        f"assay train cnn_svm --init vgg_face.pth {_DATA} --out runs/vgg && "
+        f"assay evaluate runs/vgg/cnn_svm.safetensors {_DATA}",
+    ),
+    Claim(
+        "DenseNet-121 features, PCA and SVM",
+        f"{_FACES}, and weights of ImageNet",
+        f"assay train cnn_svm --init densenet121.safetensors {_DATA} --out runs/densenet-svm && "
+        f"assay evaluate runs/densenet-svm/cnn_svm.safetensors {_DATA}",
+    ),
+    Claim("every network on the study's faces", _FACES, f"assay study cnn-svm {_DATA} --out runs/faces"),
+)
+
+
 def study(settings: StudySettings) -> StudyReport:
     """Train every network and its machine, measure them on the test set, and look at their features."""
     levels = (0, 2) if settings.quick else (0, 1, 2, 3)
@@ -98,7 +125,7 @@ def study(settings: StudySettings) -> StudyReport:
                 maps, "A real and a synthetic picture, and where each network's evidence for that label lies."
             ),
         },
-        _claims(),
+        CLAIMS,
         {"best custom network": best, "items": len(records), "seed": settings.seed, "quick": str(settings.quick)},
     )
 
@@ -113,7 +140,7 @@ def _network(settings: StudySettings, name: str, media: Sequence[Media]) -> Netw
     found, _ = features(
         svm.detector,
         Examples(list(media), [], [], []),
-        lambda step: settings.stage(f"{name} features", min(step.step, count), count),
+        lambda done: settings.stage(f"{name} features", done, count),
     )
     return Network(alone, svm, found)
 
@@ -214,25 +241,3 @@ def _maps(
         "Log-odds that removing the marked cells moves beyond removing random ones; above 0 the map marks what counts."
     )
     return sheet(rows, titles), Table("Deletion test of the maps shown", ("real", "synthetic"), gains, note)
-
-
-def _claims() -> tuple[Claim, ...]:
-    reason = "needs the study's faces (140k real and fake, with real-and-fake-face-detection)"
-    return (
-        Claim(
-            "DenseNet-121 on 140k faces: accuracy 0.96, F1 0.96, best of three networks",
-            f"{reason}, and weights of ImageNet",
-            "assay train cnn-densenet --size published --init densenet121.safetensors --data DIR",
-        ),
-        Claim(
-            "VGGFace features, PCA and SVM",
-            f"{reason}, and weights of VGGFace, which are for research only",
-            "assay train cnn_svm --init vgg_face.pth --data DIR",
-        ),
-        Claim(
-            "DenseNet-121 features, PCA and SVM",
-            f"{reason}, and weights of ImageNet",
-            "assay train cnn_svm --init densenet121.safetensors --data DIR",
-        ),
-        Claim("every network on the study's faces", reason, "assay study cnn-svm --data DIR"),
-    )

@@ -23,7 +23,7 @@ from detectors.spectral.network import FEATURES, Spectral
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
 from detectors.torch_detector import TorchDetector
 from detectors.training.fitting import features, served, shown_items
-from detectors.training.loop import Progress, Training, select
+from detectors.training.loop import Training, select
 from detectors.training.recipes import recipe
 from detectors.training.validation_set import Examples, examples
 from subnet.types import Label, Modality
@@ -118,10 +118,8 @@ def _fitted(settings: StudySettings) -> dict[str, TorchDetector]:
 
 
 def _features(settings: StudySettings, whole: TorchDetector, shown: Examples, what: str) -> NDArray[np.float64]:
-    def watch(progress: Progress) -> None:
-        settings.stage(f"features of {what}", progress.step, progress.steps)
-
-    return features(whole, shown, watch)[0]
+    count = len(shown.media)
+    return features(whole, shown, lambda done: settings.stage(f"features of {what}", done, count))[0]
 
 
 def _columns() -> dict[str, slice]:

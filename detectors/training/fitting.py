@@ -28,6 +28,7 @@ from detectors.training.loop import (
     arguments,
     before,
     build,
+    paced,
     select,
     train,
     write_trained,
@@ -41,6 +42,7 @@ CHUNK = 16  # items whose features are computed between two reports of progress
 HEAD = "head."
 
 Report = Callable[[Progress], None]
+Tick = Callable[[int], None]  # items done so far
 
 
 def train_fitted(settings: Training, report: Report | None = None, tell: Tell = silence) -> TrainingResult:
@@ -60,17 +62,18 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
         network.half().float()  # the head is fitted on features of the body as it is stored
     detector = served(chosen, network, settings.device)
     shown = shown_items(records, chosen, settings)
-    x, places = features(detector, shown, report)
+    validation = examples(judged, settings.validation_items, seed=settings.seed)
+    count = len(shown.media)
+    tick = paced(report, count + len(validation.media))
+    x, places = features(detector, shown, tick)
     labels, contents = np.array(shown.labels)[places], clusters(shown.records)[places]
     head = fit_head(x, labels, contents, chosen.head, seed=settings.seed)
     network.head = head.to(detector.device)
-    validation = examples(judged, settings.validation_items, seed=settings.seed)
-    logits = detector.logits(validation.media)
+    logits = judge(detector, validation, lambda done: tick(count + done))
     measured = plain_auc(logits.double().numpy(), np.array(validation.labels))
     state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
     about = {"size": size, "head": {**vars(chosen.head), "items": len(records), "rows": len(x)}}
     sha256 = write_trained(settings, chosen, state, (logits.tolist(), validation.labels), records, about, exact=HEAD)
-    count = len(shown.media)
     return TrainingResult(settings.out, sha256, count, count, measured, [(count, measured)])
 
 
@@ -107,7 +110,7 @@ def body(settings: Training, chosen: Recipe) -> tuple[nn.Module, dict[str, Any]]
 
 
 @torch.inference_mode()
-def features(detector: TorchDetector, shown: Examples, report: Report) -> tuple[NDArray[np.float64], list[int]]:
+def features(detector: TorchDetector, shown: Examples, tick: Tick) -> tuple[NDArray[np.float64], list[int]]:
     """Features of all views (rows, F), and for each row the place of its item in `shown`."""
     rows: list[Tensor] = []
     places: list[int] = []
@@ -117,8 +120,18 @@ def features(detector: TorchDetector, shown: Examples, report: Report) -> tuple[
             found = detector.network.features(detector.views(media)).float().cpu()  # type: ignore[operator]
             rows.append(found)
             places.extend([place] * len(found))
-        report(Progress(min(start + CHUNK, count), count, {"loss": 0.0}, 0.0))
+        tick(min(start + CHUNK, count))
     return torch.cat(rows).double().numpy(), places
+
+
+def judge(detector: TorchDetector, shown: Examples, tick: Tick) -> Tensor:
+    """Raw log-odds of all items (N,)."""
+    parts = []
+    for start in range(0, len(shown.media), CHUNK):
+        part = shown.media[start : start + CHUNK]
+        parts.append(detector.logits(part))
+        tick(start + len(part))
+    return torch.cat(parts)
 
 
 def shown_items(records: Sequence[DatasetItem], chosen: Recipe, settings: Training) -> Examples:

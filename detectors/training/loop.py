@@ -74,6 +74,7 @@ class Training:
 class Progress:
     """One line of a run, after each step; `auc` on validation at steps that measure it, `best` the best so far.
 
+    Where nothing descends, as in fitting a head, `losses` is empty and steps are items.
     Both are of what the recipe measures, which `measure` names for people.
     """
 
@@ -84,6 +85,16 @@ class Progress:
     auc: float | None = None
     best: float | None = None
     measure: str = "AUC"
+
+
+def paced(report: Callable[[Progress], None], steps: int) -> Callable[[int], None]:
+    """What tells `report` how many of `steps` are done (at least one), and the time left at the pace so far."""
+    started = time.monotonic()
+
+    def tell(done: int) -> None:
+        report(Progress(done, steps, {}, (time.monotonic() - started) / done * (steps - done)))
+
+    return tell
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,6 @@ def evaluate(
     from detectors.evaluation.compare import compare as difference
     from detectors.evaluation.evaluation import Task, items
     from detectors.evaluation.evaluation import evaluate as measure
-    from detectors.evaluation.report.write import write_report
 
     modality = opened[0].modality
     task = Task(data, data_folder(data, modality, limit, seed, place), asked, limit, seed)
@@ -88,18 +87,38 @@ def evaluate(
         found = [_controlled(found)]
     robust = _robustness(opened[:1] if controls else opened, task) if chains else None
     differences = difference(*found) if compare else None
-    told = {**found[0].findings, **({"robustness": robust[0]} if robust else {})}
     if out is not None:
-        for number, (name, each) in enumerate(zip(names, found, strict=True)):
-            folder = out / name.replace("/", "_") if compare else out
-            page = write_report(
-                each, folder, robust=robust[number] if robust else None, comparison=None if number else differences
-            )
-            print(f"report: {page}", file=sys.stderr)
+        _write(names, found, out, robust, differences)
     if json:
-        print(jsonlib.dumps({**differences, "findings": [each.findings for each in found]} if differences else told))
+        print(jsonlib.dumps(_numbers(found, robust, differences)))
     else:
         _tell(found, differences)
+
+
+def _write(
+    names: Sequence[str],
+    found: Sequence[Evaluation],
+    out: Path,
+    robust: Sequence[Mapping[str, Any]] | None,
+    differences: Mapping[str, Any] | None,
+) -> None:
+    """The report of one detector into `out`, of two into folders of their names; the first holds the comparison."""
+    from detectors.evaluation.report.write import write_report
+
+    for number, (name, each) in enumerate(zip(names, found, strict=True)):
+        folder = out / name.replace("/", "_") if differences else out
+        chains = robust[number] if robust else None
+        page = write_report(each, folder, robust=chains, comparison=None if number else differences)
+        print(f"report: {page}", file=sys.stderr)
+
+
+def _numbers(
+    found: Sequence[Evaluation], robust: Sequence[Mapping[str, Any]] | None, differences: Mapping[str, Any] | None
+) -> Mapping[str, Any]:
+    """What `--json` prints: the findings of one detector, or the differences of two beside those of both."""
+    if differences:
+        return {**differences, "findings": [each.findings for each in found]}
+    return {**found[0].findings, **({"robustness": robust[0]} if robust else {})}
 
 
 def _names(detector: str | None, compare: tuple[str, str] | None, controls: bool) -> tuple[str, ...]:
@@ -183,21 +202,10 @@ def data_folder(data: str, modality: Modality, limit: int | None, seed: int, dev
 
 
 def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) -> None:
-    from detectors.evaluation.intervals import FEWEST, TOO_FEW, span
+    from detectors.evaluation.intervals import FEWEST, TOO_FEW
 
     for each in found:
-        findings = each.findings
-        title = (
-            f"{findings['detector']} on {findings['data']}: {findings['items']} items, {findings['answers']} answers"
-        )
-        table = Table("", "all", *(f"level {level}" for level in findings["by_level"]), box=None, title=title)
-        for column in table.columns:
-            column.no_wrap = True
-        for name in SHOWN:
-            cells = [findings[name], *(level[name] for level in findings["by_level"].values())]
-            texts = [f"{cell['value']:.3f}  [dim]{span(cell, '.2f', '-')}[/]" for cell in cells]
-            table.add_row(name.replace("_", " "), *texts)
-        Console().print(table)
+        Console().print(_metrics(each.findings))
     few = min(found[0].findings["clusters_by_class"].values())
     if few < FEWEST:
         print(
@@ -205,16 +213,43 @@ def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) ->
             file=sys.stderr,
         )
     if controls := found[0].findings.get("controls"):
-        table = Table("", "AUC", "plain minus this", "sure", box=None, title="frames in another order")
-        for form, cells in controls.items():
-            less = cells["plain_minus_this"]
-            texts = [f"{cell['value']:+.3f}  [dim]{span(cell, '+.2f', '..')}[/]" for cell in (cells["auc"], less)]
-            table.add_row(form, *texts, "yes" if less["sure"] else "no")
-        Console().print(table)
+        Console().print(_orders(controls))
     if differences:
-        table = Table("", "difference", "95 % interval", "sure", box=None, title="first minus second")
-        for name in SHOWN:
-            cell = differences["differences"][name]
-            texts = [f"{cell['value']:+.3f}", span(cell, "+.3f")]
-            table.add_row(name.replace("_", " "), *texts, "yes" if cell["sure"] else "no")
-        Console().print(table)
+        Console().print(_differences(differences))
+
+
+def _metrics(findings: Mapping[str, Any]) -> Table:
+    from detectors.evaluation.intervals import span
+
+    title = f"{findings['detector']} on {findings['data']}: {findings['items']} items, {findings['answers']} answers"
+    table = Table("", "all", *(f"level {level}" for level in findings["by_level"]), box=None, title=title)
+    for column in table.columns:
+        column.no_wrap = True
+    for name in SHOWN:
+        cells = [findings[name], *(level[name] for level in findings["by_level"].values())]
+        texts = [f"{cell['value']:.3f}  [dim]{span(cell, '.2f', '-')}[/]" for cell in cells]
+        table.add_row(name.replace("_", " "), *texts)
+    return table
+
+
+def _orders(controls: Mapping[str, Any]) -> Table:
+    from detectors.evaluation.intervals import span
+
+    table = Table("", "AUC", "plain minus this", "sure", box=None, title="frames in another order")
+    for form, cells in controls.items():
+        less = cells["plain_minus_this"]
+        texts = [f"{cell['value']:+.3f}  [dim]{span(cell, '+.2f', '..')}[/]" for cell in (cells["auc"], less)]
+        table.add_row(form, *texts, "yes" if less["sure"] else "no")
+    return table
+
+
+def _differences(differences: Mapping[str, Any]) -> Table:
+    from detectors.evaluation.intervals import span
+
+    table = Table("", "difference", "95 % interval", "sure", box=None, title="first minus second")
+    for name in SHOWN:
+        cell = differences["differences"][name]
+        table.add_row(
+            name.replace("_", " "), f"{cell['value']:+.3f}", span(cell, "+.3f"), "yes" if cell["sure"] else "no"
+        )
+    return table

@@ -287,7 +287,8 @@ def _watching(name: str) -> Iterator[Callable[[Step], None]]:
         def report(step: Step) -> None:
             best = "" if step.best is None else f"  best {step.measure} {step.best:.3f}"
             minutes, seconds = divmod(round(step.seconds_left), 60)
-            text = f"loss {step.losses['loss']:.3f}{best}  {minutes}:{seconds:02d} left"
+            loss = f"loss {step.losses['loss']:.3f}{best}  " if step.losses else ""
+            text = f"{loss}{minutes}:{seconds:02d} left"
             progress.update(task, completed=step.step, total=step.steps, description=text)
             if step.auc is not None:
                 progress.console.print(f"step {step.step}: validation {step.measure} {step.auc:.4f}", highlight=False)

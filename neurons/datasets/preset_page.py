@@ -14,12 +14,12 @@ LONGEST = 60  # characters of a path in the table
 
 
 def folder(part: Part) -> str:
-    """One line of a row: split, path, label, and how many files."""
+    """One line of a row: split, path, label, and how many files, where the authors say so."""
     way = part.way if len(part.way) <= LONGEST else part.way[: LONGEST - 3] + "..."
     way = way.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;").replace("*", "\\*")
     numbers = f" {part.numbers[0]} to {part.numbers[1]}" if part.numbers else ""
-    count = "" if part.count is None else f": {part.count:,}"
-    return f"{part.split} {part.label.name.lower()}, {way}{numbers}{count}"
+    count = "not given" if part.count is None else f"{part.count:,}"
+    return f"{part.split} {part.label.name.lower()}, {way}{numbers}: {count}"
 
 
 def row(preset: Preset) -> str:

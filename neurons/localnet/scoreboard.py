@@ -66,12 +66,17 @@ class Scoreboard:
         return [
             str(neuron.uid) if neuron else "",
             Text(player.name, style="strike dim" if player.name in self.gone else ""),
-            _answer(last["answers"].get(hotkey), str(last["label"])) if last else "",
+            _answer(last["answers"].get(hotkey), _label(last, hotkey)) if last else "",
             f"{score:.3f}",
             "█" * round(10 * score),
             f"{self.share(hotkey):.4f}",
             f"{neuron.incentive:.4f}" if neuron else "",
         ]
+
+
+def _label(line: Mapping[str, Any], hotkey: str) -> str:
+    """The truth about what this hotkey was asked: in a twin round some are asked the photograph."""
+    return "real" if hotkey in line.get("real", ()) else str(line["label"])
 
 
 def _answer(answer: float | str | None, label: str) -> Text:

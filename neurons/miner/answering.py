@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from detectors import TABLE
-from detectors.acceleration.accelerate import accelerated
 from detectors.evaluation.self_test import self_test
 from detectors.loading import open_detector
 from neurons import settings as s
@@ -42,14 +41,15 @@ def load_detectors(wanted: DetectorSettings) -> dict[Modality, Detector]:
     Raises SettingsError when one answers for the other modality, and what opening and testing one raises.
     """
     names = {Modality.IMAGE: wanted.image, Modality.VIDEO: wanted.video}
-    device = (
-        s.device(wanted.device) if any(name not in TABLE or TABLE[name].family for name in names.values()) else "cpu"
-    )
+    guessing = all(name in TABLE and not TABLE[name].family for name in names.values())  # needs no torch
+    device = "cpu" if guessing else s.device(wanted.device)
     opened = {modality: open_detector(name, device=device) for modality, name in names.items()}
     for modality, detector in opened.items():
         if detector.modality is not modality:
             raise wrong_modality(modality, names[modality])
-    if wanted.serving == "fast":
+    if wanted.serving == "fast" and not guessing:
+        from detectors.acceleration.accelerate import accelerated
+
         opened = {m: accelerated(detector, cache=s.home() / "serving") for m, detector in opened.items()}
     for modality, detector in opened.items():
         try:

@@ -29,6 +29,6 @@ def rogue(
         What is said for every prediction.
     """
     log = configure(logging, "rogue")
-    detector = DetectorSettings(image="constant", video="constant-video")
+    detector = DetectorSettings(image="constant", video="constant-video", serving="plain")
     settings = MinerSettings(netuid, detector, subtensor, wallet, axon, local=True)
     asyncio.run(run(settings, log, say=lambda _: number))

@@ -10,8 +10,8 @@ from subnet.errors import SettingsError
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.records import CommitmentRecord, RoundRecord
 from subnet.game.epochs import Commitment, break_between, epoch_seed
-from subnet.game.sampling import Sampling, plan
-from subnet.types import Neuron
+from subnet.game.sampling import Sampling, asked_real, is_twin_round, plan
+from subnet.types import Label, Neuron
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,22 @@ def _differs(seed: int, planned: Planned) -> str:
         return f"round {played.number} is not what its epoch's seed gives: {', '.join(wrong)}"
     if asked and asked != due.hotkeys:
         return f"round {played.number}: {_who(asked, due.hotkeys)}"
-    real = frozenset(row.hotkey for row in played.outcomes if row.truth(played.label) is not played.label)
-    if real and real != due.real:  # none where the originals were not at hand
-        return f"round {played.number}: {len(real ^ due.real)} have another truth than the seed gives"
+    return ""
+
+
+def halves(played: RoundRecord, sampling: Sampling | None) -> str:
+    """What is wrong with who is said to have been asked the photograph of a twin round, "" for nothing.
+
+    A label of one's own follows from the challenge's seed, so that nobody's can be turned round afterwards.
+    """
+    own = {row.hotkey for row in played.outcomes if row.truth(played.label) is not played.label}
+    if not own:
+        return ""
+    if sampling is None or not is_twin_round(played.seed, sampling) or played.label is not Label.SYNTHETIC:
+        return f"round {played.number} is no twin round, but {len(own)} have a label of their own, first {min(own)}"
+    due = asked_real(played.seed, (row.hotkey for row in played.outcomes), sampling)
+    if wrong := own ^ due:
+        return f"round {played.number}: {len(wrong)} have the label of the other half, first {min(wrong)}"
     return ""
 
 

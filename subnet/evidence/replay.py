@@ -17,7 +17,7 @@ from typing import Final
 from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.entry import Entry
 from subnet.evidence.findings import Finding, Verdict
-from subnet.evidence.planning import Epochs, Planned
+from subnet.evidence.planning import Epochs, Planned, halves
 from subnet.evidence.records import (
     COMMITMENT,
     DEPARTED,
@@ -110,7 +110,8 @@ class Replayer:
                 return [_unproven(entry.seq, f"this version does not know entries of the kind {entry.kind!r}")]
             return list(take(entry))
         except JournalBroken as error:
-            return [Finding(entry.seq, str(error).removeprefix(f"entry {entry.seq}").removeprefix(":").strip())]
+            told = " ".join(str(error).split()).removeprefix(f"entry {entry.seq}").removeprefix(":")
+            return [Finding(entry.seq, told.strip())]
         finally:
             self._heads.append(entry.hash)
 
@@ -138,6 +139,8 @@ class Replayer:
         judged = _judged(entry, played)
         yield from self._planned(entry, played)
         yield from _wrongly_void(entry, played, judged)
+        if wrong := halves(played, self._sampling if self.rules else None):
+            yield Finding(entry.seq, wrong)
         yield from self._reused(entry, played)
         self.history = settle(self.history, [] if played.void else judged, self._smoothing)
         yield from self._scores(entry, played)

@@ -24,6 +24,8 @@ rounds to 0 and 1 leaves only errors as evidence, and who adds enough noise pays
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -245,3 +247,18 @@ def _clusters(hotkeys: tuple[str, ...], pairs: list[tuple[int, int]]) -> tuple[t
     _, groups = connected_components(graph, directed=False)
     members = [tuple(sorted(hotkeys[at] for at in np.flatnonzero(groups == group))) for group in np.unique(groups)]
     return tuple(sorted((group for group in members if len(group) > 1), key=lambda group: (-len(group), group)))
+
+
+def share_places(weights: Mapping[str, float], clusters: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Weights by hotkey (at least 0) when each cluster has one place: its best member's, in equal parts; sum kept.
+
+    Nobody else's share of the rest changes. Hotkeys of a cluster without weight take no part. No weight comes from
+    nothing: all zero stays all zero.
+    """
+    parts = dict(weights)
+    for cluster in clusters:
+        members = [hotkey for hotkey in cluster if weights.get(hotkey, 0.0) > 0]
+        for hotkey in members:
+            parts[hotkey] = max(weights[member] for member in members) / len(members)
+    before, after = math.fsum(weights.values()), math.fsum(parts.values())
+    return {hotkey: part * before / after for hotkey, part in parts.items()} if after else parts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
@@ -110,15 +110,27 @@ def plan(seed: int, number: int, settings: Sampling, miners: Sequence[Neuron]) -
 def _with_twins(planned: RoundPlan, settings: Sampling) -> RoundPlan:
     """The plan as a twin round, in a share of rounds; its randomness is its own, so that other rounds stay as they are.
 
-    Each hotkey's half follows from the challenge's seed and its own name: whoever else is asked, each is asked
-    synthetic media as often as in any other round.
+    One in which the whole lot falls on one half is a twin round all the same.
     """
-    rng = np.random.default_rng([planned.seed, 0x7717])
-    if rng.random() >= settings.twin_share:
+    if not is_twin_round(planned.seed, settings):
         return planned
-    origin = _origin(settings.origins, planned.modality, Label.SYNTHETIC, rng)
-    real = {h for h in planned.hotkeys if derive(planned.seed, "twin", h) >= settings.synthetic_share * 2**63}
-    return replace(planned, label=Label.SYNTHETIC, origin=origin, real=frozenset(real))
+    origin = _origin(settings.origins, planned.modality, Label.SYNTHETIC, round_rng(planned.seed, 0x7718))
+    real = asked_real(planned.seed, planned.hotkeys, settings)
+    return replace(planned, label=Label.SYNTHETIC, origin=origin, real=real)
+
+
+def is_twin_round(seed: int, settings: Sampling) -> bool:
+    """Whether a challenge's `seed` makes its round a twin round."""
+    return bool(round_rng(seed, 0x7717).random() < settings.twin_share)
+
+
+def asked_real(seed: int, hotkeys: Iterable[str], settings: Sampling) -> frozenset[str]:
+    """Those of `hotkeys` that are asked the photograph, should the challenge's `seed` make a twin round.
+
+    Each one's half follows from the seed and its own name: whoever else is asked, each is asked synthetic media as
+    often as in any other round.
+    """
+    return frozenset(h for h in hotkeys if derive(seed, "twin", h) >= settings.synthetic_share * 2**63)
 
 
 def _is_video(seed: int, number: int, share: float) -> bool:

@@ -115,6 +115,31 @@ def test_help_imports_nothing_heavy() -> None:
     assert heavy & set(done.stdout.split()) == set()
 
 
+LIGHT = {
+    "a wrong command": ("from neurons.cli import main\nmain(['localnett'])", {"torch", "bittensor", "av", "numpy"}),
+    "a wrong flag of the miner": (
+        "from neurons.cli import main\nmain(['miner', '--wrong', '1'])",
+        {"torch", "bittensor", "av"},
+    ),
+    "a miner that guesses": (
+        "import neurons.miner.run\nfrom neurons.miner.answering import load_detectors\n"
+        "from neurons.miner.settings import DetectorSettings\nload_detectors(DetectorSettings('random', 'constant-video'))",
+        {"torch", "onnxruntime"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LIGHT)
+def test_what_needs_no_library_loads_none(case: str) -> None:
+    """A mistake is told before torch, the chain's client or the codecs are loaded; guessers are served without torch."""
+    words, heavy = LIGHT[case]
+    code = f"import atexit, sys\natexit.register(lambda: print(*sys.modules))\n{words}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert "Traceback" not in done.stderr
+    assert "neurons" in done.stdout.split()
+    assert heavy & set(done.stdout.split()) == set()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_is_quick(name: str) -> None:

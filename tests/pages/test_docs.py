@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import re
 import shlex
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from cyclopts import CycloptsError
 
+from detectors.studies import STUDIES, StudyRow
+from detectors.studies.report import Claim
 from neurons.cli import COMMANDS, build
 from tests.places import ROOT
 
@@ -56,6 +59,22 @@ def test_commands_are_true(page: Path, tmp_path: Path) -> None:
         except CycloptsError as error:
             if "requires an argument" not in str(error):
                 pytest.fail(f"{line}: {error}")
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=lambda row: row.name)
+def test_commands_of_claims_are_whole(study: StudyRow) -> None:
+    """What a study did not repeat it names with commands that parse as they stand, and no number left to work out."""
+    claims: tuple[Claim, ...] = importlib.import_module(study.target.partition(":")[0]).CLAIMS
+    app = build()
+    assert claims
+    for claim in claims:
+        text = re.sub(r"\$p\b", "64", claim.command)
+        lines = [part.strip() for part in re.split(r"&&|;|\bdo\b|#", text)]
+        found = [line for line in lines if line.startswith("assay ")]
+        assert found, claim
+        for line in found:
+            assert not re.search(r"\bDIR\b|[*/]ITEMS|<|\bN\b", line), line
+            app.parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
 
 
 def test_config_file_of_the_page_on_mining(tmp_path: Path) -> None:

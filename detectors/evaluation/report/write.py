@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from detectors.evaluation.evaluation import Evaluation
+from detectors.evaluation.frame_order import FORMS
 from detectors.evaluation.intervals import FEWEST, span
 from detectors.evaluation.report import plots
 from detectors.evaluation.report.mistakes import sheet
@@ -91,6 +92,7 @@ def page(
         short=SHORT,
         headlines=HEADLINES,
         fewest=FEWEST,
+        forms=FORMS,
     )
 
 

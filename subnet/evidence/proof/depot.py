@@ -23,6 +23,7 @@ from subnet.evidence.proof.publication import (
     parse_manifest,
     unpack_part,
 )
+from subnet.evidence.reader import SCHEMA
 from subnet.evidence.records import RulesRecord
 
 MAX_FILE: Final = 2**30  # bytes; nothing that is published is larger
@@ -100,7 +101,11 @@ def publish(
         depot.write(packed.part.file, packed.data)
         media = tuple(_media(depot, manifest, packed, read_media))
         manifest = manifest.model_copy(
-            update={"parts": (*manifest.parts, packed.part), "media": (*manifest.media, *media)}
+            update={
+                "schema_version": SCHEMA,
+                "parts": (*manifest.parts, packed.part),
+                "media": (*manifest.media, *media),
+            }
         )
         depot.write(MANIFEST, manifest.model_dump_json(indent=1).encode())
     return manifest, len(manifest.parts) - before

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entry import Entry
+from subnet.evidence.reader import SCHEMA
 from subnet.evidence.records import COMMITMENT, WEIGHTS, CommitmentRecord, WeightsRecord, read_record
 from subnet.types import Submission
 
@@ -59,6 +60,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["assay-evidence/1"] = FORMAT
+    schema_version: int = SCHEMA  # of the journal
     netuid: int
     hotkey: str
     codecs: dict[str, str] = {}
@@ -78,12 +80,16 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         known = plain.get("format") if isinstance(plain, dict) else None
         if isinstance(known, str) and known.startswith("assay-evidence/") and known != FORMAT:
             raise StateError(f"{where} is of the format {known}, this version reads {FORMAT}: use another version")
-        return Manifest.model_validate_json(data)
+        manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise StateError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     except ValueError as error:
         raise StateError(f"{where} is no manifest: {error}") from error
+    if manifest.schema_version > SCHEMA:
+        known = f"schema {manifest.schema_version}, this one knows {SCHEMA}"
+        raise StateError(f"{where} is of a journal of a newer Assay ({known})")
+    return manifest
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from subnet.errors import JournalBroken
 from subnet.evidence.entry import BEGINNING, Entry, link
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.proof.signatures import CHUNK, Signatures, check_signatures
-from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord, read_record
+from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord
 from subnet.evidence.replay import Replayer
+from subnet.wire.synapse import REPLY_VERSION
 
 IN_FLIGHT: Final = 16  # chunks and rounds of media that wait for a process
 
@@ -44,7 +45,7 @@ class Examination:
         self._chunk: list[tuple[int, str]] = []
         self._signatures: deque[Future[Signatures]] = deque()
         self._variants: deque[Future[list[Finding]]] = deque()
-        self._same_codecs = False
+        self._same_codecs, self._rules = False, self.player.rules
 
     def run(self, entries: Iterable[Entry]) -> Examined:
         """Check every entry. One that does not follow from the one before is told; where some lack, the rest waits."""
@@ -67,11 +68,9 @@ class Examination:
         return Examined(self.player, last, self.player.proven + self.proven, self.findings)
 
     def _also(self, entry: Entry) -> None:
-        if entry.kind == RULES and self._codecs is not None:
-            try:
-                self._same_codecs = read_record(RulesRecord, entry).codecs == self._codecs
-            except JournalBroken:
-                return
+        if entry.kind == RULES and self.player.rules is not None:
+            self._check_chunk()
+            self._same_codecs = self.player.rules.codecs == self._codecs
         if entry.kind != ROUND:
             return
         self._chunk.append((entry.seq, entry.body))
@@ -81,12 +80,12 @@ class Examination:
         self._collect(IN_FLIGHT)
 
     def _check_chunk(self) -> None:
-        if self._chunk and self.player.rules is not None:
-            sender = self.player.rules.hotkey
-            self._signatures.append(self._executor.submit(check_signatures, self._chunk, sender))
-        elif self._chunk:
-            self.findings += [_unproven(seq, "answers: schema 1 and 2 kept no signatures") for seq, _ in self._chunk]
-        self._chunk = []
+        if self._chunk:
+            why = _uncheckable(self._rules)
+            self.findings += [_unproven(seq, why) for seq, _ in self._chunk if why]
+            if self._rules is not None and not why:
+                self._signatures.append(self._executor.submit(check_signatures, self._chunk, self._rules.hotkey))
+        self._chunk, self._rules = [], self.player.rules
 
     def _check_media(self, entry: Entry) -> None:
         played = self.player.played
@@ -116,6 +115,16 @@ class Examination:
             self.findings.append(_unproven(seq, "answers without a signature"))
         if checked.failures:
             self.findings += [_unproven(0, "failures: nobody signs that a miner gave no answer")]
+
+
+def _uncheckable(rules: RulesRecord | None) -> str:
+    """Why signatures under these rules cannot be checked, "" where they can."""
+    if rules is None:
+        return "answers: schema 1 and 2 kept no signatures"
+    version = rules.protocols.get("reply")
+    if version != REPLY_VERSION:
+        return f"answers: signed as {version}, this version checks {REPLY_VERSION}"
+    return ""
 
 
 def _gap(last: int, seq: int) -> Finding:

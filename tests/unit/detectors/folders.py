@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from detectors.training.loop import Progress
 from subnet.codec import image as codec
 from subnet.game.operators import rescale
 from subnet.media import embedded
@@ -32,6 +34,16 @@ def write_images(root: Path, count: int, split: str = "train") -> Path:
             lines.append(row)
     (root / "index.jsonl").write_text("\n".join(map(json.dumps, lines)))
     return root
+
+
+def assert_paced(told: Sequence[Progress]) -> None:
+    """A run without losses that counts up to its end, each time with what is left of it at the pace so far."""
+    steps = [each.step for each in told]
+    assert steps == sorted(set(steps))
+    assert {each.steps for each in told} == {steps[-1]}
+    assert all(each.seconds_left > 0 for each in told[:-1])
+    assert told[-1].seconds_left == 0
+    assert not any(each.losses for each in told)
 
 
 def write_clips(root: Path, count: int, frames: int = 5) -> Path:

@@ -29,6 +29,7 @@ from subnet.types import Media, Modality, Split
 from tests.unit.detectors.folders import photos, write_images
 
 EXPERTS = {"general": "npr", "ucf": "ucf", "creatures": "npr", "scenes": "npr"}
+SMALL = Preprocess(size=64)  # the experts see little, so that they answer at once
 ALWAYS = [("general", "none"), ("ucf", "none")]
 
 
@@ -56,9 +57,9 @@ def save(path: Path, gate: Content, blends: dict[str, list[float]] | None = None
         "detector": "camo",
         "blends": {"ucf": [0.5, 0.0, 0.0]} | (blends or {"creatures": [0.5, 0.5, 0.1], "scenes": [0.0, 2.0, -0.1]}),
         "calibrations": {name: Calibration(2.0, 0.5).to_json() for name in EXPERTS},
-        "preprocesses": {name: asdict(Preprocess()) for name in EXPERTS},
+        "preprocesses": {name: asdict(SMALL) for name in EXPERTS},
     }
-    write(path, state, preprocess=Preprocess(), notes=notes)
+    write(path, state, preprocess=SMALL, notes=notes)
     return path
 
 
@@ -109,9 +110,9 @@ def test_shares_sum_to_one_and_are_learnt() -> None:
     assert np.mean(right) > 0.6
 
 
-@pytest.mark.parametrize("size", [(1, 1), (40, 300), (257, 255), (1024, 64)])
+@pytest.mark.parametrize("size", [(1, 1), (40, 300), (257, 255), (1024, 64), (8, 60_000)])
 def test_features_of_any_size(size: tuple[int, int]) -> None:
-    """Pictures of any size give the same number of finite features."""
+    """Pictures of any size give the same number of finite features, a thin one without memory for its square."""
     values = features(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
     assert values.shape == features(picture().frames[0]).shape
     assert np.isfinite(values).all()

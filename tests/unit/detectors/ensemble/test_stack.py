@@ -20,10 +20,10 @@ from detectors.heads.head import Head
 from detectors.loading import open_detector
 from detectors.rows import Preprocess
 from detectors.torch_detector import TorchDetector
-from detectors.training.loop import Training, train
+from detectors.training.loop import Progress, Training, train
 from subnet.errors import CheckpointError, MediaUnreadable, SettingsError, UnknownName
 from subnet.types import Media, Modality, Prediction
-from tests.unit.detectors.folders import photos, write_images
+from tests.unit.detectors.folders import assert_paced, photos, write_images
 
 NPR, WEAK = HERE / TABLE["npr"].weights, HERE / TABLE["npr-weak"].weights
 
@@ -51,7 +51,10 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = Training(
         "ensemble", data, root / "ensemble.safetensors", validation=data, experts=(("npr", NPR), ("npr-weak", WEAK))
     )
-    return train(settings).weights
+    told: list[Progress] = []
+    weights = train(settings, told.append).weights
+    assert_paced(told)
+    return weights
 
 
 def test_shares_sum_up_to_the_answer() -> None:

@@ -66,6 +66,15 @@ def test_answers_that_are_none() -> None:
             self_test(Stranger(lambda sure=sure: sure, "npr", TABLE["npr"].sha256))  # type: ignore[misc]
 
 
+def test_it_asks_twice() -> None:
+    """A network's answer is computed no third time: the second one is held against the number that ships."""
+    answers = iter((0.5, 0.5))
+    self_test(Stranger(lambda: next(answers)))
+    p_synthetic = 1 / (1 + np.exp(13.915))
+    answers = iter((p_synthetic, p_synthetic))
+    self_test(Stranger(lambda: next(answers), "npr", TABLE["npr"].sha256))
+
+
 def overflowing() -> nn.Module:
     """Finite weights whose answers are not."""
     network = NPR()

@@ -19,14 +19,14 @@ from detectors.preprocess import prepare
 from detectors.public_checkpoints import build
 from detectors.retrieval.index import Index, Match, entry, fill, log_odds, open_index, texture
 from detectors.torch_detector import TorchDetector
-from detectors.training.loop import Training, train
+from detectors.training.loop import Progress, Training, train
 from neurons.commands.audit import audit
 from subnet.codec import image as codec
 from subnet.errors import CheckpointError, DataError
 from subnet.game.operators import jpeg
 from subnet.game.variant import move
 from subnet.types import Label, Media
-from tests.unit.detectors.folders import photos, write_images
+from tests.unit.detectors.folders import assert_paced, photos, write_images
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def weights(folder: Path) -> Path:
     settings = Training("retrieval", folder, folder.parent / "retrieval.safetensors", validation=folder)
-    done = train(settings)
+    told: list[Progress] = []
+    done = train(settings, told.append)
+    assert_paced(told)
     assert done.auc > 0.55  # of what it knows, three in four at levels that crop and turn
     return done.weights
 

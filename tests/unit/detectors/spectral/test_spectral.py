@@ -21,11 +21,11 @@ from detectors.spectral import frequency, texture
 from detectors.spectral.network import FEATURES, Spectral
 from detectors.spectral.statistics import PERIODS, SHIFTS, describe
 from detectors.torch_detector import TorchDetector
-from detectors.training.loop import Training, train
+from detectors.training.loop import Progress, Training, train
 from subnet.errors import CheckpointError, UnknownName
 from subnet.registry import resolve
 from subnet.types import Media, Modality
-from tests.unit.detectors.folders import write_images
+from tests.unit.detectors.folders import assert_paced, write_images
 
 
 def noise(count: int = 2, height: int = 96, width: int = 128) -> Tensor:
@@ -182,15 +182,18 @@ def test_what_onnx_cannot_say_is_served_by_torch() -> None:
 
 
 def test_it_learns_from_a_few_photographs(tmp_path: Path) -> None:
-    """A head on all families tells photographs from blurred twins at the first attempt, calibrated and whole."""
+    """A head on all families tells photographs from blurred twins at the first attempt, calibrated and whole; its run
+    tells how far it is, from the features to the validation, and the time left."""
     settings = Training(
         "spectral",
         write_images(tmp_path / "train", 10),
         tmp_path / "out.safetensors",
         validation=write_images(tmp_path / "validation", 5, "validation"),
     )
-    done = train(settings)
+    told: list[Progress] = []
+    done = train(settings, told.append)
     assert done.auc > 0.8
+    assert_paced(told)
     checkpoint = read(done.weights)
     assert checkpoint.notes["detector"] == "spectral"
     assert checkpoint.calibration is not None

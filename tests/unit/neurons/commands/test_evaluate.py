@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from detectors.evaluation.frame_order import FORMS
 from tests.unit.detectors.folders import write_clips
 from tests.unit.neurons.running import Assay
 
 
 def test_frames_in_another_order(assay: Assay, tmp_path: Path) -> None:
-    """--controls measures a detector of clips in each form, beside its plain numbers, in the report's JSON too; it is
-    refused for images and together with --compare."""
+    """--controls measures a detector of clips in each form, beside its plain numbers, in the report's JSON and page too;
+    it is refused for images and together with --compare."""
     data = write_clips(tmp_path / "data", 2)
     words = ("evaluate", "random-video", "--data", data, "--levels", "0", "--device", "cpu", "--controls")
     ran = assay(*words, "--json", "--out", tmp_path / "report")
@@ -22,6 +23,11 @@ def test_frames_in_another_order(assay: Assay, tmp_path: Path) -> None:
         assert abs(form["plain_minus_this"]["value"] - lost) < 1e-5
     written = json.loads((tmp_path / "report" / "report.json").read_text())
     assert written["controls"] == ran.json["controls"]
+    page = " ".join((tmp_path / "report" / "index.html").read_text().split())
+    for name, form in ran.json["controls"].items():
+        row = page.partition(f"<td>{FORMS[name]}</td>")[2].partition("</tr>")[0]
+        assert f"{form['auc']['value']:.3f}" in row
+        assert f"{form['plain_minus_this']['value']:+.3f}" in row
     assert "shuffled" in assay(*words).out
     images = assay("evaluate", "random", "--data", data, "--controls")
     assert images.status == 2

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,13 @@ import structlog
 from structlog.testing import capture_logs
 
 from neurons.validator import thumbnails
-from neurons.validator.telemetry import Telemetry
+from neurons.validator.telemetry import COMPARED_EVERY, Telemetry
 from subnet.errors import SettingsError
+from subnet.game.answer_table import KINDS
 from subnet.game.history import History
 from subnet.types import Label, Modality, Prediction
 from tests.unit.subnet.evidence.journals import played
+from tests.unit.subnet.game.crowds import crowd
 
 LOG = structlog.get_logger()
 ROUND = played(History(), 0, Modality.IMAGE, Label.REAL, {"alice": Prediction(0.1)})
@@ -47,3 +51,19 @@ async def test_thumbnails_are_whole(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "gallery").iterdir()] == ["000000.jpg"]
     ((picture, facts),) = thumbnails.read(tmp_path / "gallery")
     assert (picture.size, facts) == ((160, 160), ["0", "image", "real", "origin", "1"])
+
+
+async def test_miners_that_answer_alike_are_counted() -> None:
+    """Every hundred rounds that count, the gauges tell how many clusters there are, and of how many miners."""
+    table = crowd(1, miners=16, rounds=3 * COMPARED_EVERY, asked=16, copies=3, rounded=0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    telemetry = Telemetry(False, port, None, LOG)
+    for number, (kind, column) in enumerate(zip(table.kinds, table.p.T, strict=True)):
+        answers = {hotkey: Prediction(float(p)) for hotkey, p in zip(table.hotkeys, column, strict=True)}
+        await telemetry.played(played(History(), number, *KINDS[kind], answers), number)
+    page = await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{port}/metrics")
+    with page:
+        text = page.read().decode()
+    assert "assay_alike_clusters 1.0" in text
+    assert "assay_alike_miners 3.0" in text

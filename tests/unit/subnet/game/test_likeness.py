@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
 from subnet.game.answer_table import AnswerTable, tabulate
-from subnet.game.likeness import compare, discoveries, likeness, normal_scores
+from subnet.game.likeness import compare, discoveries, likeness, normal_scores, share_places
 from tests.unit.subnet.game.crowds import crowd
 
 COPIES = ("m000", "m001", "m002")
@@ -112,3 +113,27 @@ def test_a_rate_that_is_none_is_refused(rate: float) -> None:
     """The message names it."""
     with pytest.raises(ValueError, match="false discovery rate"):
         likeness(crowd(1), rate)
+
+
+@given(st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 1), min_size=1), st.permutations("abcdef"))
+def test_a_cluster_shares_one_place(weights: dict[str, float], order: list[str]) -> None:
+    """Its members together stand where the best of them stood alone; ratios among others and the sum stay."""
+    clusters = [order[:3], order[3:5]]
+    shared = share_places(weights, clusters)
+    assert shared.keys() == weights.keys()
+    assert math.isclose(sum(shared.values()), sum(weights.values()), rel_tol=1e-9, abs_tol=1e-12)
+    scale = math.fsum(max((weights.get(h, 0) for h in group), default=0) for group in clusters)
+    scale += math.fsum(w for h, w in weights.items() if not any(h in group for group in clusters))
+    factor = sum(weights.values()) / scale if scale else 1.0
+    for hotkey, weight in weights.items():
+        group = next((group for group in clusters if hotkey in group), [hotkey])
+        members = [weights[h] for h in group if weights.get(h, 0) > 0]
+        place = max(members) / len(members) if weight > 0 else 0.0
+        assert math.isclose(shared[hotkey], factor * place, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def test_copies_gain_nothing_by_their_number() -> None:
+    """Fifty keys with one model beside 200 honest miners have 24 % of equal weights, and one part in 201 when shared."""
+    weights = {f"m{n}": 1 / 250 for n in range(250)}
+    shared = share_places(weights, [[f"m{n}" for n in range(50)]])
+    assert sum(shared[f"m{n}"] for n in range(50)) == pytest.approx(1 / 201)

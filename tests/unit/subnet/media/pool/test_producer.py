@@ -290,9 +290,23 @@ def test_a_plan_reads_from_toml(tmp_path: Path) -> None:
     assert counts == {"image/real/photos": 2, "image/synthetic/org/model": 8}
 
 
+def test_a_plan_says_what_is_public(tmp_path: Path) -> None:
+    """Origins that anybody can download are marked beside the weights; without the key none is."""
+    path = tmp_path / "plan.toml"
+    weights = '[weights]\n"image/real/photos" = 1\n"image/real/celebs" = 4\n'
+    path.write_text(f'total = 10\npublic = ["image/real/celebs"]\n{weights}')
+    assert [str(cell) for cell in read_plan(path).public] == ["image/real/celebs"]
+    path.write_text(f"total = 10\n{weights}")
+    assert read_plan(path).public == ()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ('total = 1\npublic = ["image/real/y"]\n[weights]\n"image/real/x" = 1', "image/real/y, which has no weight"),
+        ('total = 1\npublic = ["y"]\n[weights]\n"image/real/x" = 1', "'y' should read like"),
+        ('total = 1\npublic = "image/real/x"\n[weights]\n"image/real/x" = 1', "public must be a list"),
+        ('total = 1\npublic = [1]\n[weights]\n"image/real/x" = 1', "public must be a list"),
         ("total = 1", "weights"),
         ("[weights]", "total"),
         ("total = [", "plan.toml"),

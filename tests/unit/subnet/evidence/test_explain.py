@@ -1,0 +1,129 @@
+"""What a journal says of one hotkey: what it was asked, who answers like it, and whether it remembers public media."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurons.commands.explain import explain
+from subnet.evidence.entry import Entry
+from subnet.evidence.explain import Account, account
+from subnet.evidence.journal import Journal
+from subnet.evidence.records import DEPARTED, ROUND, RULES, DepartedRecord, record, rules_record
+from subnet.evidence.state import State, StateStore
+from subnet.game.answer_table import KINDS
+from subnet.game.history import History
+from subnet.game.sampling import Sampling
+from subnet.game.step import Round
+from subnet.types import Answer, Failure, Label, Modality, Prediction
+from tests.unit.subnet.evidence.journals import played
+from tests.unit.subnet.game.crowds import crowd
+
+ROUNDS = 240
+RULES_OF = rules_record(
+    2, "validator", Sampling(public=("image/real/origin",)), vpermit_tao_limit=1000.0, min_answers=24
+)
+
+
+def rounds_of_a_crowd() -> Iterator[Round[object]]:
+    """Rounds of sixteen miners, three of which are copies, every second real image from a public origin."""
+    table, history = crowd(1, miners=16, rounds=ROUNDS, asked=16, copies=3, rounded=0), History()
+    for number, (kind, column) in enumerate(zip(table.kinds, table.p.T, strict=True)):
+        answers: dict[str, Answer] = {h: Prediction(float(p)) for h, p in zip(table.hotkeys, column, strict=True)}
+        one = played(history, number, *KINDS[kind], answers)
+        one = replace(one, plan=replace(one.plan, origin="origin" if number % 2 else "fresh"))
+        history = one.history
+        yield one
+
+
+def entries(rounds: Iterator[Round[object]]) -> Iterator[Entry]:
+    yield Entry(1, RULES, RULES_OF.model_dump_json(), "")
+    for seq, one in enumerate(rounds, 2):
+        yield Entry(seq, ROUND, record(one).model_dump_json(), "")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def copy() -> Account:
+    return account(entries(rounds_of_a_crowd()), "m001")
+
+
+def test_copies_are_told_of_each_other(copy: Account) -> None:
+    """Its cluster, and the links that join it to others, with what they rest on."""
+    assert copy.cluster == ("m000", "m001", "m002")
+    assert copy.links
+    assert all("m001" in (link.first, link.second) and link.shared == ROUNDS for link in copy.links)
+    assert copy.likeness.pairs == 16 * 15 // 2
+
+
+def test_honest_miners_have_no_cluster() -> None:
+    """Nobody else is told to be like another."""
+    honest = account(entries(rounds_of_a_crowd()), "m010")
+    assert (honest.cluster, honest.links) == ((), ())
+
+
+def test_public_media_are_counted_apart(copy: Account) -> None:
+    """Real images of the public origin against those of the fresh one; kinds with one side only are left out."""
+    assert copy.canaries is not None
+    own = [turn for turn in copy.turns if (turn.modality, turn.label) == ("image", "real")]
+    for hits, origin in ((copy.canaries.public, "origin"), (copy.canaries.fresh, "fresh")):
+        asked = [turn for turn in own if turn.origin == origin]
+        assert (hits.right, hits.asked) == (sum(turn.right for turn in asked), len(asked))
+    assert copy.canaries.low < copy.canaries.difference < copy.canaries.high
+
+
+def test_memory_shows_and_is_forgotten_with_the_hotkey() -> None:
+    """Always right on what is public and a guesser elsewhere: the interval lies above 0. Who left starts anew."""
+    rng, history = np.random.default_rng(2), History()
+    rounds = []
+    for number in range(300):
+        public = number % 3 == 0
+        right = public or bool(rng.random() < 0.5)
+        one = played(history, number, Modality.IMAGE, Label.REAL, {"memo": Prediction(0.1 if right else 0.9)})
+        one = replace(one, plan=replace(one.plan, origin="origin" if public else "fresh"))
+        history = one.history
+        rounds.append(one)
+    written = list(entries(iter(rounds)))
+    found = account(iter(written), "memo")
+    assert found.canaries is not None
+    assert found.canaries.low > 0.3
+    assert (found.canaries.public.asked, found.canaries.fresh.asked) == (100, 200)
+    gone = Entry(len(written) + 1, DEPARTED, DepartedRecord(block=1, hotkeys=("memo",)).model_dump_json(), "")
+    after = played(History(), 300, Modality.IMAGE, Label.REAL, {"memo": Failure.TIMEOUT, "other": Prediction(0.1)})
+    body = record(after).model_dump_json()
+    back = account(iter([*written, gone, Entry(len(written) + 2, ROUND, body, "")]), "memo")
+    assert back.canaries is None
+    assert len(back.turns) == 1
+
+
+def test_a_journal_without_rules_has_no_canaries() -> None:
+    """Journals of older versions say nothing of public origins."""
+    old = [entry for entry in entries(rounds_of_a_crowd()) if entry.kind == ROUND]
+    assert account(iter(old), "m001").canaries is None
+
+
+def test_the_command_tells_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`assay explain`, as text and as JSON, from a journal on disk."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path)
+    store = StateStore(journal)
+    assert store.note(RULES, RULES_OF) is None
+    for one in rounds_of_a_crowd():
+        assert store.write(ROUND, record(one), State(one.plan.number + 1, one.history)) is None  # type: ignore[arg-type]
+    journal.close()
+    explain("m001", path, json=True)
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["cluster"] == ["m000", "m001", "m002"]
+    assert {"first", "second", "shared", "correlation", "errors", "expected", "p_value"} == facts["links"][0].keys()
+    assert (facts["false_discovery_rate"], facts["pairs_compared"]) == (0.01, 120)
+    assert {"public", "fresh", "difference", "low", "high"} == facts["canaries"].keys()
+    explain("m001", path)
+    text = capsys.readouterr().out
+    assert "Answers like 2 others; 1% of such links are expected to be wrong" in text
+    assert "On public media" in text
+    explain("m010", path)
+    assert "Nobody answers like it among 120 compared pairs" in capsys.readouterr().out
