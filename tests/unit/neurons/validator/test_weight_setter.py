@@ -25,7 +25,7 @@ from subnet.types import Receipt, Submission
 
 LOG = structlog.get_logger()
 NEURONS = (GenesisNeuron("v", "v", 5000.0), GenesisNeuron("m1", "m1"), GenesisNeuron("m2", "m2"))
-SCORES = History({"m1": Standing(score=0.75), "m2": Standing(score=0.25)})
+SCORES = History({"m1": Standing(score=0.75, average=0.75), "m2": Standing(score=0.25, average=0.25)})
 
 
 @dataclass
@@ -130,7 +130,9 @@ async def test_the_final_weights_wait_for_the_rate_limit(rig: Rig) -> None:
     """A run that ends too early for the chain waits, and its last scores are the ones that stand there."""
     weighing = rig.weighing()
     await rig.settle(weighing)
-    rig.memory.state = State(2, History({"m1": Standing(score=0.5), "m2": Standing(score=0.5)}))
+    rig.memory.state = State(
+        2, History({"m1": Standing(score=0.5, average=0.5), "m2": Standing(score=0.5, average=0.5)})
+    )
 
     async def time_passes() -> None:
         for _ in range(14):
@@ -165,7 +167,7 @@ async def test_no_weights_before_enough_answers(rig: Rig) -> None:
 def answered(**counts: int) -> History:
     """Standings of which so many answers are known, half of them right."""
     windows = {hotkey: Window(0, 0, min(100, count), count) for hotkey, count in counts.items()}
-    return History({hotkey: Standing(image=window, score=0.5) for hotkey, window in windows.items()})
+    return History({hotkey: Standing(image=window, score=0.5, average=0.5) for hotkey, window in windows.items()})
 
 
 async def test_without_a_permit_nothing_is_sent_and_it_is_told_once(rig: Rig) -> None:

@@ -26,7 +26,7 @@ from subnet.types import Submission
 LOG = structlog.get_logger()
 TEMPO = 6
 NEURONS = (GenesisNeuron("v", "v", 5000.0), GenesisNeuron("m1", "m1"), GenesisNeuron("m2", "m2"))
-SCORES = History({"m1": Standing(score=0.75), "m2": Standing(score=0.25)})
+SCORES = History({"m1": Standing(score=0.75, average=0.75), "m2": Standing(score=0.25, average=0.25)})
 
 
 @dataclass
