@@ -205,7 +205,7 @@ async def test_a_run_of_so_many_rounds_ends_with_weights_on_chain(game: Game) ->
     standings = game.store.state.history.standings
     total = standings["m1"].score + standings["m2"].score
     assert last.submission is Submission.OK
-    assert last.weights == {1: standings["m1"].score / total, 2: standings["m2"].score / total}
+    assert last.weights == pytest.approx({1: standings["m1"].score / total, 2: standings["m2"].score / total})
     assert set(await MemoryChain(game.subnet, "v").weights(0)) == {1, 2}
 
 
