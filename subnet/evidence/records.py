@@ -16,9 +16,9 @@ from subnet.codec.versions import codec_versions
 from subnet.errors import JournalBroken
 from subnet.evidence.entry import Entry
 from subnet.game import epochs
-from subnet.game.history import History
+from subnet.game.history import History, begin_averages
 from subnet.game.sampling import Sampling
-from subnet.game.scoring import ALPHA, retain, settle
+from subnet.game.scoring import ALPHA, SMOOTHING, retain, settle
 from subnet.game.step import Draw, Round
 from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Snapshot, Submission
 from subnet.wire.synapse import REPLY_VERSION
@@ -114,6 +114,8 @@ class RulesRecord(Record):
     vpermit_tao_limit: float
     min_answers: int
     alpha: float = ALPHA
+    averaging: int = 0  # as in `Smoothing`; 0 in versions that did not average
+    headroom: float = 1.0
     protocols: dict[str, str] = {}
     codecs: dict[str, str] = {}  # versions of what encodes variants: other ones may give other bytes
 
@@ -225,6 +227,8 @@ def rules_record(
         sampling=dump_sampling(sampling),
         vpermit_tao_limit=vpermit_tao_limit,
         min_answers=min_answers,
+        averaging=SMOOTHING.averaging,
+        headroom=SMOOTHING.headroom,
         protocols={"reply": REPLY_VERSION, "epoch": epochs.PROTOCOL},
         codecs=codec_versions(),
     )
@@ -292,12 +296,18 @@ class Replay:
 
 
 def replay(entries: Iterable[Entry]) -> Replay:
-    """Play recorded rounds through the rules again. Raises JournalBroken where a score differs by a bit."""
+    """Play recorded rounds through the rules again. Raises JournalBroken where a score differs by a bit.
+
+    Averages begin with the first rules that have them: what older versions played counts by its scores.
+    """
+    averages = False
     history, rounds, void, weights, next_round = History(), 0, 0, 0, 0
     for entry in entries:
         if entry.kind == DEPARTED:
             departed = read_record(DepartedRecord, entry)
             history = retain(history, frozenset(history.standings) - set(departed.hotkeys))
+        elif entry.kind == RULES and not averages and read_record(RulesRecord, entry).averaging:
+            averages, history = True, begin_averages(history)
         elif entry.kind == ROUND:
             played = read_record(RoundRecord, entry)
             rounds, void, next_round = rounds + 1, void + bool(played.void), played.number + 1

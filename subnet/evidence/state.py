@@ -22,7 +22,7 @@ from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import SNAPSHOT, Record, Replay, replay
 from subnet.evidence.snapshots import Rows, changes
-from subnet.game.history import History, from_json, to_json
+from subnet.game.history import History, begin_averages, from_json, to_json
 from subnet.types import Snapshot
 
 PATIENCE = 50
@@ -140,8 +140,11 @@ def check_state(stored: bytes | None, last: Entry, again: Callable[[], Replay]) 
 
 
 def confirm_state(state: State, replayed: Replay) -> None:
-    """Raises JournalBroken where a state differs from what the rules give for its journal."""
-    if state.history != replayed.history:
+    """Raises JournalBroken where a state differs from what the rules give for its journal.
+
+    One that a version without averages wrote has them begin with its scores.
+    """
+    if state.history not in (replayed.history, begin_averages(replayed.history)):
         hotkeys = {*state.history.standings, *replayed.history.standings}
         wrong = min((name for name in hotkeys if state.history[name] != replayed.history[name]), default="nobody")
         raise JournalBroken(f"the stored state differs from what the journal gives, for {wrong}; restore a backup")
