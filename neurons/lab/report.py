@@ -1,4 +1,4 @@
-"""What the laboratory leaves behind: report.json, index.html with everything inside it, pictures, and the page's section."""
+"""What the laboratory leaves behind: report.json, index.html, pictures, and its section of docs/incentive.md."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ def _shares(found: Findings) -> Section:
     return Section(
         "What each strategy earns",
         (
-            f"{miners} miners, {found.rules.validators} validators, {found.rules.sample_size} miners asked a round. Shares "
-            "are of what the chain pays, per key, as multiples of 1 / miners; from and to are the 5 % and 95 % quantiles "
-            "over keys and epochs. The gain is what a key earns over honest play with the same means and the same effort.",
+            f"{miners} miners, {found.rules.validators} validators, {found.rules.sample_size} miners asked a round. "
+            "Shares are of what the chain pays, per key, as multiples of 1 / miners; from and to are the 5 % and 95 % "
+            "quantiles over keys and epochs. The gain is what a key earns over honest play with the same means and the "
+            "same effort.",
             f"Order by skill {'holds' if found.ordered else 'does NOT hold'}. Gini of all {found.gini:.2f}, of honest "
             f"miners of .60 and above {found.gini_honest:.2f}. "
             + (f"A cartel of four in five keys made {void} of {rounds} rounds void." if rounds else ""),
@@ -99,14 +100,15 @@ def _order(found: Findings) -> Section:
             f"A newcomer of .90 stands within 5 % of its place after {_count(pairs.rounds_to_rank)} rounds"
             + (f", {pairs.rounds_to_rank * share:.0f} answers of its own" if pairs.rounds_to_rank else "")
             + ". On chain it is paid from the second setting of weights and the second epoch on.",
-            f".90 and .93 stand in the right order with 95 % probability after {_count(pairs.rounds_to_order)} rounds in one "
-            f"validator's weights, and after {_count(pairs.chain_rounds_to_order)} in what the chain pays by "
+            f".90 and .93 stand in the right order with 95 % probability after {_count(pairs.rounds_to_order)} rounds in "
+            f"one validator's weights, and after {_count(pairs.chain_rounds_to_order)} in what the chain pays by "
             f"{rules.validators} validators.",
-            f"What limits it is the number of answers: after 1,000 rounds a miner has given {answers:.0f} to one validator, and "
-            f"so many tell .90 from .93 in {bound(answers):.1%} of cases at best, whatever is computed from them (here "
-            f"{pairs.after(1000):.1%}); {needed} answers are needed for 95 %: {needed / share:.0f} rounds of one validator, or "
-            f"{-(-needed * rules.miners // 1000)} miners asked a round. With {rules.validators} validators the bound after 1,000 rounds is "
-            f"{bound(answers * rules.validators):.1%} (here {pairs.on_chain_after(1000):.1%}).",
+            f"What limits it is the number of answers: after 1,000 rounds a miner has given {answers:.0f} to one "
+            f"validator, and so many tell .90 from .93 in {bound(answers):.1%} of cases at best, whatever is computed "
+            f"from them (here {pairs.after(1000):.1%}). {needed} answers are needed for 95 %: {needed / share:,.0f} rounds "
+            f"of one validator, or {-(-needed * rules.miners // 1000)} miners asked a round. With {rules.validators} "
+            f"validators the bound after 1,000 rounds is {bound(answers * rules.validators):.1%} (here "
+            f"{pairs.on_chain_after(1000):.1%}).",
         ),
         "lab-order",
     )
@@ -132,8 +134,8 @@ def _frontier(found: Findings) -> Section:
     return Section(
         "Alpha and averaging: the frontier",
         (
-            "The same answers to one validator, paid by other rules. Alpha alone trades one aim for the other: none reaches both. "
-            "A long average tells more, and a newcomer's average is as good as its answers are many.",
+            "The same answers to one validator, paid by other rules. Alpha alone trades one aim for the other, and none "
+            "reaches both. A long average tells more, and a newcomer's counts as soon as it has answers.",
         ),
         "lab-frontier",
         ("alpha", "average of", "headroom", "answers to 5 %", "order after 1,000", "in the end", ""),
@@ -150,8 +152,8 @@ def _likeness(found: Findings) -> Section:
     return Section(
         "Copies and relays, recognised",
         (
-            "Share of the pairs with one source of answers that `subnet.game.likeness` links at a false discovery rate of "
-            "1 %, by the number of rounds that both were asked in; beside it the share of wrong links among all.",
+            "Share of the pairs with one source of answers that `subnet.game.likeness` links at a false discovery rate "
+            "of 1 %, by the number of rounds that both were asked in; beside it the share of wrong links among all.",
         ),
         "lab-likeness",
         ("shared rounds", *names, "wrong", "links"),
@@ -198,7 +200,8 @@ def write(found: Findings, folder: Path, pictures: Mapping[str, bytes]) -> Path:
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse;font-size:.9rem}td,th{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:left}"
+    "table{border-collapse:collapse;font-size:.9rem}"
+    "td,th{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:left}"
     "img{max-width:100%}"
 )
 
