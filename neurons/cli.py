@@ -49,6 +49,7 @@ COMMANDS = {
     "bench": ("neurons.commands.bench:bench", "How fast detectors are on this machine."),
     "detectors": ("neurons.commands.listing:detectors", "List the detectors."),
     "generators": ("neurons.commands.listing:generators", "List the generators, and which can run here."),
+    "lab": ("neurons.commands.lab:lab", "Play tricks against the rules, and see who earns what."),
     "explain": ("neurons.commands.explain:explain", "Why a miner earns what it earns, from a journal."),
     "replay": ("neurons.commands.evidence.journal:replay", "Compute all scores again from a journal."),
     "publish": ("neurons.commands.evidence.publish:publish", "Publish finished epochs of a journal for strangers."),

@@ -74,7 +74,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("settings", "signals", "progress", "printing", "secret_seed", "naming", "plan", "cli"),
         ("log", "__main__"),
         ("chain_view", "producer"),
-        ("datasets", "doctor", "miner", "validator"),
+        ("datasets", "doctor", "lab", "miner", "validator"),
         ("commands", "localnet"),
     ),
 }

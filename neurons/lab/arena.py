@@ -1,8 +1,8 @@
 """One subnet played through: the rules of the game, the ledger of the development chain, and whoever plays.
 
-Nothing is copied here: challenges come of `sampling.plan`, scores of `scoring.settle`, weights of `scoring.weights`, and
-incentive and dividends of the chain's own epoch. What is modelled is the miners alone: how often a detector is right, and
-what two of them have in common.
+Nothing is copied here: challenges come of `sampling.plan`, scores of `scoring.settle`, weights of `scoring.weights`,
+and incentive and dividends of the chain's own epoch. What is modelled is the miners alone: how often a detector is
+right, and what two of them have in common.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurons.lab.rules import LabRules
-from neurons.lab.strategies import MIDDLE, STEPS, Key, Question, Strategy
+from neurons.lab.strategies import MIDDLE, STEPS, Key, Question, Strategy, honest_name
 from neurons.lab.validators import Policy
 from neurons.settings import VALIDATOR_STAKE
 from subnet.chain.devnode.ledger import epoch as chain
@@ -31,7 +31,6 @@ from subnet.types import Endpoint, Hyperparameters, Label, Neuron, Outcome, Snap
 
 NETUID = 1
 STAKE = 10 * 1000.0  # TAO of each validator
-WAYS = {Label.REAL: -1.0, Label.SYNTHETIC: 1.0}
 AXON = Endpoint("192.0.2.1", 8091)  # of every miner: all of them serve
 
 
@@ -82,7 +81,7 @@ class Arena:
         models = []
         for n, key in enumerate(self.keys):
             models.append(first.setdefault(key.strategy.name, n) if key.strategy.one_model else n)
-        able = [key for key in self.keys if key.strategy.skill == 0.9 and not key.strategy.renew]
+        able = [key for key in self.keys if key.strategy.name == honest_name(0.9)]
         for key in self.keys:
             if key.strategy.sources:
                 key.sources = tuple(self._random.sample(able, min(len(able), key.strategy.sources)))
@@ -129,43 +128,43 @@ class Arena:
     def _ask(self, validator: Validator) -> None:
         number = len(validator.labels)
         plan = sampling.plan(validator.seed, number, self._settings, self._miners[validator.hotkey])
-        asked = [self._place[hotkey] for hotkey in plan.hotkeys]
-        evidence = self._evidence(asked, plan.label, plan.level)
-        verdicts = dict(zip(plan.hotkeys, evidence, strict=True))
-        labels = validator.labels
-        size = self._size(plan.label, plan.level)
-        question = Question(
-            validator.number, number, plan.modality, plan.level, plan.label, verdicts, labels, size, self.rules
-        )
-        name, keys, block = f"{number:08d}", self.keys, self.block
-        outcomes = []
-        for place, own in zip(asked, evidence, strict=True):
-            key = keys[place]
-            answer = key.strategy.play(question, key, own)
-            outcomes.append(Outcome(key.hotkey, name, plan.modality, plan.label, answer, 0.0, block))
+        keys = [self.keys[self._place[hotkey]] for hotkey in plan.hotkeys]
+        labels = [Label.REAL if key.hotkey in plan.real else plan.label for key in keys]  # twin rounds have both
+        evidence = self._evidence(keys, labels, plan.level)
+        verdicts, past = dict(zip(plan.hotkeys, evidence, strict=True)), validator.labels
+        questions = [
+            Question(validator.number, number, plan.modality, plan.level, label, verdicts, past, size, self.rules)
+            for label in Label
+            for size in [self._size(label, plan.level)]
+        ]
+        name, block, outcomes = f"{number:08d}", self.block, []
+        for key, label, own in zip(keys, labels, evidence, strict=True):
+            answer = key.strategy.play(questions[label], key, own)
+            outcomes.append(Outcome(key.hotkey, name, plan.modality, label, answer, 0.0, block))
         validator.labels.append(plan.label)
         if self.record is not None:
             self.record.append(outcomes)
         validator.void += scoring.is_void(outcomes)
         validator.history = scoring.settle(validator.history, outcomes, self._smoothing)
 
-    def _evidence(self, asked: Sequence[int], label: Label, level: int) -> list[int]:
+    def _evidence(self, keys: Sequence[Key], labels: Sequence[Label], level: int) -> list[int]:
         """What the detector of each key says to its variant, in steps.
 
         Normal, with the item's own hardness, the model's view of the item, and what the variant adds to it.
         """
-        places, rng = np.array(asked), self.rng
+        places, rng = np.array([self._place[key.hotkey] for key in keys]), self.rng
+        ways = 2.0 * np.array(labels) - 1  # the label that the evidence speaks for
         common, one = self.rules.items[level], self.rules.one_model[level]
         models = rng.standard_normal(len(self.keys))[self._models[places]]
         noise = rng.standard_normal(len(places))
         drawn = common**0.5 * rng.standard_normal() + (one - common) ** 0.5 * models + (1 - one) ** 0.5 * noise
-        steps = np.floor(WAYS[label] * (self._levels[places] + drawn) * STEPS).astype(np.int64) + MIDDLE
+        steps = np.floor(ways * (self._levels[places] + drawn) * STEPS).astype(np.int64) + MIDDLE
         clipped: list[int] = steps.clip(0, 2 * MIDDLE - 1).tolist()
         return clipped
 
     def _size(self, label: Label, level: int) -> float:
         apart = 2**0.5 * NormalDist().inv_cdf(self.rules.size_auc[level])
-        return WAYS[label] * apart / 2 + self._random.gauss(0, 1)
+        return (label - 0.5) * apart + self._random.gauss(0, 1)
 
     def _set(self, validator: Validator) -> None:
         neurons = self.snapshot.neurons
@@ -224,7 +223,7 @@ def _beginning(rules: LabRules, validators: Sequence[str], miners: Sequence[str]
 
 
 def field_of(rules: LabRules, cast: Sequence[Strategy]) -> list[Strategy]:
-    """`cast` with the room that `rules.miners` leaves shared out among its honest rows. Raises SettingsError if none."""
+    """`cast`, the room that `rules.miners` leaves shared out among its honest rows. Raises SettingsError if none."""
     room = rules.miners - sum(strategy.keys for strategy in cast)
     if room < 0:
         raise SettingsError(f"miners: {rules.miners} are too few for {rules.miners - room} keys of these strategies")

@@ -1,4 +1,4 @@
-"""What is played: a field of all strategies, pairs of near skill with newcomers, a cartel, and validators that cheat."""
+"""What is played: a field of all strategies, pairs of near skill, newcomers, a cartel, and validators that cheat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from neurons.lab.arena import Arena, field_of
 from neurons.lab.measures import CONFIDENCE, NEAR, Array, from_then_on, right_order
 from neurons.lab.rules import LabRules
-from neurons.lab.strategies import CARTEL, FRIEND, HONEST, Strategy, honest, honest_name
+from neurons.lab.strategies import CARTEL, FRIEND, HONEST, Strategy, honest
 from neurons.lab.validators import COPIER, RANDOM, TELLER, Policy
 from neurons.lab.validators import HONEST as UPRIGHT
 from subnet.game.history import History
@@ -37,10 +37,26 @@ class Extent:
     insiders: int = 3000
     cartel: int = 1200
     frontier: int = 4000
+    twins: int = 2000
+    memory: int = 1000
+    shared: tuple[int, ...] = (25, 50, 100, 200, 400)
+    shared_seeds: int = 5
 
 
 FULL = Extent()
-QUICK = Extent(rounds=1500, seeds=2, pairs=3600, pair_seeds=1, insiders=1000, cartel=500, frontier=0)
+QUICK = Extent(
+    rounds=1500,
+    seeds=2,
+    pairs=3600,
+    pair_seeds=1,
+    insiders=1000,
+    cartel=500,
+    frontier=0,
+    twins=600,
+    memory=250,
+    shared=(25, 50, 100, 200),
+    shared_seeds=1,
+)
 
 
 @dataclass
@@ -62,13 +78,13 @@ def play_field(
     policies: Sequence[Policy] = (),
     look: Callable[[Arena], None] = lambda arena: None,
 ) -> Field:
-    """`extent` is (rounds to warm up, rounds to measure, seeds). `look` is called after every epoch that is measured."""
+    """`extent` is (rounds to warm up, rounds to measure, seeds). `look` is called after every epoch measured."""
     warm, rounds, seeds = extent
     found = Field()
     for number in range(seeds):
         arena = Arena(rules, field_of(rules, cast), policies or [UPRIGHT] * rules.validators, seed + number)
         arena.play(warm)
-        epochs, earned = 0, defaultdict(float)
+        epochs, earned = 0, dict.fromkeys((key.uid for key in arena.keys), 0.0)
         for _ in range(rounds // STEP):
             before = arena.state.epoch_index
             arena.play(STEP)
@@ -108,6 +124,13 @@ class Pairs:
     def chain_rounds_to_order(self) -> int | None:
         return from_then_on(self.epochs, list(self.chain), CONFIDENCE)
 
+    def after(self, rounds: int) -> float:
+        """Chance of the right order in what one validator pays, after so many rounds."""
+        return round(float(np.interp(rounds, self.times, _smooth(self.order))), 4)
+
+    def on_chain_after(self, rounds: int) -> float:
+        return round(float(np.interp(rounds, self.epochs, self.chain)), 4)
+
     @property
     def rounds_to_rank(self) -> int | None:
         return from_then_on(self.joined, _smooth(self.standing), 1 - NEAR)
@@ -116,52 +139,62 @@ class Pairs:
 def _smooth(values: Array) -> list[float]:
     """Running means of five looks, so that the noise of a single one moves nothing."""
     padded = np.pad(values, 2, mode="edge")
-    return np.convolve(padded, np.ones(5) / 5, mode="valid").tolist()  # type: ignore[no-any-return]
+    means: list[float] = np.convolve(padded, np.ones(5) / 5, mode="valid").tolist()
+    return means
+
+
+@dataclass(frozen=True, eq=False)
+class _Curves:
+    """One run of the pairs: by validators at every look, by the chain at every epoch."""
+
+    order: Array
+    standing: Array
+    epochs: list[int]
+    chain: Array
+    on_chain: Array
 
 
 def play_pairs(rules: LabRules, extent: Extent, seed: int) -> Pairs:
     runs = [_pairs(rules, extent, seed + number) for number in range(extent.pair_seeds)]
-    mean = [np.mean([run[part] for run in runs], axis=0) for part in range(4)]
-    looks = list(range(STEP, extent.pairs + 1, STEP))
-    epochs = runs[0][4]
+    looks, epochs = list(range(STEP, extent.pairs + 1, STEP)), runs[0].epochs
     late = [n for n, at in enumerate(epochs) if at > extent.newcomers]
     joined = [at - extent.newcomers for at in looks if at > extent.newcomers]
     return Pairs(
         looks,
-        mean[0],
+        np.mean([run.order for run in runs], axis=0),
         epochs,
-        mean[1],
+        np.mean([run.chain for run in runs], axis=0),
         joined,
-        mean[2][-len(joined) :],
-        ([epochs[n] - extent.newcomers for n in late], mean[3][late]),
+        np.mean([run.standing for run in runs], axis=0)[-len(joined) :],
+        ([epochs[n] - extent.newcomers for n in late], np.mean([run.on_chain[late] for run in runs], axis=0)),
     )
 
 
-Run = tuple[Array, Array, Array, Array, list[int]]
-
-
-def _pairs(rules: LabRules, extent: Extent, seed: int) -> Run:
-    """Order by validators and by the chain, standing by validators and on chain, and when epochs were."""
+def _pairs(rules: LabRules, extent: Extent, seed: int) -> _Curves:
     side = 2 * rules.miners // 5
     skills, sizes = (LOWER, HIGHER, 0.8), (side, side, rules.miners - 2 * side)
-    cast = [Strategy(*row, keys=keys) for *row, keys in zip(GROUPS, GROUPS, [honest] * 3, skills, sizes, strict=True)]
+    cast = [Strategy(name, "", honest, skill, keys=n) for name, skill, n in zip(GROUPS, skills, sizes, strict=True)]
     arena = Arena(rules, cast, [UPRIGHT] * rules.validators, seed)
     order, chain, standing, on_chain, epochs = [], [], [], [], []
     for at in range(STEP, extent.pairs + 1, STEP):
         before = arena.state.epoch_index
         arena.play(STEP)
         groups = [[_payments(arena, v.history, name) for name in GROUPS] for v in arena.validators]
-        order.append(np.mean([right_order(group[0], group[1]) for group in groups]))
-        standing.append(np.mean([np.mean(group[2]) / max(1e-9, float(np.mean(group[0]))) for group in groups]))
+        order.append(np.mean([right_order(low, high) for low, high, _ in groups]))
+        standing.append(np.mean([_ratio(new, low) for low, _, new in groups]))
         if arena.state.epoch_index > before:
             shares = arena.incentive()
             low, high, new = ([shares[k.hotkey] for k in arena.keys if k.strategy.name == name] for name in GROUPS)
             chain.append(right_order(low, high))
-            on_chain.append(float(np.mean(new)) / max(1e-9, float(np.mean(low))))
+            on_chain.append(_ratio(new, low))
             epochs.append(at)
         if at == extent.newcomers:
             arena.admit([key for key in arena.keys if key.strategy.name == "rest"], replace(cast[2], skill=LOWER))
-    return np.array(order), np.array(chain), np.array(standing), np.array(on_chain), epochs
+    return _Curves(np.array(order), np.array(standing), epochs, np.array(chain), np.array(on_chain))
+
+
+def _ratio(values: Sequence[float], others: Sequence[float]) -> float:
+    return float(np.mean(values)) / max(1e-12, float(np.mean(others)))
 
 
 def _payments(arena: Arena, history: History, name: str) -> list[float]:
@@ -244,7 +277,3 @@ def play_insiders(rules: LabRules, extent: Extent, seed: int) -> Insiders:
     friends = [*HONEST, replace(FRIEND, keys=8)]
     found = play_field(rules, friends, (extent.warm, extent.insiders, 1), seed, policies, look)
     return Insiders(found, dict(dividends))
-
-
-def counterpart(strategy: Strategy) -> str:
-    return strategy.means or honest_name(strategy.skill or 0.5)

@@ -78,9 +78,12 @@ class Gain:
         return self.factor - self.error > 1.01
 
 
-def gain(trick: Sequence[float] | Array, upright: Sequence[float] | Array, effort: float) -> Gain:
-    """From mean shares per key; `effort` is the share of the honest work that the trick does."""
-    base = float(np.mean(upright)) * effort
+def gain(trick: Sequence[float] | Array, upright: Sequence[float] | Array, effort: float, idle: float = 0.0) -> Gain:
+    """From mean shares per key; `effort` is the share of the honest work that the trick does.
+
+    `idle` is what it could earn besides by doing nothing.
+    """
+    base = float(np.mean(upright)) * effort + idle
     if base <= 0:
         return Gain(0.0, 0.0)
     errors = [float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0 for values in (trick, upright)]

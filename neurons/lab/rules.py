@@ -13,7 +13,7 @@ from typing import Any
 from neurons import settings as s
 from subnet.errors import SettingsError
 from subnet.game.sampling import Sampling
-from subnet.game.scoring import ALPHA, AVERAGING, HANDICAP, HEADROOM, VIDEO_SHARE, Smoothing
+from subnet.game.scoring import ALPHA, AVERAGING, HEADROOM, VIDEO_SHARE, Smoothing
 from subnet.types import Label, Modality
 
 Levels = tuple[float, float, float, float]
@@ -31,7 +31,6 @@ class LabRules:
 
     alpha: float = ALPHA
     averaging: int = AVERAGING  # answers
-    handicap: int = HANDICAP  # answers
     headroom: float = HEADROOM
 
     miners: int = 250
@@ -39,6 +38,7 @@ class LabRules:
     video_share: float = VIDEO_SHARE
     synthetic_share: float = 0.5
     level_weights: Levels = (0.25, 0.25, 0.25, 0.25)
+    twin_share: float = 0.0  # of rounds
     min_answers: int = s.NeuronSettings.min_answers
     interval: float = s.NeuronSettings.interval  # seconds from one round of a validator to its next
     epoch_length: int = s.NeuronSettings.epoch_length  # blocks between two settings of weights
@@ -67,11 +67,13 @@ class LabRules:
 
     @property
     def smoothing(self) -> Smoothing:
-        return Smoothing(self.alpha, self.averaging, self.handicap, self.headroom)
+        return Smoothing(self.alpha, self.averaging, self.headroom)
 
     @property
     def sampling(self) -> Sampling:
-        return Sampling(self.video_share, self.synthetic_share, self.level_weights, self.sample_size, ORIGINS)
+        return Sampling(
+            self.video_share, self.synthetic_share, self.level_weights, self.sample_size, ORIGINS, self.twin_share
+        )
 
     @property
     def blocks_a_round(self) -> float:

@@ -1,7 +1,8 @@
 """How one may play: a table row per strategy, honest or not, of miners and of validators.
 
-A miner's detector is modelled by its evidence for each item: a number that is positive for "synthetic", right as often as
-the skill says, harder items being harder for everybody. A strategy turns it into an answer, with whatever else it knows.
+A miner's detector is modelled by its evidence for each item: a number that is positive for "synthetic", right as often
+as the skill says, harder items being harder for everybody. A strategy turns it into an answer, with whatever else it
+knows.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ Play = Callable[[Question, Key, int], Answer]  # the int is the key's own eviden
 class Strategy:
     """One row. `means` names the honest row with the same means, and `effort` the share of its work that this one does.
 
-    A strategy pays when it earns more than `effort` times what its honest counterpart earns.
+    A strategy pays when it earns more than its honest counterpart for `effort` of the time, and `idle` for the rest.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Strategy:
     skill: float | None = None  # of its detector; None without one
     means: str = ""  # "" for the honest rows themselves
     effort: float = 1.0
+    idle: str = ""  # the row that it plays for the rest of the time, "" where it rests
     keys: int = 4
     one_model: bool = False  # all keys ask one model
     renew: int = 0  # rounds after which it takes a new hotkey, 0: never
@@ -205,13 +207,24 @@ TRICKS = (
     Strategy("new hotkey in 400", "a new hotkey every 400 rounds", honest, 0.9, honest_name(0.9), renew=400),
     Strategy("guesser hops in 50", "a coin with a new hotkey every 50 rounds", guess, None, GUESS, renew=50),
     Strategy("guesser hops in 200", "a coin with a new hotkey every 200 rounds", guess, None, GUESS, renew=200),
-    Strategy("coasts", "works for 1,000 rounds, guesses for 500, new hotkey", coast, 0.9, honest_name(0.9), renew=1500),
+    Strategy(
+        "coasts",
+        "works for 1,000 rounds, guesses for 500, then takes a new hotkey",
+        coast,
+        0.9,
+        honest_name(0.9),
+        effort=2 / 3,
+        idle=GUESS,
+        renew=1500,
+        open_because="windows of 100 answers pay for a past that is over; it still earns less than steady work",
+    ),
     Strategy(
         "ten keys, one model",
         "one detector behind ten hotkeys",
         honest,
         0.9,
         honest_name(0.9),
+        effort=0.1,
         keys=10,
         one_model=True,
         open_because=_SYBIL,

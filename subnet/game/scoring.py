@@ -22,7 +22,6 @@ from subnet.types import Failure, Modality, ModalityScore, Neuron, Outcome, Pred
 
 ALPHA = 0.05  # of the score
 AVERAGING = 400  # answers that the average looks back on
-HANDICAP = 3  # answers that a newcomer counts as having failed before its first
 HEADROOM = 1.1  # what is paid is at most this many times the score
 IMAGE_SHARE, VIDEO_SHARE = 0.95, 0.05  # of rewards, of what is asked, and so of what a pool is filled with
 
@@ -37,13 +36,12 @@ class Smoothing:
 
     The score forgets in 1 / `alpha` answers, too soon to tell .90 from .93. So weights follow an average of the same
     rewards: over all answers of a hotkey at first, later over about the last `averaging` of them; 0 pays the score.
-    A newcomer counts as having failed `handicap` answers before, so that new hotkeys cost something. What is paid never
-    lies above `headroom` times the score, so that a past that is over is not paid for long.
+    What is paid never lies above `headroom` times the score, which begins at zero and forgets sooner: neither a
+    newcomer's luck nor a past that is over is paid.
     """
 
     alpha: float = ALPHA
     averaging: int = AVERAGING
-    handicap: int = HANDICAP
     headroom: float = HEADROOM
 
     def __post_init__(self) -> None:
@@ -51,8 +49,6 @@ class Smoothing:
             raise SettingsError(f"alpha must be above 0 and at most 1, not {self.alpha}")
         if self.averaging < 0:
             raise SettingsError(f"averaging must be 0 (off) or a number of answers, not {self.averaging}")
-        if self.handicap < 0:
-            raise SettingsError(f"handicap must be 0 or a number of answers, not {self.handicap}")
         if not self.headroom >= 1:
             raise SettingsError(f"headroom must be at least 1, not {self.headroom}")
 
@@ -101,8 +97,7 @@ def advance(standing: Standing, outcome: Outcome, smoothing: Smoothing = SMOOTHI
     else:
         failures = {**failures, outcome.answer: failures.get(outcome.answer, 0) + 1}
     score = (1 - smoothing.alpha) * score + smoothing.alpha * earned
-    answers = image.asked + video.asked + smoothing.handicap
-    average += (earned - average) / max(1, min(answers, smoothing.averaging))
+    average += (earned - average) / max(1, min(image.asked + video.asked, smoothing.averaging))
     return Standing(image, video, score, answered, failures, average)
 
 

@@ -12,9 +12,12 @@ from subnet.errors import JournalBroken
 from subnet.evidence.entry import GENESIS, link
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
+from subnet.evidence.records import RULES, rules_record
 from subnet.evidence.replay import replay
 from subnet.evidence.state import State, StateStore, confirm_state
-from subnet.game.history import History
+from subnet.game.history import History, begin_averages
+from subnet.game.sampling import Sampling
+from subnet.game.scoring import SMOOTHING
 from tests.unit.subnet.evidence.journals import play, write_journal
 
 
@@ -147,3 +150,21 @@ def test_rounds_go_on_after_a_restart(tmp_path: Path) -> None:
         play(store, 3)
         store.skip()
         journal.close()
+
+
+def test_averages_begin_with_the_rules_that_have_them(tmp_path: Path) -> None:
+    """A journal of a version without averages that a newer one goes on with: replay gives the same history."""
+    journal = Journal(tmp_path / "journal.db")
+    store = StateStore(journal)
+    play(store, 30)
+    store.state = State(store.state.next_round, begin_averages(store.state.history))  # as its bytes read now
+    rules = rules_record(1, "validator", Sampling(), vpermit_tao_limit=1000.0, min_answers=24)
+    assert rules.averaging == SMOOTHING.averaging > 0
+    assert store.write(RULES, rules) is None
+    play(store, 20)
+    assert store.write(RULES, rules) is None  # again after a restart: averages go on
+    play(store, 5)
+    replayed = replay(journal.entries())
+    assert replayed.history == store.state.history
+    assert replayed.history != begin_averages(replayed.history)
+    journal.close()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from subnet.errors import SettingsError
 from subnet.game.history import History, Standing, Window
-from subnet.game.sampling import Sampling, derive, eligible, plan
+from subnet.game.sampling import Sampling, _draw, derive, eligible, plan
 from subnet.game.scoring import weights
 from subnet.types import Endpoint, Hyperparameters, Label, Modality, Neuron, Snapshot
 
@@ -161,3 +162,12 @@ def test_whoever_can_be_paid_can_be_asked(neurons: list[Neuron], stake_limit: fl
     assert chosen == [n for n in neurons if n in chosen]
     paid = set(weights(History({k: s for k, s in history.standings.items() if s.asked}), neurons, stake_limit))
     assert paid <= {n.uid for n in chosen}
+
+
+@given(st.integers(0, 2**63), st.lists(st.floats(0, 1e6), min_size=1, max_size=9).filter(lambda w: sum(w) > 0))
+def test_draws_are_those_of_numpy(seed: int, weights: list[float]) -> None:
+    """Plans of older versions stay as they are: the same place from the same number, and nothing else is used up."""
+    ours, theirs = np.random.default_rng(seed), np.random.default_rng(seed)
+    total = sum(weights)
+    assert _draw(weights, ours) == theirs.choice(len(weights), p=[weight / total for weight in weights])
+    assert ours.random() == theirs.random()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections import Counter
@@ -12,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
-from subnet.errors import StateError
+from subnet.errors import SettingsError, StateError
 from subnet.game import scoring
-from subnet.game.history import History, Standing, Window, from_json, to_json
+from subnet.game.history import History, Standing, Window, begin_averages, from_json, to_json
 from subnet.types import Answer, Endpoint, Failure, Label, Modality, Neuron, Outcome, Prediction
 
 ANSWERS = st.one_of(
@@ -148,7 +149,9 @@ def test_an_offline_miner_goes_to_zero() -> None:
 @given(st.lists(st.floats(0, 1, exclude_min=True), min_size=1, max_size=20))
 def test_weights_are_normalised_scores_of_miners(scores: list[float]) -> None:
     """Weights sum to 1 in proportion to scores; validators and the unpaid get none."""
-    history = History({f"m{n}": Standing(score=s) for n, s in enumerate(scores)} | {"v": Standing(score=1.0)})
+    history = History(
+        {f"m{n}": Standing(score=s, average=s) for n, s in enumerate(scores)} | {"v": Standing(score=1.0)}
+    )
     neurons = [Neuron(n, f"m{n}", "c", 0.0, False) for n in range(len(scores))]
     neurons += [Neuron(98, "v", "c", 2000.0, True), Neuron(99, "new", "c", 0.0, False)]
     weights = scoring.weights(history, neurons, stake_limit=1000)
@@ -175,6 +178,58 @@ def test_a_score_says_how_it_came_about(questions: list[tuple[Modality, Label, A
         assert part.reward == part.mcc / 2 + part.accuracy / 2
         right = [not isinstance(a, Failure) and a.label is label for _, label, a in asked[-10:]]
         assert part.accuracy == (sum(right) / len(right) if right else 0.0)
+
+
+@given(HISTORIES, st.sampled_from([0, 1, 40, 400]), st.sampled_from([1.0, 1.1, 2.0]))
+def test_payment_is_a_long_average_that_the_score_bounds(
+    questions: list[tuple[Modality, Label, Answer]], averaging: int, headroom: float
+) -> None:
+    """The mean of all rewards while there are few, failures as 0; never above headroom times the score; 0 is off."""
+    smoothing = scoring.Smoothing(averaging=averaging, headroom=headroom)
+    standing, rewards = Standing(), []
+    for n, question in enumerate(questions, 1):
+        standing = scoring.advance(standing, outcome(*question), smoothing)
+        rewards.append(plain_reward(questions[:n]) if isinstance(question[2], Prediction) else 0.0)
+    paid = scoring.payment(standing, smoothing)
+    if averaging == 0:
+        assert paid == standing.score
+        return
+    assert paid == min(standing.average, headroom * standing.score)
+    expected = 0.0
+    for n, reward in enumerate(rewards, 1):
+        expected += (reward - expected) / min(n, averaging)
+    assert math.isclose(standing.average, expected, abs_tol=1e-12)
+    if len(rewards) <= averaging and rewards:
+        assert math.isclose(standing.average, math.fsum(rewards) / len(rewards), abs_tol=1e-12)
+
+
+def test_averaging_leaves_scores_alone() -> None:
+    """The formula and its moving average are what they were: only weights follow the average."""
+    questions = [(Modality.IMAGE, Label(n % 2), Prediction(float(n % 3 == 0))) for n in range(150)]
+    plain = Standing()
+    for question in questions:
+        plain = scoring.advance(plain, outcome(*question), scoring.Smoothing(averaging=0))
+    assert plain.score == played(questions).score
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("alpha", 0.0), ("alpha", 1.5), ("alpha", math.nan), ("averaging", -1), ("headroom", 0.9)]
+)
+def test_smoothing_that_cannot_be_is_refused(field: str, value: float) -> None:
+    """By the name of the field."""
+    with pytest.raises(SettingsError, match=field):
+        scoring.Smoothing(**{field: value})  # type: ignore[arg-type]
+
+
+def test_histories_of_older_versions_still_read() -> None:
+    """They kept no average: it goes on from the score, and so it does where a journal changes over."""
+    old = History({"a": played([(Modality.IMAGE, Label(n % 2), Prediction(float(n % 2))) for n in range(30)])})
+    new = json.loads(to_json(old))
+    assert [len(row) for row in new.values()] == [6]
+    before = from_json(json.dumps({hotkey: row[:5] for hotkey, row in new.items()}).encode())
+    assert before == begin_averages(old)
+    assert before["a"].average == old["a"].score != old["a"].average
+    assert before["a"]._replace(average=old["a"].average) == old["a"]
 
 
 def test_no_scores_no_weights() -> None:

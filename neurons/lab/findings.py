@@ -1,0 +1,251 @@
+"""All experiments in one value, and what follows from them: which tricks pay, and whether order goes by skill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from neurons.lab import likeness
+from neurons.lab.experiments import (
+    Extent,
+    Field,
+    Insiders,
+    Pairs,
+    Point,
+    frontier,
+    play_cartel,
+    play_field,
+    play_insiders,
+    play_pairs,
+)
+from neurons.lab.measures import CONFIDENCE, Gain, answers_for, bound, gain, gini, spread
+from neurons.lab.rules import LabRules, as_json
+from neurons.lab.strategies import CARTEL, FRIEND, GUESS, HONEST, TRICKS, Strategy
+from neurons.lab.validators import COPIER, RANDOM, TELLER, Policy
+from subnet.game.likeness import RATE
+from subnet.game.scoring import Smoothing
+from subnet.registry import find, table
+
+Watch = Callable[[int], None]
+STAGES = 7
+POLICIES = (TELLER, COPIER, RANDOM)
+EVERYBODY = table([*TRICKS, CARTEL, FRIEND])
+INSIDE = table(POLICIES)
+POINTS = (
+    *(Smoothing(alpha, 0) for alpha in (0.02, 0.035, 0.05, 0.1)),
+    *(Smoothing(averaging=answers) for answers in (100, 200, 400, 800)),
+    Smoothing(headroom=1.05),
+    Smoothing(headroom=1.2),
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one strategy earned: share of all reward per key, its spread over keys and epochs, and its gain."""
+
+    name: str
+    about: str
+    skill: float | None
+    keys: int
+    share: float
+    low: float
+    high: float
+    beside: str = ""  # what it is held against, "" for honest play
+    gain: Gain | None = None
+    open_because: str = ""
+    kind: str = "miner"
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """Everything that the laboratory found."""
+
+    rules: LabRules
+    seed: int
+    lines: Sequence[Line]
+    pairs: Pairs
+    gini: float
+    gini_honest: float
+    void: tuple[int, int]  # void rounds of those that a cartel played in, and all of them
+    frontier: Sequence[Point]
+    recall: Sequence[likeness.Recall]
+    twins: Sequence[likeness.Twins]
+    memory: Sequence[likeness.Memory]
+    seconds: float  # of the processor
+    rounds: int
+    rate: float  # rounds of the field a second of the processor
+
+    @property
+    def order_by_skill(self) -> list[str]:
+        """Honest rows, the best paid first."""
+        upright = [line for line in self.lines if not line.beside and line.skill is not None]
+        return [line.name for line in sorted(upright, key=lambda line: -line.share)]
+
+    @property
+    def ordered(self) -> bool:
+        return self.order_by_skill == [row.name for row in reversed(HONEST)]
+
+    @property
+    def tricks_that_pay(self) -> list[Line]:
+        return [line for line in self.lines if line.gain and line.gain.pays]
+
+
+def chosen(names: Sequence[str]) -> tuple[list[Strategy], list[Policy]]:
+    """The tricks of miners and of validators by name, all without one. Raises UnknownName with the nearest names."""
+    rows: Mapping[str, Strategy | Policy] = {**EVERYBODY, **INSIDE}
+    honest = {row.name for row in HONEST}
+    picked = [find(rows, name, "strategy") for name in names if name not in honest] if names else list(rows.values())
+    miners = [row for row in picked if isinstance(row, Strategy)]
+    return miners, [row for row in picked if isinstance(row, Policy)]
+
+
+def experiment(
+    rules: LabRules, names: Sequence[str], extent: Extent, seed: int, watch: Watch = lambda stage: None
+) -> Findings:
+    """Play everything. `watch` is told the number of stages done, of STAGES."""
+    started = time.process_time()
+    miners, insiders = chosen(names)
+    tricks = [row for row in miners if row not in (CARTEL, FRIEND)]
+    cast = [*HONEST, *tricks, *([] if EVERYBODY[GUESS] in tricks else [EVERYBODY[GUESS]])]
+    played = play_field(rules, cast, (extent.warm, extent.rounds, extent.seeds), seed)
+    rate = played.played / (time.process_time() - started)
+    watch(1)
+    lines = [_line(row, played) for row in cast]
+    pairs = play_pairs(rules, extent, seed)
+    watch(2)
+    cartel = play_cartel(rules, extent, seed) if CARTEL in miners else Field()
+    lines += [_line(CARTEL, cartel)] if CARTEL in miners else []
+    watch(3)
+    if insiders or FRIEND in miners:
+        inside = play_insiders(rules, extent, seed)
+        lines += [_line(FRIEND, inside.field)] if FRIEND in miners else []
+        lines += [_dividends(row, inside) for row in insiders]
+    watch(4)
+    points = frontier(rules, extent.frontier, seed, POINTS) if extent.frontier else []
+    watch(5)
+    recall = likeness.measure_recall(rules, extent.shared, extent.shared_seeds, seed)
+    watch(6)
+    upright = [share for row in HONEST if row.skill and row.skill >= 0.6 for share in played.means[row.name]]
+    return Findings(
+        rules,
+        seed,
+        lines,
+        pairs,
+        gini([share for shares in played.means.values() for share in shares]),
+        gini(upright),
+        (cartel.void, cartel.played),
+        points,
+        recall,
+        likeness.measure_twins(rules, (0.0, 0.5, 1.0), extent, seed),
+        likeness.measure_memory(rules, extent, seed),
+        time.process_time() - started,
+        played.played + rules.validators * extent.pairs * extent.pair_seeds,
+        rate,
+    )
+
+
+def _line(row: Strategy, played: Field) -> Line:
+    known = spread(played.samples[row.name])
+    share = float(np.mean(played.means[row.name]))
+    line = Line(row.name, row.about, row.skill, played.keys[row.name], share, known.low, known.high)
+    if not row.means:
+        return line
+    idle = (1 - row.effort) * float(np.mean(played.means[row.idle])) if row.idle else 0.0
+    earned = gain(played.means[row.name], played.means[row.means], row.effort, idle)
+    return replace(line, beside=row.means, gain=earned, open_because=row.open_because)
+
+
+def _dividends(row: Policy, inside: Insiders) -> Line:
+    """A validator's share of dividends, beside an honest one's of the same stake; only the last half, as bonds grow."""
+    late = {name: values[len(values) // 2 :] for name, values in inside.dividends.items()}
+    known = spread(late[row.name])
+    count = len(late["honest"]) // len(late[row.name]) + len(POLICIES)
+    share, low, high = (value / count for value in (known.mean, known.low, known.high))
+    earned = gain(late[row.name], late["honest"], 1.0)
+    return Line(
+        row.name, row.about, None, 1, share, low, high, "an honest validator", earned, row.open_because, "validator"
+    )
+
+
+def to_json(found: Findings) -> dict[str, Any]:
+    """One object for machines."""
+    pairs, rules = found.pairs, found.rules
+    share = min(1.0, rules.sample_size / rules.miners)
+    needed = answers_for(CONFIDENCE)
+    return {
+        "rules": as_json(rules),
+        "strategies": [_strategy(line) for line in found.lines],
+        "order_by_skill": found.order_by_skill,
+        "ordered": found.ordered,
+        "gini": round(found.gini, 4),
+        "gini_honest": round(found.gini_honest, 4),
+        "rounds_to_rank": pairs.rounds_to_rank,
+        "answers_to_rank": None if pairs.rounds_to_rank is None else round(pairs.rounds_to_rank * share),
+        "rounds_to_order": pairs.rounds_to_order,
+        "rounds_to_order_on_chain": pairs.chain_rounds_to_order,
+        "order_after_1000": {
+            "one_validator": pairs.after(1000),
+            "on_chain": pairs.on_chain_after(1000),
+            "bound_one_validator": round(bound(1000 * share), 4),
+            "bound_on_chain": round(bound(1000 * share * rules.validators), 4),
+        },
+        "order_needs": {
+            "answers": needed,
+            "rounds_of_one_validator": round(needed / share),
+            "sample_size_for_1000_rounds": -(-needed * rules.miners // 1000),
+        },
+        "tricks_that_pay": [line.name for line in found.tricks_that_pay],
+        "copies": {line.name: round(line.share * line.keys, 5) for line in found.lines if "keys" in line.name},
+        "cartel": {"void": found.void[0], "rounds": found.void[1]},
+        "frontier": [_point(point) for point in found.frontier],
+        "likeness": {
+            "rate": RATE,
+            "recall": [
+                {"shared": r.shared, "false": round(r.false, 4), "links": r.links, **_rounded(r.recall)}
+                for r in found.recall
+            ],
+        },
+        "twins": [{"twin_share": t.share, **_rounded(t.earns)} for t in found.twins],
+        "memory": [{name: round(value, 4) for name, value in vars(m).items()} for m in found.memory],
+        "seed": found.seed,
+        "cpu_seconds": round(found.seconds, 1),
+        "rounds": found.rounds,
+        "rounds_per_second": round(found.rate),
+    }
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in values.items()}
+
+
+def _strategy(line: Line) -> dict[str, Any]:
+    about = {
+        "name": line.name,
+        "skill": line.skill,
+        "share": round(line.share, 6),
+        "low": round(line.low, 6),
+        "high": round(line.high, 6),
+        "keys": line.keys,
+        "kind": line.kind,
+        "about": line.about,
+    }
+    if line.gain is None:
+        return about
+    pays = {"beside": line.beside, "gain": round(line.gain.factor, 4), "error": round(line.gain.error, 4)}
+    return {**about, **pays, "pays": line.gain.pays, "open_because": line.open_because if line.gain.pays else ""}
+
+
+def _point(point: Point) -> dict[str, Any]:
+    smoothing = point.smoothing
+    return {
+        "alpha": smoothing.alpha,
+        "averaging": smoothing.averaging,
+        "headroom": smoothing.headroom,
+        "answers_to_rank": point.answers_to_rank,
+        "order_after_1000": round(point.after_thousand, 4),
+        "order_in_the_end": round(point.in_the_end, 4),
+    }

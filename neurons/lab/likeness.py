@@ -1,0 +1,131 @@
+"""Copies, relays and memories, measured: who is recognised after how many shared rounds, and what twin rounds cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from neurons.lab.arena import Arena, field_of
+from neurons.lab.experiments import Extent, play_field
+from neurons.lab.rules import LabRules
+from neurons.lab.strategies import GUESS, HONEST, TRICKS, Key, Strategy
+from neurons.lab.validators import HONEST as UPRIGHT
+from subnet.game.answer_table import tabulate
+from subnet.game.likeness import likeness
+from subnet.game.scoring import payment
+from subnet.types import Outcome
+
+COPIES = ("ten keys, one model", "relays", "copies by look", "copies with delay", "copies five with delay")
+_ROWS = {strategy.name: strategy for strategy in (*HONEST, *TRICKS)}
+
+
+@dataclass(frozen=True)
+class Recall:
+    """After so many shared rounds: how many of the pairs that share answers are linked, by strategy."""
+
+    shared: int
+    recall: dict[str, float]
+    false: float  # share of wrong links among all links
+    links: int
+
+
+def measure_recall(rules: LabRules, shared: Sequence[int], seeds: int, seed: int) -> list[Recall]:
+    """Everybody is asked in every round, so that all pairs share each of them."""
+    rows = [replace(row, keys=9) for row in HONEST] + [_ROWS[name] for name in COPIES]
+    everybody = sum(row.keys for row in rows)
+    everyone = replace(rules, miners=everybody, sample_size=everybody)
+    linked: dict[int, list[tuple[frozenset[str], ...]]] = {number: [] for number in shared}
+    truths = []
+    for number in range(seeds):
+        arena = Arena(everyone, rows, [UPRIGHT], seed + number)
+        stream: list[list[Outcome]] = []
+        arena.record = stream
+        truths.append(true_pairs(arena.keys))
+        for rounds in shared:
+            arena.play(rounds - len(stream))
+            found = likeness(tabulate(stream))
+            linked[rounds].append(tuple(frozenset((link.first, link.second)) for link in found.links))
+    return [_recall(rounds, truths, linked[rounds]) for rounds in shared]
+
+
+def true_pairs(keys: Sequence[Key]) -> dict[frozenset[str], str]:
+    """Pairs whose answers come of one model, with the strategy that made them so. A copy of a copy counts."""
+    origins: dict[str, set[str]] = {}
+    for key in keys:
+        one = {key.strategy.name} if key.strategy.one_model else {key.hotkey}
+        origins[key.hotkey] = one | {source.hotkey for source in key.sources}
+    named = {key.hotkey: key.strategy for key in keys}
+    pairs = {}
+    for first, second in combinations(origins, 2):
+        if origins[first] & origins[second]:
+            shady = named[first] if named[first].sources or named[first].one_model else named[second]
+            pairs[frozenset((first, second))] = shady.name
+    return pairs
+
+
+def _recall(
+    rounds: int, truths: Sequence[dict[frozenset[str], str]], linked: Sequence[Sequence[frozenset[str]]]
+) -> Recall:
+    hits: dict[str, list[bool]] = {name: [] for name in COPIES}
+    wrong = total = 0
+    for truth, links in zip(truths, linked, strict=True):
+        held = set(links)
+        for pair, name in truth.items():
+            hits[name].append(pair in held)
+        wrong += len(held - truth.keys())
+        total += len(held)
+    shares = {name: float(np.mean(values)) for name, values in hits.items() if values}
+    return Recall(rounds, shares, wrong / max(1, total), total)
+
+
+@dataclass(frozen=True)
+class Twins:
+    """What strategies earn when this share of rounds are twin rounds, over what an honest miner of .90 earns."""
+
+    share: float
+    earns: dict[str, float]
+
+
+def measure_twins(rules: LabRules, shares: Sequence[float], extent: Extent, seed: int) -> list[Twins]:
+    names = ("honest 0.90", GUESS, *COPIES)
+    cast = [replace(_ROWS[name], keys=max(8, _ROWS[name].keys)) for name in names]
+    played = []
+    for share in shares:
+        found = play_field(replace(rules, twin_share=share), cast, (extent.warm, extent.twins, 1), seed, [UPRIGHT])
+        base = float(np.mean(found.means["honest 0.90"]))
+        played.append(Twins(share, {name: float(np.mean(found.means[name])) / max(1e-12, base) for name in names}))
+    return played
+
+
+@dataclass(frozen=True)
+class Memory:
+    """At one level: how often a memory is right, and what it is paid beside a coin and an honest miner of .90."""
+
+    level: int
+    accuracy: float
+    memoriser: float
+    coin: float
+    honest: float
+
+
+def measure_memory(rules: LabRules, extent: Extent, seed: int) -> list[Memory]:
+    """Each level by itself, everybody asked in every round."""
+    cast = [replace(_ROWS[name], keys=40) for name in ("memoriser", GUESS, "honest 0.90")]
+    found = []
+    for level in range(4):
+        weights = tuple(float(n == level) for n in range(4))
+        alone = replace(rules, level_weights=weights, miners=120, sample_size=120)  # type: ignore[arg-type]
+        arena = Arena(alone, field_of(alone, cast), [UPRIGHT], seed)
+        arena.play(extent.memory)
+        payments = [_mean_payment(arena, row) for row in cast]
+        found.append(Memory(level, rules.memory[level], *payments))
+    return found
+
+
+def _mean_payment(arena: Arena, row: Strategy) -> float:
+    history, smoothing = arena.validators[0].history, arena.rules.smoothing
+    values = [payment(history[key.hotkey], smoothing) for key in arena.keys if key.strategy.name == row.name]
+    return float(np.mean(values))
