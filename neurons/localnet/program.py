@@ -78,7 +78,8 @@ def localnet(
     validators
         How many validators play, each with a pool, a seed and a journal of its own; the report is the first one's.
     commit
-        Validators commit to their epochs' secrets on chain. Two runs with one seed then differ.
+        Validators commit to their epochs' secrets on chain; in the end their evidence is published and verified. Two
+        runs with one seed then differ.
     """
     if block_ms < LEAST_BLOCK_MS:
         raise SettingsError(f"--block_ms must be at least {LEAST_BLOCK_MS}, not {block_ms}")
@@ -237,6 +238,10 @@ class Network:
             self.board.trust = await chain.trust()
             for name in self.validators:
                 self.board.validators[name] = await chain.weights(self.board.neurons[self.keys.hotkeys[name]].uid)
+            if self.commit and not stop.is_set():
+                from neurons.localnet.proof import prove
+
+                self.board.evidence = await prove(self.crew, self.folder, self.validators, chain.endpoint)
         finally:
             ending.cancel()
             watching.cancel()

@@ -59,6 +59,7 @@ def summarise(board: Scoreboard, folder: Path, seconds: float, first: float, see
         "weights_set": sum(a.submission is Submission.OK for a in attempts),
         "miners": miners,
         "validators": [_validator(name, board, folder / name) for name in board.validators],
+        "evidence": board.evidence,
         "as_expected": fine,
         "verdict": verdict,
     }
@@ -151,6 +152,7 @@ def as_expected(
     faults = _faults(board)
     if (normalise_u16(sent) if sent else {}) != dict(board.weights):
         faults.append("the weights on chain are not the ones that were sent")
+    faults += [f"the evidence of {name} is false" for name, verdict in board.evidence.items() if not verdict["ok"]]
     if len(board.lines) >= ENOUGH:
         faults += _misplaced(miners, players, board)
     if faults:

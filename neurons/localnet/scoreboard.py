@@ -30,6 +30,7 @@ class Scoreboard:
     weights: Mapping[int, int] = field(default_factory=dict)  # u16 by uid
     validators: dict[str, Mapping[int, int]] = field(default_factory=dict)  # u16 by uid that each set, by name
     trust: Mapping[int, tuple[float, float]] = field(default_factory=dict)  # consensus and validator trust by uid, 0..1
+    evidence: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what was proven, by validator's name
     gone: set[str] = field(default_factory=set)  # names
 
     def share(self, hotkey: str) -> float:

@@ -123,9 +123,11 @@ def test_the_report_can_be_looked_at(runs: tuple[Path, dict[str, Any], dict[str,
 def test_two_validators_play_in_epochs_that_anybody_can_check(tmp_path: Path) -> None:
     """Eight miners, five epochs and more of each validator: commitments without a break, every round planned by them.
 
-    Both have a permit, weights and trust on chain, and challenges of their own.
+    Both have a permit, weights and trust on chain, and challenges of their own. From what they publish, and the chain,
+    `assay verify` proves every round, variant, setting of weights and commitment.
     """
     summary = play(tmp_path / "run", "--validators", "2", "--commit")
+    assert [verdict["false"] for verdict in summary["evidence"].values()] == [[], []]
     assert [row["name"] for row in summary["validators"]] == ["validator", "validator-2"]
     seeds = []
     for row in summary["validators"]:
