@@ -107,8 +107,8 @@ def _order(found: Findings) -> Section:
             f"validator, and so many tell .90 from .93 in {bound(answers):.1%} of cases at best, whatever is computed "
             f"from them (here {pairs.after(1000):.1%}). {needed} answers are needed for 95 %: {needed / share:,.0f} "
             f"rounds of one validator, or {-(-needed * rules.miners // 1000)} miners asked a round. With "
-            f"{rules.validators} validators the bound after 1,000 rounds is {bound(answers * rules.validators):.1%} (here "
-            f"{pairs.on_chain_after(1000):.1%}).",
+            f"{rules.validators} validators the bound after 1,000 rounds is {bound(answers * rules.validators):.1%} "
+            f"(here {pairs.on_chain_after(1000):.1%}).",
         ),
         "lab-order",
     )
