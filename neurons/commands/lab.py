@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,7 @@ def lab(
     quick: Flag = False,
     out: Path = Path("runs/lab"),
     page: Path | None = None,
+    jobs: int | None = None,
     json: s.Json = False,
 ) -> None:
     """Play honest miners, tricks and cheating validators against the rules, and report who earns what.
@@ -46,9 +48,11 @@ def lab(
         Folder for report.json, index.html and the pictures.
     page
         Markdown file whose section between the marks of `assay lab` is written anew, pictures beside it.
+    jobs
+        Processes to play in; by default one per core. The numbers do not hang on it.
     """
     from neurons.lab.experiments import FULL, QUICK
-    from neurons.lab.findings import STAGES, chosen, experiment, to_json
+    from neurons.lab.findings import chosen, experiment, to_json
     from neurons.lab.pictures import draw
     from neurons.lab.report import write, write_page
     from neurons.lab.rules import read_rules
@@ -56,11 +60,14 @@ def lab(
     if seed < 0:
         raise SettingsError(f"--seed must be 0 or more, not {seed}")
     played = read_rules(rules)
+    if jobs is not None and jobs < 1:
+        raise SettingsError(f"--jobs must be at least 1, not {jobs}")
     chosen(strategies)
-    with bar("laboratory", STAGES) as watch:
-        found = experiment(played, strategies, QUICK if quick else FULL, seed, watch)
-        pictures = draw(found)
-        watch(STAGES)
+    cores = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
+    with bar("laboratory", 100) as percent:
+        extent = QUICK if quick else FULL
+        found = experiment(played, strategies, extent, seed, cores, lambda done, all_: percent(100 * done // all_))
+    pictures = draw(found)
     index = write(found, out.expanduser(), pictures)
     if page is not None:
         write_page(found, page, pictures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,18 +30,18 @@ class Extent:
     """How long is played: rounds of each validator, and how often all is done anew."""
 
     warm: int = 600
-    rounds: int = 3000
+    rounds: int = 1500
     seeds: int = 5
-    pairs: int = 4500
-    pair_seeds: int = 4
+    pairs: int = 3600
+    pair_seeds: int = 3
     newcomers: int = 2500  # the round at which they join the pairs
     insiders: int = 3000
     cartel: int = 1200
-    frontier: int = 4000
-    twins: int = 2000
+    frontier: int = 3500
+    twins: int = 1500
     memory: int = 1000
     shared: tuple[int, ...] = (25, 50, 100, 200, 400)
-    shared_seeds: int = 5
+    shared_seeds: int = 3
 
 
 FULL = Extent()
@@ -68,6 +69,19 @@ class Field:
     keys: dict[str, int] = field(default_factory=dict)
     void: int = 0  # rounds
     played: int = 0  # rounds
+    seconds: float = 0.0  # of the processor
+
+
+def merged(fields: Sequence[Field]) -> Field:
+    """Runs of one cast together."""
+    whole = Field(keys=fields[0].keys)
+    for each in fields:
+        for name in each.means:
+            whole.means[name] += each.means[name]
+            whole.samples[name] += each.samples[name]
+        whole.void, whole.played = whole.void + each.void, whole.played + each.played
+        whole.seconds += each.seconds
+    return whole
 
 
 def play_field(
@@ -80,7 +94,7 @@ def play_field(
 ) -> Field:
     """`extent` is (rounds to warm up, rounds to measure, seeds). `look` is called after every epoch measured."""
     warm, rounds, seeds = extent
-    found = Field()
+    found, started = Field(), time.process_time()
     for number in range(seeds):
         arena = Arena(rules, field_of(rules, cast), policies or [UPRIGHT] * rules.validators, seed + number)
         arena.play(warm)
@@ -101,6 +115,7 @@ def play_field(
             found.keys[key.strategy.name] = key.strategy.keys
         found.void += sum(validator.void for validator in arena.validators)
         found.played += sum(len(validator.labels) for validator in arena.validators)
+    found.seconds = time.process_time() - started
     return found
 
 
@@ -155,18 +170,22 @@ class _Curves:
 
 
 def play_pairs(rules: LabRules, extent: Extent, seed: int) -> Pairs:
-    runs = [_pairs(rules, extent, seed + number) for number in range(extent.pair_seeds)]
-    looks, epochs = list(range(STEP, extent.pairs + 1, STEP)), runs[0].epochs
-    late = [n for n, at in enumerate(epochs) if at > extent.newcomers]
+    run = _pairs(rules, extent, seed)
+    late = [n for n, at in enumerate(run.epochs) if at > extent.newcomers]
+    looks = list(range(STEP, extent.pairs + 1, STEP))
     joined = [at - extent.newcomers for at in looks if at > extent.newcomers]
-    return Pairs(
-        looks,
-        np.mean([run.order for run in runs], axis=0),
-        epochs,
-        np.mean([run.chain for run in runs], axis=0),
-        joined,
-        np.mean([run.standing for run in runs], axis=0)[-len(joined) :],
-        ([epochs[n] - extent.newcomers for n in late], np.mean([run.on_chain[late] for run in runs], axis=0)),
+    on_chain = [run.epochs[n] - extent.newcomers for n in late], run.on_chain[late]
+    return Pairs(looks, run.order, run.epochs, run.chain, joined, run.standing[-len(joined) :], on_chain)
+
+
+def mean_pairs(runs: Sequence[Pairs]) -> Pairs:
+    """The mean of runs of the same extent, whose epochs are at the same rounds."""
+    return replace(
+        runs[0],
+        order=np.mean([run.order for run in runs], axis=0),
+        chain=np.mean([run.chain for run in runs], axis=0),
+        standing=np.mean([run.standing for run in runs], axis=0),
+        on_chain=(runs[0].on_chain[0], np.mean([run.on_chain[1] for run in runs], axis=0)),
     )
 
 

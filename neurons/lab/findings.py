@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,8 @@ from neurons.lab.experiments import (
     Pairs,
     Point,
     frontier,
+    mean_pairs,
+    merged,
     play_cartel,
     play_field,
     play_insiders,
@@ -30,8 +33,8 @@ from subnet.game.likeness import RATE
 from subnet.game.scoring import Smoothing
 from subnet.registry import find, table
 
-Watch = Callable[[int], None]
-STAGES = 7
+Watch = Callable[[int, int], None]
+TWINS = (0.0, 0.5, 1.0)
 POLICIES = (TELLER, COPIER, RANDOM)
 EVERYBODY = table([*TRICKS, CARTEL, FRIEND])
 INSIDE = table(POLICIES)
@@ -75,9 +78,8 @@ class Findings:
     recall: Sequence[likeness.Recall]
     twins: Sequence[likeness.Twins]
     memory: Sequence[likeness.Memory]
-    seconds: float  # of the processor
-    rounds: int
-    rate: float  # rounds of the field a second of the processor
+    rounds: int  # of the field, all validators
+    rate: float  # of these, in a second of one processor
 
     @property
     def order_by_skill(self) -> list[str]:
@@ -104,48 +106,76 @@ def chosen(names: Sequence[str]) -> tuple[list[Strategy], list[Policy]]:
 
 
 def experiment(
-    rules: LabRules, names: Sequence[str], extent: Extent, seed: int, watch: Watch = lambda stage: None
+    rules: LabRules,
+    names: Sequence[str],
+    extent: Extent,
+    seed: int,
+    jobs: int = 1,
+    watch: Watch = lambda done, total: None,
 ) -> Findings:
-    """Play everything. `watch` is told the number of stages done, of STAGES."""
-    started = time.process_time()
+    """Play everything in `jobs` processes; no number hangs on how many. `watch` is told what is done, of what."""
     miners, insiders = chosen(names)
-    tricks = [row for row in miners if row not in (CARTEL, FRIEND)]
-    cast = [*HONEST, *tricks, *([] if EVERYBODY[GUESS] in tricks else [EVERYBODY[GUESS]])]
-    played = play_field(rules, cast, (extent.warm, extent.rounds, extent.seeds), seed)
-    rate = played.played / (time.process_time() - started)
-    watch(1)
-    lines = [_line(row, played) for row in cast]
-    pairs = play_pairs(rules, extent, seed)
-    watch(2)
-    cartel = play_cartel(rules, extent, seed) if CARTEL in miners else Field()
-    lines += [_line(CARTEL, cartel)] if CARTEL in miners else []
-    watch(3)
+    tasks: dict[str, tuple[Any, ...]] = {
+        f"field {n}": (_field, rules, tuple(names), extent, seed + n) for n in range(extent.seeds)
+    }
+    tasks |= {f"pairs {n}": (play_pairs, rules, extent, seed + n) for n in range(extent.pair_seeds)}
+    points = enumerate(POINTS if extent.frontier else ())
+    tasks |= {f"point {n}": (frontier, rules, extent.frontier, seed, [point]) for n, point in points}
+    tasks |= {f"twins {n}": (likeness.measure_twins, rules, [share], extent, seed) for n, share in enumerate(TWINS)}
+    tasks["recall"] = likeness.measure_recall, rules, extent.shared, extent.shared_seeds, seed
+    tasks["memory"] = likeness.measure_memory, rules, extent, seed
+    if CARTEL in miners:
+        tasks["cartel"] = play_cartel, rules, extent, seed
     if insiders or FRIEND in miners:
-        inside = play_insiders(rules, extent, seed)
-        lines += [_line(FRIEND, inside.field)] if FRIEND in miners else []
-        lines += [_dividends(row, inside) for row in insiders]
-    watch(4)
-    points = frontier(rules, extent.frontier, seed, POINTS) if extent.frontier else []
-    watch(5)
-    recall = likeness.measure_recall(rules, extent.shared, extent.shared_seeds, seed)
-    watch(6)
-    upright = [share for row in HONEST if row.skill and row.skill >= 0.6 for share in played.means[row.name]]
+        tasks["insiders"] = play_insiders, rules, extent, seed
+    done = _done(tasks, jobs, watch)
+
+    def all_of(kind: str) -> list[Any]:
+        return [done[name] for name in tasks if name.split()[0] == kind]
+
+    field = merged(all_of("field"))
+    lines = [_line(row, field) for row in _cast(names)]
+    if CARTEL in miners:
+        lines.append(_line(CARTEL, done["cartel"]))
+    if FRIEND in miners:
+        lines.append(_line(FRIEND, done["insiders"].field))
+    lines += [_dividends(row, done["insiders"]) for row in insiders]
     return Findings(
         rules,
         seed,
         lines,
-        pairs,
-        gini([share for shares in played.means.values() for share in shares]),
-        gini(upright),
-        (cartel.void, cartel.played),
-        points,
-        recall,
-        likeness.measure_twins(rules, (0.0, 0.5, 1.0), extent, seed),
-        likeness.measure_memory(rules, extent, seed),
-        time.process_time() - started,
-        played.played + rules.validators * extent.pairs * extent.pair_seeds,
-        rate,
+        mean_pairs(all_of("pairs")),
+        gini([share for shares in field.means.values() for share in shares]),
+        gini([share for row in HONEST if row.skill and row.skill >= 0.6 for share in field.means[row.name]]),
+        (done["cartel"].void, done["cartel"].played) if CARTEL in miners else (0, 0),
+        [point for points in all_of("point") for point in points],
+        done["recall"],
+        [twins for each in all_of("twins") for twins in each],
+        done["memory"],
+        field.played,
+        field.played / field.seconds,
     )
+
+
+def _cast(names: Sequence[str]) -> list[Strategy]:
+    """Everybody in the field: the honest, a coin, and the tricks that were chosen."""
+    tricks = [row for row in chosen(names)[0] if row not in (CARTEL, FRIEND)]
+    return [*HONEST, *tricks, *([] if EVERYBODY[GUESS] in tricks else [EVERYBODY[GUESS]])]
+
+
+def _field(rules: LabRules, names: Sequence[str], extent: Extent, seed: int) -> Field:
+    return play_field(rules, _cast(names), (extent.warm, extent.rounds, 1), seed)
+
+
+def _done(tasks: Mapping[str, tuple[Any, ...]], jobs: int, watch: Watch) -> dict[str, Any]:
+    """Results by name, of functions with their arguments."""
+    done: dict[str, Any] = {}
+    with ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(*call): name for name, call in tasks.items()}
+        for future in as_completed(waiting):
+            done[waiting[future]] = future.result()
+            watch(len(done), len(tasks))
+    return done
 
 
 def _line(row: Strategy, played: Field) -> Line:
@@ -212,7 +242,6 @@ def to_json(found: Findings) -> dict[str, Any]:
         "twins": [{"twin_share": t.share, **_rounded(t.earns)} for t in found.twins],
         "memory": [{name: round(value, 4) for name, value in vars(m).items()} for m in found.memory],
         "seed": found.seed,
-        "cpu_seconds": round(found.seconds, 1),
         "rounds": found.rounds,
         "rounds_per_second": round(found.rate),
     }

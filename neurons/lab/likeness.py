@@ -19,6 +19,7 @@ from subnet.game.scoring import payment
 from subnet.types import Outcome
 
 COPIES = ("ten keys, one model", "relays", "copies by look", "copies with delay", "copies five with delay")
+RECALLED = COPIES[:-1]  # with everybody asked, five sources are as one
 _ROWS = {strategy.name: strategy for strategy in (*HONEST, *TRICKS)}
 
 
@@ -34,7 +35,7 @@ class Recall:
 
 def measure_recall(rules: LabRules, shared: Sequence[int], seeds: int, seed: int) -> list[Recall]:
     """Everybody is asked in every round, so that all pairs share each of them."""
-    rows = [replace(row, keys=9) for row in HONEST] + [_ROWS[name] for name in COPIES]
+    rows = [replace(row, keys=18) for row in HONEST] + [_ROWS[name] for name in RECALLED]
     everybody = sum(row.keys for row in rows)
     everyone = replace(rules, miners=everybody, sample_size=everybody)
     linked: dict[int, list[tuple[frozenset[str], ...]]] = {number: [] for number in shared}
@@ -43,7 +44,7 @@ def measure_recall(rules: LabRules, shared: Sequence[int], seeds: int, seed: int
         arena = Arena(everyone, rows, [UPRIGHT], seed + number)
         stream: list[list[Outcome]] = []
         arena.record = stream
-        truths.append(true_pairs(arena.keys))
+        truths.append(related(arena.keys))
         for rounds in shared:
             arena.play(rounds - len(stream))
             found = likeness(tabulate(stream))
@@ -51,30 +52,40 @@ def measure_recall(rules: LabRules, shared: Sequence[int], seeds: int, seed: int
     return [_recall(rounds, truths, linked[rounds]) for rounds in shared]
 
 
-def true_pairs(keys: Sequence[Key]) -> dict[frozenset[str], str]:
-    """Pairs whose answers come of one model, with the strategy that made them so. A copy of a copy counts."""
-    origins: dict[str, set[str]] = {}
-    for key in keys:
-        one = {key.strategy.name} if key.strategy.one_model else {key.hotkey}
-        origins[key.hotkey] = one | {source.hotkey for source in key.sources}
-    named = {key.hotkey: key.strategy for key in keys}
+def related(keys: Sequence[Key]) -> dict[frozenset[str], str]:
+    """Pairs whose answers come of one source, each with the strategy whose recall it counts for.
+
+    A copy and its source count for the copy's strategy, two keys of one model for theirs. Two copies of one source,
+    which are alike too, count for none ("").
+    """
+    origins = {key.hotkey: _origin(key) for key in keys}
+    named = {key.hotkey: key for key in keys}
     pairs = {}
     for first, second in combinations(origins, 2):
-        if origins[first] & origins[second]:
-            shady = named[first] if named[first].sources or named[first].one_model else named[second]
-            pairs[frozenset((first, second))] = shady.name
+        if origins[first] == origins[second]:
+            copies = [named[hotkey] for hotkey in (first, second) if named[hotkey].sources]
+            shady = named[first] if not copies else copies[0]
+            pairs[frozenset((first, second))] = "" if len(copies) == 2 else shady.strategy.name
     return pairs
+
+
+def _origin(key: Key) -> str:
+    """Where its answers come of, when all its sources are asked with it: then it copies the first."""
+    if key.sources:
+        return key.sources[0].hotkey
+    return key.strategy.name if key.strategy.one_model else key.hotkey
 
 
 def _recall(
     rounds: int, truths: Sequence[dict[frozenset[str], str]], linked: Sequence[Sequence[frozenset[str]]]
 ) -> Recall:
-    hits: dict[str, list[bool]] = {name: [] for name in COPIES}
+    hits: dict[str, list[bool]] = {name: [] for name in RECALLED}
     wrong = total = 0
     for truth, links in zip(truths, linked, strict=True):
         held = set(links)
         for pair, name in truth.items():
-            hits[name].append(pair in held)
+            if name:
+                hits[name].append(pair in held)
         wrong += len(held - truth.keys())
         total += len(held)
     shares = {name: float(np.mean(values)) for name, values in hits.items() if values}

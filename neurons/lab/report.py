@@ -100,15 +100,15 @@ def _order(found: Findings) -> Section:
             f"A newcomer of .90 stands within 5 % of its place after {_count(pairs.rounds_to_rank)} rounds"
             + (f", {pairs.rounds_to_rank * share:.0f} answers of its own" if pairs.rounds_to_rank else "")
             + ". On chain it is paid from the second setting of weights and the second epoch on.",
-            f".90 and .93 stand in the right order with 95 % probability after {_count(pairs.rounds_to_order)} rounds in "
-            f"one validator's weights, and after {_count(pairs.chain_rounds_to_order)} in what the chain pays by "
+            f".90 and .93 stand in the right order with 95 % probability after {_count(pairs.rounds_to_order)} rounds "
+            f"in one validator's weights, and after {_count(pairs.chain_rounds_to_order)} in what the chain pays by "
             f"{rules.validators} validators.",
             f"What limits it is the number of answers: after 1,000 rounds a miner has given {answers:.0f} to one "
             f"validator, and so many tell .90 from .93 in {bound(answers):.1%} of cases at best, whatever is computed "
-            f"from them (here {pairs.after(1000):.1%}). {needed} answers are needed for 95 %: {needed / share:,.0f} rounds "
-            f"of one validator, or {-(-needed * rules.miners // 1000)} miners asked a round. With {rules.validators} "
-            f"validators the bound after 1,000 rounds is {bound(answers * rules.validators):.1%} (here "
-            f"{pairs.on_chain_after(1000):.1%}).",
+            f"from them (here {pairs.after(1000):.1%}). {needed} answers are needed for 95 %: {needed / share:,.0f} "
+            f"rounds of one validator, or {-(-needed * rules.miners // 1000)} miners asked a round. With "
+            f"{rules.validators} validators the bound after 1,000 rounds is {bound(answers * rules.validators):.1%} "
+            f"(here {pairs.on_chain_after(1000):.1%}).",
         ),
         "lab-order",
     )
@@ -134,8 +134,8 @@ def _frontier(found: Findings) -> Section:
     return Section(
         "Alpha and averaging: the frontier",
         (
-            "The same answers to one validator, paid by other rules. Alpha alone trades one aim for the other, and none "
-            "reaches both. A long average tells more, and a newcomer's counts as soon as it has answers.",
+            "The same answers to one validator, paid by other rules. Alpha alone trades one aim for the other, and "
+            "none reaches both. A long average tells more, and a newcomer's counts as soon as it has answers.",
         ),
         "lab-frontier",
         ("alpha", "average of", "headroom", "answers to 5 %", "order after 1,000", "in the end", ""),

@@ -46,9 +46,10 @@ class LabRules:
     validators: int = 3
     tempo: int = TEMPO  # blocks between two epochs of the chain
 
-    # Measured by `python -m benchmarks.agreement`: what answers to one item have in common.
+    # What answers to one item have in common: assumed; `python -m benchmarks.agreement` measures it for detectors here.
     items: Levels = (0.3, 0.3, 0.3, 0.3)  # correlation of two models: hard items are hard for both
     one_model: Levels = (0.9, 0.7, 0.7, 0.7)  # of one model on two variants
+    # Measured on the embedded set, variants of 24 items (2026-11-25); `python -m benchmarks.agreement` does it again.
     pairing: Levels = (0.96, 0.21, 0.25, 0.17)  # variants of one item that find each other among 24 by perceptual hash
     memory: Levels = (0.52, 0.59, 0.57, 0.53)  # accuracy of who knows all public photographs by perceptual hash
     # Measured by `python benchmarks/leak.py`: AUC of the encoded size, at level 0 and at random levels.

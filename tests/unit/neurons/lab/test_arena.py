@@ -92,8 +92,8 @@ def test_twin_rounds_ask_both_labels() -> None:
 def test_cheating_validators_ask_nobody() -> None:
     """A copier and a die set weights without a round of their own."""
     arena = Arena(SMALL, field_of(SMALL, CAST[:2]), [UPRIGHT, COPIER, RANDOM], 5)
-    arena.play(60)
-    assert [len(v.labels) for v in arena.validators] == [60, 0, 0]
+    arena.play(120)
+    assert [len(v.labels) for v in arena.validators] == [120, 0, 0]
     assert all(v.last for v in arena.validators)
 
 
