@@ -34,6 +34,7 @@ from subnet.game.scoring import Smoothing
 from subnet.registry import find, table
 
 Watch = Callable[[int, int], None]
+Task = tuple[Any, ...]  # a function and its arguments
 TWINS = (0.0, 0.5, 1.0)
 POLICIES = (TELLER, COPIER, RANDOM)
 EVERYBODY = table([*TRICKS, CARTEL, FRIEND])
@@ -115,19 +116,7 @@ def experiment(
 ) -> Findings:
     """Play everything in `jobs` processes; no number hangs on how many. `watch` is told what is done, of what."""
     miners, insiders = chosen(names)
-    tasks: dict[str, tuple[Any, ...]] = {
-        f"field {n}": (_field, rules, tuple(names), extent, seed + n) for n in range(extent.seeds)
-    }
-    tasks |= {f"pairs {n}": (play_pairs, rules, extent, seed + n) for n in range(extent.pair_seeds)}
-    points = enumerate(POINTS if extent.frontier else ())
-    tasks |= {f"point {n}": (frontier, rules, extent.frontier, seed, [point]) for n, point in points}
-    tasks |= {f"twins {n}": (likeness.measure_twins, rules, [share], extent, seed) for n, share in enumerate(TWINS)}
-    tasks["recall"] = likeness.measure_recall, rules, extent.shared, extent.shared_seeds, seed
-    tasks["memory"] = likeness.measure_memory, rules, extent, seed
-    if CARTEL in miners:
-        tasks["cartel"] = play_cartel, rules, extent, seed
-    if insiders or FRIEND in miners:
-        tasks["insiders"] = play_insiders, rules, extent, seed
+    tasks = _tasks(rules, names, extent, seed)
     done = _done(tasks, jobs, watch)
 
     def all_of(kind: str) -> list[Any]:
@@ -157,6 +146,25 @@ def experiment(
     )
 
 
+def _tasks(rules: LabRules, names: Sequence[str], extent: Extent, seed: int) -> dict[str, Task]:
+    """What is played, by name: those whose names begin with one word make one result."""
+    miners, insiders = chosen(names)
+    tasks: dict[str, Task] = {
+        f"field {n}": (_field, rules, tuple(names), extent, seed + n) for n in range(extent.seeds)
+    }
+    tasks |= {f"pairs {n}": (play_pairs, rules, extent, seed + n) for n in range(extent.pair_seeds)}
+    points = enumerate(POINTS if extent.frontier else ())
+    tasks |= {f"point {n}": (frontier, rules, extent.frontier, seed, [point]) for n, point in points}
+    tasks |= {f"twins {n}": (likeness.measure_twins, rules, [share], extent, seed) for n, share in enumerate(TWINS)}
+    tasks["recall"] = likeness.measure_recall, rules, extent.shared, extent.shared_seeds, seed
+    tasks["memory"] = likeness.measure_memory, rules, extent, seed
+    if CARTEL in miners:
+        tasks["cartel"] = play_cartel, rules, extent, seed
+    if insiders or FRIEND in miners:
+        tasks["insiders"] = play_insiders, rules, extent, seed
+    return tasks
+
+
 def _cast(names: Sequence[str]) -> list[Strategy]:
     """Everybody in the field: the honest, a coin, and the tricks that were chosen."""
     tricks = [row for row in chosen(names)[0] if row not in (CARTEL, FRIEND)]
@@ -167,7 +175,7 @@ def _field(rules: LabRules, names: Sequence[str], extent: Extent, seed: int) -> 
     return play_field(rules, _cast(names), (extent.warm, extent.rounds, 1), seed)
 
 
-def _done(tasks: Mapping[str, tuple[Any, ...]], jobs: int, watch: Watch) -> dict[str, Any]:
+def _done(tasks: Mapping[str, Task], jobs: int, watch: Watch) -> dict[str, Any]:
     """Results by name, of functions with their arguments."""
     done: dict[str, Any] = {}
     with ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context("spawn")) as pool:
@@ -205,7 +213,6 @@ def to_json(found: Findings) -> dict[str, Any]:
     """One object for machines."""
     pairs, rules = found.pairs, found.rules
     share = min(1.0, rules.sample_size / rules.miners)
-    needed = answers_for(CONFIDENCE)
     return {
         "rules": as_json(rules),
         "strategies": [_strategy(line) for line in found.lines],
@@ -217,17 +224,7 @@ def to_json(found: Findings) -> dict[str, Any]:
         "answers_to_rank": None if pairs.rounds_to_rank is None else round(pairs.rounds_to_rank * share),
         "rounds_to_order": pairs.rounds_to_order,
         "rounds_to_order_on_chain": pairs.chain_rounds_to_order,
-        "order_after_1000": {
-            "one_validator": pairs.after(1000),
-            "on_chain": pairs.on_chain_after(1000),
-            "bound_one_validator": round(bound(1000 * share), 4),
-            "bound_on_chain": round(bound(1000 * share * rules.validators), 4),
-        },
-        "order_needs": {
-            "answers": needed,
-            "rounds_of_one_validator": round(needed / share),
-            "sample_size_for_1000_rounds": -(-needed * rules.miners // 1000),
-        },
+        **_bounds(found, share),
         "tricks_that_pay": [line.name for line in found.tricks_that_pay],
         "copies": {line.name: round(line.share * line.keys, 5) for line in found.lines if "keys" in line.name},
         "cartel": {"void": found.void[0], "rounds": found.void[1]},
@@ -244,6 +241,24 @@ def to_json(found: Findings) -> dict[str, Any]:
         "seed": found.seed,
         "rounds": found.rounds,
         "rounds_per_second": round(found.rate),
+    }
+
+
+def _bounds(found: Findings, share: float) -> dict[str, Any]:
+    """How sure the order is, beside what so many answers can tell at best, and how many it takes."""
+    pairs, rules, needed = found.pairs, found.rules, answers_for(CONFIDENCE)
+    return {
+        "order_after_1000": {
+            "one_validator": pairs.after(1000),
+            "on_chain": pairs.on_chain_after(1000),
+            "bound_one_validator": round(bound(1000 * share), 4),
+            "bound_on_chain": round(bound(1000 * share * rules.validators), 4),
+        },
+        "order_needs": {
+            "answers": needed,
+            "rounds_of_one_validator": round(needed / share),
+            "sample_size_for_1000_rounds": -(-needed * rules.miners // 1000),
+        },
     }
 
 
