@@ -280,6 +280,7 @@ class Insiders:
 
     field: Field
     dividends: dict[str, list[float]]  # by policy, over its share of the stake
+    validators: int  # all with the same stake
 
 
 def play_insiders(rules: LabRules, extent: Extent, seed: int) -> Insiders:
@@ -295,4 +296,4 @@ def play_insiders(rules: LabRules, extent: Extent, seed: int) -> Insiders:
 
     friends = [*HONEST, replace(FRIEND, keys=8)]
     found = play_field(rules, friends, (extent.warm, extent.insiders, 1), seed, policies, look)
-    return Insiders(found, dict(dividends))
+    return Insiders(found, dict(dividends), len(policies))

@@ -201,8 +201,7 @@ def _dividends(row: Policy, inside: Insiders) -> Line:
     """A validator's share of dividends, beside an honest one's of the same stake; only the last half, as bonds grow."""
     late = {name: values[len(values) // 2 :] for name, values in inside.dividends.items()}
     known = spread(late[row.name])
-    count = len(late["honest"]) // len(late[row.name]) + len(POLICIES)
-    share, low, high = (value / count for value in (known.mean, known.low, known.high))
+    share, low, high = (value / inside.validators for value in (known.mean, known.low, known.high))
     earned = gain(late[row.name], late["honest"], 1.0)
     return Line(
         row.name, row.about, None, 1, share, low, high, "an honest validator", earned, row.open_because, "validator"

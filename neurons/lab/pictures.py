@@ -123,28 +123,27 @@ def _newcomer(found: Findings, axes: Axes) -> None:
 
 def _frontier(found: Findings, axes: Axes) -> None:
     share = min(1.0, found.rules.sample_size / found.rules.miners)
-    for point in found.frontier:
+    reached = [(point.answers_to_rank, point) for point in found.frontier if point.answers_to_rank is not None]
+    label_at = 0.0
+    for answers, point in sorted(reached, key=lambda pair: pair[1].in_the_end):
         smoothing = point.smoothing
-        if point.answers_to_rank is None:
-            continue
-        chosen = smoothing == found.rules.smoothing
-        colour = RED if chosen else BLUE if smoothing.averaging else ORANGE
-        axes.plot((point.answers_to_rank,) * 2, (point.after_thousand, point.in_the_end), color=colour, alpha=0.5)
-        axes.plot(point.answers_to_rank, point.after_thousand, "o", color=colour, fillstyle="none", markersize=6)
-        axes.plot(point.answers_to_rank, point.in_the_end, "o", color=colour, markersize=6)
-        text = (
-            f"average {smoothing.averaging}, x{smoothing.headroom}"
-            if smoothing.averaging
-            else f"alpha {smoothing.alpha}"
-        )
-        axes.annotate(text, (point.answers_to_rank, point.in_the_end), (6, 4), textcoords="offset points", fontsize=8)
+        colour = RED if smoothing == found.rules.smoothing else BLUE if smoothing.averaging else ORANGE
+        axes.plot((answers, answers), (point.after_thousand, point.in_the_end), color=colour, alpha=0.5)
+        axes.plot(answers, point.after_thousand, "o", color=colour, fillstyle="none", markersize=6)
+        axes.plot(answers, point.in_the_end, "o", color=colour, markersize=6)
+        averaged = f"average of {smoothing.averaging}, at most x{smoothing.headroom}"
+        text = averaged if smoothing.averaging else f"alpha {smoothing.alpha}, no average"
+        label_at = max(label_at + 0.011, point.in_the_end) if smoothing.averaging else label_at
+        place = (60, label_at) if smoothing.averaging else (answers + 1.5, point.in_the_end)
+        axes.annotate(text, (answers, point.in_the_end), place, fontsize=8, color=colour, va="center")
     axes.axhline(CONFIDENCE, color=GREY, linewidth=0.8)
     axes.axhline(bound(1000 * share), color=SKY, linewidth=1.2, linestyle="--", label="bound after 1,000 rounds")
     axes.axvline(80, color=GREY, linewidth=0.8)
     for style, text in (("none", "after 1,000 rounds"), ("full", "in the end")):
         axes.plot([], [], "o", color=BLUE, fillstyle=style, label=text)
     axes.set(xlabel="own answers until a newcomer stands within 5 %", ylabel=".90 below .93, chance, one validator")
-    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    axes.set(xlim=(30, 190), ylim=(None, 1.02))
+    axes.legend(loc="upper right", frameon=False, fontsize=9)
     axes.grid(alpha=0.25)
 
 

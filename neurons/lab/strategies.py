@@ -286,5 +286,10 @@ CARTEL = Strategy(
     keys=200,
 )
 FRIEND = Strategy(
-    "told labels", "one validator tells it every label; its own skill is .60", insider, 0.6, honest_name(0.6)
+    "told labels",
+    "one validator tells it every label; its own skill is .60",
+    insider,
+    0.6,
+    honest_name(0.6),
+    open_because="consensus clips what one validator gives alone; it grows with the stake of who tells, up to one half",
 )
