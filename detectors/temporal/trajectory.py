@@ -20,7 +20,7 @@ from detectors.heads.head import Head, head_size
 from detectors.npr.network import FEATURES, NPR
 from subnet.errors import CheckpointError
 
-LEAST = 1e-6  # of a step and of an angle's distance from 0 and pi
+LEAST = 1e-3  # of a step and of an angle's distance from 0 and pi
 Statistics = Literal["d3", "all"]
 
 
