@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from subnet.errors import SubnetError
 from subnet.files import write_atomically
 
-PARITY = 1e-4  # most that log-odds may differ
+PARITY = 1e-4  # most that log-odds may differ, as a share of those beyond 1
 INPUT, OUTPUT = "views", "log_odds"
 
 
@@ -99,9 +99,16 @@ class OnnxNetwork(nn.Module):
 
 @torch.inference_mode()
 def parity(network: nn.Module, exported: nn.Module, example: Tensor, seed: int = 0) -> float:
-    """The largest difference of log-odds on three views of noise like `example`'s."""
+    """The largest difference of log-odds on views like `example`'s, beyond 1 as a share of them.
+
+    The views are noise, one colour, and frames that stand still: in the last two the small numbers decide that are
+    added against a division by zero. NaN where a network answers none.
+    """
     noise = torch.randn((3, *example.shape[1:]), generator=torch.Generator().manual_seed(seed))
-    return float((network(noise).reshape(-1) - exported(noise).reshape(-1)).abs().max())
+    still = noise[:1, :1].expand_as(noise[:1]) if noise.ndim == 5 else noise[:1]
+    views = torch.cat([noise, torch.zeros_like(noise[:1]), torch.full_like(noise[:1], 0.5), still])
+    wanted = network(views).reshape(-1)
+    return float(((exported(views).reshape(-1) - wanted).abs() / wanted.abs().clamp(min=1.0)).max())
 
 
 def _from_file(cache: Path, threads: int) -> OnnxNetwork | None:

@@ -47,7 +47,7 @@ def energies(lost_BCHW: Tensor) -> Tensor:
     shifted = details(lost_BCHW[..., 1:, 1:])
     parts = [shifted, *(details(functional.avg_pool2d(lost_BCHW, scale)) for scale in SCALES)]
     squares = [part.square().mean(dim=(3, 4)).flatten(1) for part in parts]
-    return torch.cat([lost_BCHW.square().mean(dim=(2, 3)), *squares], dim=1).add(FAINTEST).log()
+    return torch.cat([lost_BCHW.square().mean(dim=(2, 3)), *squares], dim=1).clamp(min=FAINTEST).log()
 
 
 class Encoder(nn.Sequential):
@@ -88,7 +88,7 @@ class Reconstruction(nn.Module):
         return rebuilt
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        return -torch.log(self.error(middle(x_BCHW, 8)) + FAINTEST)
+        return -torch.log(self.error(middle(x_BCHW, 8)).clamp(min=FAINTEST))
 
     def error(self, x_BCHW: Tensor) -> Tensor:
         """The mean squared error of each picture (B,)."""

@@ -98,6 +98,26 @@ def test_export_answers_the_same(
     assert drift(detector, fast, items[:1]) <= DRIFT
 
 
+class Vanishing(nn.Module):
+    """Clips (B, T, 3, h, w) -> (B,): the shares of what moves, which divide by next to nothing where nothing does."""
+
+    def __init__(self, least: float) -> None:
+        super().__init__()
+        self.least = least
+
+    def forward(self, x: Tensor) -> Tensor:
+        moves = x.diff(dim=1).square().mean(dim=(2, 3, 4))
+        return (moves / (moves.sum(dim=1, keepdim=True) + self.least)).amax(dim=1)
+
+
+def test_a_still_clip_shows_what_an_export_lost() -> None:
+    """The exporter drops a sum with 1e-12 as nothing: that network is refused, one that adds enough is taken."""
+    example = torch.zeros((1, 4, 3, 8, 8))
+    with pytest.raises(ExportError, match="differs by nan"):
+        export(Vanishing(1e-12), example)
+    assert parity(Vanishing(1e-6), export(Vanishing(1e-6), example), example) <= PARITY
+
+
 def test_layouts_keep_scores() -> None:
     """channels_last and a compiled graph answer as the plain network does; the plain one stays as it was."""
     detector, items = npr(), media(Modality.IMAGE)

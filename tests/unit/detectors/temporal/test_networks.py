@@ -96,7 +96,7 @@ def test_a_clip_that_stands_still_has_no_way() -> None:
     embeddings = torch.zeros((1, 8, 4), requires_grad=True)
     found = statistics(embeddings)
     found.sum().backward()
-    assert found[0, :8].detach().numpy() == pytest.approx(np.zeros(8), abs=1e-5)
+    assert found[0, :8].detach().numpy() == pytest.approx(np.zeros(8), abs=2e-3)
     assert embeddings.grad is not None
     assert bool(found.isfinite().all() and embeddings.grad.isfinite().all())
 
