@@ -29,11 +29,11 @@ from subnet.media.leak.roc import auc
 from subnet.types import Label, Modality
 
 UNSEEN = "diffusion"  # the generator that is left out of training
-QUICK_STEPS = {"autoencoder-reconstruction": 60, "autoencoder-denoising": 60}
-QUICK_STAGE_2 = 24
+QUICK_STEPS = {"autoencoder-reconstruction": 40, "autoencoder-denoising": 40}
+QUICK_STAGE_2 = 16
 METRICS = {"accuracy": accuracy, "precision": precision, "recall": recall, "MCC": mcc, "AUC": auc}
 SAMPLES, PICTURES = 16, 6
-QUICK_ITEMS = 80
+QUICK_ITEMS = 60
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _course(settings: StudySettings, what: str, name: str, init: object = None) 
     steps = settings.steps or quick
     every = max(1, steps // 4) if steps else 50
     changes = {"steps": steps, "init": init, "evaluate_every": every, "exclude": (UNSEEN,)}
-    return run_course(settings, what.replace(",", ""), name, **changes, validation_items=60 if settings.quick else 160)
+    return run_course(settings, what.replace(",", ""), name, **changes, validation_items=40 if settings.quick else 160)
 
 
 def _measured(evaluation: Evaluation) -> list[Cell]:

@@ -28,7 +28,7 @@ from subnet.media.leak.roc import auc
 from subnet.types import Label, Media, Modality
 
 UNSEEN = "diffusion"  # the generator that is left out of training
-QUICK_STEPS, QUICK_ITEMS, QUICK_VALIDATION, VALIDATION = 40, 80, 60, 160
+QUICK_STEPS, QUICK_ITEMS, QUICK_VALIDATION, VALIDATION = 30, 60, 40, 160
 CUSTOM = ("plain", "residual", "separable")
 METRICS = {"accuracy": accuracy, "precision": precision, "recall": recall, "MCC": mcc, "AUC": auc}
 SVM = " + SVM"

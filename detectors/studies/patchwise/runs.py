@@ -27,7 +27,7 @@ from subnet.media import embedded
 from subnet.types import Label, Media, Modality
 
 CROPS: Mapping[int, int] = {128: 128, 64: 64, 32: 64, 16: 32}  # what training cuts patches from
-STEPS, QUICK_STEPS = 600, 40
+STEPS, QUICK_STEPS = 600, 24
 EPOCHS, QUICK_EPOCHS = 10, 4
 RANDOM = 15  # patches at random places
 CONTENT = "building"  # the category of embedded photographs that is left out of training

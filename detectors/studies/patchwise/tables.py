@@ -157,7 +157,7 @@ def aggregation(settings: StudySettings, division: Division, runs: Sequence[Run]
 def at_all_levels(settings: StudySettings, runs: Sequence[Run]) -> Table:
     """The detectors of all sizes, with calibration, as `assay evaluate` measures them on the whole test folder."""
     levels = (0, 2) if settings.quick else (0, 1, 2, 3)
-    task = Task(str(settings.test), settings.test, levels, 80 if settings.quick else None, settings.seed)
+    task = Task(str(settings.test), settings.test, levels, 60 if settings.quick else None, settings.seed)
     records = items(task, Modality.IMAGE)
     total = len(records) * len(levels)
     done = evaluate(
