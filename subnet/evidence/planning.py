@@ -36,8 +36,8 @@ class Epochs:
         """Take a round in."""
         epoch, current = planned.played.epoch, self._last[1].epoch if self._last else None
         if epoch is None:
-            yield _unproven(planned.seq, "plans: the seed was not committed")
-        elif epoch != current:
+            return  # `subnet.evidence.binding` asks why
+        if epoch != current:
             stands = "no commitment stands" if current is None else f"commitment {current} stands"
             yield Finding(planned.seq, f"round {planned.played.number} is said to be of epoch {epoch}, but {stands}")
         else:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from subnet.errors import JournalBroken, SettingsError
+from subnet.evidence.binding import Binding
 from subnet.evidence.entry import Entry
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.planning import Epochs, Planned, halves
@@ -45,7 +46,6 @@ from subnet.types import Hyperparameters, Outcome, Snapshot, Submission
 
 UNHEARD, NOBODY = "nobody was heard", "nobody to ask"  # why the rules make a round void
 SETTLES: Final = 2  # blocks that a validator's view of the chain may be behind it
-HEADS: Final = 65536  # entries before a commitment among which the one that it names is looked for
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Replayer:
     def __post_init__(self) -> None:
         self._sampling, self._smoothing, self._averages = Sampling(), SMOOTHING, False
         self._snapshots, self._epochs = Snapshots(), Epochs()
-        self._heads = deque[str](maxlen=HEADS)
+        self._binding = Binding()
         self._setting: tuple[int, SettingRecord, dict[int, float]] | None = None
         self._nonces: dict[str, array[int]] = {}
         self._takes: dict[str, Callable[[Entry], Iterator[Finding]]] = {
@@ -113,7 +113,7 @@ class Replayer:
             told = " ".join(str(error).split()).removeprefix(f"entry {entry.seq}").removeprefix(":")
             return [Finding(entry.seq, told.strip())]
         finally:
-            self._heads.append(entry.hash)
+            self._binding.end_entry(entry.hash)
 
     def result(self) -> Replay:
         """What it came to so far."""
@@ -121,7 +121,7 @@ class Replayer:
 
     def end(self) -> list[Finding]:
         """What the entries that came leave open."""
-        return list(self._epochs.end())
+        return [*self._epochs.end(), *self._binding.end()]
 
     # -- rounds
 
@@ -134,6 +134,7 @@ class Replayer:
             last = played.number - 1
             skipped = f"{self.next_round}" if last == self.next_round else f"{self.next_round}-{last}"
             yield _unproven(entry.seq, f"round {skipped} has no record: the validator's own fault, or left out")
+        self._binding.mark(entry.seq, played.block)
         self.rounds, self.void = self.rounds + 1, self.void + bool(played.void)
         self.next_round = max(self.next_round, played.number + 1)
         judged = _judged(entry, played)
@@ -155,6 +156,7 @@ class Replayer:
         if left := sorted(self.history.standings.keys() - {n.hotkey for n in neurons}):
             yield Finding(entry.seq, f"{len(left)} keep scores though they left the subnet, first {left[0]}")
         miners = eligible(snapshot, self.history, hotkey, limit)
+        yield from self._binding.seed(entry.seq, played)
         yield from self._epochs.plan(Planned(entry.seq, played, self._sampling, tuple(miners)))
         if played.void == NOBODY and miners:
             yield Finding(entry.seq, f"{played.void!r} is said, but {len(miners)} miners could be asked")
@@ -200,6 +202,7 @@ class Replayer:
         before = self.rules
         if before is not None and (before.netuid, before.hotkey) != (rules.netuid, rules.hotkey):
             yield Finding(entry.seq, f"the journal of {before.hotkey} goes on as {rules.hotkey}'s")
+        self._binding.begin_run()
         self._sampling, self.rules = load_sampling(entry, rules.sampling), rules
         self._smoothing = _smoothing(entry, rules)
         if rules.averaging and not self._averages:  # what older versions played counts by its scores
@@ -215,6 +218,7 @@ class Replayer:
         if self.rules is None or neurons is None:
             raise JournalBroken(f"entry {entry.seq}: weights without the rules and the snapshot that they follow from")
         self._settle(record.block)
+        self._binding.mark(entry.seq, record.block)
         hotkeys = {n.uid: n.hotkey for n in neurons}
         uids = {n.hotkey: n.uid for n in neurons}
         computed = weights(self.history, neurons, self.rules.vpermit_tao_limit, self._smoothing)
@@ -230,11 +234,14 @@ class Replayer:
     def _weights(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(WeightsRecord, entry)
         self.attempts += 1
+        self._binding.mark(entry.seq, record.block)
         setting, self._setting = self._setting, None
         if setting is None or setting[1].attempt != record.attempt:
             if record.weights:
                 yield _unproven(entry.seq, "weights by uid alone, without a setting before them")
             return
+        if record.block < setting[1].block:
+            yield Finding(entry.seq, f"sent in block {record.block}, by a setting of block {setting[1].block}")
         if record.weights != setting[2]:
             yield Finding(entry.seq, f"the weights that were sent are not those of the setting, entry {setting[0]}")
         if record.submission in (Submission.OK, Submission.AMBIGUOUS) and self.rules:
@@ -254,17 +261,13 @@ class Replayer:
 
     def _commitment(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(CommitmentRecord, entry)
+        told = list(self._binding.commit(entry.seq, record))
+        yield from told
         if record.block is None:
             yield _unproven(entry.seq, f"seeds: the chain took no commitment ({record.refused or 'no reason'})")
             return
         self._settle(record.block)
-        place = len(self._heads) - (entry.seq - record.seq)
-        if place >= len(self._heads) or (place < 0 and record.seq > 0):
-            yield Finding(entry.seq, f"commitment {record.epoch} names entry {record.seq}, which is not before it")
-        elif place >= 0 and self._heads[place] != record.head:
-            yield Finding(entry.seq, f"commitment {record.epoch} names another entry {record.seq} than this one")
-        else:
-            self.proven["commitments name the journal's head"] += 1
+        self.proven["commitments name the journal's head"] += all(finding.seq != entry.seq for finding in told)
         self.commitments.append(CommitmentClaim(entry.seq, record))
         if self.rules is None:
             raise JournalBroken(f"entry {entry.seq}: a commitment before any rules")

@@ -174,6 +174,8 @@ class Epochs:
 
     async def _commit(self) -> None:
         """Send the next commitment. The epoch before it is over from here on."""
+        if self._store.unwritten:
+            raise StateError("the journal has facts that are not on disk: a commitment would not bind them")
         statement = await self._chain.commitment(self._hotkey)
         if statement and self._kept.next and statement.text == self._kept.next.line:  # it landed after all
             self._keep(self._kept.model_copy(update={"open": False, "sent_at": statement.block}))

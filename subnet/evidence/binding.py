@@ -1,0 +1,108 @@
+"""Which entries each commitment binds: those up to the one whose hash it names. Pure.
+
+A validator commits when no round is under way, and names the journal's last entry. So the rounds of the epoch that ends
+lie at or before that entry, and so does everything up to the commitment before. What lies between the named entry and
+the commitment's own was written while it was under way, and is bound by the next one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from subnet.evidence.entry import BEGINNING
+from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.records import CommitmentRecord, RoundRecord
+
+HEADS: Final = 65536  # entries before a commitment among which the one that it names is looked for
+AHEAD: Final = 8  # blocks that a validator's view may be ahead of the chain, after a fork
+BEHIND: Final = 64  # blocks that the snapshot of a round may be behind the commitment that it follows
+
+
+class Binding:
+    """Follows entries, and holds every commitment against those that came before it."""
+
+    def __init__(self) -> None:
+        self._heads = deque[str](maxlen=HEADS)
+        self._bound = 0  # the entry that the last commitment named
+        self._round = 0  # the last round with a committed seed
+        self._standing: tuple[int, CommitmentRecord] | None = None
+        self._loose: list[int] = []  # rounds and settings behind the bound entry
+        self._blocks: list[tuple[int, int]] = []  # entries and blocks that no earlier one exceeds
+        self._plain: list[int] = []  # rounds without an epoch, while a commitment stands, that need a reason
+        self._reason = ""
+
+    def end_entry(self, digest: str) -> None:
+        """An entry is complete, whatever it was."""
+        self._heads.append(digest)
+
+    def begin_run(self) -> None:
+        """The rules were written: a validator was started."""
+        self._reason = "a start, before a commitment of this run stood"
+
+    def mark(self, seq: int, block: int) -> None:
+        """A round, a setting or weights that are said to be of `block`."""
+        self._loose.append(seq)
+        if self._standing and (not self._blocks or block > self._blocks[-1][1]):
+            self._blocks.append((seq, block))
+
+    def seed(self, seq: int, played: RoundRecord) -> Iterator[Finding]:
+        """A round with a committed seed or without one."""
+        if played.epoch is not None:
+            yield from self._unexplained(self._plain)
+            self._round, self._reason, self._plain = seq, "", []
+            stands = self._standing[1].block if self._standing else None
+            if stands is not None and played.block < stands - BEHIND:
+                yield _unproven(seq, f"the metagraph: it is older by over {BEHIND} blocks than the commitment before")
+        elif self._standing is None:
+            yield _unproven(seq, "plans: the seed was not committed")
+        elif self._reason:
+            yield _unproven(seq, f"plans: the seed was not committed, after {self._reason}")
+        else:
+            self._plain.append(seq)
+
+    def commit(self, seq: int, record: CommitmentRecord) -> Iterator[Finding]:
+        """A commitment, also one that was refused."""
+        yield from self._unexplained([at for at in self._plain if at <= record.seq])
+        behind, self._plain = [at for at in self._plain if at > record.seq], []
+        yield from (_unproven(at, "plans: the seed was not committed, while the next was under way") for at in behind)
+        if record.block is None:
+            self._reason = f"the chain took no commitment ({record.refused or 'no reason'})"
+            return
+        if wrong := self._names(seq, record):
+            yield Finding(seq, f"commitment {record.epoch} names {wrong}")
+        for at, block in self._blocks:
+            if at <= record.seq and block > record.block + AHEAD:
+                yield Finding(at, f"it is said to be of block {block}, but stood before commitment {record.epoch}'s")
+        self._blocks = [(at, block) for at, block in self._blocks if at > record.seq]
+        self._loose = [at for at in self._loose if at > record.seq]
+        self._standing, self._bound, self._reason = (seq, record), record.seq, ""
+
+    def end(self) -> Iterator[Finding]:
+        """What no commitment binds, in a journal that has some."""
+        yield from (_unproven(at, "plans: the seed was not committed, and no commitment follows") for at in self._plain)
+        loose = self._loose if self._standing else ()
+        yield from (_unproven(at, "that they were written then: no commitment names them yet") for at in loose)
+
+    def _names(self, seq: int, record: CommitmentRecord) -> str:
+        """What is wrong with the entry that a commitment names, "" for nothing."""
+        place = len(self._heads) - (seq - record.seq)
+        if place >= len(self._heads) or (place < 0 and record.seq != 0):
+            return f"entry {record.seq}, which is not before it"
+        if record.head != (self._heads[place] if record.seq else BEGINNING.hash):
+            return f"another entry {record.seq} than this one"
+        if record.seq < self._round:
+            return f"entry {record.seq}, and so does not bind the epoch that it ends, up to entry {self._round}"
+        if self._standing and record.seq < self._standing[0]:
+            return f"entry {record.seq}, and so does not bind the one before it, entry {self._standing[0]}"
+        return ""
+
+    def _unexplained(self, rounds: list[int]) -> Iterator[Finding]:
+        epoch = self._standing[1].epoch if self._standing else 0
+        for at in rounds:
+            yield Finding(at, f"its seed is no committed one, though commitment {epoch} stood and nothing says why not")
+
+
+def _unproven(seq: int, text: str) -> Finding:
+    return Finding(seq, text, Verdict.UNPROVEN)

@@ -1,0 +1,187 @@
+"""A validator that planned its forgery: scores, weights, hashes, heads and the chain itself say what its journal says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from neurons.commands.evidence.verify import check
+from subnet.chain.memory import MemoryChain
+from subnet.chain.weights import normalise_u16
+from subnet.evidence.entry import GENESIS, Entry, link
+from subnet.evidence.findings import Verification
+from subnet.evidence.proof.claims import line_of
+from subnet.evidence.records import COMMITMENT, ROUND, RULES, SETTING, SNAPSHOT, WEIGHTS, CommitmentRecord, RoundRecord
+from subnet.evidence.records import outcomes as outcomes_of
+from subnet.evidence.replay import Replayer
+from subnet.game.scoring import settle, weights
+from subnet.types import Statement
+from tests.unit.neurons.commands.evidence.rig import MINERS, VALIDATOR, Body, Change, Story, published, tell
+
+RIVAL = MINERS[0].ss58_address
+Head = Callable[[Sequence[Entry]], tuple[int, str]]
+Standing = Callable[[int | None], Mapping[int, int]]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    return tell(tmp_path_factory.mktemp("planned-story"))
+
+
+def last(written: Sequence[Entry]) -> tuple[int, str]:
+    return written[-1].seq, written[-1].hash
+
+
+def rows(entries: Sequence[Entry], kind: str) -> list[Body]:
+    return [json.loads(entry.body) for entry in entries if entry.kind == kind]
+
+
+def planned(
+    entries: Sequence[Entry], change: Change = lambda entry, body: body, head: Head | None = last
+) -> list[Entry]:
+    """`entries` as `change` gives them, with the scores, weights, heads and hashes that follow."""
+    written, player, sent = list[Entry](), Replayer(), dict[int, float]()
+    for entry in entries:
+        body = change(entry, json.loads(entry.body))
+        if body is None:
+            continue
+        if entry.kind == ROUND:
+            played = RoundRecord.model_validate(body)
+            history = settle(player.history, [] if played.void else outcomes_of(played), player._smoothing)
+            for row in body["outcomes"]:
+                row["score"] = history[row["hotkey"]].score
+        neurons = player._snapshots.at(body["block"]) if entry.kind == SETTING else None
+        if neurons and player.rules:
+            sent = weights(player.history, neurons, player.rules.vpermit_tao_limit, player._smoothing)
+            body["weights"] = {n.hotkey: sent[n.uid] for n in neurons if n.uid in sent}
+        if entry.kind == WEIGHTS and body["weights"]:
+            body["weights"] = {str(uid): weight for uid, weight in sent.items()}
+        if entry.kind == COMMITMENT and head:
+            body["seq"], body["head"] = head(written)
+        text = json.dumps(body)
+        previous = written[-1].hash if written else GENESIS
+        written.append(Entry(len(written) + 1, entry.kind, text, link(previous, entry.kind, text)))
+        player.take(written[-1])
+    return written
+
+
+def found(
+    story: Story,
+    entries: Sequence[Entry],
+    folder: Path,
+    *,
+    standing: Standing | None = None,
+    besides: Sequence[tuple[int, str]] = (),
+    committed: Sequence[Entry] = (),
+) -> Verification:
+    """What a stranger finds where the chain holds the commitments of `committed`, or `entries`, and some `besides`."""
+    records = [CommitmentRecord.model_validate(body) for body in rows(committed or entries, COMMITMENT)]
+    lines = sorted([*((r.block, line_of(r)) for r in records if r.block is not None), *besides])
+    settings = [(b["block"], {int(u): w for u, w in b["weights"].items()}) for b in rows(entries, WEIGHTS)]
+
+    class Planned(MemoryChain):
+        async def commitment(self, hotkey: str, *, at: int | None = None) -> Statement | None:
+            stood = [line for line in lines if at is None or line[0] <= at]
+            return Statement(stood[-1][1], stood[-1][0]) if stood else None
+
+        async def weights(self, uid: int, *, at: int | None = None) -> dict[int, int]:
+            if standing is not None:
+                return dict(standing(at))
+            stood = [sent for block, sent in settings if at is None or block <= at]
+            return normalise_u16(stood[-1]) if stood else {}
+
+    depot = published(story, entries, folder, media=False)
+    return check(depot, lambda _: Planned(story.subnet, VALIDATOR.ss58_address), ThreadPoolExecutor(1))
+
+
+def false(result: Verification) -> str:
+    return "\n".join(f"{finding.seq}: {finding.text}" for finding in result.false)
+
+
+def unproven(result: Verification) -> str:
+    return "\n".join(f"{finding.seq}: {finding.text}" for finding in result.unproven)
+
+
+def rival_failed(entry: Entry, body: Body) -> Body:
+    for row in body.get("outcomes", ()):
+        if row["hotkey"] == RIVAL:
+            row |= {"p_synthetic": None, "failure": "timeout", "nonce": None, "signature": ""}
+    return body
+
+
+def test_a_plan_that_changes_nothing_is_proven(story: Story, tmp_path: Path) -> None:
+    """What the forgeries below start from."""
+    result = found(story, planned(story.entries), tmp_path)
+    assert false(result) == ""
+    assert dict(result.proven)["commitments name the journal's head"] == len(rows(story.entries, COMMITMENT))
+
+
+def test_heads_that_bind_nothing(story: Story, tmp_path: Path) -> None:
+    """Every commitment names entry 1, and afterwards a rival was made to fail in every round: all of it fits."""
+    before = planned(story.entries, head=lambda written: (1, written[0].hash))
+    after = planned(before, rival_failed, head=None)
+    result = found(story, after, tmp_path, committed=before)
+    assert "commitment 1 names entry 1, and so does not bind the epoch that it ends" in false(result)
+    assert dict(result.proven)["commitments name the journal's head"] == 1
+
+
+def test_a_head_before_the_journal_is_the_beginning(story: Story, tmp_path: Path) -> None:
+    """Entry 0 has one hash only."""
+    result = found(story, planned(story.entries, head=lambda written: (0, "ab" * 32)), tmp_path)
+    assert "commitment 0 names another entry 0 than this one" in false(result)
+
+
+def test_settings_behind_the_named_entry_are_bound_by_the_next(story: Story, tmp_path: Path) -> None:
+    """Weights set while a commitment was under way are honest; those that the next one leaves out are not."""
+    starts = [e.seq for e in story.entries if e.kind == COMMITMENT]
+
+    def rounds_only(written: Sequence[Entry]) -> tuple[int, str]:
+        return last([e for e in written if e.kind in (ROUND, RULES)] or written)
+
+    honest = planned(story.entries, head=rounds_only)
+    assert false(found(story, honest, tmp_path / "honest")) == ""
+    without = [e for e in story.entries if not (e.kind == ROUND and starts[1] < e.seq < starts[2])]
+    result = found(story, planned(without, head=rounds_only), tmp_path / "without")
+    assert "and so does not bind the one before it" in false(result)
+
+
+def test_rounds_without_an_epoch_while_a_commitment_stands(story: Story, tmp_path: Path) -> None:
+    """A round whose seed was chosen is false where nothing that is recorded stood against the committed one."""
+
+    def chosen(entry: Entry, body: Body) -> Body:
+        if entry.kind == ROUND and body["number"] == 6:
+            body |= {"epoch": None, "seed": 5, "label": 1}
+        return body
+
+    (one,) = [e.seq for e in story.entries if e.kind == ROUND and json.loads(e.body)["number"] == 6]
+    result = found(story, planned(story.entries, chosen), tmp_path / "chosen")
+    assert f"{one}: its seed is no committed one, though commitment 1 stood" in false(result)
+
+    def all_chosen(entry: Entry, body: Body) -> Body:
+        return body | {"epoch": None, "seed": 5} if entry.kind == ROUND else body
+
+    assert "its seed is no committed one" in false(found(story, planned(story.entries, all_chosen), tmp_path / "all"))
+    restarted = list(story.entries)
+    restarted.insert(one - 1, story.entries[0])
+    result = found(story, planned(restarted, chosen), tmp_path / "restarted")
+    assert "its seed is no committed one" not in false(result)
+    assert f"{one + 1}: plans: the seed was not committed, after a start" in unproven(result)
+
+
+@pytest.mark.parametrize("kind", [ROUND, SETTING])
+def test_blocks_lie_before_the_next_commitment(story: Story, tmp_path: Path, kind: str) -> None:
+    """What is said to be of a block to come; and weights that were sent before the snapshot that they follow from."""
+
+    def later(entry: Entry, body: Body) -> Body:
+        return body | {"block": body["block"] + 1000} if entry.kind == kind else body
+
+    result = false(found(story, planned(story.entries, later), tmp_path))
+    assert ", but stood before commitment" in result
+    assert ("by a setting of block" in result) == (kind == SETTING)
+
+
+_ = SNAPSHOT
