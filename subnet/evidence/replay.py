@@ -140,6 +140,9 @@ class Replayer:
         judged = _judged(entry, played)
         yield from self._planned(entry, played)
         yield from _wrongly_void(entry, played, judged)
+        for row in played.outcomes:
+            if row.failure is not None and (row.p_synthetic is not None or row.signature):
+                yield Finding(entry.seq, f"{row.hotkey} is said to have failed, beside an answer of its own")
         if wrong := halves(played, self._sampling if self.rules else None):
             yield Finding(entry.seq, wrong)
         yield from self._reused(entry, played)
@@ -190,7 +193,10 @@ class Replayer:
 
     def _departed(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(DepartedRecord, entry)
-        neurons = self._snapshots.at(record.block) or ()
+        if self.rules and self._snapshots.at(record.block) is None:
+            what = f"{len(record.hotkeys)} are said to have left"
+            yield Finding(entry.seq, f"{what}, but no snapshot tells of block {record.block}")
+        neurons = self._snapshots.rows.values()
         for hotkey in sorted({n.hotkey for n in neurons}.intersection(record.hotkeys)):
             yield Finding(entry.seq, f"{hotkey} is said to have left, but it is in the metagraph")
         self.history = retain(self.history, frozenset(self.history.standings) - set(record.hotkeys))

@@ -102,8 +102,8 @@ def _commitment(facts: ChainFacts, claim: CommitmentClaim, before: CommitmentRec
         if stands is None or (stands.text, stands.block) != (line, block):
             other = f"there stands {stands.text!r} since block {stands.block}" if stands else "nothing stands there"
             yield Finding(claim.seq, f"commitment {record.epoch} does not stand on chain in block {block}: {other}")
-        elif number_of(earlier) != (before.epoch if before else None):
-            yield _left_out(claim, number_of(earlier), before)
+        else:
+            yield from _earlier(claim, earlier, before)
     known = facts.hashes.get(block + 1)
     if known is None:
         yield _unproven(claim.seq, f"the hash of block {block + 1}: the node does not tell it")
@@ -111,13 +111,26 @@ def _commitment(facts: ChainFacts, claim: CommitmentClaim, before: CommitmentRec
         yield Finding(claim.seq, f"the hash of block {block + 1} is {known}, not {record.block_hash}")
 
 
-def _left_out(claim: CommitmentClaim, stood: int | None, before: CommitmentRecord | None) -> Finding:
-    epoch = claim.record.epoch
-    if before is None and stood == epoch - 1:
-        return _unproven(claim.seq, f"the journal begins with commitment {epoch}: what was before is not in it")
-    due = f"epoch {before.epoch}" if before else "nothing"
-    what = f"before commitment {epoch} the chain had committed epoch {stood}, the evidence {due}"
-    return Finding(claim.seq, f"{what}: an epoch is left out")
+def _earlier(claim: CommitmentClaim, stood: Statement | None, before: CommitmentRecord | None) -> Iterator[Finding]:
+    """What stood until then must be the commitment before: its very line, in its block."""
+    epoch, number = claim.record.epoch, number_of(stood)
+    if before is None and number is not None and number == epoch - 1:
+        yield _unproven(claim.seq, f"the journal begins with commitment {epoch}: what was before is not in it")
+    elif before is None and stood is not None and number is None:
+        yield _unproven(
+            claim.seq, f"what stood before commitment {epoch}: {_printable(stood.text)} since {stood.block}"
+        )
+    elif number != (before.epoch if before else None):
+        due = f"epoch {before.epoch}" if before else "nothing"
+        what = f"before commitment {epoch} the chain had committed epoch {number}, the evidence {due}"
+        yield Finding(claim.seq, f"{what}: an epoch is left out")
+    elif before and stood and (stood.text, stood.block) != (line_of(before), before.block):
+        what = f"before commitment {epoch} another one of epoch {number} stood, since block {stood.block}"
+        yield Finding(claim.seq, f"{what}: a seed was tried in between")
+
+
+def _printable(text: str) -> str:
+    return ascii(text[:60])
 
 
 def _later(facts: ChainFacts, last: CommitmentRecord | None) -> Iterator[Finding]:

@@ -15,7 +15,17 @@ from subnet.chain.weights import normalise_u16
 from subnet.evidence.entry import GENESIS, Entry, link
 from subnet.evidence.findings import Verification
 from subnet.evidence.proof.claims import line_of
-from subnet.evidence.records import COMMITMENT, ROUND, RULES, SETTING, SNAPSHOT, WEIGHTS, CommitmentRecord, RoundRecord
+from subnet.evidence.records import (
+    COMMITMENT,
+    DEPARTED,
+    ROUND,
+    RULES,
+    SETTING,
+    SNAPSHOT,
+    WEIGHTS,
+    CommitmentRecord,
+    RoundRecord,
+)
 from subnet.evidence.records import outcomes as outcomes_of
 from subnet.evidence.replay import Replayer
 from subnet.game.scoring import settle, weights
@@ -182,6 +192,50 @@ def test_blocks_lie_before_the_next_commitment(story: Story, tmp_path: Path, kin
     result = false(found(story, planned(story.entries, later), tmp_path))
     assert ", but stood before commitment" in result
     assert ("by a setting of block" in result) == (kind == SETTING)
+
+
+def test_a_second_try_at_a_seed(story: Story, tmp_path: Path) -> None:
+    """Tried, covered by a fake of the epoch before, and tried again: the very line before must stand in its block."""
+    entries = planned(story.entries)
+    second = rows(entries, COMMITMENT)[1]["block"]
+    tried = f"assay-epoch/1 1 {'dd' * 32} {'cc' * 32} {'aa' * 32} 9"
+    fake = f"assay-epoch/1 0 {'ee' * 32} - {'aa' * 32} 1"
+    result = found(story, entries, tmp_path / "covered", besides=[(second - 2, tried), (second - 1, fake)])
+    assert "before commitment 1 another one of epoch 0 stood" in false(result)
+    again = line_of(CommitmentRecord.model_validate(rows(entries, COMMITMENT)[0]))
+    result = found(story, entries, tmp_path / "again", besides=[(second - 2, tried), (second - 1, again)])
+    assert "a seed was tried in between" in false(result)
+
+
+def test_another_text_before_the_first_commitment(story: Story, tmp_path: Path) -> None:
+    """Something of another kind may hide a first try: it is named, without what a terminal would obey."""
+    entries = planned(story.entries)
+    first = rows(entries, COMMITMENT)[0]["block"]
+    result = found(story, entries, tmp_path, besides=[(first - 1, "hello\x1b[2J")])
+    assert "what stood before commitment 0: 'hello\\x1b[2J' since" in unproven(result)
+
+
+def test_a_miner_that_is_said_to_have_left(story: Story, tmp_path: Path) -> None:
+    """A departure in a block that no snapshot tells of does not wipe a history."""
+    entries = list(story.entries)
+    place = next(i for i, entry in enumerate(entries) if entry.kind == SETTING)
+    entries.insert(place, Entry(0, DEPARTED, json.dumps({"block": 0, "hotkeys": [RIVAL]}), ""))
+    result = false(found(story, planned(entries), tmp_path))
+    assert f"{place + 1}: 1 are said to have left, but no snapshot tells of block 0" in result
+    assert f"{place + 1}: {RIVAL} is said to have left, but it is in the metagraph" in result
+
+
+def test_a_failure_beside_an_answer(story: Story, tmp_path: Path) -> None:
+    """Signed, and scored as a failure: both cannot be."""
+
+    def both(entry: Entry, body: Body) -> Body:
+        for row in body.get("outcomes", ()):
+            row["failure"] = "timeout" if row["hotkey"] == RIVAL else row["failure"]
+        return body
+
+    assert f"{RIVAL} is said to have failed, beside an answer of its own" in false(
+        found(story, planned(story.entries, both), tmp_path)
+    )
 
 
 _ = SNAPSHOT
