@@ -10,12 +10,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.binding import Binding
+from subnet.evidence.claim import CommitmentClaim, WeightsClaim
 from subnet.evidence.entry import Entry
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.planning import Epochs, Planned, halves
@@ -38,37 +39,16 @@ from subnet.evidence.records import (
     outcomes,
     read_record,
 )
+from subnet.evidence.rules import differences, moved
 from subnet.evidence.snapshots import Snapshots
 from subnet.game.history import History, begin_averages
 from subnet.game.sampling import Sampling, eligible
 from subnet.game.scoring import SMOOTHING, Smoothing, is_void, retain, settle, weights
 from subnet.types import Hyperparameters, Outcome, Snapshot, Submission
 
+Sent = tuple[int, SettingRecord, dict[int, float]]  # a setting's entry, what it says, and weights by uid
 UNHEARD, NOBODY = "nobody was heard", "nobody to ask"  # why the rules make a round void
 SETTLES: Final = 2  # blocks that a validator's view of the chain may be behind it
-
-
-@dataclass(frozen=True)
-class WeightsClaim:
-    """Weights by uid that the chain took, or, unless `sure`, may have taken.
-
-    `settled` is the block at which they should stand: that of the next setting or commitment; None where there is none.
-    """
-
-    seq: int
-    weights: Mapping[int, float]
-    uid: int  # the validator's own
-    block: int  # when they were sent
-    sure: bool = True
-    settled: int | None = None
-
-
-@dataclass(frozen=True)
-class CommitmentClaim:
-    """A commitment that is said to stand."""
-
-    seq: int
-    record: CommitmentRecord
 
 
 @dataclass
@@ -90,7 +70,7 @@ class Replayer:
         self._sampling, self._smoothing, self._averages = Sampling(), SMOOTHING, False
         self._snapshots, self._epochs = Snapshots(), Epochs()
         self._binding = Binding()
-        self._setting: tuple[int, SettingRecord, dict[int, float]] | None = None
+        self._setting: Sent | None = None
         self._nonces: dict[str, array[int]] = {}
         self._takes: dict[str, Callable[[Entry], Iterator[Finding]]] = {
             ROUND: self._round,
@@ -121,7 +101,9 @@ class Replayer:
 
     def end(self) -> list[Finding]:
         """What the entries that came leave open."""
-        return [*self._epochs.end(), *self._binding.end()]
+        open_setting, self._setting = self._setting, None
+        claimed = self._claim(open_setting, None) if open_setting else ()
+        return [*self._epochs.end(), *self._binding.end(), *claimed]
 
     # -- rounds
 
@@ -193,9 +175,9 @@ class Replayer:
 
     def _departed(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(DepartedRecord, entry)
+        what = f"{len(record.hotkeys)} are said to have left, but no snapshot tells of block {record.block}"
         if self.rules and self._snapshots.at(record.block) is None:
-            what = f"{len(record.hotkeys)} are said to have left"
-            yield Finding(entry.seq, f"{what}, but no snapshot tells of block {record.block}")
+            yield Finding(entry.seq, what) if self._snapshots.rows else _unproven(entry.seq, what)
         neurons = self._snapshots.rows.values()
         for hotkey in sorted({n.hotkey for n in neurons}.intersection(record.hotkeys)):
             yield Finding(entry.seq, f"{hotkey} is said to have left, but it is in the metagraph")
@@ -208,6 +190,7 @@ class Replayer:
         before = self.rules
         if before is not None and (before.netuid, before.hotkey) != (rules.netuid, rules.hotkey):
             yield Finding(entry.seq, f"the journal of {before.hotkey} goes on as {rules.hotkey}'s")
+        yield from (_unproven(entry.seq, text) for text in differences(before, rules))
         self._binding.begin_run()
         self._sampling, self.rules = load_sampling(entry, rules.sampling), rules
         self._smoothing = _smoothing(entry, rules)
@@ -215,14 +198,18 @@ class Replayer:
             self._averages, self.history = True, begin_averages(self.history)
 
     def _snapshot(self, entry: Entry) -> Iterator[Finding]:
+        before = self._snapshots.rows
         self._snapshots.add(entry, read_record(SnapshotRecord, entry))
-        yield from ()
+        if before and self.rules and moved(before, self._snapshots.rows, self.rules.vpermit_tao_limit):
+            yield _unproven(entry.seq, "the metagraph: hotkeys or who counts as a validator changed, as recorded")
 
     def _set(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(SettingRecord, entry)
         neurons = self._snapshots.at(record.block)
         if self.rules is None or neurons is None:
             raise JournalBroken(f"entry {entry.seq}: weights without the rules and the snapshot that they follow from")
+        if self._setting is not None:
+            yield from self._claim(self._setting, None)
         self._settle(record.block)
         self._binding.mark(entry.seq, record.block)
         hotkeys = {n.uid: n.hotkey for n in neurons}
@@ -250,18 +237,31 @@ class Replayer:
             yield Finding(entry.seq, f"sent in block {record.block}, by a setting of block {setting[1].block}")
         if record.weights != setting[2]:
             yield Finding(entry.seq, f"the weights that were sent are not those of the setting, entry {setting[0]}")
-        if record.submission in (Submission.OK, Submission.AMBIGUOUS) and self.rules:
-            neurons = self._snapshots.at(setting[1].block) or ()
-            me = next((n.uid for n in neurons if n.hotkey == self.rules.hotkey), None)
-            if me is not None:
-                sure = record.submission is Submission.OK
-                self.settings.append(WeightsClaim(entry.seq, record.weights, me, record.block, sure))
+        yield from self._claim(setting, record)
+
+    def _claim(self, setting: Sent, record: WeightsRecord | None) -> Iterator[Finding]:
+        """Weights that were set, and what became of them, None where nothing says so."""
+        seq, said, sent = setting
+        neurons = self._snapshots.at(said.block) or ()
+        me = next((n.uid for n in neurons if self.rules and n.hotkey == self.rules.hotkey), None)
+        fate = record.submission if record else Submission.AMBIGUOUS
+        if me is None and fate is Submission.OK:
+            yield Finding(seq, "the chain is said to have taken weights, but the validator is not in the snapshot")
+        elif me is None:
+            yield _unproven(seq, "weights on chain: the validator is not in the snapshot")
+        if record is None:
+            yield _unproven(seq, "weights that were set: nothing says what became of them")
+        if me is not None:
+            sure, refused = fate is Submission.OK, fate in (Submission.REJECTED, Submission.TOO_EARLY)
+            block = record.block if record else said.block
+            self.settings.append(WeightsClaim(seq, sent, me, block, sure, began=said.block, refused=refused))
 
     def _settle(self, block: int) -> None:
         """Something else was done in `block`: until then the last weights stood."""
-        last = self.settings[-1] if self.settings else None
-        if last is not None and last.settled is None and block >= last.block + SETTLES:
-            self.settings[-1] = replace(last, settled=block)
+        place = next((n for n in reversed(range(len(self.settings))) if not self.settings[n].refused), None)
+        last = None if place is None else self.settings[place]
+        if place is not None and last and last.settled is None and block >= last.block + SETTLES:
+            self.settings[place] = replace(last, settled=block)
 
     # -- commitments
 

@@ -24,6 +24,7 @@ from subnet.evidence.proof.publication import Manifest
 from subnet.evidence.proof.variants import check_variants
 from subnet.evidence.proof.verify import Examination, Examined
 from subnet.evidence.records import RoundRecord, read_record
+from subnet.evidence.rules import summary
 from subnet.media.embedded.source import original_of
 from subnet.media.pool.kept import sample_of
 from subnet.protocols import Chain
@@ -142,4 +143,5 @@ def _about(manifest: Manifest, examined: Examined) -> list[str]:
     return [
         f"evidence of {manifest.hotkey} on subnet {manifest.netuid}",
         f"entries 1-{examined.last.seq}, {rounds}, {player.attempts:,} attempts to set weights, {spoken}",
+        *([summary(player.rules)] if player.rules else []),
     ]

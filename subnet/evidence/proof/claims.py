@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError
+from subnet.evidence.claim import CommitmentClaim, WeightsClaim
 from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.proof.standing import compare, look, stands
 from subnet.evidence.records import CommitmentRecord
-from subnet.evidence.replay import CommitmentClaim, WeightsClaim
 from subnet.game.epochs import Commitment, dump, parse
 from subnet.protocols import Chain
 from subnet.types import U16, Statement
@@ -27,6 +27,7 @@ class ChainFacts:
     hashes: Mapping[int, str | None] = field(default_factory=dict)
     weights: Mapping[int | None, Mapping[int, int]] = field(default_factory=dict)  # None: those of now
     now: Statement | None = None
+    looks: Mapping[int, Mapping[int, int] | None] = field(default_factory=dict)  # weights between; None: not told
     sealed: bool = False  # weights are committed first and open later
     max_weight_limit: int = U16
 
@@ -35,7 +36,8 @@ async def gather(
     chain: Chain, hotkey: str, commitments: Sequence[CommitmentClaim], settings: Sequence[WeightsClaim]
 ) -> ChainFacts:
     """Ask a node all that `judge` compares. Raises ChainError when it cannot be reached at all."""
-    rules = (await chain.snapshot()).hyperparameters
+    snapshot = await chain.snapshot()
+    rules, me = snapshot.hyperparameters, snapshot.neuron(hotkey)
     stood, hashes, standing = dict[int, Statement | None](), dict[int, str | None](), dict[int | None, dict[int, int]]()
     for claim in commitments:
         block = claim.record.block or 0
@@ -51,7 +53,8 @@ async def gather(
         except ChainError:
             continue
     now = await chain.commitment(hotkey)
-    return ChainFacts(stood, hashes, standing, now, rules.commit_reveal, rules.max_weight_limit)
+    looks = await look(chain, me.uid if me else None, commitments, settings)
+    return ChainFacts(stood, hashes, standing, now, looks, rules.commit_reveal, rules.max_weight_limit)
 
 
 def judge(
@@ -65,6 +68,15 @@ def judge(
         yield from wrong
         before = claim.record
     yield from _later(facts, before)
+    between = compare(facts.looks, settings, facts.max_weight_limit, facts.sealed)
+    settings = [setting for setting in settings if not setting.refused]
+    told = list(_settings(facts, settings, proven))
+    yield from told
+    false = {finding.seq for finding in told if finding.verdict is Verdict.FALSE}
+    yield from (finding for finding in between if finding.seq not in false)
+
+
+def _settings(facts: ChainFacts, settings: Sequence[WeightsClaim], proven: Counter[str]) -> Iterator[Finding]:
     for number, setting in enumerate(settings):
         if setting.settled is None and number < len(settings) - 1:
             yield _unproven(setting.seq, "weights on chain: others were sent before they could be looked for")
@@ -98,9 +110,9 @@ def _commitment(facts: ChainFacts, claim: CommitmentClaim, before: CommitmentRec
     if block not in facts.commitments or block - 1 not in facts.commitments:
         yield _unproven(claim.seq, "commitments on chain: the node keeps no state of their blocks")
     else:
-        stands, earlier = facts.commitments[block], facts.commitments[block - 1]
-        if stands is None or (stands.text, stands.block) != (line, block):
-            other = f"there stands {stands.text!r} since block {stands.block}" if stands else "nothing stands there"
+        there, earlier = facts.commitments[block], facts.commitments[block - 1]
+        if there is None or (there.text, there.block) != (line, block):
+            other = f"there stands {there.text!r} since block {there.block}" if there else "nothing stands there"
             yield Finding(claim.seq, f"commitment {record.epoch} does not stand on chain in block {block}: {other}")
         else:
             yield from _earlier(claim, earlier, before)
@@ -142,8 +154,9 @@ def _later(facts: ChainFacts, last: CommitmentRecord | None) -> Iterator[Finding
 
 
 def _other_weights(facts: ChainFacts, setting: WeightsClaim, earlier: Sequence[WeightsClaim]) -> Iterator[Finding]:
-    stands = facts.weights[setting.settled]
-    before = not stands or any(_stands(facts, other, stands) for other in earlier)
+    here = facts.weights[setting.settled]
+    first = next((rows for _, rows in sorted(facts.looks.items()) if rows is not None), {})
+    before = not here or here == first or any(_stands(facts, other, here) for other in earlier)
     if before and not setting.sure:
         return  # it was sent, and never came to stand
     if setting.settled is None:
@@ -154,12 +167,8 @@ def _other_weights(facts: ChainFacts, setting: WeightsClaim, earlier: Sequence[W
         yield Finding(setting.seq, f"other weights stand on chain in block {setting.settled} than the journal says")
 
 
-def _stands(facts: ChainFacts, setting: WeightsClaim, stands: Mapping[int, int]) -> bool:
-    try:
-        plain, clipped = (normalise_u16(setting.weights, max_weight_limit=n) for n in (U16, facts.max_weight_limit))
-    except ValueError:
-        return False
-    return dict(stands) in (plain, clipped)
+def _stands(facts: ChainFacts, setting: WeightsClaim, rows: Mapping[int, int]) -> bool:
+    return stands(setting.weights, rows, facts.max_weight_limit)
 
 
 def _unproven(seq: int, text: str) -> Finding:

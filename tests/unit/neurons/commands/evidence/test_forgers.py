@@ -238,4 +238,67 @@ def test_a_failure_beside_an_answer(story: Story, tmp_path: Path) -> None:
     )
 
 
-_ = SNAPSHOT
+@pytest.mark.parametrize("name", ["rejected", "too_early", "no outcome", "nothing", "own row renamed"])
+def test_weights_that_the_journal_hides(story: Story, tmp_path: Path, name: str) -> None:
+    """Others stand on chain: false where they came while the journal says otherwise, named where they are older."""
+
+    def hidden(entry: Entry, body: Body) -> Body | None:
+        if entry.kind == WEIGHTS and name in ("rejected", "too_early"):
+            body["submission"] = name
+        if name == "own row renamed" and entry.kind == SNAPSHOT:
+            for row in body["rows"]:
+                row["hotkey"] = RIVAL[:-3] + "abc" if row["hotkey"] == VALIDATOR.ss58_address else row["hotkey"]
+        dropped = {"no outcome": (WEIGHTS,), "nothing": (SETTING, WEIGHTS)}.get(name, ())
+        return None if entry.kind in dropped else body
+
+    entries = planned(story.entries, hidden)
+    third = rows(entries, COMMITMENT)[2]["block"]
+    came = found(story, entries, tmp_path / "came", standing=lambda at: {2: 65535} if at is None or at >= third else {})
+    named = "the validator is not in the snapshot" if name == "own row renamed" else "other weights stood on chain"
+    assert named in false(came)
+    older = found(story, entries, tmp_path / "older", standing=lambda at: {2: 65535})
+    if name != "own row renamed":
+        assert "weights on chain: none of this evidence stand there, but older ones (uid 2: 65535)" in unproven(older)
+
+
+def test_weights_that_stand_only_where_they_are_looked_for(story: Story, tmp_path: Path) -> None:
+    """True ones in the blocks of settings and commitments alone, others in all the rest."""
+    entries = planned(story.entries)
+    settings = [(b["block"], {int(u): w for u, w in b["weights"].items()}) for b in rows(entries, WEIGHTS)]
+    acted = {b["block"] for kind in (SETTING, COMMITMENT) for b in rows(entries, kind)}
+
+    def standing(at: int | None) -> Mapping[int, int]:
+        stood = [sent for block, sent in settings if at is None or block <= at]
+        return {} if not stood else normalise_u16(stood[-1]) if at is None or at in acted else {2: 65535}
+
+    assert "other weights stood on chain in block" in false(found(story, entries, tmp_path, standing=standing))
+
+
+@pytest.mark.parametrize(("name", "value"), [("alpha", 1.0), ("headroom", 50.0), ("averaging", 1)])
+def test_rules_in_the_middle(story: Story, tmp_path: Path, name: str, value: float) -> None:
+    """A rule that changes for a while is named with its entry, there and back, and where it is not this version's."""
+    entries, rules = list(story.entries), json.loads(story.entries[0].body)
+    place = next(i for i, entry in enumerate(entries) if entry.kind == SETTING)
+    entries[place + 1 : place + 1] = [Entry(0, RULES, json.dumps(rules), "")]
+    entries.insert(place, Entry(0, RULES, json.dumps({**rules, name: value}), ""))
+    result = unproven(found(story, planned(entries), tmp_path))
+    assert f"{place + 1}: why the rules changed: {name} from {rules.get(name)} to {value}" in result
+    assert f"{place + 3}: why the rules changed: {name} from {value} to" in result
+    assert f"{place + 1}: other rules than this version's: {name} {value}" in result
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_metagraph_for_a_moment(story: Story, tmp_path: Path, dropped: bool) -> None:
+    """A rival that counts as a validator, or is not there, for one setting: the entries are named."""
+    entries = list(story.entries)
+    place = max(i for i, entry in enumerate(entries) if entry.kind == SETTING)
+    body = json.loads(next(entry.body for entry in entries if entry.kind == SNAPSHOT))
+    for row in body["rows"]:
+        if row["hotkey"] == RIVAL:
+            row |= {"permit": True, "stake": 1e9}
+    kept = [row for row in body["rows"] if not (dropped and row["hotkey"] == RIVAL)]
+    block = json.loads(entries[place].body)["block"]
+    moment = json.dumps({**body, "block": block, "rows": kept, "size": len(kept), "whole": True})
+    entries.insert(place, Entry(0, SNAPSHOT, moment, ""))
+    told = f"{place + 1}: the metagraph: hotkeys or who counts as a validator changed"
+    assert told in unproven(found(story, planned(entries), tmp_path))

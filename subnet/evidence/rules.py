@@ -1,0 +1,47 @@
+"""What recorded rules say: how they differ from the ones before, and from this version's. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from subnet.evidence.records import NeuronRecord, RulesRecord
+from subnet.game.scoring import SMOOTHING
+
+_ASIDE: Final = {"state", "protocols", "codecs", "netuid", "hotkey", "sampling"}
+
+
+def summary(rules: RulesRecord) -> str:
+    """One line of printable text."""
+    return "rules: " + ", ".join(f"{name} {_shown(value)}" for name, value in _fields(rules).items())
+
+
+def differences(before: RulesRecord | None, rules: RulesRecord) -> Iterator[str]:
+    """What is to be asked about: a change on the way, and smoothing that is not this version's."""
+    if before is not None:
+        said, now = _fields(before), _fields(rules)
+        for name in sorted({*said, *now}):
+            if said.get(name) != now.get(name):
+                yield f"why the rules changed: {name} from {_shown(said.get(name))} to {_shown(now.get(name))}"
+    for name in ("alpha", "averaging", "headroom"):
+        if getattr(rules, name) != getattr(SMOOTHING, name):
+            yield f"other rules than this version's: {name} {getattr(rules, name)}, not {getattr(SMOOTHING, name)}"
+
+
+def moved(before: Mapping[int, NeuronRecord], after: Mapping[int, NeuronRecord], limit: float) -> int:
+    """How many uids changed their hotkey, came, went, or turned from miner to validator or back."""
+    return sum(_role(before.get(uid), limit) != _role(after.get(uid), limit) for uid in {*before, *after})
+
+
+def _role(row: NeuronRecord | None, limit: float) -> tuple[str, bool] | None:
+    return None if row is None else (row.hotkey, row.permit and row.stake >= limit)
+
+
+def _fields(rules: RulesRecord) -> dict[str, Any]:
+    plain = {name: value for name, value in rules.model_dump().items() if name not in _ASIDE}
+    return plain | rules.sampling
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value)[:200]
