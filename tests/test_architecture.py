@@ -31,7 +31,7 @@ SPEAKERS = sorted([*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks
 # floor may know each other.
 FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "subnet": (
-        ("types", "errors", "files", "lifetime"),
+        ("types", "errors", "files", "lifetime", "printing"),
         ("registry", "protocols"),
         ("codec", "chain"),
         ("game", "wire"),
@@ -71,7 +71,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("training",),
     ),
     "neurons": (
-        ("settings", "signals", "progress", "printing", "secret_seed", "naming", "plan", "cli"),
+        ("settings", "signals", "progress", "secret_seed", "naming", "plan", "cli"),
         ("log", "__main__"),
         ("chain_view", "producer"),
         ("datasets", "doctor", "lab", "miner", "validator"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import fsspec
 
@@ -16,6 +16,8 @@ from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.entry import Entry
 from subnet.evidence.proof.publication import (
     MANIFEST,
+    MAX_FILE,
+    MAX_MANIFEST,
     Manifest,
     MediaFile,
     PackedPart,
@@ -25,8 +27,6 @@ from subnet.evidence.proof.publication import (
 )
 from subnet.evidence.reader import SCHEMA
 from subnet.evidence.records import RulesRecord
-
-MAX_FILE: Final = 2**30  # bytes; nothing that is published is larger
 
 ReadMedia = Callable[[str], bytes | None]  # an item of the pool by its content's hash, None where it is gone
 
@@ -66,7 +66,7 @@ class Depot:
 
     def manifest(self) -> Manifest | None:
         """What is published here, None for nothing. Raises StateError for what is no manifest."""
-        data = self.read(MANIFEST)
+        data = self.read(MANIFEST, MAX_MANIFEST)
         return None if data is None else parse_manifest(data, f"{self.address}/{MANIFEST}")
 
     def parts(self, manifest: Manifest) -> Iterator[Entry]:
