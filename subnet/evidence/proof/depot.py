@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import aiohttp
 import fsspec
 
 from subnet.errors import JournalBroken, SettingsError, StateError
@@ -27,6 +28,9 @@ from subnet.evidence.proof.publication import (
 )
 from subnet.evidence.reader import SCHEMA
 from subnet.evidence.records import RulesRecord
+
+_UNREACHABLE: Final = (aiohttp.ClientError, TimeoutError)
+_NOT_THERE: Final = (404, 410)  # statuses of HTTP
 
 ReadMedia = Callable[[str], bytes | None]  # an item of the pool by its content's hash, None where it is gone
 
@@ -48,9 +52,12 @@ class Depot:
         try:
             with self._fs.open(f"{self._root}/{name}", "rb") as file:
                 data: bytes = file.read(most + 1)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            why = error.__cause__  # fsspec calls everything that went wrong over HTTP a file that is not there
+            if isinstance(why, _UNREACHABLE) and getattr(why, "status", None) not in _NOT_THERE:
+                raise StateError(f"cannot reach {self.address}: {why}") from error
             return None
-        except OSError as error:
+        except (OSError, *_UNREACHABLE) as error:
             raise StateError(f"{self.address}/{name} cannot be read: {error}") from error
         return data
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neurons.commands.evidence.verify import check
-from subnet.errors import StateError
+from subnet.errors import SettingsError, StateError
 from subnet.evidence.entry import GENESIS, Entry, link
 from subnet.evidence.findings import Verification, text_of
 from subnet.evidence.lines import write_line
@@ -244,6 +246,35 @@ def test_a_text_of_the_evidence_stays_on_its_line(story: Story, tmp_path: Path) 
     assert not any(line.startswith("proven: 9,999") for line in lines)
     assert lines.count("nothing is false") == 0
     assert all(line.isprintable() and len(line) < 3000 for line in lines)
+
+
+class _Status(BaseHTTPRequestHandler):
+    """Answers every request with the status that its path begins with."""
+
+    def do_GET(self) -> None:
+        self.send_response(int(self.path.split("/")[1]))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_an_address_that_does_not_answer() -> None:
+    """A closed port and a server in trouble are not a place without a manifest; a file that is not there is one."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Status) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(SettingsError, match=r"no manifest\.json there"):
+            check(Depot(f"{base}/404"), None)
+        for status in (403, 500):
+            with pytest.raises(StateError, match=f"cannot reach {base}/{status}: {status}"):
+                check(Depot(f"{base}/{status}"), None)
+        server.shutdown()
+    with pytest.raises(StateError, match=f"cannot reach {base}/404: Cannot connect"):
+        check(Depot(f"{base}/404"), None)
 
 
 def test_an_empty_manifest_proves_nothing(assay: Assay, tmp_path: Path) -> None:
