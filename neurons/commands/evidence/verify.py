@@ -113,7 +113,11 @@ def media_findings(entry: Entry, data: bytes) -> list[Finding]:
     except MediaError as error:
         return [Finding(entry.seq, f"round {played.number}: {error}")]
     twins = any(row.label is not None for row in played.outcomes)
-    return list(check_variants(entry.seq, played, sample, original_of(sample) if twins else None))
+    try:
+        original = original_of(sample) if twins else None
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        return [Finding(entry.seq, f"round {played.number}: no original is where its twin says: {str(error)[:200]}")]
+    return list(check_variants(entry.seq, played, sample, original))
 
 
 def _chain(subtensor: SubtensorSettings) -> ChainOf:
