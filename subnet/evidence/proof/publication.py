@@ -74,7 +74,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["assay-evidence/1"] = FORMAT
-    schema_version: int = SCHEMA  # of the journal
+    schema_version: int = Field(default=SCHEMA, ge=1)  # of the journal
     netuid: Uid
     hotkey: Annotated[str, AfterValidator(_ss58)]
     codecs: dict[str, str] = {}

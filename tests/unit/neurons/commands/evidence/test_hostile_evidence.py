@@ -189,6 +189,7 @@ def test_a_part_of_more_text_than_any_has(tmp_path: Path) -> None:
 @example([])
 @example({"format": 5})
 @example({"parts": [{"size": 10**30}]})
+@example({"netuid": NETUID, "hotkey": VALIDATOR.ss58_address, "schema_version": -1})
 def test_any_json_as_a_manifest(plain: object) -> None:
     """It is one of our errors, a short one."""
     with pytest.raises(StateError) as told:
