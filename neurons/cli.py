@@ -28,9 +28,9 @@ from cyclopts import (
 from cyclopts import UnknownOptionError as UnknownOption
 from cyclopts.config import Env, Toml
 
-from neurons.printing import printable
 from subnet.errors import SettingsError, StateError, SubnetError
 from subnet.lifetime import INTERRUPTED, end_with_parent
+from subnet.printing import printable
 
 COMMANDS = {
     "localnet": ("neurons.localnet.program:localnet", "Play the whole game on this machine, offline."),

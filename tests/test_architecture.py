@@ -31,7 +31,7 @@ SPEAKERS = sorted([*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks
 # floor may know each other.
 FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "subnet": (
-        ("types", "errors", "files", "lifetime"),
+        ("types", "errors", "files", "lifetime", "printing"),
         ("registry", "protocols"),
         ("codec", "chain"),
         ("game", "wire"),
@@ -71,7 +71,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("training",),
     ),
     "neurons": (
-        ("settings", "signals", "progress", "printing", "secret_seed", "naming", "plan", "cli"),
+        ("settings", "signals", "progress", "secret_seed", "naming", "plan", "cli"),
         ("log", "__main__"),
         ("chain_view", "producer"),
         ("datasets", "doctor", "lab", "miner", "validator"),
@@ -88,6 +88,7 @@ _DRIVER = "what the library's loaders raise for files of strangers, and it docum
 _CLIENT = "what parameters of any shape from a client can raise"
 # Files with `except` of more than three types, how many, and why.
 WIDE: Mapping[str, tuple[int, str]] = {
+    "subnet/media/pool/kept.py": (1, "the header of a stranger's item may be of any shape"),
     "neurons/doctor/media.py": (1, "whatever a library of another version raises is a finding"),
     "subnet/chain/bittensor.py": (5, "the SDK's errors for wallets, wires and runtimes have no common base"),
     "subnet/chain/devnode/node/rpc.py": (1, _CLIENT),

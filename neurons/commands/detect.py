@@ -19,13 +19,13 @@ from rich.text import Text
 
 from neurons import settings as s
 from neurons.commands.files import decoder, find, read
-from neurons.printing import printable
 from neurons.progress import bar
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import Clip
 from subnet.errors import MediaError, MediaUnreadable, SettingsError
 from subnet.game.sampling import derive
+from subnet.printing import printable
 from subnet.protocols import Detector
 from subnet.types import Media, Modality
 

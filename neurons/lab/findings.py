@@ -29,6 +29,7 @@ from neurons.lab.measures import CONFIDENCE, Gain, answers_for, bound, gain, gin
 from neurons.lab.rules import LabRules, as_json
 from neurons.lab.strategies import CARTEL, FRIEND, GUESS, HONEST, TRICKS, Strategy
 from neurons.lab.validators import COPIER, RANDOM, TELLER, Policy
+from neurons.lab.validators import HONEST as UPRIGHT
 from subnet.game.likeness import RATE
 from subnet.game.scoring import Smoothing
 from subnet.registry import find, table
@@ -128,7 +129,7 @@ def experiment(
         lines.append(_line(CARTEL, done["cartel"]))
     if FRIEND in miners:
         lines.append(_line(FRIEND, done["insiders"].field))
-    lines += [_dividends(row, done["insiders"]) for row in insiders]
+    lines += [_dividends(row, done["insiders"]) for row in (*insiders, *[UPRIGHT] * bool(insiders))]
     return Findings(
         rules,
         seed,
@@ -202,6 +203,8 @@ def _dividends(row: Policy, inside: Insiders) -> Line:
     late = {name: values[len(values) // 2 :] for name, values in inside.dividends.items()}
     known = spread(late[row.name])
     share, low, high = (value / inside.validators for value in (known.mean, known.low, known.high))
+    if row.name == UPRIGHT.name:
+        return Line(row.name, row.about, None, 1, share, low, high, kind="validator")
     earned = gain(late[row.name], late["honest"], 1.0)
     return Line(
         row.name, row.about, None, 1, share, low, high, "an honest validator", earned, row.open_because, "validator"
@@ -214,7 +217,8 @@ def to_json(found: Findings) -> dict[str, Any]:
     share = min(1.0, rules.sample_size / rules.miners)
     return {
         "rules": as_json(rules),
-        "strategies": [_strategy(line) for line in found.lines],
+        "strategies": [_strategy(line) for line in found.lines if line.kind == "miner"],
+        "validators": [_strategy(line) for line in found.lines if line.kind == "validator"],  # of dividends
         "order_by_skill": found.order_by_skill,
         "ordered": found.ordered,
         "gini": round(found.gini, 4),
@@ -224,7 +228,7 @@ def to_json(found: Findings) -> dict[str, Any]:
         "rounds_to_order": pairs.rounds_to_order,
         "rounds_to_order_on_chain": pairs.chain_rounds_to_order,
         **_bounds(found, share),
-        "tricks_that_pay": [line.name for line in found.tricks_that_pay],
+        "tricks_that_pay": [_strategy(line) for line in found.tricks_that_pay],
         "copies": {line.name: round(line.share * line.keys, 5) for line in found.lines if "keys" in line.name},
         "cartel": {"void": found.void[0], "rounds": found.void[1]},
         "frontier": [_point(point) for point in found.frontier],
@@ -232,6 +236,7 @@ def to_json(found: Findings) -> dict[str, Any]:
             "rate": RATE,
             "recall": [
                 {"shared": r.shared, "false": round(r.false, 4), "links": r.links, **_rounded(r.recall)}
+                | {"intervals": {name: [round(end, 4) for end in ends] for name, ends in r.sure.items()}}
                 for r in found.recall
             ],
         },

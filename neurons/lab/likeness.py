@@ -14,6 +14,7 @@ from neurons.lab.rules import LabRules
 from neurons.lab.strategies import GUESS, HONEST, TRICKS, Key, Strategy
 from neurons.lab.validators import HONEST as UPRIGHT
 from subnet.game.answer_table import tabulate
+from subnet.game.canaries import Hits, wilson
 from subnet.game.likeness import likeness
 from subnet.game.scoring import payment
 from subnet.types import Outcome
@@ -29,6 +30,7 @@ class Recall:
 
     shared: int
     recall: dict[str, float]
+    sure: dict[str, tuple[float, float]]  # Wilson's 95 % interval of each share, as if no two pairs shared a key
     false: float  # share of wrong links among all links
     links: int
 
@@ -88,8 +90,9 @@ def _recall(
                 hits[name].append(pair in held)
         wrong += len(held - truth.keys())
         total += len(held)
-    shares = {name: float(np.mean(values)) for name, values in hits.items() if values}
-    return Recall(rounds, shares, wrong / max(1, total), total)
+    counts = {name: Hits(sum(values), len(values)) for name, values in hits.items() if values}
+    shares = {name: count.share for name, count in counts.items()}
+    return Recall(rounds, shares, {n: wilson(count) for n, count in counts.items()}, wrong / max(1, total), total)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurons.lab.findings import Findings, Line, to_json
+from neurons.lab.likeness import Recall
 from neurons.lab.measures import CONFIDENCE, answers_for, bound
 from subnet.errors import SettingsError
 from subnet.files import write_atomically
@@ -79,7 +80,8 @@ def _gain(line: Line) -> str:
 
 def _open(found: Findings) -> Section:
     rows = [(line.name, _gain(line), line.open_because) for line in found.tricks_that_pay]
-    rows += [(line.name, _gain(line), line.open_because) for line in found.lines if line.kind == "validator"]
+    cheats = [line for line in found.lines if line.kind == "validator" and line.gain]
+    rows += [(line.name, _gain(line), line.open_because) for line in cheats]
     return Section(
         "Tricks that pay, and validators that cheat",
         ("Tricks that pay are open: beside each stands why it pays and what bounds or closes it.",),
@@ -143,17 +145,22 @@ def _frontier(found: Findings) -> Section:
     )
 
 
+def _recalled(recall: Recall, name: str) -> str:
+    low, high = recall.sure.get(name, (0.0, 1.0))
+    return f"{recall.recall.get(name, 0.0):.2f} ({low:.2f}-{high:.2f})"
+
+
 def _likeness(found: Findings) -> Section:
     names = list(found.recall[0].recall) if found.recall else []
     rows = [
-        (str(r.shared), *(f"{r.recall.get(name, 0.0):.2f}" for name in names), f"{r.false:.3f}", str(r.links))
-        for r in found.recall
+        (str(r.shared), *(_recalled(r, name) for name in names), f"{r.false:.3f}", str(r.links)) for r in found.recall
     ]
     return Section(
         "Copies and relays, recognised",
         (
             "Share of the pairs with one source of answers that `subnet.game.likeness` links at a false discovery rate "
-            "of 1 %, by the number of rounds that both were asked in; beside it the share of wrong links among all.",
+            "of 1 %, with its 95 % interval, by the number of rounds that both were asked in; beside it the share of "
+            "wrong links among all.",
         ),
         "lab-likeness",
         ("shared rounds", *names, "wrong", "links"),

@@ -59,7 +59,7 @@ class LabRules:
         for name in ("miners", "validators", "tempo", "epoch_length"):
             _require(getattr(self, name) >= 1, name, "at least 1", self)
         _require(self.min_answers >= 0, "min_answers", "0 or more", self)
-        _require(math.isfinite(self.interval) and self.interval > 0, "interval", "a number of seconds above 0", self)
+        _require(0.1 <= self.interval <= 1e6, "interval", "a number of seconds from 0.1 to 1,000,000", self)
         for name in ("items", "one_model", "pairing", "memory", "size_auc"):
             _require(all(0 <= x < 1 for x in getattr(self, name)), name, "four numbers in [0, 1)", self)
         pairs = zip(self.items, self.one_model, strict=True)

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
+from subnet.printing import printable
+
 SHOWN = 40  # lines of one kind before the rest is only counted
+LONGEST = 1000  # characters of a line before the rest is left out
 
 
 class Verdict(StrEnum):
@@ -55,8 +58,10 @@ def text_of(result: Verification) -> str:
     lines = list(result.about)
     lines += [f"proven: {count:,} {name}" for name, count in result.proven]
     by_text = sorted(result.unproven, key=lambda finding: (finding.text, finding.seq))
-    for text, group in groupby(by_text, key=lambda finding: finding.text):
-        lines.append(f"not proven: {text}{_places([finding.seq for finding in group])}")
+    open_ = [(text, [f.seq for f in group]) for text, group in groupby(by_text, key=lambda finding: finding.text)]
+    lines += [f"not proven: {text[:LONGEST]}{_places(seqs)}" for text, seqs in open_[:SHOWN]]
+    if len(open_) > SHOWN:
+        lines.append(f"not proven: and {len(open_) - SHOWN:,} things more")
     lines += [f"FALSE: {_place(finding.seq)}{finding.text}" for finding in result.false[:SHOWN]]
     if len(result.false) > SHOWN:
         lines.append(f"FALSE: and {len(result.false) - SHOWN:,} more")
@@ -64,7 +69,12 @@ def text_of(result: Verification) -> str:
         lines.append(f"this evidence is false in {len(result.false):,} places")
     else:
         lines.append("nothing is false")
-    return "\n".join(lines)
+    return "\n".join(_line(line) for line in lines)
+
+
+def _line(text: str) -> str:
+    """Evidence is a stranger's: what it says stands on a line of its own, and is not longer than anybody reads."""
+    return printable(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
 
 
 def _place(seq: int) -> str:

@@ -8,28 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from subnet.codec.versions import codec_versions
 from subnet.errors import JournalBroken
 from subnet.evidence.entry import Entry
+from subnet.evidence.lines import MAX_SEQ, first_wrong
 from subnet.game import epochs
 from subnet.game.sampling import Sampling
 from subnet.game.scoring import ALPHA, SMOOTHING
 from subnet.game.step import Draw, Round
-from subnet.types import Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Snapshot, Submission
+from subnet.printing import printable
+from subnet.types import U16, Failure, Label, Modality, Outcome, Prediction, Provenance, Reply, Snapshot, Submission
 from subnet.wire.synapse import REPLY_VERSION
 
 ROUND, WEIGHTS, DEPARTED = "round", "weights", "departed"
 RULES, SNAPSHOT, SETTING, COMMITMENT = "rules", "snapshot", "setting", "commitment"
 
 
-class Written(BaseModel):
-    """A part of a journal body: written by one program and read by another, perhaps years later."""
+Count = Annotated[int, Field(ge=0, le=MAX_SEQ)]
+Block = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Uid = Annotated[int, Field(ge=0, le=U16)]
+Word = Annotated[str, Field(max_length=200)]
+Amount = Annotated[float, Field(ge=0, le=1e15)]  # so that no sum of them is infinite
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class Written(BaseModel):
+    """A part of a journal body: written by one program and read by another, perhaps years later.
+
+    It may be a stranger's: every number has its bounds and is finite, so that whoever computes with it never fails.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Record(Written):
@@ -41,18 +53,18 @@ class Record(Written):
 class OutcomeRecord(Written):
     """One hotkey in one round. Exactly one of `p_synthetic` and `failure` is set; `score` is the one after it."""
 
-    hotkey: str
+    hotkey: Word
     p_synthetic: float | None
     failure: Failure | None
     latency: float  # seconds
-    status: int | None
-    reason: str
-    detector: str | None
-    weights_hash: str | None
-    query: str  # sha256 of the body that this hotkey was sent
-    score: float
-    nonce: int | None = None  # of the request that was answered
-    signature: str = ""  # the miner's over `subnet.wire.synapse.reply_text`, 0x and hex; "" beside a failure
+    status: Count | None
+    reason: Word
+    detector: Word | None
+    weights_hash: Word | None
+    query: Word  # sha256 of the body that this hotkey was sent
+    score: float = Field(ge=-1, le=1)
+    nonce: int | None = Field(default=None, ge=0, lt=2**64)  # of the request that was answered
+    signature: Word = ""  # the miner's over `subnet.wire.synapse.reply_text`, 0x and hex; "" beside a failure
     label: Label | None = None  # the truth about what this hotkey was asked, where it is not the round's: twin rounds
 
     def truth(self, label: Label) -> Label:
@@ -71,49 +83,49 @@ class RoundRecord(Record):
     committed. `item` is the content hash of the pool's item, "" where none was drawn.
     """
 
-    number: int
-    block: int
+    number: Count
+    block: Block
     modality: Modality
     label: Label
     origin: str
-    level: int
-    seed: int
+    level: int = Field(ge=0, le=3)
+    seed: int = Field(ge=0, lt=2**64)
     provenance: dict[str, Any] | None
     void: str
-    outcomes: tuple[OutcomeRecord, ...]
-    epoch: int | None = None
+    outcomes: tuple[OutcomeRecord, ...] = Field(fail_fast=True)
+    epoch: Count | None = None
     item: str = ""
 
 
 class SettingRecord(Record):
     """Weights about to be sent, by hotkey, as they follow from the scores at this entry. `block` is the snapshot's."""
 
-    block: int
-    attempt: int  # counts from 0 in each run of the validator
-    weights: dict[str, float]
+    block: Block
+    attempt: Count  # counts from 0 in each run of the validator
+    weights: dict[str, Amount]
 
 
 class WeightsRecord(Record):
     """What became of one attempt to set weights, by uid."""
 
-    block: int
-    weights: dict[int, float]
+    block: Block
+    weights: dict[Uid, Amount]
     submission: Submission
     code: str | None
     message: str
-    attempt: int | None = None  # of the setting before it; None where nothing was sent
+    attempt: Count | None = None  # of the setting before it; None where nothing was sent
 
 
 class RulesRecord(Record):
     """What a validator plays by, from this entry on."""
 
-    netuid: int
-    hotkey: str  # the validator's
+    netuid: Uid
+    hotkey: Word  # the validator's
     sampling: dict[str, Any]  # the fields of `Sampling`; origins by "image/real"
     vpermit_tao_limit: float
     min_answers: int
     alpha: float = ALPHA
-    averaging: int = 0  # as in `Smoothing`; 0 in versions that did not average
+    averaging: Count = 0  # as in `Smoothing`; 0 in versions that did not average
     headroom: float = 1.0
     protocols: dict[str, str] = {}
     codecs: dict[str, str] = {}  # versions of what encodes variants: other ones may give other bytes
@@ -122,10 +134,10 @@ class RulesRecord(Record):
 class NeuronRecord(Written):
     """One row of the metagraph, as far as the game depends on it."""
 
-    uid: int
-    hotkey: str
-    coldkey: str
-    stake: float  # TAO-equivalent
+    uid: Uid
+    hotkey: Word
+    coldkey: Word
+    stake: Amount  # TAO-equivalent
     permit: bool
     serves: bool  # an endpoint is published
 
@@ -133,11 +145,11 @@ class NeuronRecord(Written):
 class SnapshotRecord(Record):
     """The metagraph that what follows uses: the rows that changed, or all when `whole`; `size` neurons in all."""
 
-    netuid: int
-    block: int
-    size: int
+    netuid: Uid
+    block: Block
+    size: Count
     whole: bool
-    rows: tuple[NeuronRecord, ...]
+    rows: tuple[NeuronRecord, ...] = Field(fail_fast=True)
 
 
 class CommitmentRecord(Record):
@@ -147,21 +159,21 @@ class CommitmentRecord(Record):
     it does not stand, `refused` says why.
     """
 
-    epoch: int
+    epoch: Count
     commitment: str
     revealed: str | None  # the secret of the epoch before
     head: str  # hash of entry `seq`
-    seq: int
-    block: int | None = None
-    block_hash: str | None = None
+    seq: Count
+    block: int | None = Field(default=None, ge=1, le=2**32 - 1)
+    block_hash: str | None = Field(default=None, pattern=r"^(0x)?[0-9a-fA-F]{64}$")
     refused: str = ""
 
 
 class DepartedRecord(Record):
     """Hotkeys that left the subnet, whose history ends here."""
 
-    block: int
-    hotkeys: tuple[str, ...]
+    block: Block
+    hotkeys: tuple[Word, ...]
 
 
 def record(played: Round[Draw], epoch: int | None = None, item: str = "") -> RoundRecord:
@@ -198,7 +210,7 @@ def _outcome(outcome: Outcome, reply: Reply, query: str, score: float, label: La
         failure=answer if isinstance(answer, Failure) else None,
         latency=outcome.latency,
         status=reply.status,
-        reason=reply.reason[:200],
+        reason=printable(reply.reason)[:200],
         detector=reply.detector,
         weights_hash=reply.weights_hash,
         query=query,
@@ -233,7 +245,16 @@ def rules_record(
     )
 
 
-_ORIGINS = TypeAdapter(dict[str, dict[str, float]])
+class _SamplingRecord(Written):
+    """The fields of `Sampling`, whose own bounds are its own to check; origins by "image/real"."""
+
+    video_share: float = Sampling.video_share
+    synthetic_share: float = Sampling.synthetic_share
+    level_weights: tuple[Amount, Amount, Amount, Amount] = Sampling.level_weights
+    sample_size: Count = Sampling.sample_size
+    origins: dict[str, dict[str, Amount]]
+    twin_share: float = Sampling.twin_share
+    public: tuple[str, ...] = ()
 
 
 def dump_sampling(sampling: Sampling) -> dict[str, Any]:
@@ -246,14 +267,20 @@ def dump_sampling(sampling: Sampling) -> dict[str, Any]:
 def load_sampling(entry: Entry, plain: Mapping[str, Any]) -> Sampling:
     """What `dump_sampling` wrote. Raises JournalBroken for anything else, such as a field of a newer version."""
     try:
+        known = _SamplingRecord.model_validate(plain)
         origins = {
             (Modality(modality), Label[label.upper()]): shares
-            for kind, shares in _ORIGINS.validate_python(plain["origins"]).items()
+            for kind, shares in known.origins.items()
             for modality, _, label in [kind.partition("/")]
         }
-        return Sampling(**{**plain, "level_weights": tuple(plain["level_weights"]), "origins": origins})
-    except (KeyError, TypeError, ValueError) as error:
-        raise JournalBroken(f"entry {entry.seq} has rules that this version does not know: {error!r}") from error
+        if any(shares and sum(shares.values()) <= 0 for shares in origins.values()):
+            raise ValueError("the shares of origins of one kind are all 0")
+        return Sampling(**{**dict(known), "origins": origins})
+    except ValidationError as error:
+        why = first_wrong(error)
+    except (KeyError, ValueError) as error:
+        why = repr(error)
+    raise JournalBroken(f"entry {entry.seq} has rules that this version does not know: {why}")
 
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -262,9 +289,9 @@ RecordT = TypeVar("RecordT", bound=Record)
 def read_record(kind: type[RecordT], entry: Entry) -> RecordT:
     """The body of an entry as a record. Raises JournalBroken where it is none."""
     try:
-        return kind.model_validate_json(entry.body)
-    except ValueError as error:
-        raise JournalBroken(f"entry {entry.seq} is no {kind.__name__}: {error}") from error
+        return kind.model_validate_json(entry.body, strict=True)
+    except ValidationError as error:
+        raise JournalBroken(f"entry {entry.seq} is no {kind.__name__}: {first_wrong(error)}") from error
 
 
 def outcomes(played: RoundRecord) -> list[Outcome]:

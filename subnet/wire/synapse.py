@@ -17,6 +17,7 @@ from typing import Protocol
 import bittensor_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from subnet.printing import printable
 from subnet.types import Answer, Failure, Modality, Prediction
 
 REPLY_VERSION = "assay-reply/1"
@@ -155,7 +156,8 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def read_reply(body: bytes) -> ReplyBody:
     """Strict reading of a reply's body: UTF-8, one flat object, no key twice, exact types.
 
-    Every number becomes a binary64 (huge ones infinity, `-0` stays negative). Raises ValueError with the reason.
+    Every number becomes a binary64 (huge ones infinity, `-0` stays negative). Raises ValueError with the reason,
+    one printable line.
     """
     try:
         fields = json.loads(
@@ -171,7 +173,7 @@ def read_reply(body: bytes) -> ReplyBody:
         return ReplyBody.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part)[:40] for part in first["loc"]) or "reply"
+        place = ".".join(printable(str(part)[:40]) for part in first["loc"]) or "reply"
         raise ValueError(f"{place}: {first['msg']}") from None
 
 

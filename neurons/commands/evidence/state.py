@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 import io
 import json as jsonlib
+import re
 import sqlite3
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from cyclopts import App
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neurons.settings import Json
 from subnet.errors import SettingsError, StateError
+from subnet.evidence.entry import Entry
 from subnet.evidence.journal import Journal
+from subnet.evidence.lines import HASH, MAX_SEQ, first_wrong
 from subnet.evidence.reader import LIVE, JournalReader, backup
+from subnet.evidence.records import RULES, RulesRecord, read_record
 from subnet.evidence.state import check_whole
 from subnet.files import private_folder, write_atomically
 
@@ -28,6 +33,7 @@ FORMAT: Final = "assay-state/1"
 CONTENTS: Final = "state.json"  # the first file of an archive: what is in it
 LEDGER: Final = "ledger.db"
 MAX_CONTENTS: Final = 2**26  # bytes
+LONGEST: Final = 255  # bytes of a file's name
 _BESIDE = (".lock", "-wal", "-shm", "-journal")  # belong to a running process
 
 
@@ -54,7 +60,9 @@ def export(folder: Path, out: Path, *, segments: Path | None = None, json: Json 
             copy = Path(name) / "state"
             _copy(folder, copy, segments)
             files = _sums(copy)
-            facts = {"format": FORMAT, "entries": journal.length, "tip": journal.tip, "files": files}
+            rules = _rules(journal.entries())
+            whose = {"netuid": rules.netuid, "hotkey": rules.hotkey} if rules else {}
+            facts = {"format": FORMAT, "entries": journal.length, "tip": journal.tip, "files": files, **whose}
             archive = Path(name) / "archive"
             _pack(copy, facts, archive)
             archive.chmod(0o600)
@@ -87,23 +95,48 @@ def import_(archive: Path, folder: Path, *, json: Json = False) -> None:
         copy = private_folder(Path(name) / "state")
         contents = _unpack(archive, copy)
         with JournalReader(copy / LIVE) as reader:
-            count, tip = check_whole(reader), reader.tip
-        if (count, tip) != (contents["entries"], contents["tip"]):
+            count, tip, rules = check_whole(reader), reader.tip, _rules(reader.entries())
+        if (count, tip) != (contents.entries, contents.tip):
             raise StateError(f"{archive}: the journal in it is not the one that was exported")
+        _check_owner(archive, contents, rules, folder)
         copy.rename(folder)  # over an empty folder, or none
     print(jsonlib.dumps({"entries": count, "tip": tip}) if json else f"{count:,} entries in {folder}, checked")
 
 
-def _unpack(archive: Path, copy: Path) -> dict[str, object]:
+def _rules(entries: Iterable[Entry]) -> RulesRecord | None:
+    """The first rules of a journal: whose it is."""
+    first = next((entry for entry in entries if entry.kind == RULES), None)
+    return read_record(RulesRecord, first) if first else None
+
+
+def _check_owner(archive: Path, contents: _Contents, rules: RulesRecord | None, folder: Path) -> None:
+    """Raises StateError where archive, journal and the folder's name, if it is a validator's, are not of one hotkey."""
+    if rules is None:
+        return
+    owner = rules.netuid, rules.hotkey
+    if contents.hotkey is not None and (contents.netuid, contents.hotkey) != owner:
+        said = f"subnet {contents.netuid}, hotkey {contents.hotkey}"
+        raise StateError(f"{archive} is said to be of {said}, its journal is of subnet {owner[0]}, hotkey {owner[1]}")
+    named = re.fullmatch(r"validator-(\d+)-(\w+)", folder.absolute().name)
+    if named and (int(named[1]), named[2]) != owner:
+        raise SettingsError(
+            f"FOLDER {folder} is of another validator: the archive is of subnet {owner[0]}, hotkey {owner[1]}; "
+            f"name it validator-{owner[0]}-{owner[1]}"
+        )
+
+
+def _unpack(archive: Path, copy: Path) -> _Contents:
     """Write every file below `copy`; what the archive says of itself."""
     try:
         with tarfile.open(archive) as tar:
             contents = _contents(archive, tar)
-            for name, data in _files(archive, tar, contents["files"]):
+            for name, data in _files(archive, tar, contents.files):
                 private_folder((copy / name).parent)
                 write_atomically(copy / name, data, mode=0o600)
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError) as error:
         raise StateError(f"{archive} is no archive of a state, or cut off: {error}") from error
+    except OSError as error:
+        raise StateError(f"{archive} cannot be unpacked: {error.strerror or error}") from error
     return contents
 
 
@@ -137,31 +170,50 @@ def _pack(copy: Path, facts: dict[str, object], archive: Path) -> None:
             tar.add(copy / name, name)
 
 
-def _contents(archive: Path, tar: tarfile.TarFile) -> dict[str, object]:
+class _Contents(BaseModel):
+    """What an archive says of itself: the journal's length and last hash, and the sha256 of each file by its name."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    format: str
+    entries: int = Field(ge=0, le=MAX_SEQ)
+    tip: str = Field(pattern=HASH)
+    files: dict[str, str]
+    netuid: int | None = None  # as the journal's rules say; None where it names none, or an older version wrote it
+    hotkey: str | None = None
+
+
+def _contents(archive: Path, tar: tarfile.TarFile) -> _Contents:
     first = tar.next()
     if first is None or first.name != CONTENTS or first.size > MAX_CONTENTS:
         raise StateError(f"{archive} is no archive of a state: it does not begin with {CONTENTS}")
     try:
-        contents = jsonlib.loads(_data(tar, first))
-        known, files = contents["format"], contents["files"]
-    except (ValueError, LookupError, TypeError) as error:
-        raise StateError(f"{archive}: {CONTENTS} does not read: {error}") from error
-    if known != FORMAT:
-        raise StateError(f"{archive} is of the format {known}, this version reads {FORMAT}: use another version")
-    wrong = [
-        name for name in files if Path(name).is_absolute() or ".." in Path(name).parts or len(Path(name).parts) > 2
-    ]
-    if wrong or LIVE not in files:
-        raise StateError(f"{archive} is no archive of a state: it names {wrong[0] if wrong else f'no {LIVE}'}")
-    return dict(contents)
+        contents = _Contents.model_validate_json(_data(tar, first))
+    except ValidationError as error:
+        raise StateError(f"{archive}: {CONTENTS} does not read: {first_wrong(error)}") from error
+    if contents.format != FORMAT:
+        other = contents.format[:40]
+        raise StateError(f"{archive} is of the format {other}, this version reads {FORMAT}: use another version")
+    wrong = [name for name in sorted(contents.files) if not _inside(name, contents.files)]
+    if wrong or LIVE not in contents.files:
+        names = repr(wrong[0][:LONGEST])[1:-1] if wrong else f"no {LIVE}"
+        raise StateError(f"{archive} is no archive of a state: it names {names}")
+    return contents
 
 
-def _files(archive: Path, tar: tarfile.TarFile, files: object) -> Iterator[tuple[str, bytes]]:
-    wanted = dict(files) if isinstance(files, dict) else {}
+def _inside(name: str, files: Mapping[str, str]) -> bool:
+    """Whether `name` is of a file in a folder, or in one below it, beside all other `files`."""
+    parts = name.split("/")
+    known = all(part not in ("", ".", "..") and len(part.encode()) <= LONGEST for part in parts)
+    return known and name.isprintable() and len(parts) <= 2 and (len(parts) == 1 or parts[0] not in files)
+
+
+def _files(archive: Path, tar: tarfile.TarFile, files: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    wanted = dict(files)
     for info in tar:
         if info.name == CONTENTS:
             continue
-        if not info.isfile() or info.name not in wanted:
+        if not info.isfile() or info.issparse() or info.name not in wanted:
             raise StateError(f"{archive} holds {info.name!r}, which its {CONTENTS} does not name")
         data = _data(tar, info)
         if hashlib.sha256(data).hexdigest() != wanted.pop(info.name):

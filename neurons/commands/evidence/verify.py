@@ -15,12 +15,12 @@ from cyclopts import Parameter
 from neurons.commands.evidence.workers import processes
 from neurons.settings import Json, SubtensorSettings
 from subnet.codec.versions import codec_versions
-from subnet.errors import ChainError, JournalBroken, MediaError, SettingsError
+from subnet.errors import ChainError, JournalBroken, MediaError, SettingsError, StateError
 from subnet.evidence.entry import Entry
 from subnet.evidence.findings import Finding, Verdict, Verification, text_of, verification
 from subnet.evidence.proof.claims import ChainFacts, gather, judge
 from subnet.evidence.proof.depot import Depot
-from subnet.evidence.proof.publication import Manifest
+from subnet.evidence.proof.publication import MANIFEST, Manifest
 from subnet.evidence.proof.variants import check_variants
 from subnet.evidence.proof.verify import Examination, Examined
 from subnet.evidence.records import RoundRecord, read_record
@@ -65,10 +65,14 @@ def verify(
 
 
 def check(depot: Depot, chain_of: ChainOf | None, executor: Executor | None = None) -> Verification:
-    """Everything about the evidence in `depot`. Raises SettingsError where there is none."""
+    """Everything about the evidence in `depot`. Raises SettingsError where there is none, StateError where it
+    cannot be read or holds nothing.
+    """
     manifest = depot.manifest()
     if manifest is None:
         raise SettingsError(f"SOURCE {depot.address}: no manifest.json there; name a place that `assay publish` wrote")
+    if not manifest.parts:
+        raise StateError(f"{depot.address}/{MANIFEST} lists no entries: nothing was checked")
     with executor or processes(manifest.last) as workers:
         media = _Media(depot, manifest, workers)
         examined = Examination(workers, media.check, codec_versions()).run(depot.parts(manifest))
@@ -110,7 +114,11 @@ def media_findings(entry: Entry, data: bytes) -> list[Finding]:
     except MediaError as error:
         return [Finding(entry.seq, f"round {played.number}: {error}")]
     twins = any(row.label is not None for row in played.outcomes)
-    return list(check_variants(entry.seq, played, sample, original_of(sample) if twins else None))
+    try:
+        original = original_of(sample) if twins else None
+    except (LookupError, TypeError, ValueError) as error:
+        return [Finding(entry.seq, f"round {played.number}: no original is where its twin says: {str(error)[:200]}")]
+    return list(check_variants(entry.seq, played, sample, original))
 
 
 def _chain(subtensor: SubtensorSettings) -> ChainOf:

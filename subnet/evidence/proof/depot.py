@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import fsspec
 
 from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.entry import Entry
 from subnet.evidence.proof.publication import (
     MANIFEST,
+    MAX_FILE,
+    MAX_MANIFEST,
     Manifest,
     MediaFile,
     PackedPart,
@@ -26,7 +29,8 @@ from subnet.evidence.proof.publication import (
 from subnet.evidence.reader import SCHEMA
 from subnet.evidence.records import RulesRecord
 
-MAX_FILE: Final = 2**30  # bytes; nothing that is published is larger
+_UNREACHABLE: Final = (aiohttp.ClientError, TimeoutError)
+_NOT_THERE: Final = (404, 410)  # statuses of HTTP
 
 ReadMedia = Callable[[str], bytes | None]  # an item of the pool by its content's hash, None where it is gone
 
@@ -48,9 +52,12 @@ class Depot:
         try:
             with self._fs.open(f"{self._root}/{name}", "rb") as file:
                 data: bytes = file.read(most + 1)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            why = error.__cause__  # fsspec calls everything that went wrong over HTTP a file that is not there
+            if isinstance(why, _UNREACHABLE) and getattr(why, "status", None) not in _NOT_THERE:
+                raise StateError(f"cannot reach {self.address}: {why}") from error
             return None
-        except OSError as error:
+        except (OSError, *_UNREACHABLE) as error:
             raise StateError(f"{self.address}/{name} cannot be read: {error}") from error
         return data
 
@@ -66,7 +73,7 @@ class Depot:
 
     def manifest(self) -> Manifest | None:
         """What is published here, None for nothing. Raises StateError for what is no manifest."""
-        data = self.read(MANIFEST)
+        data = self.read(MANIFEST, MAX_MANIFEST)
         return None if data is None else parse_manifest(data, f"{self.address}/{MANIFEST}")
 
     def parts(self, manifest: Manifest) -> Iterator[Entry]:

@@ -14,38 +14,44 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import partial
+from typing import Annotated, Final, Literal
 
+import bittensor_core
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entry import Entry
+from subnet.evidence.lines import HASH, MAX_SEQ, first_wrong, read_line, split_lines, write_line
 from subnet.evidence.reader import SCHEMA
-from subnet.evidence.records import COMMITMENT, WEIGHTS, CommitmentRecord, WeightsRecord, read_record
+from subnet.evidence.records import COMMITMENT, WEIGHTS, CommitmentRecord, Uid, WeightsRecord, read_record
 from subnet.types import Submission
 
 FORMAT: Final = "assay-evidence/1"
 MANIFEST: Final = "manifest.json"
 PART_TEXT: Final = 16 * 2**20  # characters after which a part ends wherever it is
-MAX_TEXT: Final = 2**30  # bytes that a part may hold; more is an attack on the reader's memory
-_CHUNK: Final = 2**22
+MAX_TEXT: Final = 4 * PART_TEXT  # bytes that a part may hold: what is not ASCII or is quoted takes more of them
+MAX_FILE: Final = 2**30  # bytes; nothing that is published is larger
+MAX_MANIFEST: Final = 2**27  # bytes; some 500,000 files
+_CHUNK: Final = 2**18
+_OF_NAME: Final = r"[A-Za-z0-9-][A-Za-z0-9.-]*"
 
 
 class _Listed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file: str = Field(pattern=r"^(entries|media)/[A-Za-z0-9.-]+$")
-    size: int = Field(ge=0)  # bytes
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    file: str = Field(pattern=rf"^(entries|media)/{_OF_NAME}$", max_length=200)
+    size: int = Field(ge=0, le=MAX_FILE)  # bytes
+    sha256: str = Field(pattern=HASH)
 
 
 class Part(_Listed):
     """One file of entries `first` to `last`; `head` is the hash of the last."""
 
-    first: int = Field(ge=1)
-    last: int = Field(ge=1)
-    head: str
+    first: int = Field(ge=1, le=MAX_SEQ)
+    last: int = Field(ge=1, le=MAX_SEQ)
+    head: str = Field(pattern=HASH)
 
 
 class MediaFile(_Listed):
@@ -54,15 +60,23 @@ class MediaFile(_Listed):
     content: str
 
 
+def _ss58(hotkey: str) -> str:
+    try:
+        bittensor_core.Keypair(ss58_address=hotkey)
+    except ValueError as error:
+        raise ValueError("it is no ss58 address") from error
+    return hotkey
+
+
 class Manifest(BaseModel):
     """Everything published of one validator's journal."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["assay-evidence/1"] = FORMAT
-    schema_version: int = SCHEMA  # of the journal
-    netuid: int
-    hotkey: str
+    schema_version: int = Field(default=SCHEMA, ge=1)  # of the journal
+    netuid: Uid
+    hotkey: Annotated[str, AfterValidator(_ss58)]
     codecs: dict[str, str] = {}
     parts: tuple[Part, ...] = ()
     media: tuple[MediaFile, ...] = ()
@@ -73,19 +87,25 @@ class Manifest(BaseModel):
         return self.parts[-1].last if self.parts else 0
 
 
+class _Format(BaseModel):
+    """Which format something is of that may not be a manifest of this version."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    format: str = FORMAT
+
+
 def parse_manifest(data: bytes, where: str) -> Manifest:
     """Raises StateError for anything but a manifest, saying when it is of another version."""
+    if len(data) > MAX_MANIFEST:
+        raise StateError(f"{where} is no manifest: it has more than {MAX_MANIFEST:,} bytes")
     try:
-        plain = json.loads(data)
-        known = plain.get("format") if isinstance(plain, dict) else None
-        if isinstance(known, str) and known.startswith("assay-evidence/") and known != FORMAT:
-            raise StateError(f"{where} is of the format {known}, this version reads {FORMAT}: use another version")
+        known = _Format.model_validate_json(data).format
+        if known.startswith("assay-evidence/") and known != FORMAT:
+            raise StateError(f"{where} is of the format {known[:40]}, this version reads {FORMAT}: use another version")
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise StateError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except ValueError as error:
-        raise StateError(f"{where} is no manifest: {error}") from error
+        raise StateError(f"{where} is no manifest: {first_wrong(error)}") from error
     if manifest.schema_version > SCHEMA:
         known = f"schema {manifest.schema_version}, this one knows {SCHEMA}"
         raise StateError(f"{where} is of a journal of a newer Assay ({known})")
@@ -103,7 +123,7 @@ class PackedPart:
 
 def pack_part(entries: Sequence[Entry]) -> PackedPart:
     """`entries` as one file. The same entries make the same bytes."""
-    lines = "".join(json.dumps([e.seq, e.kind, e.body, e.hash], ensure_ascii=False) + "\n" for e in entries)
+    lines = "".join(map(write_line, entries))
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, "zstd") as stream:
         stream.write(lines.encode())
@@ -120,23 +140,26 @@ def pack_part(entries: Sequence[Entry]) -> PackedPart:
     return PackedPart(part, data, tuple(sorted(items)))
 
 
-def unpack_part(part: Part, data: bytes) -> list[Entry]:
-    """The entries, not yet checked against each other. Raises JournalBroken where the file does not fit its listing."""
+def unpack_part(part: Part, data: bytes) -> Iterator[Entry]:
+    """The entries one after another, not yet checked against each other; no more than one line is held at a time.
+
+    Raises JournalBroken where the file does not fit its listing.
+    """
     if (len(data), hashlib.sha256(data).hexdigest()) != (part.size, part.sha256):
         raise JournalBroken(f"{part.file} is not the file that the manifest lists: its sha256 differs")
-    text = bytearray()
+    last: Entry | None = None
     try:
         with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
-            while chunk := stream.read(_CHUNK):
-                text += chunk
-                if len(text) > MAX_TEXT:
-                    raise ValueError(f"more than {MAX_TEXT:,} bytes of text")
-        entries = [Entry(*row) for row in map(json.loads, text.decode().splitlines())]
-    except (OSError, ValueError, TypeError) as error:
+            for line in split_lines(iter(partial(stream.read, _CHUNK), b""), MAX_TEXT):
+                entry = read_line(line)
+                if last is None and entry.seq != part.first:
+                    break
+                last = entry
+                yield entry
+    except (OSError, ValueError) as error:
         raise JournalBroken(f"{part.file} does not read: {error}") from error
-    if not entries or (entries[0].seq, entries[-1].seq, entries[-1].hash) != (part.first, part.last, part.head):
+    if last is None or (last.seq, last.hash) != (part.last, part.head):
         raise JournalBroken(f"{part.file} does not hold entries {part.first}-{part.last} as the manifest says")
-    return entries
 
 
 def finished_parts(entries: Iterable[Entry], after: int) -> Iterator[PackedPart]:

@@ -6,11 +6,13 @@ processes, for which everything here takes and returns plain values.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from subnet.errors import JournalBroken
+from subnet.evidence.entry import Entry
+from subnet.evidence.records import ROUND, OutcomeRecord, RoundRecord, read_record
 from subnet.wire.synapse import Envelope, reply_text, signed_by
 
 CHUNK: Final = 16  # rounds that one process checks at a time
@@ -34,22 +36,29 @@ def check_signatures(rounds: Sequence[tuple[int, str]], sender: str) -> Signatur
     good = failures = 0
     unsigned, false = list[tuple[int, str]](), list[tuple[int, str]]()
     for seq, body in rounds:
-        for row in json.loads(body).get("outcomes", ()):
-            if row["p_synthetic"] is None:
+        for row in _rows(seq, body):
+            if row.p_synthetic is None:
                 failures += 1
-            elif not row.get("signature"):
-                unsigned.append((seq, row["hotkey"]))
-            elif _signed(row, sender):
+            elif not row.signature:
+                unsigned.append((seq, row.hotkey))
+            elif _signed(row, row.p_synthetic, sender):
                 good += 1
             else:
-                false.append((seq, row["hotkey"]))
+                false.append((seq, row.hotkey))
     return Signatures(good, failures, tuple(unsigned), tuple(false))
 
 
-def _signed(row: dict[str, object], sender: str) -> bool:
-    hotkey, prediction = str(row["hotkey"]), row["p_synthetic"]
-    if not isinstance(row.get("nonce"), int) or not isinstance(prediction, int | float):
+def _rows(seq: int, body: str) -> tuple[OutcomeRecord, ...]:
+    try:
+        return read_record(RoundRecord, Entry(seq, ROUND, body, "")).outcomes
+    except JournalBroken:
+        return ()
+
+
+def _signed(row: OutcomeRecord, prediction: float, sender: str) -> bool:
+    if row.nonce is None:
         return False
-    envelope = Envelope(int(str(row["nonce"])), str(row["query"]), sender, hotkey)
-    text = reply_text(envelope, float(prediction), str(row["detector"] or ""), str(row["weights_hash"] or ""))
-    return signed_by(hotkey, str(row["signature"]), text)
+    envelope = Envelope(row.nonce, row.query, sender, row.hotkey)
+    return signed_by(
+        row.hotkey, row.signature, reply_text(envelope, prediction, row.detector or "", row.weights_hash or "")
+    )

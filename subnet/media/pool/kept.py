@@ -76,4 +76,9 @@ def checked(data: bytes, content: str) -> PoolItem:
 
 def sample_of(data: bytes, content: str) -> Sample:
     """The sample in a file that holds the item of that content. Raises MediaUnreadable for anything else."""
-    return unpack(checked(data, content), data)
+    try:
+        return unpack(checked(data, content), data)
+    except MediaUnreadable:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:  # a header of odd values
+        raise MediaUnreadable(f"{content}{SUFFIX} is no item of a pool: {str(error)[:200]}") from error

@@ -265,3 +265,12 @@ def test_the_range_is_predictions_own(value: float) -> None:
     else:
         with pytest.raises(ValueError, match="p_synthetic"):
             Prediction(value)
+
+
+@pytest.mark.parametrize("key", ["\u2028", "\u0085", "\ud800", "\x1b[2J", "a\nb"])
+def test_a_reason_is_one_printable_line(key: str) -> None:
+    """A miner chooses the names of keys, and they come into the validator's journal and logs."""
+    judged = read_answer(reply(**{key: 1}), ENVELOPE)
+    assert judged.answer is Failure.MALFORMED
+    assert judged.reason.isprintable()
+    judged.reason.encode()

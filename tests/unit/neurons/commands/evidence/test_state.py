@@ -16,7 +16,7 @@ from subnet.errors import SettingsError, StateError
 from subnet.evidence.journal import Journal
 from subnet.evidence.state import StateStore
 from subnet.media.pool.ledger import Ledger
-from tests.unit.neurons.commands.evidence.rig import ROUNDS, VALIDATOR, Story, tell
+from tests.unit.neurons.commands.evidence.rig import NETUID, ROUNDS, VALIDATOR, Story, tell
 from tests.unit.subnet.evidence.journals import write_journal
 
 
@@ -92,11 +92,68 @@ def test_an_archive_writes_only_into_its_folder(tmp_path: Path) -> None:
     export(make_state(tmp_path / "state"), tmp_path / "state.tar")
     with tarfile.open(tmp_path / "evil.tar", "w") as tar:
         (tmp_path / "state.json").write_text(
-            json.dumps({"format": "assay-state/1", "entries": 1, "tip": "", "files": {"journal.db": "", "../x": ""}})
+            json.dumps(
+                {"format": "assay-state/1", "entries": 1, "tip": "0" * 64, "files": {"journal.db": "", "../x": ""}}
+            )
         )
         tar.add(tmp_path / "state.json", "state.json")
     with pytest.raises(StateError, match=r"names \.\./x"):
         import_(tmp_path / "evil.tar", tmp_path / "new")
+
+
+ZERO = "0" * 64
+HOSTILE: dict[str, object] = {
+    "a name of nothing": {"": ZERO},
+    "the folder itself": {".": ZERO},
+    "below a file": {"journal.db/x": ZERO},
+    "a long name": {"a" * 300: ZERO},
+    "an absolute name": {"/etc/passwd": ZERO},
+    "a name with a zero": {"a\0b": ZERO},
+    "half a surrogate": {"\ud800": ZERO},
+    "a number for a sum": {"x": 5},
+}
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [{"files": {"journal.db": ZERO, **names}} for names in HOSTILE.values() if isinstance(names, dict)]
+    + [{"files": wrong} for wrong in (5, None, [1, "journal.db"], ["journal.db"], "journal.db")]
+    + [{"entries": "5"}, {"entries": None}, {"tip": 5}, {"tip": None}, {"format": [1]}, {"format": "assay-state/2"}],
+)
+def test_contents_that_cannot_be(tmp_path: Path, contents: dict[str, object]) -> None:
+    """Any JSON for what an archive says of itself is one of our errors, and nothing is left behind."""
+    plain = {"format": "assay-state/1", "entries": 1, "tip": ZERO, "files": {"journal.db": ZERO}, **contents}
+    packed(tmp_path, json.dumps({name: value for name, value in plain.items() if value is not None}))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{", "5", "\x00", '{"entries":' + "1" * 5000 + "}"])
+def test_contents_that_are_no_object(tmp_path: Path, text: str) -> None:
+    """Deep, cut off, or something else."""
+    packed(tmp_path, text)
+
+
+def packed(folder: Path, contents: str) -> None:
+    """An archive that says this of itself is refused, and nothing is left behind."""
+    (folder / "state.json").write_text(contents)
+    with tarfile.open(folder / "evil.tar", "w") as tar:
+        tar.add(folder / "state.json", "state.json")
+    with pytest.raises(StateError, match=r"evil\.tar"):
+        import_(folder / "evil.tar", folder / "new")
+    assert sorted(path.name for path in folder.iterdir()) == ["evil.tar", "state.json"]
+
+
+def test_an_archive_says_whose_it_is(story: Story, tmp_path: Path) -> None:
+    """It is not put into another validator's folder, and not taken for another's."""
+    shutil.copytree(story.journal.parent, tmp_path / "state", ignore=shutil.ignore_patterns("pool", "kept"))
+    export(tmp_path / "state", tmp_path / "state.tar")
+    with tarfile.open(tmp_path / "state.tar") as tar:
+        file = tar.extractfile("state.json")
+        assert file is not None
+        said = json.load(file)
+    assert (said["netuid"], said["hotkey"]) == (NETUID, VALIDATOR.ss58_address)
+    with pytest.raises(SettingsError, match=f"of another validator.*validator-{NETUID}-{VALIDATOR.ss58_address}"):
+        import_(tmp_path / "state.tar", tmp_path / f"validator-{NETUID + 1}-{VALIDATOR.ss58_address}")
+    import_(tmp_path / "state.tar", tmp_path / f"validator-{NETUID}-{VALIDATOR.ss58_address}")
 
 
 async def test_an_old_copy_is_not_played_on(story: Story, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,30 @@ def test_other_media_is_not_taken_for_it(tmp_path: Path) -> None:
     for data in (other.path.read_bytes(), whole[:-1], b"", b"assay-item 1 \n{}\n"):
         with pytest.raises(MediaUnreadable):
             sample_of(data, one.content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fps": "x"},
+        {"fps": [1]},
+        {"fps": 1e308},
+        {"provenance": 5},
+        {"provenance": {"a": 1}},
+        {"provenance": None},
+        {"sha256": 5},
+        {"id": 5},
+        {"id": ""},
+        {"id": "a/b/c"},
+        {"id": None},
+    ],
+)
+def test_a_header_of_odd_values_is_no_item(tmp_path: Path, change: dict[str, object]) -> None:
+    """A stranger may have made it, checksums and all: it is unreadable media, and nothing else is raised."""
+    (item,) = items(tmp_path / "pool", 1)
+    first, header, media = item.path.read_bytes().split(b"\n", 2)
+    for text in (json.dumps({**json.loads(header), **change}).encode(), b"[" * 100_000, b"5"):
+        rest = text + b"\n" + media
+        data = first[:-64] + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+        with pytest.raises(MediaUnreadable):
+            sample_of(data, item.content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurons.printing import printable
+from subnet.printing import printable
 
 
 @given(st.text())

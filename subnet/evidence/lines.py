@@ -1,0 +1,77 @@
+"""Lines of entries, [seq, kind, body, hash]: the one place where bytes of strangers become entries. Pure.
+
+Every entry that comes out is well formed: its number counts from 1, its kind is a short word, its body a JSON object
+that is nested less than 200 deep and holds no text that is not Unicode, its hash 32 bytes in lower-case hex.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from subnet.evidence.entry import Entry
+
+MAX_LINE: Final = 4 * 2**20  # bytes; a round that asks 50 miners takes some 40,000
+MAX_SEQ: Final = 2**63 - 1  # as on chain and in SQLite
+HASH: Final = r"^[0-9a-f]{64}$"
+
+_ROW: Final = TypeAdapter(
+    tuple[
+        Annotated[int, Field(ge=1, le=MAX_SEQ)],
+        Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")],
+        str,
+        Annotated[str, Field(pattern=HASH)],
+    ],
+    config=ConfigDict(strict=True),
+)
+
+
+class _Body(BaseModel):
+    """Any JSON object, whose values are looked at by whoever reads its kind."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+def write_line(entry: Entry) -> str:
+    """The entry as JSON on one line, its line feed included."""
+    return json.dumps([entry.seq, entry.kind, entry.body, entry.hash], ensure_ascii=False) + "\n"
+
+
+def read_line(line: bytes) -> Entry:
+    """The entry in a line. Raises ValueError for anything else, saying in a few words what is wrong."""
+    if len(line) > MAX_LINE:
+        raise ValueError(f"a line is longer than {MAX_LINE:,} bytes")
+    try:
+        seq, kind, body, digest = _ROW.validate_json(line)
+    except ValidationError as error:
+        raise ValueError(f"a line is no entry: {first_wrong(error)}") from error
+    try:
+        _Body.model_validate_json(body)
+    except ValidationError as error:
+        raise ValueError(f"the body of entry {seq} is no JSON object: {first_wrong(error)}") from error
+    return Entry(seq, kind, body, digest)
+
+
+def split_lines(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """Lines without their line feeds, out of `chunks` of a text of at most `most` bytes. Raises ValueError for more."""
+    size, rest = 0, b""
+    for chunk in chunks:
+        size += len(chunk)
+        if size > most:
+            raise ValueError(f"more than {most:,} bytes of text")
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+        if len(rest) > MAX_LINE:
+            raise ValueError(f"a line is longer than {MAX_LINE:,} bytes")
+    if rest:
+        yield rest
+
+
+def first_wrong(error: ValidationError) -> str:
+    """The first thing that is wrong, with its place, and without what was read."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part)[:40] for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
