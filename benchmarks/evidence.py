@@ -22,6 +22,7 @@ import numpy as np
 from bittensor_core import Keypair
 
 from neurons.commands.evidence.workers import processes
+from subnet.evidence.entries.segments import write_segment
 from subnet.evidence.findings import text_of, verification
 from subnet.evidence.journal import Journal
 from subnet.evidence.proof.depot import Depot, publish
@@ -35,7 +36,6 @@ from subnet.evidence.records import (
     record,
     rules_record,
 )
-from subnet.evidence.segments import write_segment
 from subnet.evidence.state import State, StateStore
 from subnet.game.epochs import commit_of, epoch_seed, secret_of
 from subnet.game.sampling import Sampling, plan

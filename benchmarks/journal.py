@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
+from subnet.evidence.entries.segments import write_segment
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import ROUND, record
 from subnet.evidence.replay import replay
-from subnet.evidence.segments import write_segment
 from subnet.evidence.state import State, StateStore
 from subnet.game.history import History
 from subnet.game.sampling import RoundPlan

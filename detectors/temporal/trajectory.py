@@ -20,7 +20,7 @@ from detectors.heads.head import Head, head_size
 from detectors.npr.network import FEATURES, NPR
 from subnet.errors import CheckpointError
 
-LEAST = 1e-3  # of a step and of an angle's distance from 0 and pi; squared it is above 1e-8, which ONNX drops as nothing
+LEAST = 1e-3  # of a step, and of an angle's distance from 0 and pi; ONNX drops as nothing what is below 1e-8, squared
 Statistics = Literal["d3", "all"]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from subnet.errors import SettingsError
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.records import (
     DEPARTED,
     ROUND,

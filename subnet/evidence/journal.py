@@ -20,9 +20,9 @@ from contextlib import closing
 from pathlib import Path
 
 from subnet.errors import JournalBroken, StateError
-from subnet.evidence.entry import BEGINNING, Entry, chained, link
+from subnet.evidence.entries.entry import BEGINNING, Entry, chained, link
+from subnet.evidence.entries.segments import FOLDER, Segment, last_entry, list_segments, read_segment, write_segment
 from subnet.evidence.reader import SCHEMA, JournalReader, at_door, check_schema, read_entries, read_state, refuse_empty
-from subnet.evidence.segments import FOLDER, Segment, last_entry, list_segments, read_segment, write_segment
 from subnet.files import private_file, private_folder, write_atomically
 
 SEGMENT_BYTES = 4 * 2**20  # of text in a segment, a second's work; the live file keeps at most twice that

@@ -14,8 +14,8 @@ from types import TracebackType
 from urllib.parse import quote
 
 from subnet.errors import JournalBroken, SettingsError, StateError
-from subnet.evidence.entry import BEGINNING, GENESIS, Entry, chained
-from subnet.evidence.segments import FOLDER, list_segments, missing, read_finished
+from subnet.evidence.entries.entry import BEGINNING, GENESIS, Entry, chained
+from subnet.evidence.entries.segments import FOLDER, list_segments, missing, read_finished
 from subnet.files import private_folder, write_atomically
 
 # 1: everything in the live file, no digest of the state in the records; 2: no signatures, rules, snapshots, settings

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from subnet.codec.versions import codec_versions
 from subnet.errors import JournalBroken
-from subnet.evidence.entry import Entry
-from subnet.evidence.lines import MAX_SEQ, first_wrong
+from subnet.evidence.entries.entry import Entry
+from subnet.evidence.entries.lines import MAX_SEQ, first_wrong
 from subnet.game import epochs
 from subnet.game.sampling import Sampling
 from subnet.game.scoring import ALPHA, SMOOTHING

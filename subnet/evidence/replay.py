@@ -17,7 +17,7 @@ from typing import Final
 from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.binding import Binding
 from subnet.evidence.claim import CommitmentClaim, WeightsClaim
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.planning import Epochs, Planned, halves
 from subnet.evidence.records import (
@@ -44,6 +44,7 @@ from subnet.evidence.snapshots import Snapshots
 from subnet.game.history import History, begin_averages
 from subnet.game.sampling import Sampling, eligible
 from subnet.game.scoring import SMOOTHING, Smoothing, is_void, retain, settle, weights
+from subnet.printing import printable
 from subnet.types import Hyperparameters, Outcome, Snapshot, Submission
 
 Sent = tuple[int, SettingRecord, dict[int, float]]  # a setting's entry, what it says, and weights by uid
@@ -270,7 +271,9 @@ class Replayer:
         told = list(self._binding.commit(entry.seq, record))
         yield from told
         if record.block is None:
-            yield _unproven(entry.seq, f"seeds: the chain took no commitment ({record.refused or 'no reason'})")
+            yield _unproven(
+                entry.seq, f"seeds: the chain took no commitment ({printable(record.refused) or 'no reason'})"
+            )
             return
         self._settle(record.block)
         self.proven["commitments name the journal's head"] += all(finding.seq != entry.seq for finding in told)

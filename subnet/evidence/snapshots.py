@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from subnet.errors import JournalBroken
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.records import NeuronRecord, SnapshotRecord
 from subnet.types import Endpoint, Neuron, Snapshot
 

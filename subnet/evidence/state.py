@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from subnet.errors import JournalBroken, StateError
-from subnet.evidence.entry import BEGINNING, Entry
+from subnet.evidence.entries.entry import BEGINNING, Entry
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import SNAPSHOT, Record

@@ -16,13 +16,13 @@ from neurons.commands.evidence.workers import processes
 from neurons.naming import names_of
 from neurons.settings import Json
 from subnet.errors import JournalBroken, SettingsError
-from subnet.evidence.entry import BEGINNING
+from subnet.evidence.entries.entry import BEGINNING
+from subnet.evidence.entries.segments import list_segments
 from subnet.evidence.findings import Verdict, text_of, verification
 from subnet.evidence.proof.verify import Examination
 from subnet.evidence.reader import LIVE, JournalReader
 from subnet.evidence.reader import backup as copy
 from subnet.evidence.replay import Replay
-from subnet.evidence.segments import list_segments
 from subnet.evidence.state import check_state, check_whole, confirm_state
 
 journal = App(name="journal", help="Look at a validator's journal, check its parts, copy it.")

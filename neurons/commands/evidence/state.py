@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neurons.settings import Json
 from subnet.errors import SettingsError, StateError
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
+from subnet.evidence.entries.lines import HASH, MAX_SEQ, first_wrong
 from subnet.evidence.journal import Journal
-from subnet.evidence.lines import HASH, MAX_SEQ, first_wrong
 from subnet.evidence.reader import LIVE, JournalReader, backup
 from subnet.evidence.records import RULES, RulesRecord, read_record
 from subnet.evidence.state import check_whole

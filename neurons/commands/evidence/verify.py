@@ -16,7 +16,7 @@ from neurons.commands.evidence.workers import processes
 from neurons.settings import Json, SubtensorSettings
 from subnet.codec.versions import codec_versions
 from subnet.errors import ChainError, JournalBroken, MediaError, SettingsError, StateError
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Finding, Verdict, Verification, text_of, verification
 from subnet.evidence.proof.claims import ChainFacts, gather, judge
 from subnet.evidence.proof.depot import Depot

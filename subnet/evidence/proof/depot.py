@@ -14,7 +14,7 @@ import aiohttp
 import fsspec
 
 from subnet.errors import JournalBroken, SettingsError, StateError
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.proof.publication import (
     MANIFEST,
     MAX_FILE,

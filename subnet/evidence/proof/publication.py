@@ -22,8 +22,8 @@ import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from subnet.errors import JournalBroken, StateError
-from subnet.evidence.entry import Entry
-from subnet.evidence.lines import HASH, MAX_SEQ, first_wrong, read_line, split_lines, write_line
+from subnet.evidence.entries.entry import Entry
+from subnet.evidence.entries.lines import HASH, MAX_SEQ, first_wrong, read_line, split_lines, write_line
 from subnet.evidence.reader import SCHEMA
 from subnet.evidence.records import COMMITMENT, WEIGHTS, CommitmentRecord, Uid, WeightsRecord, read_record
 from subnet.types import Submission

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from subnet.errors import JournalBroken
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.records import ROUND, OutcomeRecord, RoundRecord, read_record
 from subnet.wire.synapse import Envelope, reply_text, signed_by
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from subnet.errors import JournalBroken
-from subnet.evidence.entry import BEGINNING, Entry, link
+from subnet.evidence.entries.entry import BEGINNING, Entry, link
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.proof.signatures import CHUNK, Signatures, check_signatures
 from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 
 from neurons.validator import upkeep as module
 from neurons.validator.upkeep import REMEMBER, Upkeep
+from subnet.evidence.entries.segments import list_segments
 from subnet.evidence.journal import Journal
-from subnet.evidence.segments import list_segments
 from subnet.media.pool.ledger import Ledger
 from subnet.media.pool.pool import Pool
 from tests.unit.subnet.media.pool.samples import make_sample

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from neurons.commands.explain import explain
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.explain import Account, account
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import DEPARTED, ROUND, RULES, DepartedRecord, record, rules_record

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from subnet.evidence.entry import BEGINNING
+from subnet.evidence.entries.entry import BEGINNING
+from subnet.evidence.entries.segments import list_segments
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import RULES, rules_record
 from subnet.evidence.replay import replay
-from subnet.evidence.segments import list_segments
 from subnet.evidence.state import StateStore, check_state
 from subnet.game.history import begin_averages
 from subnet.game.sampling import Sampling

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from subnet.errors import JournalBroken, SettingsError, StateError
-from subnet.evidence.entry import GENESIS
+from subnet.evidence.entries.entry import GENESIS
+from subnet.evidence.entries.segments import list_segments
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader, backup
 from subnet.evidence.replay import replay
-from subnet.evidence.segments import list_segments
 from subnet.evidence.state import StateStore, check_whole
 from tests.unit.subnet.evidence.journals import play, write_journal
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from subnet.errors import JournalBroken
-from subnet.evidence.entry import GENESIS, link
+from subnet.evidence.entries.entry import GENESIS, link
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import RULES, rules_record

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import generators
 from neurons.validator.challenge_source import draw_challenge
 from subnet.errors import SettingsError
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Verdict
 from subnet.evidence.planning import halves
 from subnet.evidence.proof.variants import check_variants

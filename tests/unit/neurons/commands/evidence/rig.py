@@ -31,7 +31,7 @@ from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.codec.image import decode_image
-from subnet.evidence.entry import GENESIS, Entry, link
+from subnet.evidence.entries.entry import GENESIS, Entry, link
 from subnet.evidence.findings import Verification
 from subnet.evidence.journal import Journal
 from subnet.evidence.proof.depot import Depot, publish

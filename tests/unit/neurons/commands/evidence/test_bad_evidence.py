@@ -11,7 +11,7 @@ import pytest
 from neurons.commands.evidence.verify import check
 from subnet.chain.memory import MemoryChain
 from subnet.errors import SettingsError, StateError
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Verification
 from subnet.evidence.proof.depot import Depot, publish
 from subnet.evidence.proof.publication import MANIFEST

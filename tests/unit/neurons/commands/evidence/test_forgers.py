@@ -12,7 +12,7 @@ import pytest
 from neurons.commands.evidence.verify import check
 from subnet.chain.memory import MemoryChain
 from subnet.chain.weights import normalise_u16
-from subnet.evidence.entry import GENESIS, Entry, link
+from subnet.evidence.entries.entry import GENESIS, Entry, link
 from subnet.evidence.findings import Verification
 from subnet.evidence.proof.claims import line_of
 from subnet.evidence.records import (

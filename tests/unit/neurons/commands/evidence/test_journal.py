@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from subnet.evidence.entries.segments import list_segments
 from subnet.evidence.journal import Journal
-from subnet.evidence.segments import list_segments
 from subnet.evidence.state import StateStore
 from tests.unit.neurons.running import Assay
 from tests.unit.subnet.evidence.journals import play

@@ -11,7 +11,7 @@ import pytest
 
 from neurons.commands.evidence.verify import check
 from subnet.chain.memory import MemoryChain
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Verification, text_of
 from subnet.evidence.proof.depot import Depot
 from subnet.evidence.proof.publication import MANIFEST

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from subnet.errors import JournalBroken
 from subnet.evidence import records
-from subnet.evidence.entry import Entry, link
-from subnet.evidence.lines import MAX_LINE, read_line, split_lines, write_line
+from subnet.evidence.entries.entry import Entry, link
+from subnet.evidence.entries.lines import MAX_LINE, read_line, split_lines, write_line
 from subnet.evidence.replay import Replayer
 
 HASH = "0" * 64

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from subnet.errors import JournalBroken, StateError
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 from subnet.files import private_folder, write_atomically
 
 FOLDER = "segments"  # beside the live file, unless a setting names another

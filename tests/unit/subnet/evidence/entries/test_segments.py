@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subnet.errors import StateError
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
+from subnet.evidence.entries.segments import list_segments, read_segment, write_segment
 from subnet.evidence.journal import Journal
-from subnet.evidence.segments import list_segments, read_segment, write_segment
 from subnet.evidence.state import StateStore
 from subnet.files import size_of
 from tests.unit.subnet.evidence.journals import play

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from subnet.evidence.entry import Entry
+from subnet.evidence.entries.entry import Entry
 
 MAX_LINE: Final = 4 * 2**20  # bytes; a round that asks 50 miners takes some 40,000
 MAX_SEQ: Final = 2**63 - 1  # as on chain and in SQLite
