@@ -46,11 +46,9 @@ def sift(records: Sequence[DatasetItem], what: str, tell: Tell = silence) -> lis
     MOST_LOST of the items of a label are of no use.
     """
     with ThreadPoolExecutor(THREADS, thread_name_prefix="sift") as pool:
-        findings = list(pool.map(_finding, records))
-    flaws = {
-        record.path: finding for record, finding in zip(records, findings, strict=True) if isinstance(finding, str)
-    }
-    small = [finding for finding in findings if isinstance(finding, int) and finding < min(TARGET_SIZE)]
+        findings = list(pool.map(finding, records))
+    flaws = {record.path: each for record, each in zip(records, findings, strict=True) if isinstance(each, str)}
+    small = [each for each in findings if isinstance(each, int) and each < min(TARGET_SIZE)]
     if small:
         factor = min(TARGET_SIZE) / min(small)
         tell(
@@ -59,7 +57,7 @@ def sift(records: Sequence[DatasetItem], what: str, tell: Tell = silence) -> lis
     return _without(records, flaws, what, tell)
 
 
-def _finding(record: DatasetItem) -> int | str:
+def finding(record: DatasetItem) -> int | str:
     """The shorter side in pixels, or why the item is of no use."""
     try:
         media = decode(record)

@@ -31,7 +31,8 @@ def silence(line: str) -> None:
 class DatasetItem:
     """One item of a data set. `pair` is shared by items with the same content, "" where there is no twin.
 
-    `item` is what it shows: the photograph or the clip, the same for all frames of one.
+    `item` is what it shows: the photograph or the clip, the same for all frames of one. `enlarge` says
+    that it belongs to a data set of pictures below 64 pixels a side, which are read scaled up.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class DatasetItem:
     item: str = ""
     seed: int | None = None
     licence: str = "unknown"
+    enlarge: bool = False
 
 
 def read_folder(root: Path, tell: Tell = silence) -> list[DatasetItem]:
@@ -85,8 +87,21 @@ def decode(record: DatasetItem) -> Media:
 
     data = record.path.read_bytes()
     if record.modality is Modality.IMAGE:
-        return codec.decode_image(data, codec.FILE_IMAGES)
+        media = codec.decode_image(data, codec.FILE_IMAGES)
+        return _enlarged(media) if record.enlarge else media
     return codec.decode_video(data, codec.Limits(containers=CONTAINERS))
+
+
+def _enlarged(media: Media) -> Media:
+    """A picture below 64 pixels a side, each pixel repeated until the shorter side fills what a challenge has."""
+    from subnet.codec.image import TARGET_SIZE
+    from subnet.media.cutting import SMALLEST
+
+    height, width = media.frames.shape[1:3]
+    if max(height, width) >= SMALLEST:
+        return media
+    factor = min(TARGET_SIZE) // min(height, width)
+    return Media(media.frames.repeat(factor, axis=1).repeat(factor, axis=2), media.fps)
 
 
 def _read_index(index: Path) -> list[DatasetItem]:
@@ -132,6 +147,7 @@ def _record(root: Path, row: dict[str, Any]) -> DatasetItem:
         item=str(row.get("item") or "") or ("" if pair else _content(way)),
         seed=None if seed is None else int(seed),
         licence=str(row.get("licence") or "unknown"),
+        enlarge=row.get("enlarge") is True,
     )
 
 

@@ -36,4 +36,5 @@ def index_line(record: DatasetItem, name: PurePath) -> IndexRow:
         seed=record.seed,
         licence=record.licence,
         item=record.item,
+        enlarge=record.enlarge,
     )

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from detectors.dataset.contents import connected_components
+from detectors.dataset.cuts import finding
 from detectors.dataset.folder_names import content_of, place_of
-from detectors.dataset.items import DatasetItem, decode, read_folder
+from detectors.dataset.items import DatasetItem, read_folder
 from detectors.dataset.presets import PRESETS, WHOLE, Part, Preset, part_of
-from subnet.errors import DataError, MediaError
+from subnet.errors import DataError
 from subnet.media.dataset_folder import INDEX
 from subnet.media.folder import modality_of, take_inventory
 
@@ -92,7 +93,8 @@ def _placed(
             rest.append(path)
         else:
             part, origin = found
-            item = DatasetItem(path, part.label, modality, origin, item=_content(way), licence=chosen.licence)
+            about = DatasetItem(path, part.label, modality, origin, item=_content(way), licence=chosen.licence)
+            item = replace(about, enlarge=chosen.side is not None)
             placed.append((part, item))
     return placed, tuple(rest)
 
@@ -169,10 +171,6 @@ def _unreadable(records: Sequence[DatasetItem], progress: Progress) -> dict[Path
 
 
 def _flaw(record: DatasetItem) -> str:
-    try:
-        decode(record)
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    except MediaError as error:
-        return str(error)
-    return ""
+    """Why training would leave the item out; "" where it would not."""
+    found = finding(record)
+    return found if isinstance(found, str) else ""

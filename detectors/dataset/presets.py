@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import PurePath
 
 from detectors.dataset.folder_names import label_of
+from subnet.codec.image import TARGET_SIZE
 from subnet.registry import find, table
 from subnet.types import Label, Split
 
@@ -47,6 +48,12 @@ class Preset:
     licence: str
     source: str
     twins: bool = False  # names `a_b` are made of the items `a` and `b`, and belong to them
+    side: int | None = None  # of its pictures in pixels, where that is too small: they are read scaled up
+
+    @property
+    def factor(self) -> int:
+        """How many times its pictures are scaled up, each pixel repeated; 1: not at all."""
+        return 1 if self.side is None else min(TARGET_SIZE) // self.side
 
 
 def _both(split: str, way: str, count: int | None = None, origin: str = "") -> tuple[Part, ...]:
@@ -199,6 +206,7 @@ PRESETS: dict[str, Preset] = table(
             ),
             "MIT",
             "kaggle.com/datasets/birdy654/cifake-real-and-ai-generated-synthetic-images",
+            side=32,
         ),
         Preset(
             "artifact",

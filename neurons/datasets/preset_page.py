@@ -25,7 +25,8 @@ def folder(part: Part) -> str:
 def row(preset: Preset) -> str:
     """A line of the table."""
     folders = "<br>".join(map(folder, preset.parts)) or "with an index.jsonl"
-    return f"| `{preset.name}` | {preset.summary} | {folders} | {preset.licence}; {preset.source} |\n"
+    scaled = f"; scaled up {preset.factor} times, each pixel repeated" if preset.side else ""
+    return f"| `{preset.name}` | {preset.summary}{scaled} | {folders} | {preset.licence}; {preset.source} |\n"
 
 
 def markdown() -> str:

@@ -117,6 +117,7 @@ def presets(*, json: Json = False) -> None:
                     {"split": part.split, "folder": part.way, "label": part.label.name.lower(), "files": part.count}
                     for part in row.parts
                 ],
+                "scaled_up": row.factor,
                 "licence": row.licence,
                 "source": row.source,
             }
@@ -139,6 +140,7 @@ def facts(report: PresetReport) -> dict[str, Any]:
         "preset": report.preset.name,
         "folder": str(report.root),
         "whole": report.whole,
+        "scaled_up": report.preset.factor,
         "items": report.items,
         "decoded": report.decoded,
         "folders": [
@@ -169,10 +171,13 @@ def tell(report: PresetReport) -> None:
         finding = "" if each.finding == "ok" else each.finding
         listing.add_row(escape(each.part.way), each.part.split, label, f"{each.files:,}", published, finding)
     console.print(listing)
-    lines = [f"cannot be read: {path}: {reason}" for path, reason in report.unreadable.items()]
+    lines = [f"of no use: {path}: {reason}" for path, reason in report.unreadable.items()]
     if report.unplaced:
         lines.append(f"{len(report.unplaced):,} files lie in none of these folders, such as {report.unplaced[0]}")
     lines += report.left_out
+    if side := report.preset.side:
+        factor = report.preset.factor
+        lines.append(f"pictures of {side} pixels a side are read scaled up {factor} times, each pixel repeated")
     if report.resembles:
         lines.append(f"it resembles {report.resembles}: assay dataset check {report.resembles} {report.root}")
     elif not report.items:

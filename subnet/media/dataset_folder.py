@@ -17,7 +17,10 @@ EPOCH = 946_684_800  # 2000-01-01: the time of every media file, since times tel
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One line of the index. `file` is relative to the folder, with slashes; twins share a `pair`, "" is none."""
+    """One line of the index. `file` is relative to the folder, with slashes; twins share a `pair`, "" is none.
+
+    `enlarge` is written where it is true alone: the picture is below 64 pixels a side, and is read scaled up.
+    """
 
     file: str
     label: int
@@ -27,6 +30,7 @@ class IndexRow:
     seed: int | None
     licence: str
     item: str
+    enlarge: bool = False
 
 
 def index_row(file: str, label: Label, modality: Modality, origin: str, pair: str, about: Provenance) -> IndexRow:
@@ -44,5 +48,6 @@ def write_media(root: Path, file: str, data: bytes) -> None:
 
 def write_index(root: Path, rows: Iterable[IndexRow]) -> None:
     """Write the index when all of `rows` are known; it appears whole or not at all. Raises OSError."""
-    lines = [json.dumps(asdict(row), sort_keys=True) + "\n" for row in rows]
+    fields = [{key: value for key, value in asdict(row).items() if key != "enlarge" or value} for row in rows]
+    lines = [json.dumps(row, sort_keys=True) + "\n" for row in fields]
     write_atomically(root / INDEX, "".join(lines).encode())

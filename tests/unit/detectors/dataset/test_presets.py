@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path, PurePath
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from detectors.dataset.contents import clusters
+from detectors.dataset.cuts import challenge_media, sift
+from detectors.dataset.items import read_folder
 from detectors.dataset.preset_items import check, preset_items, resembled
 from detectors.dataset.presets import PRESETS, Part, Preset, folder_origin, part_of, preset, splits
+from neurons.datasets.arrangement import arrange, parse_preset
+from neurons.datasets.split import split
 from subnet.errors import DataError, UnknownName
 from subnet.types import Label
 from tests.unit.detectors.dataset.preset_trees import example, picture, write_tree
@@ -112,6 +118,35 @@ def test_what_is_missing_short_or_unreadable_is_said(tmp_path: Path) -> None:
     assert not report.whole
     assert check(chosen, root, decode_most=0).decoded == 0
     assert check(chosen, root, decode_most=1).decoded == 3
+
+
+def test_a_preset_of_small_pictures_is_scaled_up(tmp_path: Path) -> None:
+    """32 pixels a side become 256, each pixel a square of 8, in the check, in the items, and after an index."""
+    chosen = PRESETS["cifake"]
+    root = write_tree(chosen, tmp_path / "set", 12)
+    small = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    for path in root.rglob("*.png"):
+        Image.fromarray(small).save(path)
+    assert not check(chosen, root).unreadable
+    spec = parse_preset(f"cifake:{root}")
+    assert spec is not None
+    folder = arrange(spec, tmp_path / "home")
+    for record in (preset_items(chosen, root)["train"][0], read_folder(folder / "train")[0]):
+        media = challenge_media(record, "key", 0)
+        assert np.array_equal(media.frames[0], small.repeat(8, axis=0).repeat(8, axis=1))
+    sides = split(folder / "train", tmp_path / "sides", share=0.5)
+    assert sum(len(sift(read_folder(side), "it")) for side in sides) == 24
+
+
+def test_a_check_names_what_training_would_leave_out(tmp_path: Path) -> None:
+    """A picture that decodes but is too small for training is no whole item of a preset of larger ones."""
+    chosen = PRESETS["stylegan2"]
+    root = write_tree(chosen, tmp_path)
+    tiny = next(root.rglob("*.png"))
+    Image.new("RGB", (32, 32)).save(tiny)
+    report = check(chosen, root)
+    assert "at least 64" in report.unreadable[tiny]
+    assert not report.whole
 
 
 def test_another_layout_is_told_by_its_name(tmp_path: Path) -> None:

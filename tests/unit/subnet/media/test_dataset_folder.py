@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import asdict, replace
+import json
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -55,7 +56,10 @@ def test_times_tell_nothing(tmp_path: Path) -> None:
         assert (tmp_path / file).stat().st_mtime == EPOCH
     about = Provenance("photos", "cat-1", "CC0-1.0", "gan", None, 7)
     row = index_row("fake/gan/b.png", Label.SYNTHETIC, Modality.IMAGE, "gan", "p", about)
-    assert asdict(row) == {
+    write_index(tmp_path, [row, replace(row, enlarge=True)])
+    line, enlarged = map(json.loads, (tmp_path / INDEX).read_text().splitlines())
+    assert enlarged == {**line, "enlarge": True}
+    assert line == {
         "file": "fake/gan/b.png",
         "label": 1,
         "modality": "image",
