@@ -137,7 +137,7 @@ PRESETS: dict[str, Preset] = table(
         Preset(
             "stylegan2",
             "StyleGAN2 and photographs of cars, cats, churches and horses: a part of the ForenSynths test set",
-            _both("test", "**/stylegan2/*", 7_988, "stylegan2"),
+            _both("test", "**/stylegan2/*", origin="stylegan2"),
             "none stated",
             _FORENSYNTHS,
         ),
@@ -146,8 +146,8 @@ PRESETS: dict[str, Preset] = table(
             "ProGAN and LSUN photographs of twenty kinds of things: ForenSynths, as most detectors are trained on",
             (
                 *_both("train", "**/train|progan_train/**", 360_000, "progan"),
-                *_both("validation", "**/val|progan_val/**", 2_000, "progan"),
-                *_both("test", "**/test/progan/*", 4_000, "progan"),
+                *_both("validation", "**/val|progan_val/**", origin="progan"),
+                *_both("test", "**/test/progan/*", origin="progan"),
             ),
             "none stated",
             _FORENSYNTHS,
