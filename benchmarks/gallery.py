@@ -59,15 +59,25 @@ LOOKS: dict[str, Look] = table(
             "benchmarks.looks:residuals",
             "Between picture and map the residual that it works on: every pixel less the first of its cell of 2 x 2.",
         ),
-        Look("npr-weak", "benchmarks.looks:residuals", "The same network after the first part of its course."),
+        Look(
+            "npr-weak",
+            "benchmarks.looks:residuals",
+            "The same network after the first part of its course: it takes this twin for real.",
+        ),
         Look("ucf", _EVIDENCE, "The map of its encoder of what all forgeries share."),
         Look(
             "patchwise",
             "benchmarks.looks:patches",
             "Its verdict on every patch of 64 pixels by itself, blue for real and orange for synthetic, the stronger "
-            "the surer; the answer is their mean.",
+            "the surer. The answer is the mean of their log-odds: here many weakly synthetic patches lose to fewer "
+            "sure real ones.",
         ),
-        Look("segment", "benchmarks.looks:mask", "Its mask: the warmer a pixel, the likelier it is synthetic."),
+        Look(
+            "segment",
+            "benchmarks.looks:mask",
+            "Its mask: the warmer a pixel, the likelier it is synthetic. Half of this "
+            "photograph is called so, too: a hint, no proof.",
+        ),
         Look("vit_cam", _EVIDENCE, "The map of its last block, over 14 x 14 tokens."),
         Look(
             "camo",
@@ -94,12 +104,13 @@ LOOKS: dict[str, Look] = table(
             "autoencoder",
             "benchmarks.looks:losses",
             "What comes out of it, and how far the latent and the loss move the log-odds: a decoder's picture is "
-            "rebuilt with less loss than a photograph.",
+            "rebuilt with less loss than a photograph. So small a network rebuilds a blur; it tells little.",
         ),
         Look(
             "cnn_svm",
             _EVIDENCE,
-            "The last maps of its residual network, below 50 principal components and the support vector machine.",
+            "The last maps of its residual network, below 50 principal components and the support vector machine. "
+            "Where the map is hidden the answer hardly moves (a gain near 0): it explains little.",
         ),
         Look("frames", _CLIP, "The loudest of eight frames with its map, and the answer over the seconds."),
         Look("tall", _CLIP, "Four frames as one picture of 2 x 2 with its map, and the answer over the seconds."),

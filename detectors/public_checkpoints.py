@@ -167,10 +167,16 @@ def load_into(network: nn.Module, spec: Path | str, name: str) -> None:
     A layer with one output a forgery method stays as it is where the checkpoint knows another number of methods:
     methods belong to the data. Raises CheckpointError naming what does not fit.
     """
-    chosen, state = family(name), read(locate(spec)).state
+    chosen, checkpoint = family(name), read(locate(spec))
+    state, kind = checkpoint.state, checkpoint.notes.get("detector")
     if chosen.is_backbone and resolve(chosen.is_backbone)(state):
         resolve(chosen.start_from_backbone)(network, state)
         return
-    state, own = adapt(state, chosen)[0], network.state_dict()
-    counts = {k for k in chosen.per_method if k in own and k in state and len(own[k]) != len(state[k])}
-    load_strictly(network, {**state, **{key: own[key] for key in counts.union(chosen.own)}}, str(spec))
+    try:
+        state, own = adapt(state, chosen)[0], network.state_dict()
+        counts = {k for k in chosen.per_method if k in own and k in state and len(own[k]) != len(state[k])}
+        load_strictly(network, {**state, **{key: own[key] for key in counts.union(chosen.own)}}, str(spec))
+    except CheckpointError as error:
+        if kind is None or kind == name:
+            raise
+        raise CheckpointError(f"{error}; {spec} says that it is of {kind}: give weights of {name}") from error

@@ -178,3 +178,7 @@ def _unlabelled(root: Path, ways: Sequence[Path]) -> Iterable[str]:
         listing = ", ".join(f"{name} ({count:,})" for name, count in folders.most_common(5))
         known = "; ".join(f"{label.name.lower()}: {NAMES[label].replace(' ', ', ')}" for label in Label)
         yield f"left out {len(ways):,} in {root}: no folder above them names a label: {listing}; known are {known}"
+        from detectors.dataset.presets import resembled  # with the codecs, which a good folder need not wait for
+
+        if (name := resembled(ways)) is not None:
+            yield f"{root} resembles the published data set {name}: write {name}:{root}"

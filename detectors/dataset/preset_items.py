@@ -12,7 +12,7 @@ from detectors.dataset.contents import connected_components
 from detectors.dataset.cuts import finding
 from detectors.dataset.folder_names import content_of, place_of
 from detectors.dataset.items import DatasetItem, read_folder
-from detectors.dataset.presets import PRESETS, WHOLE, Part, Preset, part_of
+from detectors.dataset.presets import WHOLE, Part, Preset, part_of, resembled
 from subnet.errors import DataError
 from subnet.media.dataset_folder import INDEX
 from subnet.media.folder import modality_of, take_inventory
@@ -108,20 +108,6 @@ def _together(items: Sequence[DatasetItem]) -> list[DatasetItem]:
     """Items whose name is `a_b` with those of `a` and of `b`: all that shows either of two people is one content."""
     groups = connected_components([item.path.stem.split("_") for item in items])
     return [replace(item, item=f"group-{number}") for item, number in zip(items, groups.tolist(), strict=True)]
-
-
-def resembled(ways: Sequence[PurePath], presets: Mapping[str, Preset] = PRESETS) -> str | None:
-    """The preset whose folders hold most of these files, relative to the data set; None where none holds half of them.
-
-    Of several the one of which more parts are there.
-    """
-    scores = {}
-    for name, candidate in presets.items():
-        hits = Counter(found[0] for way in ways if (found := part_of(candidate, way)) is not None)
-        share = sum(hits.values()) / len(ways) if ways else 0.0
-        if candidate.parts and share >= 0.5:
-            scores[name] = (share * len(hits) / len(candidate.parts), len(candidate.parts))
-    return max(scores, key=lambda name: scores[name], default=None)
 
 
 def check(

@@ -7,6 +7,8 @@ publish; None where they give none for a folder. The table of docs/data.md is wr
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePath
@@ -312,3 +314,17 @@ def _numbered(part: Part, stem: str) -> bool:
     if part.numbers is None:
         return True
     return stem.isdecimal() and part.numbers[0] <= int(stem) <= part.numbers[1]
+
+
+def resembled(ways: Sequence[PurePath], presets: Mapping[str, Preset] = PRESETS) -> str | None:
+    """The preset whose folders hold most of these files, relative to the data set; None where none holds half of them.
+
+    Of several the one of which more parts are there.
+    """
+    scores = {}
+    for name, candidate in presets.items():
+        hits = Counter(found[0] for way in ways if (found := part_of(candidate, way)) is not None)
+        share = sum(hits.values()) / len(ways) if ways else 0.0
+        if candidate.parts and share >= 0.5:
+            scores[name] = (share * len(hits) / len(candidate.parts), len(candidate.parts))
+    return max(scores, key=lambda name: scores[name], default=None)

@@ -74,7 +74,7 @@ def _check(x: Floats, labels: Ints, plan: HeadPlan) -> None:
     if plan.components > min(x.shape):
         raise DataError(
             f"data: {plan.components} principal components need as many items and features, "
-            f"not {x.shape[0]} and {x.shape[1]}; give more items or ask for fewer components"
+            f"not {x.shape[0]} and {x.shape[1]}; give more items"
         )
 
 

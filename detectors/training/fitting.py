@@ -35,6 +35,7 @@ from detectors.training.loop import (
 )
 from detectors.training.recipes import Recipe, recipe
 from detectors.training.validation_set import Examples, examples
+from subnet.errors import DataError
 from subnet.media.leak.roc import plain_auc
 from subnet.registry import resolve
 
@@ -52,10 +53,17 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     can be fitted on, CheckpointError for weights of another body, SettingsError for settings that cannot run.
     """
     chosen, report = recipe(settings.detector), report or (lambda progress: None)
+    records = select(read_folder(settings.data, tell), chosen, settings, tell)
+    held = settings.validation or settings.data.parent / "validation"
+    judged = select(read_folder(held, tell), chosen, replace(settings, data=held))
+    if len(records) * chosen.head.variants < chosen.head.components:
+        least = -(-chosen.head.components // chosen.head.variants)
+        raise DataError(
+            f"data: {chosen.name} fits {chosen.head.components} principal components, for which {len(records)} items "
+            f"in {settings.data} are too few; give at least {least}"
+        )
     if chosen.first and settings.init is None:
         settings = replace(settings, init=train(before(settings, chosen.first), report, tell).weights)
-    records = select(read_folder(settings.data, tell), chosen, settings, tell)
-    judged = select(read_folder(settings.validation or settings.data.parent / "validation", tell), chosen, settings)
     torch.manual_seed(settings.seed)
     network, size = body(settings, chosen)
     if settings.half:

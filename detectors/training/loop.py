@@ -35,7 +35,7 @@ from detectors.training.losses import Objective
 from detectors.training.recipes import Recipe, recipe
 from detectors.training.state import TrainingState, restore, store
 from detectors.training.validation_set import Examples, examples
-from subnet.errors import SettingsError
+from subnet.errors import DataError, SettingsError
 from subnet.registry import resolve
 
 MEAN_OF = 0.995  # decay of the moving average of the weights
@@ -126,7 +126,7 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
     steps = settings.steps or chosen.steps
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
     held = settings.validation or settings.data.parent / "validation"
-    judged = select(read_folder(held, tell), chosen, settings, tell)
+    judged = select(read_folder(held, tell), chosen, replace(settings, data=held), tell)
     pixels = {record.path: challenge_media(record, key_of(record, settings.data), settings.seed) for record in records}
     maker = resolve(chosen.batches)
     batches: Batches = maker(records, lambda record: pixels[record.path], plan, steps=steps, seed=settings.seed)
@@ -176,7 +176,11 @@ def select(
     if settings.items is not None:
         wanted = set(settings.items)
         kept = [record for record in kept if record.item in wanted]
-    what = f"{settings.data} for {chosen.name} ({chosen.family.modality})"
+    modality = chosen.family.modality
+    if records and not any(record.modality is modality for record in records):
+        count = len(records)
+        raise DataError(f"data: {chosen.name} judges {modality}s, and none of {count} items in {settings.data} is one")
+    what = f"{settings.data} for {chosen.name} ({modality})"
     both_classes(kept, what)
     return sift(kept, what, tell)
 
@@ -286,7 +290,14 @@ class _Run:
         answers = (logits, self.validation.labels)
         sha256 = write_trained(settings, self.recipe, state.best_weights, answers, records, about)
         history = [(int(step), float(value)) for step, value in state.history]
-        return TrainingResult(settings.out, sha256, state.step, state.best_step, float(state.best or np.nan), history)
+        return TrainingResult(
+            settings.out,
+            sha256,
+            state.step,
+            state.best_step,
+            np.nan if state.best is None else float(state.best),
+            history,
+        )
 
 
 def write_trained(

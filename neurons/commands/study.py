@@ -66,6 +66,7 @@ def study(
     folder = (out or Path("runs") / f"study-{name}").expanduser()
     if steps is not None and steps < 1:
         raise SettingsError(f"--steps must be at least 1, not {steps}")
+    _check_folder(folder, name)
     place = s.device(device)
     learn, judge, test = _folders(data, quick, seed, place, folder)
     from detectors.studies.report import StudySettings, write_study
@@ -79,6 +80,21 @@ def study(
         print(jsonlib.dumps(jsonlib.loads((folder / "report.json").read_text(encoding="utf-8"))))
     else:
         _tell(report, page)
+
+
+def _check_folder(out: Path, name: str) -> None:
+    """Raises SettingsError for a folder that holds other things than this study, finished or interrupted."""
+    report = out / "report.json"
+    try:
+        mine = jsonlib.loads(report.read_text(encoding="utf-8")).get("study") == name
+    except (OSError, ValueError, AttributeError):
+        mine = False
+    if out.is_file():
+        raise SettingsError(f"--out {out} is a file; name a folder")
+    left = [] if mine or not out.exists() else list(out.iterdir())  # by an interrupted run: data, weights and states
+    others = [path.name for path in left if path.name not in ("data", "weights") and path.suffix != ".safetensors"]
+    if others:
+        raise SettingsError(f"--out {out}: holds {sorted(others)[0]}, which is none of this study's; name a new folder")
 
 
 def _folders(data: str, quick: bool, seed: int, device: str, out: Path) -> tuple[Path, Path, Path]:

@@ -28,18 +28,18 @@ CLAIMS = (
         "accuracies on FFHQ and CelebA faces and LSUN churches, StyleGAN2 and ProGAN, 25,000 + 2,000 images a class, "
         "50 epochs of the published Xception",
         "the data are not at hand, and the full size needs a GPU",
-        "for p in 128 64 32 16; do assay train patchwise --data FFHQ-STYLEGAN2 --size published --network patch=$p "
-        "--crop 256 --steps 104000 --device cuda --out runs/patch-$p; done",
+        "for p in 128 64 32 16; do assay train patchwise --data patchwise:patchwise --size published --network patch=$p"
+        " --crop 256 --steps 104000 --device cuda --out runs/patch-$p; done",
     ),
     Claim(
         "all tables of the study on those data",
         "the data are not at hand",
-        "assay study patchwise --data FFHQ-STYLEGAN2 --steps 104000 --device cuda",
+        "assay study patchwise --data patchwise:patchwise --steps 104000 --device cuda",
     ),
     Claim(
         "trained on faces and tested on churches, trained on StyleGAN2 and tested on ProGAN",
-        "here a category of the photographs and a generator that ships are left out in their place",
-        "assay evaluate runs/study-patchwise/weights/patchwise-64.safetensors --data CHURCH-PROGAN --levels 0",
+        "here, without --quick, a category of the photographs and a generator that ships are left out in their place",
+        "assay evaluate runs/study-patchwise/weights/patchwise-64.safetensors --data patchwise:patchwise --levels 0",
     ),
 )
 

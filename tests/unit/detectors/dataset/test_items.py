@@ -48,6 +48,15 @@ def test_files_directly_below_real_take_its_name(tmp_path: Path) -> None:
     assert [(record.origin, int(record.label)) for record in read_folder(tmp_path)] == [("fake", 1), ("real", 0)]
 
 
+def test_a_published_layout_without_labels_is_named(tmp_path: Path) -> None:
+    """Folders that name no label, but are those of a published data set: what to write instead is told."""
+    for scene in ("airport", "bridge", "desert"):
+        (tmp_path / scene).mkdir()
+        (tmp_path / scene / f"{scene}_1.jpg").write_bytes(b"not opened")
+    with pytest.raises(DataError, match=f"resembles the published data set aid: write aid:{tmp_path}"):
+        read_folder(tmp_path)
+
+
 def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     """A missing folder, an empty one, one class only and an unreadable file are DataErrors that name them."""
     with pytest.raises(DataError, match="nowhere is not a folder"):

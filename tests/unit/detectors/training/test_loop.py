@@ -18,7 +18,7 @@ from detectors.checkpoints import read
 from detectors.dataset.items import load_media, read_folder
 from detectors.training.batches import Batches, BatchPlan
 from detectors.training.loop import Progress, Training, rate, train
-from subnet.errors import DataError, SettingsError, StateError
+from subnet.errors import CheckpointError, DataError, SettingsError, StateError
 from subnet.types import Label
 from tests.unit.detectors.folders import write_images
 
@@ -188,3 +188,20 @@ def test_a_run_goes_on_under_another_form_of_its_paths(
         assert again.steps == 2
     with pytest.raises(SettingsError, match=r"other settings \(data was .*train, not .*validation\)"):
         train(settings(root, "forms.safetensors", steps=2, data=root / "validation"))
+
+
+def test_the_folder_that_lacks_something_is_named(root: Path, tmp_path: Path) -> None:
+    """A validation folder of one class is named as such, and so is a folder of the other kind of media."""
+    (tmp_path / "real").mkdir()
+    for path in list((root / "validation").glob("*-0.png")):
+        (tmp_path / "real" / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(DataError, match=rf"{tmp_path} for npr \(image\) holds no synthetic items among 3"):
+        train(settings(root, "one.safetensors", validation=tmp_path))
+    with pytest.raises(DataError, match=r"temporal-lstm judges videos, and none of 8 items in .*train is one"):
+        train(settings(root, "clips.safetensors", detector="temporal-lstm"))
+
+
+def test_weights_of_another_detector_are_called_by_their_name(root: Path, whole: Path) -> None:
+    """A checkpoint that does not fit is said to be of the detector that its notes name."""
+    with pytest.raises(CheckpointError, match=r"says that it is of npr: give weights of vit_cam"):
+        train(settings(root, "foreign.safetensors", detector="vit_cam", init=whole))
