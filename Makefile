@@ -26,7 +26,8 @@ test: lint
 # $(VENV) in all three: they are 5 GB.
 COMPAT_TESTS = tests/unit/subnet/codec/test_sandbox.py tests/unit/subnet/codec/test_image.py tests/unit/subnet/wire \
   tests/contract/test_chain.py tests/unit/detectors/npr tests/contract/test_detectors.py tests/unit/neurons/doctor \
-  tests/unit/test_packaging.py -k "(not test_detectors or npr) and not mutated and not flood and not megabytes"
+  tests/unit/subnet/game/test_likeness.py tests/unit/neurons/commands/evidence/test_verify.py tests/unit/test_packaging.py \
+  -k "(not test_detectors or npr) and not mutated and not flood and not megabytes"
 TORCH = torch* functorch* triton* nvidia* cuda*
 RESOLUTION_lowest = lowest-direct
 RESOLUTION_newest = highest

@@ -115,6 +115,7 @@ def test_an_empty_pool_holds_up_no_end(wallets: Path, chain: str, tmp_path: Path
     """A validator of a local network waits a minute for its producer, but not when it is told to end."""
     words = ["validator", "--netuid", "34", "--subtensor.chain_endpoint", chain, "--wallet.path", str(wallets)]
     words += ["--wallet.name", "validator", "--state", str(tmp_path / "state"), "--pool.path", str(tmp_path / "pool")]
+    words += ["--neuron.forward"]  # the chain knows this hotkey from other runs
     assert stopped([*words, "--local"], tmp_path / "log", "playing", signal.SIGTERM) == 0
 
 
@@ -126,7 +127,7 @@ def test_a_start_is_broken_off(program: str, number: signal.Signals, wallets: Pa
     joined += ["--wallet.name", program, "--local", "--state", str(tmp_path / "state")]
     pool = ["--pool.path", str(tmp_path / "pool")]
     words = {
-        "validator": ["validator", *joined, *pool],
+        "validator": ["validator", *joined, *pool, "--neuron.forward"],  # the chain knows this hotkey from others' runs
         "miner": ["miner", *joined, "--axon.ip", "127.0.0.1", "--axon.port", "0"],
         "producer": ["producer", *pool, "--seed", "1", "--total", "40", "--device", "cpu"],
         "localnet": ["localnet", "--rounds", "9", "--out"],

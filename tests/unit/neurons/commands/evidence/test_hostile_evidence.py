@@ -25,7 +25,7 @@ from subnet.evidence.proof.depot import Depot
 from subnet.evidence.proof.publication import MANIFEST, MAX_TEXT, parse_manifest
 from tests.unit.neurons.commands.evidence.rig import NETUID, VALIDATOR, Body, Story, checked, tell
 from tests.unit.neurons.running import Assay
-from tests.unit.subnet.evidence.test_lines import DEEP, JSON
+from tests.unit.subnet.evidence.entries.test_lines import DEEP, JSON
 
 ROUND, COMMIT = 5, 4  # entries of these kinds
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subnet.chain.devnode.keys import keypair, seeded
+from subnet.chain.devnode.ledger.commitments import set_commitment
 from subnet.chain.devnode.ledger.genesis import Rules
 from subnet.chain.devnode.ledger.rules import set_weights
 from subnet.chain.devnode.node.chain import DevChain
@@ -71,12 +72,14 @@ def test_every_storage_row_encodes(item: tuple[str, str]) -> None:
     world = chain()
     hotkey = keypair("//Val0").ss58_address
     state = set_weights(world.head.state, hotkey, 1, uids=[1, 2], values=[2, 1], version_key=0)
+    state = set_commitment(state, hotkey, 1, ['{"Raw1": "0x61"}'], 1)
     block = type(world.head)(number=1, hash=b"", parent=b"", state=state)
     keys: dict[int, list[Any]] = {0: [], 1: [1], 2: [1, 0]}
     by_account: dict[str, list[Any]] = {
         name: [hotkey] for name in ("Account", "Owner", "OwnedHotkeys", "StakingHotkeys")
     }
-    by_hotkey = {"IsNetworkMember": [hotkey, 1], "Uids": [1, hotkey], "Axons": [1, hotkey]}
+    rows = ("Uids", "Axons", "CommitmentOf", "LastCommitment", "UsedSpaceOf")
+    by_hotkey = {"IsNetworkMember": [hotkey, 1], **{name: [1, hotkey] for name in rows}}
     runtime = metadata().runtime
     entry = runtime.storage_entry(*item)
     given_keys = (by_account | by_hotkey).get(item[1])
