@@ -137,6 +137,9 @@ class NeuronSettings:
     """Answers that the median miner must have given before the first weights are set: fewer pay luck."""
     vpermit_tao_limit: float = VALIDATOR_STAKE
     """A neuron with a permit and at least this stake (TAO) is a validator, and not asked."""
+    seal_round: int | None = None
+    """With --local: seal weights (commit-reveal) to this past round of the drand beacon, which a chain without internet
+    can open, rather than to the one that is due."""
     twin_share: float = 0.0
     """Share of rounds, 0 to 1, in which some miners are asked a photograph and the others its synthetic twin: answers
     shared by look are wrong half of the time. Works on synthetic items that were made from the embedded set."""

@@ -66,7 +66,8 @@ class Transport(Protocol):
 class Chain(Protocol):
     """The subnet on chain. Every call has a deadline of its own; ChainError when the chain cannot be reached."""
 
-    async def snapshot(self) -> Snapshot: ...
+    async def snapshot(self, *, at: int | None = None) -> Snapshot:
+        """The subnet now, or as it stood in block `at`, in one read."""
 
     async def set_weights(self, weights: Mapping[int, float]) -> Receipt:
         """Weights by uid, any positive scale: only ratios count."""

@@ -61,14 +61,18 @@ def make_keys(folder: Path, players: Sequence[Player], seed: int, validators: Se
     return Keys(folder, {name: wallet_from_seed(name, folder, str(seed)).hotkey.ss58_address for name in names})
 
 
-def genesis(keys: Keys, validators: Sequence[str] = (VALIDATOR,), *, tempo: int, rate_limit: int) -> Genesis:
-    """The first state: the validators have the stake, in equal parts, so the first uids and the only permits.
-
-    Weights go in the open: sealed ones need a public randomness beacon, and this network is offline.
-    """
+def genesis(
+    keys: Keys,
+    validators: Sequence[str] = (VALIDATOR,),
+    *,
+    tempo: int,
+    rate_limit: int,
+    commit_reveal: bool = False,
+) -> Genesis:
+    """The first state: the validators have the stake, in equal parts, so the first uids and the only permits."""
     neurons = tuple(
         GenesisNeuron(hotkey, hotkey, stake=STAKE if name in validators else 0.0)
         for name, hotkey in keys.hotkeys.items()
     )
-    rules = Rules(tempo=tempo, weights_rate_limit=rate_limit, allow_loopback=True)
+    rules = Rules(tempo=tempo, weights_rate_limit=rate_limit, commit_reveal=commit_reveal, allow_loopback=True)
     return Genesis(NETUID, neurons, rules)

@@ -37,6 +37,7 @@ from neurons.localnet.processes import Crew, ProcessDied
 from neurons.localnet.scoreboard import Scoreboard
 from neurons.settings import Json
 from neurons.signals import ends_before, pause, until_signal
+from subnet.chain.sealing import PAST_ROUND, PAST_SIGNATURE
 from subnet.errors import ChainError, SettingsError
 from subnet.files import write_atomically
 from subnet.lifetime import INTERRUPTED
@@ -59,6 +60,7 @@ def localnet(
     kill: tuple[str, ...] = (),
     validators: int = 1,
     commit: Annotated[bool, Parameter(negative="")] = False,
+    commit_reveal: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
     """Play the whole game on this machine, offline, and write a report.
@@ -80,6 +82,9 @@ def localnet(
     commit
         Validators commit to their epochs' secrets on chain; in the end their evidence is published and verified. Two
         runs with one seed then differ.
+    commit_reveal
+        Weights are sealed, and open one epoch of the chain later; to a past round of the public beacon, so that no
+        internet is needed.
     """
     if block_ms < LEAST_BLOCK_MS:
         raise SettingsError(f"--block_ms must be at least {LEAST_BLOCK_MS}, not {block_ms}")
@@ -93,7 +98,8 @@ def localnet(
     folder = out or Path("runs") / f"localnet-{datetime.now():%Y%m%d-%H%M%S}"
     if folder.exists() and any(folder.iterdir()):
         raise SettingsError(f"--out {folder}: the folder is not empty; name a new one")
-    network = Network(folder.resolve(), rounds, seed, block_ms, frozenset(kill), validators, commit=commit)
+    rules = {"commit": commit, "commit_reveal": commit_reveal}
+    network = Network(folder.resolve(), rounds, seed, block_ms, frozenset(kill), validators, **rules)
     sys.exit(asyncio.run(network.run(Console(stderr=json), json)))
 
 
@@ -110,10 +116,11 @@ class Network:
         validators: int = 1,
         *,
         commit: bool = False,
+        commit_reveal: bool = False,
     ) -> None:
         self.folder, self.rounds, self.seed = folder, rounds, seed
         self.block_ms, self.kill = block_ms, kill
-        self.validators, self.commit = validator_names(validators), commit
+        self.validators, self.commit, self.commit_reveal = validator_names(validators), commit, commit_reveal
         self.keys: Keys = make_keys(folder / "wallets", PLAYERS, seed, self.validators)
         environment = {"ASSAY_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         environment |= {"BITTENSOR_RUNTIME_CACHE_DIR": str(folder / "home"), "HF_HUB_OFFLINE": "1"}
@@ -157,7 +164,8 @@ class Network:
         """Everything but the validator, until all miners have published where they listen."""
         from subnet.chain.bittensor import BittensorChain, open_wallet
 
-        first = genesis(self.keys, self.validators, tempo=TEMPO, rate_limit=RATE_LIMIT)
+        limits = {"tempo": TEMPO, "rate_limit": RATE_LIMIT}
+        first = genesis(self.keys, self.validators, **limits, commit_reveal=self.commit_reveal)
         path = self.folder / "genesis.json"
         path.write_text(first.to_json())
         endpoint = await self._start_chain(path)
@@ -182,6 +190,10 @@ class Network:
     async def _start_chain(self, path: Path) -> str:
         """Start the development chain and give its address."""
         arguments = ["--genesis", str(path), "--port", "0", "--block-ms", str(self.block_ms)]
+        if self.commit_reveal:
+            beacon = self.folder / "beacon.json"
+            beacon.write_text(jsonlib.dumps({PAST_ROUND: PAST_SIGNATURE}))
+            arguments += ["--beacon", str(beacon)]
         process = await self.crew.start("chain", "subnet.chain.devnode", arguments)
         assert process.stdout
         line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().split()
@@ -253,6 +265,7 @@ class Network:
         arguments += ["--neuron.interval", "0", "--neuron.epoch_length", str(RATE_LIMIT), "--neuron.timeout", "15"]
         arguments += ["--neuron.min_answers", str(MIN_ANSWERS), *more]
         arguments += ["--neuron.commit" if self.commit else "--neuron.no-commit"]
+        arguments += ["--neuron.seal_round", str(PAST_ROUND)] if self.commit_reveal else []
         return await self.crew.start(name, "neurons", arguments)
 
     def _take(self, line: dict[str, object], seconds: float) -> None:
@@ -272,7 +285,7 @@ class Network:
 
     async def _await_epoch(self, chain: BittensorChain, stop: asyncio.Event) -> None:
         await self._look(chain)
-        target = self.board.block + TEMPO + 2
+        target = self.board.block + TEMPO * (1 + self.commit_reveal) + 2  # sealed weights open an epoch later
         while self.board.block < target and not stop.is_set():
             self.crew.check("chain")
             await pause(stop, 0.25)

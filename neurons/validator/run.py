@@ -49,7 +49,8 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         journal = Journal(folder / "journal.db", settings.segments)
         stack.callback(journal.close)
         past, store = read_past(journal), StateStore(journal)
-        chain = BittensorChain(settings.subtensor.endpoint, settings.netuid, keys, version_key=s.VERSION_KEY)
+        endpoint, seal_round = settings.subtensor.endpoint, settings.neuron.seal_round
+        chain = BittensorChain(endpoint, settings.netuid, keys, version_key=s.VERSION_KEY, seal_round=seal_round)
         stack.push_async_callback(chain.close)
         view = ChainView(chain, log, every=1 if local else 5)
         snapshot = await first_snapshot(view, stop, log, patience=60)

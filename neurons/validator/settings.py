@@ -30,6 +30,8 @@ class ValidatorSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.netuid <= 65535:
             raise SettingsError(f"--netuid must be in 0..65535, not {self.netuid}")
+        if self.neuron.seal_round is not None and not self.local:
+            raise SettingsError("--neuron.seal_round hides weights from nobody: it is for --local alone; leave it out")
 
     def folder(self, hotkey: str) -> Path:
         """Where this validator's journal, ledger and seed lie."""

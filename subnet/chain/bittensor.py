@@ -23,6 +23,7 @@ from websockets.exceptions import WebSocketException
 from subnet.chain.commitments import NO_PALLET, Space, fields_of, text_of, too_large
 from subnet.chain.connection import MISFIT, Link
 from subnet.chain.deadline import within
+from subnet.chain.devnode.ledger.rules import COMMIT_VERSION
 from subnet.chain.metagraph import snapshot_of
 from subnet.chain.receipts import (
     ERA_BLOCKS,
@@ -33,6 +34,7 @@ from subnet.chain.receipts import (
     receipt_of_result,
     too_early,
 )
+from subnet.chain.sealing import sealed
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError
 from subnet.types import U16, Endpoint, Receipt, Snapshot, Statement, Submission
@@ -47,6 +49,7 @@ class BittensorChain:
 
     `endpoint` is finney, test, local, or a ws:// or wss:// address. Deadlines are in seconds: `call_deadline` for each
     read, `submit_deadline` for a transaction until it is in a block, `watchdog` for the silence between two blocks.
+    `seal_round` is the beacon's round that weights are sealed to where they must be, None the one that is due.
     Raises SettingsError for an endpoint that is none of these.
     """
 
@@ -61,13 +64,14 @@ class BittensorChain:
         submit_deadline: float = 60.0,
         watchdog: float = 120.0,
         mechid: int = 0,
+        seal_round: int | None = None,
     ) -> None:
         if endpoint not in NETWORKS and not endpoint.startswith(("ws://", "wss://")):
             raise SettingsError(
                 f"subtensor endpoint {endpoint!r}: use one of {', '.join(NETWORKS)}, or an address with ws:// or wss://"
             )
         self.netuid, self.endpoint, self.mechid = netuid, endpoint, mechid
-        self._wallet, self._version_key = wallet, version_key
+        self._wallet, self._version_key, self._seal_round = wallet, version_key, seal_round
         self._call_deadline, self._submit_deadline, self._watchdog = call_deadline, submit_deadline, watchdog
         self._link = Link(endpoint, lambda: bt.Client(endpoint), BROKEN, call_deadline)
         self._sent_at: int | None = None  # head when weights of unknown fate were sent
@@ -99,8 +103,9 @@ class BittensorChain:
 
     # -- reading
 
-    async def snapshot(self) -> Snapshot:
-        graph = await self._link.read(lambda client: client.subnets.metagraph(self.netuid, commitments=False))
+    async def snapshot(self, *, at: int | None = None) -> Snapshot:
+        """Now, or as it stood in block `at`; ChainError when the node has no state of that block any more."""
+        graph = await self._link.read(lambda client: client.subnets.metagraph(self.netuid, at, commitments=False))
         if graph is None:
             raise ChainError(f"there is no subnet {self.netuid} on {self.endpoint}")
         return snapshot_of(self.netuid, graph)
@@ -174,16 +179,22 @@ class BittensorChain:
         if stand.wait > 0:
             return too_early(stand.wait)
         self._sent_at = stand.block  # before sending, so that it holds even when we are cancelled
-        intent = bt.SetWeights(
-            netuid=self.netuid, weights=normalised, mechid=self.mechid, version_key=self._version_key
-        )
-        receipt = await self._execute(intent, "set_weights")
+        receipt = await self._send(normalised)
         if receipt.submission is Submission.AMBIGUOUS:
             return await self._settled(stand.block, receipt)
         self._sent_at = None
         if receipt.submission is Submission.TOO_EARLY:
             return too_early((await self._stand()).wait)
         return receipt
+
+    async def _send(self, rows: Mapping[int, int]) -> Receipt:
+        if self._seal_round is None or not await self._query("CommitRevealWeightsEnabled", [self.netuid]):
+            intent = bt.SetWeights(netuid=self.netuid, weights=rows, mechid=self.mechid, version_key=self._version_key)
+            return await self._execute(intent, "set_weights")
+        key = bytes(getattr(self._wallet, "hotkey", self._wallet).public_key)
+        data = sealed(key, rows, self._version_key, self._seal_round)
+        said = (self.netuid, self.mechid, data, self._seal_round, COMMIT_VERSION)
+        return await self._call(bt.calls.SubtensorModule.commit_timelocked_mechanism_weights(*said), "set_weights")
 
     async def _settled(self, sent_at: int, receipt: Receipt) -> Receipt:
         """Read the chain again until the transaction shows, cannot land any more, or `call_deadline` is over."""
@@ -243,12 +254,7 @@ class BittensorChain:
         if wait := space.wait(text):
             return Receipt(Submission.TOO_EARLY, blocks=wait, code="SpaceLimitExceeded", message=str(space))
         call = bt.calls.Commitments.set_commitment(self.netuid, {"fields": fields_of(text)})
-        receipt = await self._submit(
-            lambda client: client.submit_call(
-                call, self._wallet, signer="hotkey", wait_for_finalization=False, period=ERA_BLOCKS
-            ),
-            "set_commitment",
-        )
+        receipt = await self._call(call, "set_commitment")
         if receipt.submission is Submission.AMBIGUOUS:
             return await self._settled_commitment(text, stand.block, receipt)
         return receipt
@@ -282,6 +288,10 @@ class BittensorChain:
         return await self._submit(
             lambda client: client.execute(intent, self._wallet, wait_for_finalization=False, period=ERA_BLOCKS), name
         )
+
+    async def _call(self, call: Any, name: str) -> Receipt:
+        signed = {"signer": "hotkey", "wait_for_finalization": False, "period": ERA_BLOCKS}
+        return await self._submit(lambda client: client.submit_call(call, self._wallet, **signed), name)
 
     async def _submit(self, send: Callable[[Any], Awaitable[Any]], name: str) -> Receipt:
         """Sign, send and wait until it is in a block; typed, whatever happens once there is a connection."""

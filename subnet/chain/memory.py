@@ -89,12 +89,13 @@ class MemoryChain:
         self.subnet, self.hotkey = subnet, hotkey
         self._version_key, self._watchdog = version_key, watchdog
 
-    async def snapshot(self) -> Snapshot:
-        state = self.subnet.state
+    async def snapshot(self, *, at: int | None = None) -> Snapshot:
+        """Now, or as it stood in block `at`. Raises ChainError for a block that is not there."""
+        state = self.subnet.state if at is None else self.subnet.at(at)
         rules = state.rules
         return Snapshot(
             netuid=state.netuid,
-            block=self.subnet.block,
+            block=self.subnet.block if at is None else at,
             neurons=tuple(_neuron(uid, row) for uid, row in enumerate(state.rows)),
             hyperparameters=Hyperparameters(
                 tempo=rules.tempo,

@@ -9,10 +9,11 @@ import pytest
 
 from subnet.chain.devnode.keys import keypair, neuron, seeded
 from subnet.chain.devnode.ledger.genesis import Genesis, Rules
+from subnet.chain.sealing import PAST_ROUND, PAST_SIGNATURE
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError, ChainTimeout, SettingsError
 from subnet.types import Endpoint, Receipt, Submission
-from tests.contract.chain_worlds import Worlds
+from tests.contract.chain_worlds import Worlds, node_world
 
 MINERS = (2, 3, 4)  # uids after two validators
 
@@ -181,6 +182,23 @@ async def test_commit_reveal_is_the_chains_own_affair(worlds: Worlds) -> None:
         assert receipt.blocks is not None
 
 
+async def test_sealed_weights_open_an_epoch_later() -> None:
+    """Sealed to a round that the development node's beacon knows, what was sent stands once its epoch is over."""
+    async with node_world(genesis(commit_reveal=True, tempo=6, version_key=3)) as world:
+        world.node.chain.beacon.publish(PAST_ROUND, PAST_SIGNATURE)
+        chain = world.chain("//Val0", version_key=3, seal_round=PAST_ROUND)
+        receipt = await chain.set_weights({2: 1.0, 3: 0.25})
+        assert receipt.submission is Submission.OK
+        assert (await chain.snapshot()).neurons[0].last_update == receipt.block
+        assert await chain.weights(0) == {}
+        await world.advance(7)
+        assert await chain.weights(0) == normalise_u16({2: 1.0, 3: 0.25})
+    async with node_world(genesis()) as world:
+        chain = world.chain("//Val0", seal_round=PAST_ROUND)
+        assert (await chain.set_weights({2: 1.0})).submission is Submission.OK
+        assert await chain.weights(0) == {2: 65535}  # in the open, where the subnet does not want them sealed
+
+
 async def test_permits_go_to_the_largest_stakes(worlds: Worlds) -> None:
     """Only the top stakes hold a permit, zero stake never does."""
     stakes = [5.0, 50.0, 20.0, 0.0]
@@ -207,6 +225,27 @@ async def test_old_blocks_keep_their_state(worlds: Worlds) -> None:
         assert await world.weights_at(0, second) == {3: 65535}
         with pytest.raises(ChainError):
             await world.weights_at(0, second + 1000)
+
+
+async def test_old_blocks_keep_their_metagraph(worlds: Worlds) -> None:
+    """Hotkeys, permits, endpoints and the block of the last weights as they stood then; a block to come is an error."""
+    async with worlds(genesis()) as world:
+        chain = world.chain("//Val0")
+        first = (await chain.set_weights({2: 1.0})).block
+        assert (await world.chain("//Miner0").serve(Endpoint("203.0.113.7", 8091))).submission is Submission.OK
+        await world.advance(6)
+        second = (await chain.set_weights({3: 1.0})).block
+        assert first is not None
+        assert second is not None
+        now = await chain.snapshot()
+        for at, updated, serves in [(first - 1, 0, False), (first, first, False), (second - 1, first, True)]:
+            then = await chain.snapshot(at=at)
+            assert (then.netuid, then.block) == (now.netuid, at)
+            assert (then.neurons[0].last_update, then.neurons[2].endpoint is not None) == (updated, serves)
+            assert [(n.hotkey, n.stake) for n in then.neurons] == [(n.hotkey, n.stake) for n in now.neurons]
+        assert now.neurons[0].last_update == second
+        with pytest.raises(ChainError):
+            await chain.snapshot(at=second + 1000)
 
 
 async def test_blocks_come_in_order(worlds: Worlds) -> None:
