@@ -33,6 +33,7 @@ class Binding:
         self._blocks: list[tuple[int, int]] = []  # entries and blocks that no earlier one exceeds
         self._plain: list[int] = []  # rounds without an epoch, while a commitment stands, that need a reason
         self._reason = ""
+        self.latest = (0, 0)  # block and entry
 
     def end_entry(self, digest: str) -> None:
         """An entry is complete, whatever it was."""
@@ -45,6 +46,7 @@ class Binding:
     def mark(self, seq: int, block: int) -> None:
         """A round, a setting or weights that are said to be of `block`."""
         self._loose.append(seq)
+        self.latest = max(self.latest, (block, seq))
         if self._standing and (not self._blocks or block > self._blocks[-1][1]):
             self._blocks.append((seq, block))
 

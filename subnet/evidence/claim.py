@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from subnet.evidence.records import CommitmentRecord
+from subnet.evidence.snapshots import Roles
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,24 @@ class CommitmentClaim:
 
     seq: int
     record: CommitmentRecord
+
+
+@dataclass(frozen=True)
+class MetagraphClaim:
+    """The metagraph as it is said to have stood in `block`; `moved` where it is another than the one claimed before."""
+
+    seq: int
+    block: int
+    roles: Roles
+    limit: float  # TAO of stake from which a neuron with a permit counts as a validator
+    moved: bool
+
+
+@dataclass(frozen=True)
+class Claims:
+    """All of them; `latest` is the newest block that rounds, settings and weights tell of, and the entry that does."""
+
+    commitments: Sequence[CommitmentClaim] = ()
+    settings: Sequence[WeightsClaim] = ()
+    metagraphs: Sequence[MetagraphClaim] = ()
+    latest: tuple[int, int] = (0, 0)

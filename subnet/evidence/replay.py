@@ -16,9 +16,10 @@ from typing import Final
 
 from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.binding import Binding
-from subnet.evidence.claim import CommitmentClaim, WeightsClaim
+from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.metagraphs import Metagraphs
 from subnet.evidence.planning import Epochs, Planned, halves
 from subnet.evidence.records import (
     COMMITMENT,
@@ -39,7 +40,7 @@ from subnet.evidence.records import (
     outcomes,
     read_record,
 )
-from subnet.evidence.rules import differences, moved
+from subnet.evidence.rules import differences
 from subnet.evidence.snapshots import Snapshots
 from subnet.game.history import History, begin_averages
 from subnet.game.sampling import Sampling, eligible
@@ -66,6 +67,7 @@ class Replayer:
     played: RoundRecord | None = None  # the round of the last entry that was one; None where that did not read
     commitments: list[CommitmentClaim] = field(default_factory=list)
     settings: list[WeightsClaim] = field(default_factory=list)
+    metagraphs: Metagraphs = field(default_factory=Metagraphs)
 
     def __post_init__(self) -> None:
         self._sampling, self._smoothing, self._averages = Sampling(), SMOOTHING, False
@@ -99,6 +101,11 @@ class Replayer:
     def result(self) -> Replay:
         """What it came to so far."""
         return Replay(self.rounds, self.void, self.attempts, self.history, self.next_round)
+
+    @property
+    def claims(self) -> Claims:
+        """What only the chain can prove."""
+        return Claims(self.commitments, self.settings, self.metagraphs.claims, self._binding.latest)
 
     def end(self) -> list[Finding]:
         """What the entries that came leave open."""
@@ -141,6 +148,7 @@ class Replayer:
         snapshot = Snapshot(self.rules.netuid, played.block, neurons, _UNUSED)
         if left := sorted(self.history.standings.keys() - {n.hotkey for n in neurons}):
             yield Finding(entry.seq, f"{len(left)} keep scores though they left the subnet, first {left[0]}")
+        self.metagraphs.play(entry.seq, played.block, neurons, limit)
         miners = eligible(snapshot, self.history, hotkey, limit)
         yield from self._binding.seed(entry.seq, played)
         yield from self._epochs.plan(Planned(entry.seq, played, self._sampling, tuple(miners)))
@@ -199,16 +207,18 @@ class Replayer:
             self._averages, self.history = True, begin_averages(self.history)
 
     def _snapshot(self, entry: Entry) -> Iterator[Finding]:
-        before = self._snapshots.rows
-        self._snapshots.add(entry, read_record(SnapshotRecord, entry))
-        if before and self.rules and moved(before, self._snapshots.rows, self.rules.vpermit_tao_limit):
-            yield _unproven(entry.seq, "the metagraph: hotkeys or who counts as a validator changed, as recorded")
+        record = read_record(SnapshotRecord, entry)
+        self._snapshots.add(entry, record)
+        if self.rules and (neurons := self._snapshots.at(record.block)):
+            self.metagraphs.claim(entry.seq, record.block, neurons, self.rules.vpermit_tao_limit)
+        yield from ()
 
     def _set(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(SettingRecord, entry)
         neurons = self._snapshots.at(record.block)
         if self.rules is None or neurons is None:
             raise JournalBroken(f"entry {entry.seq}: weights without the rules and the snapshot that they follow from")
+        self.metagraphs.claim(entry.seq, record.block, neurons, self.rules.vpermit_tao_limit)
         if self._setting is not None:
             yield from self._claim(self._setting, None)
         self._settle(record.block)
@@ -231,8 +241,9 @@ class Replayer:
         self._binding.mark(entry.seq, record.block)
         setting, self._setting = self._setting, None
         if setting is None or setting[1].attempt != record.attempt:
-            if record.weights:
-                yield _unproven(entry.seq, "weights by uid alone, without a setting before them")
+            if record.weights:  # schemas 1 and 2 wrote no more
+                verdict = Verdict.FALSE if self.rules else Verdict.UNPROVEN
+                yield Finding(entry.seq, "weights by uid alone, without a setting before them", verdict)
             return
         if record.block < setting[1].block:
             yield Finding(entry.seq, f"sent in block {record.block}, by a setting of block {setting[1].block}")
@@ -271,11 +282,11 @@ class Replayer:
         told = list(self._binding.commit(entry.seq, record))
         yield from told
         if record.block is None:
-            yield _unproven(
-                entry.seq, f"seeds: the chain took no commitment ({printable(record.refused) or 'no reason'})"
-            )
+            why = printable(record.refused) or "no reason"
+            yield _unproven(entry.seq, f"seeds: the chain took no commitment ({why})")
             return
         self._settle(record.block)
+        self.metagraphs.commit(record)
         self.proven["commitments name the journal's head"] += all(finding.seq != entry.seq for finding in told)
         self.commitments.append(CommitmentClaim(entry.seq, record))
         if self.rules is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
-from subnet.evidence.records import NeuronRecord, RulesRecord
+from subnet.evidence.records import RulesRecord
 from subnet.game.scoring import SMOOTHING
 
 _ASIDE: Final = {"state", "protocols", "codecs", "netuid", "hotkey", "sampling"}
@@ -27,15 +27,6 @@ def differences(before: RulesRecord | None, rules: RulesRecord) -> Iterator[str]
     for name in ("alpha", "averaging", "headroom"):
         if getattr(rules, name) != getattr(SMOOTHING, name):
             yield f"other rules than this version's: {name} {getattr(rules, name)}, not {getattr(SMOOTHING, name)}"
-
-
-def moved(before: Mapping[int, NeuronRecord], after: Mapping[int, NeuronRecord], limit: float) -> int:
-    """How many uids changed their hotkey, came, went, or turned from miner to validator or back."""
-    return sum(_role(before.get(uid), limit) != _role(after.get(uid), limit) for uid in {*before, *after})
-
-
-def _role(row: NeuronRecord | None, limit: float) -> tuple[str, bool] | None:
-    return None if row is None else (row.hotkey, row.permit and row.stake >= limit)
 
 
 def _fields(rules: RulesRecord) -> dict[str, Any]:

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from subnet.errors import JournalBroken
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.records import NeuronRecord, SnapshotRecord
+from subnet.game.scoring import is_validator
 from subnet.types import Endpoint, Neuron, Snapshot
 
 Rows = Mapping[int, NeuronRecord]  # by uid
 PUBLISHED = Endpoint("0.0.0.0", 1)  # stands for an endpoint that the journal does not name
 KEPT = 8  # states; a round may be written after a setting that used a newer one
+
+
+@dataclass(frozen=True)
+class Role:
+    """What decides whether a hotkey is asked and paid."""
+
+    hotkey: str
+    permit: bool
+    validator: bool  # counts as one: a permit, and enough stake
+    serves: bool
+
+
+Roles = Mapping[int, Role]  # by uid
+
+
+def roles_of(neurons: Iterable[Neuron], limit: float) -> Roles:
+    """With validators as those of `limit` TAO and more."""
+    return {n.uid: Role(n.hotkey, n.permit, is_validator(n, limit), n.endpoint is not None) for n in neurons}
 
 
 def rows_of(snapshot: Snapshot) -> Rows:

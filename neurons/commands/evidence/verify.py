@@ -20,6 +20,7 @@ from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Finding, Verdict, Verification, text_of, verification
 from subnet.evidence.proof.claims import ChainFacts, gather, judge
 from subnet.evidence.proof.depot import Depot
+from subnet.evidence.proof.past import unasked
 from subnet.evidence.proof.publication import MANIFEST, Manifest
 from subnet.evidence.proof.variants import check_variants
 from subnet.evidence.proof.verify import Examination, Examined
@@ -79,9 +80,9 @@ def check(depot: Depot, chain_of: ChainOf | None, executor: Executor | None = No
     findings = [*examined.findings, *_identity(manifest, examined)]
     if chain_of is not None:
         facts = asyncio.run(_ask(chain_of(manifest.netuid), manifest, examined))
-        claims = examined.player.commitments, examined.player.settings
-        findings += judge(facts, *claims, examined.proven)
+        findings += judge(facts, examined.player.claims, examined.proven)
     else:
+        findings += unasked(examined.player.claims.metagraphs)
         findings.append(Finding(0, "commitments and weights on chain: no chain was asked", Verdict.UNPROVEN))
     return verification(_about(manifest, examined), examined.proven, findings)
 
@@ -129,7 +130,7 @@ def _chain(subtensor: SubtensorSettings) -> ChainOf:
 
 async def _ask(chain: Chain, manifest: Manifest, examined: Examined) -> ChainFacts:
     try:
-        return await gather(chain, manifest.hotkey, examined.player.commitments, examined.player.settings)
+        return await gather(chain, manifest.hotkey, examined.player.claims)
     except ChainError as error:
         raise ChainError(f"{error}; --offline checks what needs no chain") from error
     finally:

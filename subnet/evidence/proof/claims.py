@@ -8,15 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
+from subnet.chain.receipts import ERA_BLOCKS
 from subnet.errors import ChainError
-from subnet.evidence.claim import CommitmentClaim, WeightsClaim
+from subnet.evidence.binding import AHEAD
+from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
 from subnet.evidence.findings import Finding, Verdict
-from subnet.evidence.proof.standing import compare, look, stands
+from subnet.evidence.proof.past import Past, compare_metagraphs, compare_updates, look_back
+from subnet.evidence.proof.standing import BEHIND, became, compare, look
 from subnet.evidence.records import CommitmentRecord
 from subnet.game.epochs import Commitment, dump, parse
 from subnet.protocols import Chain
 from subnet.types import U16, Statement
+
+LATE: Final = BEHIND + ERA_BLOCKS  # blocks after which a commitment that stands is in the journal, or left out of it
 
 
 @dataclass(frozen=True)
@@ -27,50 +33,72 @@ class ChainFacts:
     hashes: Mapping[int, str | None] = field(default_factory=dict)
     weights: Mapping[int | None, Mapping[int, int]] = field(default_factory=dict)  # None: those of now
     now: Statement | None = None
+    hotkey: str = ""
+    head: int = 0  # the block of now
     looks: Mapping[int, Mapping[int, int] | None] = field(default_factory=dict)  # weights between; None: not told
+    past: Past = field(default_factory=Past)
     sealed: bool = False  # weights are committed first and open later
     max_weight_limit: int = U16
 
 
-async def gather(
-    chain: Chain, hotkey: str, commitments: Sequence[CommitmentClaim], settings: Sequence[WeightsClaim]
-) -> ChainFacts:
+async def gather(chain: Chain, hotkey: str, claims: Claims) -> ChainFacts:
     """Ask a node all that `judge` compares. Raises ChainError when it cannot be reached at all."""
     snapshot = await chain.snapshot()
     rules, me = snapshot.hyperparameters, snapshot.neuron(hotkey)
-    stood, hashes, standing = dict[int, Statement | None](), dict[int, str | None](), dict[int | None, dict[int, int]]()
-    for claim in commitments:
-        block = claim.record.block or 0
-        for at in (block - 1, block):
+    past = await look_back(chain, claims.metagraphs, claims.commitments, claims.settings)
+    sealed = rules.commit_reveal or any(s.hyperparameters.commit_reveal for s in past.told.values() if s)
+    standing = dict[int | None, dict[int, int]]()
+    for setting in claims.settings:
+        for at in (setting.settled, None) if sealed and setting is claims.settings[-1] else (setting.settled,):
             try:
-                stood[at] = await chain.commitment(hotkey, at=at)
+                standing[at] = await chain.weights(setting.uid, at=at)
             except ChainError:
                 continue
-        hashes[block + 1] = await chain.block_hash(block + 1)
-    for setting in settings:
+    return ChainFacts(
+        commitments=await _stood(chain, hotkey, claims),
+        hashes={block: await chain.block_hash(block) for block in _blocks(claims, 1)},
+        weights=standing,
+        now=await chain.commitment(hotkey),
+        hotkey=hotkey,
+        head=snapshot.block,
+        looks=await look(chain, me.uid if me else None, claims.commitments, claims.settings),
+        past=past,
+        sealed=sealed,
+        max_weight_limit=rules.max_weight_limit,
+    )
+
+
+def _blocks(claims: Claims, *away: int) -> list[int]:
+    return [(claim.record.block or 0) + by for claim in claims.commitments for by in away]
+
+
+async def _stood(chain: Chain, hotkey: str, claims: Claims) -> dict[int, Statement | None]:
+    """The commitments that stood around each one that is claimed, and at the end of the evidence."""
+    stood = dict[int, Statement | None]()
+    for at in (*_blocks(claims, -1, 0), max(0, claims.latest[0] - LATE)):
         try:
-            standing[setting.settled] = await chain.weights(setting.uid, at=setting.settled)
+            stood[at] = await chain.commitment(hotkey, at=at)
         except ChainError:
             continue
-    now = await chain.commitment(hotkey)
-    looks = await look(chain, me.uid if me else None, commitments, settings)
-    return ChainFacts(stood, hashes, standing, now, looks, rules.commit_reveal, rules.max_weight_limit)
+    return stood
 
 
-def judge(
-    facts: ChainFacts, commitments: Sequence[CommitmentClaim], settings: Sequence[WeightsClaim], proven: Counter[str]
-) -> Iterator[Finding]:
+def judge(facts: ChainFacts, claims: Claims, proven: Counter[str]) -> Iterator[Finding]:
     """Compare claims with facts; `proven` counts what agrees."""
     before: CommitmentRecord | None = None
-    for claim in commitments:
+    for claim in claims.commitments:
         wrong = list(_commitment(facts, claim, before))
         proven["commitments stand on chain"] += not wrong
         yield from wrong
         before = claim.record
     yield from _later(facts, before)
-    between = compare(facts.looks, settings, facts.max_weight_limit, facts.sealed)
-    settings = [setting for setting in settings if not setting.refused]
-    told = list(_settings(facts, settings, proven))
+    yield from _unrecorded(facts, claims, before)
+    yield from compare_metagraphs(facts.past, claims.metagraphs, proven)
+    yield from compare_updates(facts.past, facts.hotkey, claims.settings, proven)
+    looks = {**facts.looks, **_shown(facts)} if facts.sealed else facts.looks
+    between = compare(looks, claims.settings, facts.max_weight_limit, facts.sealed)
+    settings = [setting for setting in claims.settings if not setting.refused]
+    told = list((_sealed if facts.sealed else _settings)(facts, settings, proven))
     yield from told
     false = {finding.seq for finding in told if finding.verdict is Verdict.FALSE}
     yield from (finding for finding in between if finding.seq not in false)
@@ -86,6 +114,23 @@ def _settings(facts: ChainFacts, settings: Sequence[WeightsClaim], proven: Count
             proven["settings of weights stand on chain"] += 1
         else:
             yield from _other_weights(facts, setting, settings[:number])
+
+
+def _sealed(facts: ChainFacts, settings: Sequence[WeightsClaim], proven: Counter[str]) -> Iterator[Finding]:
+    """Sealed weights are proven once they show open, in any block behind their own that was looked at."""
+    shown = sorted({**facts.looks, **_shown(facts)}.items())
+    for setting in settings:
+        forms = became(setting.weights, facts.max_weight_limit)
+        if any(block > setting.block and rows in forms for block, rows in shown):
+            proven["settings of weights stand on chain"] += 1
+        else:
+            what = "sealed ones did not show open in any block looked at, or others opened with them"
+            yield _unproven(setting.seq, f"weights on chain: {what}")
+
+
+def _shown(facts: ChainFacts) -> dict[int, Mapping[int, int]]:
+    """The weights that stood by block."""
+    return {facts.head if block is None else block: rows for block, rows in facts.weights.items()}
 
 
 def line_of(record: CommitmentRecord) -> str:
@@ -153,6 +198,22 @@ def _later(facts: ChainFacts, last: CommitmentRecord | None) -> Iterator[Finding
         yield _unproven(0, f"{epochs} ended on chain, and the evidence does not hold them yet")
 
 
+def _unrecorded(facts: ChainFacts, claims: Claims, last: CommitmentRecord | None) -> Iterator[Finding]:
+    """Entries that go on behind a commitment on chain which they do not hold, as if nothing had been committed."""
+    block, seq = claims.latest
+    if block > facts.head + AHEAD:
+        yield _unproven(seq, f"blocks: it is said to be of block {block}, the node asked is at block {facts.head}")
+        return
+    late, known = max(0, block - LATE), last.epoch if last else -1
+    if late not in facts.commitments:
+        yield _unproven(seq, "commitments on chain: the node keeps no state of their blocks")
+        return
+    stood, number = facts.commitments[late], number_of(facts.commitments[late])
+    if stood and number is not None and number > known:
+        what = f"commitment {number} stands on chain since block {stood.block}"
+        yield Finding(seq, f"{what}, and is not in the evidence, which goes on to block {block}")
+
+
 def _other_weights(facts: ChainFacts, setting: WeightsClaim, earlier: Sequence[WeightsClaim]) -> Iterator[Finding]:
     here = facts.weights[setting.settled]
     first = next((rows for _, rows in sorted(facts.looks.items()) if rows is not None), {})
@@ -161,14 +222,12 @@ def _other_weights(facts: ChainFacts, setting: WeightsClaim, earlier: Sequence[W
         return  # it was sent, and never came to stand
     if setting.settled is None:
         yield _unproven(setting.seq, "weights on chain: later ones stand there by now")
-    elif before and facts.sealed:
-        yield _unproven(setting.seq, "weights on chain: sealed ones were not open when the next ones were set")
     else:
         yield Finding(setting.seq, f"other weights stand on chain in block {setting.settled} than the journal says")
 
 
 def _stands(facts: ChainFacts, setting: WeightsClaim, rows: Mapping[int, int]) -> bool:
-    return stands(setting.weights, rows, facts.max_weight_limit)
+    return rows in became(setting.weights, facts.max_weight_limit)
 
 
 def _unproven(seq: int, text: str) -> Finding:

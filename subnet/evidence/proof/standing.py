@@ -49,32 +49,32 @@ def compare(
 ) -> Iterator[Finding]:
     """Name what stood and is not of this evidence. `limit` and `sealed` are the chain's rules for weights."""
     told = [(block, rows) for block, rows in sorted(looks.items()) if rows is not None]
-    first = told[0][1] if told else {}
+    first, forms = told[0][1] if told else {}, {c.seq: became(c.weights, limit) for c in settings}
     false = set[int]()
     for block, rows in told:
         sent = [c for c in settings if c.began <= block]
         seq = sent[-1].seq if sent else 0
         definite = [n for n, c in enumerate(sent) if c.sure and c.block + BEHIND <= block]
         may = sent[definite[-1] :] if definite and not sealed else sent
-        if any(not c.refused and stands(c.weights, rows, limit) for c in may):
+        if any(not c.refused and rows in forms[c.seq] for c in reversed(may)):
             continue
         if rows == first and (sealed or not definite):
             if rows:
                 what = ", ".join(f"uid {uid}: {share}" for uid, share in sorted(rows.items())[:8])
                 yield _unproven(seq, f"weights on chain: none of this evidence stand there, but older ones ({what})")
-        elif any(c.refused and stands(c.weights, rows, limit) for c in sent):
+        elif any(c.refused and rows in forms[c.seq] for c in sent):
             yield _unproven(seq, "weights on chain: those stand there that the journal says were refused")
         elif seq not in false:
             false.add(seq)
             yield Finding(seq, f"other weights stood on chain in block {block} than the journal tells of")
 
 
-def stands(weights: Mapping[int, float], rows: Rows, limit: int) -> bool:
-    """Whether `weights` became these rows of the chain."""
+def became(weights: Mapping[int, float], limit: int) -> list[dict[int, int]]:
+    """What `weights` can look like on chain; nothing for weights that it does not take."""
     try:
-        return dict(rows) in [normalise_u16(weights, max_weight_limit=most) for most in (U16, limit)]
+        return [normalise_u16(weights, max_weight_limit=most) for most in (U16, limit)]
     except ValueError:
-        return False
+        return []
 
 
 def _unproven(seq: int, text: str) -> Finding:

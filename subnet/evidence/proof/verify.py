@@ -15,6 +15,7 @@ from typing import Final
 from subnet.errors import JournalBroken
 from subnet.evidence.entries.entry import BEGINNING, Entry, link
 from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.proof.failures import Failures
 from subnet.evidence.proof.signatures import CHUNK, Signatures, check_signatures
 from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord
 from subnet.evidence.replay import Replayer
@@ -45,7 +46,7 @@ class Examination:
         self._chunk: list[tuple[int, str]] = []
         self._signatures: deque[Future[Signatures]] = deque()
         self._variants: deque[Future[list[Finding]]] = deque()
-        self._same_codecs, self._rules = False, self.player.rules
+        self._same_codecs, self._rules, self._failures = False, self.player.rules, Failures()
 
     def run(self, entries: Iterable[Entry]) -> Examined:
         """Check every entry. One that does not follow from the one before is told; where some lack, the rest waits."""
@@ -64,7 +65,7 @@ class Examination:
             self.findings.append(Finding(last.seq + 1, str(error)))
         self._check_chunk()
         self._collect(0)
-        self.findings += self.player.end()
+        self.findings += [*self.player.end(), *self._failures.findings()]
         return Examined(self.player, last, self.player.proven + self.proven, self.findings)
 
     def _also(self, entry: Entry) -> None:
@@ -76,6 +77,8 @@ class Examination:
         self._chunk.append((entry.seq, entry.body))
         if len(self._chunk) >= CHUNK:
             self._check_chunk()
+        if self.player.played:
+            self._failures.add(self.player.played)
         self._check_media(entry)
         self._collect(IN_FLIGHT)
 
@@ -111,10 +114,8 @@ class Examination:
         self.proven["answers signed by their miners"] += checked.good
         for seq, hotkey in checked.false:
             self.findings.append(Finding(seq, f"the answer of {hotkey} is not signed by it"))
-        for seq, _ in checked.unsigned:
-            self.findings.append(_unproven(seq, "answers without a signature"))
-        if checked.failures:
-            self.findings += [_unproven(0, "failures: nobody signs that a miner gave no answer")]
+        for seq, hotkey in checked.unsigned:
+            self.findings.append(Finding(seq, f"the answer of {hotkey} has no signature, though the rules name one"))
 
 
 def _uncheckable(rules: RulesRecord | None) -> str:

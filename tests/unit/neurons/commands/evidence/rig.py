@@ -96,17 +96,18 @@ class _Miners:
         return Reply(said.answer, 0.1, detector.name, None, 200, nonce=envelope.nonce, signature=said.body.signature)
 
 
-def tell(folder: Path, *, commit: bool = True) -> Story:
-    """Play `EPOCHS` epochs of `ROUNDS` rounds, each with weights at its end."""
-    return asyncio.run(_tell(folder, commit))
+def tell(folder: Path, *, commit: bool = True, sealed: bool = False) -> Story:
+    """Play `EPOCHS` epochs of `ROUNDS` rounds, each with weights at its end: `sealed` ones, or in the open."""
+    return asyncio.run(_tell(folder, commit, sealed))
 
 
-async def _tell(folder: Path, commit: bool) -> Story:
+async def _tell(folder: Path, commit: bool, sealed: bool) -> Story:
     neurons = (
         GenesisNeuron(VALIDATOR.ss58_address, "v", 5000.0),
         *(GenesisNeuron(key.ss58_address, "m") for key in MINERS),
     )
-    subnet = MemorySubnet(Genesis(NETUID, neurons, Rules(tempo=10, weights_rate_limit=1, allow_loopback=True)))
+    rules = Rules(tempo=11 if sealed else 10, weights_rate_limit=1, commit_reveal=sealed, allow_loopback=True)
+    subnet = MemorySubnet(Genesis(NETUID, neurons, rules))
     await subnet.advance(11)
     for number, key in enumerate(MINERS):
         await MemoryChain(subnet, key.ss58_address).serve(Endpoint("127.0.0.1", 8000 + number))

@@ -151,17 +151,6 @@ def test_kinds_and_fields_of_a_newer_version(story: Story, tmp_path: Path) -> No
         check(Depot(tmp_path), None)
 
 
-def test_an_older_journal_has_no_signatures(story: Story, tmp_path: Path) -> None:
-    """Rounds as schema 2 wrote them, behind the rules: their answers stay unproven."""
-
-    def change(entry: Entry, body: Body) -> Body:
-        for row in body.get("outcomes", ()):
-            row["nonce"], row["signature"] = None, ""
-        return body
-
-    assert "answers without a signature" in unproven(falsified(story, tmp_path, change))
-
-
 def test_a_truncated_tail_is_not_published_over(story: Story, tmp_path: Path) -> None:
     """An older copy of the journal, or another one, adds nothing to what is there."""
     depot = published(story, story.entries, tmp_path, media=False)

@@ -289,7 +289,7 @@ def test_rules_in_the_middle(story: Story, tmp_path: Path, name: str, value: flo
 
 @pytest.mark.parametrize("dropped", [False, True])
 def test_a_metagraph_for_a_moment(story: Story, tmp_path: Path, dropped: bool) -> None:
-    """A rival that counts as a validator, or is not there, for one setting: the entries are named."""
+    """A rival that counts as a validator, or is not there, for one setting: the chain was another then."""
     entries = list(story.entries)
     place = max(i for i, entry in enumerate(entries) if entry.kind == SETTING)
     body = json.loads(next(entry.body for entry in entries if entry.kind == SNAPSHOT))
@@ -300,5 +300,9 @@ def test_a_metagraph_for_a_moment(story: Story, tmp_path: Path, dropped: bool) -
     block = json.loads(entries[place].body)["block"]
     moment = json.dumps({**body, "block": block, "rows": kept, "size": len(kept), "whole": True})
     entries.insert(place, Entry(0, SNAPSHOT, moment, ""))
-    told = f"{place + 1}: the metagraph: hotkeys or who counts as a validator changed"
-    assert told in unproven(found(story, planned(entries), tmp_path))
+    uid = next(row["uid"] for row in body["rows"] if row["hotkey"] == RIVAL)
+    told = "is left out" if dropped else f"({RIVAL}) has a permit, on chain not"
+    result = found(story, planned(entries), tmp_path)
+    assert f"{place + 1}: the metagraph of block {block} is not the chain's: uid {uid} {told}" in false(result)
+    offline = check(published(story, planned(entries), tmp_path / "offline", media=False), None, ThreadPoolExecutor(1))
+    assert f"{place + 1}: the metagraph: hotkeys or who counts as a validator changed, as recorded" in unproven(offline)

@@ -61,9 +61,11 @@ def test_honest_evidence_is_proven(story: Story, tmp_path: Path) -> None:
         "commitments name the journal's head": EPOCHS + 1,
         "commitments stand on chain": EPOCHS + 1,
         "epochs with a committed seed": EPOCHS,
+        "metagraphs of snapshots, settings and drawn rounds are the chain's": 2 + 2 * EPOCHS,
         "rounds planned by their epoch's seed": rounds - 1,
         "rounds whose variants follow from the media and the seed": rounds,
         "scores": 3 * rounds,
+        "settings of weights are of the blocks that the journal says": EPOCHS,
         "settings of weights follow from the scores": EPOCHS,
         "settings of weights stand on chain": EPOCHS,
     }
