@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 VALIDATOR_STAKE = 1000.0  # TAO; with a permit and this much, a neuron is a validator to miners and to other validators
 KEPT = "kept"  # below a validator's state: media that was asked
-VERSION_KEY = 1  # raised whenever scores of this version cannot be compared with those of the last
+VERSION_KEY = 2  # raised whenever the same answers give other weights than in the last version
 
 Port = Annotated[int, Parameter(env_var="BT_AXON_PORT")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of tables.")]
