@@ -42,6 +42,7 @@ from subnet.evidence.records import (
 from subnet.evidence.rules import differences, moved
 from subnet.evidence.snapshots import Snapshots
 from subnet.game.history import History, begin_averages
+from subnet.game.places import Clusters, Places, share_uids
 from subnet.game.sampling import Sampling, eligible
 from subnet.game.scoring import SMOOTHING, Smoothing, is_void, retain, settle, weights
 from subnet.printing import printable
@@ -70,7 +71,9 @@ class Replayer:
     def __post_init__(self) -> None:
         self._sampling, self._smoothing, self._averages = Sampling(), SMOOTHING, False
         self._snapshots, self._epochs = Snapshots(), Epochs()
-        self._binding = Binding()
+        self._binding, self._places = Binding(), Places()
+        self._last: SettingRecord | None = None
+        self._clusters: Clusters = ()
         self._setting: Sent | None = None
         self._nonces: dict[str, array[int]] = {}
         self._takes: dict[str, Callable[[Entry], Iterator[Finding]]] = {
@@ -98,7 +101,8 @@ class Replayer:
 
     def result(self) -> Replay:
         """What it came to so far."""
-        return Replay(self.rounds, self.void, self.attempts, self.history, self.next_round)
+        counts = self.rounds, self.void, self.attempts, self.history, self.next_round
+        return Replay(*counts, self._smoothing, self._last, self._clusters)
 
     def end(self) -> list[Finding]:
         """What the entries that came leave open."""
@@ -130,6 +134,8 @@ class Replayer:
             yield Finding(entry.seq, wrong)
         yield from self._reused(entry, played)
         self.history = settle(self.history, [] if played.void else judged, self._smoothing)
+        if not played.void:
+            self._places.add(played.number, judged)
         yield from self._scores(entry, played)
 
     def _planned(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
@@ -216,6 +222,8 @@ class Replayer:
         hotkeys = {n.uid: n.hotkey for n in neurons}
         uids = {n.hotkey: n.uid for n in neurons}
         computed = weights(self.history, neurons, self.rules.vpermit_tao_limit, self._smoothing)
+        self._last, self._clusters = record, self._places.clusters() if self.rules.share_places else ()
+        computed = share_uids(computed, neurons, self._clusters) if self.rules.share_places else computed
         wanted = {hotkeys[uid]: weight for uid, weight in computed.items()}
         if wanted == record.weights:
             self.proven["settings of weights follow from the scores"] += 1
@@ -327,6 +335,9 @@ class Replay:
     weights: int  # attempts to set them
     history: History
     next_round: int = 0  # behind the last one that was played
+    smoothing: Smoothing = SMOOTHING
+    setting: SettingRecord | None = None  # the last one
+    clusters: Clusters = ()  # that shared a place in it
 
 
 def replay(entries: Iterable[Entry]) -> Replay:

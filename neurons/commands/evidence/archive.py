@@ -107,7 +107,7 @@ class _Headers(io.RawIOBase):
 
 def _members(tar: tarfile.TarFile, headers: _Headers) -> Iterator[tarfile.TarInfo]:
     while (info := tar.next()) is not None:
-        tar.members.clear()  # which it would keep of every member
+        tar.members.clear()  # type: ignore[attr-defined]  # which it would keep of every member
         headers.next_member()
         yield info
 
