@@ -64,9 +64,13 @@ def explain(
         facts |= {"miners": found.miners, "asked": score.asked, "answered": score.answered}
         facts |= {"failures": {failure.value: count for failure, count in score.failures.items()}}
         facts |= {"windows": {modality.value: asdict(part) for modality, part in score.parts.items()}}
-        facts |= {"cluster": found.cluster, "links": [asdict(link) for link in found.links]}
+        facts |= {
+            "clusters": found.likeness.clusters,
+            "cluster": found.cluster,
+            "links": [asdict(link) for link in found.links],
+        }
         facts |= {"false_discovery_rate": found.likeness.rate, "pairs_compared": found.likeness.pairs}
-        facts |= {"pay": asdict(found.pay)}
+        facts |= {"clusters": found.likeness.clusters, "pay": asdict(found.pay)}
         facts |= {"canaries": asdict(found.canaries) if found.canaries else None}
         print(jsonlib.dumps({**facts, "by": tallies, "rounds": [asdict(turn) for turn in turns]}))
         return
@@ -137,12 +141,14 @@ def _tell_pay(found: Account, called: Mapping[str, str], console: Console) -> No
 
 def _tell_likeness(found: Account, called: Mapping[str, str], console: Console) -> None:
     """Who answers like this miner, or that nobody was found to."""
+    groups = found.likeness.clusters
+    console.print(f"\n{sum(map(len, groups))} miners answer alike, in clusters: {len(groups)}", highlight=False)
     me, rate = found.score.hotkey, f"{found.likeness.rate:.0%} of such links are expected to be wrong"
     if not found.links:
-        console.print(f"\nNobody answers like it among {found.likeness.pairs} compared pairs; {rate}.", highlight=False)
+        console.print(f"Nobody answers like it among {found.likeness.pairs} compared pairs; {rate}.", highlight=False)
         return
     others = len(found.cluster) - 1
-    console.print(f"\n[yellow]Answers like {others} other{'s' * (others > 1)}[/]; {rate}:", highlight=False)
+    console.print(f"[yellow]Answers like {others} other{'s' * (others > 1)}[/]; {rate}:", highlight=False)
     table = Table("", "shared", "correlation", "common errors", "expected", "p", box=None)
     for link in found.links:
         other = link.second if link.first == me else link.first

@@ -132,6 +132,7 @@ def test_the_command_tells_both(tmp_path: Path, capsys: pytest.CaptureFixture[st
     explain("m001", path, json=True)
     facts = json.loads(capsys.readouterr().out)
     assert facts["cluster"] == ["m000", "m001", "m002"]
+    assert facts["clusters"] == [facts["cluster"]]
     assert {"first", "second", "shared", "correlation", "errors", "expected", "p_value"} == facts["links"][0].keys()
     assert (facts["false_discovery_rate"], facts["pairs_compared"]) == (0.01, 120)
     assert {"public", "fresh", "difference", "low", "high"} == facts["canaries"].keys()
@@ -142,6 +143,7 @@ def test_the_command_tells_both(tmp_path: Path, capsys: pytest.CaptureFixture[st
     text = capsys.readouterr().out
     assert "Answers like 2 others; 1% of such links are expected to be wrong" in text
     assert "On public media" in text
+    assert "3 miners answer alike, in clusters: 1" in text
     assert f"paid {facts['pay']['paid']:.4f}, the " in text
     assert "no weights were set yet" in text
     explain("m010", path)

@@ -121,12 +121,5 @@ def test_the_order_of_rounds_changes_no_bit(rounded: float) -> None:
     order = np.random.default_rng(1).permutation(len(table.kinds))
     turned = AnswerTable(table.hotkeys, np.ascontiguousarray(table.p[:, order]), table.kinds[order])
     one, other = compare(table), compare(turned)
-    np.testing.assert_array_equal(np.isnan(one.p_values), np.isnan(other.p_values))
-    np.testing.assert_allclose(one.p_values, other.p_values, rtol=1e-6)
-
-
-def test_answers_that_leave_nothing_are_no_evidence() -> None:
-    """Two miners of whom each is all that the other is compared with: what remains is zero, not the noise of sums."""
-    rng = np.random.default_rng(5)
-    p = rng.random((1, 300)).repeat(2, axis=0)
-    assert np.isnan(compare(AnswerTable(("a", "b"), p, rng.integers(0, 4, 300))).correlation).all()
+    np.testing.assert_array_equal(one.correlation, other.correlation)
+    np.testing.assert_array_equal(one.p_values, other.p_values)
