@@ -75,7 +75,7 @@ def unpack(archive: Path, copy: Path) -> Contents:
                 members = _members(tar, headers)
                 contents = _contents(archive, raw, next(members, None))
                 _write(archive, raw, members, contents.files, copy)
-    except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:
+    except (tarfile.TarError, EOFError, ValueError) as error:
         raise StateError(f"{archive} is no archive of a state, or cut off: {error}") from error
     except OSError as error:
         raise StateError(f"{archive} cannot be unpacked: {error.strerror or error}") from error
