@@ -143,6 +143,9 @@ class NeuronSettings:
     twin_share: float = 0.0
     """Share of rounds, 0 to 1, in which some miners are asked a photograph and the others its synthetic twin: answers
     shared by look are wrong half of the time. Works on synthetic items that were made from the embedded set."""
+    share_places: Annotated[bool, Parameter(negative="")] = False
+    """Pay a cluster of miners that answer alike as its best one, in equal parts; honest miners with one public detector
+    share a place, too."""
     disable_set_weights: bool = False
     """Score, but set no weights."""
     forward: Annotated[bool, Parameter(negative="")] = False

@@ -64,13 +64,19 @@ def explain(
         facts |= {"miners": found.miners, "asked": score.asked, "answered": score.answered}
         facts |= {"failures": {failure.value: count for failure, count in score.failures.items()}}
         facts |= {"windows": {modality.value: asdict(part) for modality, part in score.parts.items()}}
-        facts |= {"cluster": found.cluster, "links": [asdict(link) for link in found.links]}
+        facts |= {
+            "clusters": found.likeness.clusters,
+            "cluster": found.cluster,
+            "links": [asdict(link) for link in found.links],
+        }
         facts |= {"false_discovery_rate": found.likeness.rate, "pairs_compared": found.likeness.pairs}
+        facts |= {"clusters": found.likeness.clusters, "pay": asdict(found.pay)}
         facts |= {"canaries": asdict(found.canaries) if found.canaries else None}
         print(jsonlib.dumps({**facts, "by": tallies, "rounds": [asdict(turn) for turn in turns]}))
         return
     console = Console()
     _tell(found, called.get(found.score.hotkey, ""), turns, console)
+    _tell_pay(found, called, console)
     _tell_likeness(found, called, console)
     _tell_canaries(found, console)
 
@@ -112,14 +118,37 @@ def _tell(found: Account, name: str, turns: tuple[Turn, ...], console: Console) 
         console.print(table)
 
 
+def _tell_pay(found: Account, called: Mapping[str, str], console: Console) -> None:
+    """From the score to the weight."""
+    pay, score = found.pay, found.score.value
+    if pay.bound is None:
+        console.print(f"\npaid {pay.paid:.4f}, which is the score", highlight=False)
+    else:
+        which = "average" if pay.paid == pay.average else "bound"
+        bound = f"{pay.bound / score:g} times the score" if score else "nothing without a score"
+        console.print(
+            f"\npaid {pay.paid:.4f}, the {which}: {pay.average:.4f} on average over all its answers, "
+            f"and at most {pay.bound:.4f}, {bound}",
+            highlight=False,
+        )
+    if pay.weight is None:
+        console.print("no weights were set yet", highlight=False)
+        return
+    console.print(f"weight {pay.weight:.6f} of 1 in the last setting, block {pay.block}", highlight=False)
+    if others := [escape(called.get(name, name)) for name in pay.sharing if name != found.score.hotkey]:
+        console.print(f"  one place, shared with {', '.join(others)}: they answer alike", highlight=False)
+
+
 def _tell_likeness(found: Account, called: Mapping[str, str], console: Console) -> None:
     """Who answers like this miner, or that nobody was found to."""
+    groups = found.likeness.clusters
+    console.print(f"\n{sum(map(len, groups))} miners answer alike, in clusters: {len(groups)}", highlight=False)
     me, rate = found.score.hotkey, f"{found.likeness.rate:.0%} of such links are expected to be wrong"
     if not found.links:
-        console.print(f"\nNobody answers like it among {found.likeness.pairs} compared pairs; {rate}.", highlight=False)
+        console.print(f"Nobody answers like it among {found.likeness.pairs} compared pairs; {rate}.", highlight=False)
         return
     others = len(found.cluster) - 1
-    console.print(f"\n[yellow]Answers like {others} other{'s' * (others > 1)}[/]; {rate}:", highlight=False)
+    console.print(f"[yellow]Answers like {others} other{'s' * (others > 1)}[/]; {rate}:", highlight=False)
     table = Table("", "shared", "correlation", "common errors", "expected", "p", box=None)
     for link in found.links:
         other = link.second if link.first == me else link.first

@@ -76,6 +76,7 @@ class ValidatorLoop:
             settings.sampling,
             vpermit_tao_limit=settings.neuron.vpermit_tao_limit,
             min_answers=settings.neuron.min_answers,
+            share_places=settings.neuron.share_places,
         )
 
     async def run(self, setter: WeightSetter, stop: asyncio.Event) -> None:

@@ -17,6 +17,8 @@ from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError
 from subnet.evidence.records import SETTING, WEIGHTS, Record, WeightsRecord, setting_record
 from subnet.evidence.state import StateStore
+from subnet.game.likeness import likeness
+from subnet.game.places import share_uids
 from subnet.game.scoring import evidence, is_validator, weights
 from subnet.protocols import Chain
 from subnet.types import Receipt, Snapshot, Submission
@@ -59,6 +61,7 @@ class WeightSetter:
         self._store, self._log = store, log
         self._guard, self._unsettled, self._attempt = guard, unsettled, 0
         self.standing = WeightsStanding()
+        self._places = store.places if settings.share_places else None
         self._not_before = self._tried_at = 0  # blocks
         self._enough = False
         self._commits: deque[tuple[int, dict[int, int]]] = deque(maxlen=16)  # block and sealed weights, not yet open
@@ -211,15 +214,24 @@ class WeightSetter:
     async def _submit(self, snapshot: Snapshot) -> tuple[Receipt, dict[int, float]]:
         if self._store.blocked:
             return Receipt(Submission.REJECTED, code=UNWRITTEN, message="nothing can be written down: no weights"), {}
+        await self._compare()
         wanted = weights(self._store.state.history, snapshot.neurons, self._settings.vpermit_tao_limit)
         if not wanted:
             return Receipt(Submission.REJECTED, code=NO_SCORES, message="no miner has earned anything yet"), {}
+        if self._places is not None:
+            wanted = share_uids(wanted, snapshot.neurons, self._places.clusters())
         self._store.observe(snapshot)
         self._write(SETTING, setting_record(snapshot, wanted, self._attempt))
         try:
             return await self._chain.set_weights(wanted), wanted
         except ChainError as error:
             return Receipt(Submission.AMBIGUOUS, message=str(error)), wanted
+
+    async def _compare(self) -> None:
+        """Know the clusters of this hundred of rounds, whose places are shared; rounds go on meanwhile."""
+        while self._places is not None and self._places.known is None:
+            hundred, table = self._places.hundred, self._places.table()
+            self._places.learn(hundred, (await asyncio.to_thread(likeness, table)).clusters)
 
     def _write(self, kind: str, body: Record) -> None:
         if error := self._store.write(kind, body):

@@ -18,11 +18,11 @@ from subnet.evidence.records import (
     outcomes,
     read_record,
 )
-from subnet.evidence.replay import replay
+from subnet.evidence.replay import Replay, replay
 from subnet.game.answer_table import RecentAnswers
 from subnet.game.canaries import Gap, Hits, gap
 from subnet.game.likeness import Likeness, Link, likeness
-from subnet.game.scoring import score
+from subnet.game.scoring import payment, score
 from subnet.types import Score
 
 
@@ -55,6 +55,23 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Pay:
+    """What weights follow from, all 0..1: `average` as far as the score bears it out, which is `bound` where averages
+    are paid at all (None: the score itself is `paid`); and this hotkey's weight in the last setting, in `block`.
+
+    `weight` and `block` are None where the journal tells of no setting; `sharing` are the hotkeys, itself among them,
+    that had one place together in it.
+    """
+
+    average: float
+    bound: float | None
+    paid: float
+    weight: float | None
+    block: int | None
+    sharing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Account:
     """`by` holds tallies by modality, label, level, origin and detector; `share` is the part of all scores, 0..1.
 
@@ -69,6 +86,7 @@ class Account:
     turns: tuple[Turn, ...]
     likeness: Likeness
     canaries: Gap | None
+    pay: Pay
 
     @property
     def cluster(self) -> tuple[str, ...]:
@@ -116,7 +134,8 @@ def account(entries: Iterable[Entry], hotkey: str) -> Account:
     SettingsError for a hotkey that is not in the journal, or letters that fit several.
     """
     collected = _Journal(hotkey)
-    history = replay(_watched(entries, collected)).history
+    result = replay(_watched(entries, collected))
+    history = result.history
     full = _full(hotkey, history.standings)
     scores = {name: standing.score for name, standing in history.standings.items()}
     rounds = collected.rounds.get(full, [])
@@ -138,6 +157,20 @@ def account(entries: Iterable[Entry], hotkey: str) -> Account:
         turns=tuple(_turn(asked.played, asked.row) for asked in rounds),
         likeness=likeness(collected.answers.table()),
         canaries=_canaries(rounds),
+        pay=_pay(result, full),
+    )
+
+
+def _pay(result: Replay, hotkey: str) -> Pay:
+    standing, smoothing, setting = result.history[hotkey], result.smoothing, result.setting
+    sharing = next((cluster for cluster in result.clusters if hotkey in cluster), ())
+    return Pay(
+        average=standing.average,
+        bound=smoothing.headroom * standing.score if smoothing.averaging else None,
+        paid=payment(standing, smoothing),
+        weight=setting.weights.get(hotkey, 0.0) if setting else None,
+        block=setting.block if setting else None,
+        sharing=tuple(name for name in sharing if setting and name in setting.weights),
     )
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entries.entry import BEGINNING, Entry, chained, link
+from subnet.evidence.entries.lines import read_row
 from subnet.evidence.entries.segments import FOLDER, Segment, last_entry, list_segments, read_segment, write_segment
 from subnet.evidence.reader import SCHEMA, JournalReader, at_door, check_schema, read_entries, read_state, refuse_empty
 from subnet.files import private_file, private_folder, write_atomically
@@ -100,9 +101,9 @@ class Journal:
                 raise JournalBroken(f"{self.path} has no entries, but {self.segments} has parts; restore a backup")
             before, plain = last_entry(self.segments, first - 1) if first and first > 1 else BEGINNING, 0
             last = before
-            for last in chained((Entry(*row) for row in rows), before, self.path):
+            for last in chained(map(read_row, rows), before, self.path):
                 plain += len(last.body)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             raise StateError(f"cannot read the journal {self.path}: {error}; restore a backup") from error
         return last, plain
 
@@ -168,8 +169,8 @@ class Journal:
             return BEGINNING
         with at_door(self.path):
             row = self._db.execute("SELECT seq, kind, body, hash FROM entries WHERE seq = ?", (seq,)).fetchone()
-        if row is not None:
-            return Entry(*row)
+            if row is not None:
+                return read_row(row)
         parts = (segment for segment in list_segments(self.segments) if segment.first <= seq <= segment.last)
         return next((entry for part in parts for entry in read_segment(part) if entry.seq == seq), None)
 

@@ -15,12 +15,14 @@ from urllib.parse import quote
 
 from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.entries.entry import BEGINNING, GENESIS, Entry, chained
+from subnet.evidence.entries.lines import read_row
 from subnet.evidence.entries.segments import FOLDER, list_segments, missing, read_finished
 from subnet.files import private_folder, write_atomically
 
 # 1: everything in the live file, no digest of the state in the records; 2: no signatures, rules, snapshots, settings
 SCHEMA = 3
 LIVE = "journal.db"
+MAX_VALUE = 16 * 2**20  # bytes of one value in the live file; a state of 256 hotkeys has 40,000
 _ROWS = "SELECT seq, kind, body, hash FROM entries"
 
 
@@ -38,12 +40,13 @@ class JournalReader:
         try:
             check_schema(self._db, path)
             with at_door(path):
+                self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
                 self._db.execute("BEGIN")  # one moment, until it is closed
                 last = self._db.execute(f"{_ROWS} ORDER BY seq DESC LIMIT 1").fetchone()
+                self.last = read_row(last) if last else None
         except StateError:
             self._db.close()
             raise
-        self.last = Entry(*last) if last else None
 
     @property
     def length(self) -> int:
@@ -68,7 +71,7 @@ class JournalReader:
         """Entries of the live file alone, unchecked."""
         with at_door(self.path):
             for row in self._db.execute(f"{_ROWS} ORDER BY seq"):
-                yield Entry(*row)
+                yield read_row(row)
 
     def close(self) -> None:
         self._db.close()
@@ -105,22 +108,21 @@ def backup(path: Path, out: Path, segments: Path | None = None) -> None:
 def read_entries(db: sqlite3.Connection, path: Path, segments: Path) -> Iterator[Entry]:
     """All entries, segments first, unchecked. Raises JournalBroken where a segment is missing."""
     with at_door(path):
-        rows = db.execute(f"{_ROWS} ORDER BY seq")
-        head = rows.fetchone()
+        rows = map(read_row, db.execute(f"{_ROWS} ORDER BY seq"))
+        head = next(rows, None)
     if head is None and list_segments(segments):
         raise JournalBroken(f"{path} has no entries, but {segments} has parts of it; restore a backup")
     if head is None:
         return
     last = 0
-    for entry in read_finished(segments, until=head[0] - 1):
+    for entry in read_finished(segments, until=head.seq - 1):
         yield entry
         last = entry.seq
-    if last != head[0] - 1:
-        raise JournalBroken(f"{path}: entry {last + 1} is missing; {missing(segments, head[0] - 1)}")
-    yield Entry(*head)
+    if last != head.seq - 1:
+        raise JournalBroken(f"{path}: entry {last + 1} is missing; {missing(segments, head.seq - 1)}")
+    yield head
     with at_door(path):
-        for row in rows:
-            yield Entry(*row)
+        yield from rows
 
 
 def read_state(db: sqlite3.Connection, path: Path) -> bytes | None:
@@ -142,7 +144,7 @@ def check_schema(db: sqlite3.Connection, path: Path) -> int:
     """The version of the journal's tables. Raises StateError for a newer one, and for a file that is no journal."""
     with at_door(path):
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = plain_tables(db)
     if not {"entries", "state"} <= tables:
         raise StateError(f"{path} is no journal: it has no entries; name the file {LIVE} of a validator")
     if version > SCHEMA:
@@ -150,12 +152,28 @@ def check_schema(db: sqlite3.Connection, path: Path) -> int:
     return version
 
 
+def plain_tables(db: sqlite3.Connection) -> set[str]:
+    """Names of all tables. Raises ValueError where a file computes anything when it is read or written to.
+
+    Views, triggers, virtual tables and generated columns are programs, and a stranger's may run for ever.
+    """
+    made = db.execute("SELECT type, name, rootpage FROM sqlite_master").fetchall()
+    wrong = [(kind, name) for kind, name, page in made if kind not in ("table", "index") or not page]
+    tables = {name for kind, name, _ in made if kind == "table"} - {name for _, name in wrong}
+    for table in tables:
+        columns = db.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (table,)).fetchall()
+        wrong += [("generated column", name) for name, hidden in columns if hidden]
+    if wrong:
+        raise ValueError(f"it has the {wrong[0][0]} {wrong[0][1]!r}, which nothing of ours makes")
+    return tables
+
+
 @contextmanager
 def at_door(path: Path) -> Iterator[None]:
-    """What SQLite raises while reading leaves as JournalBroken that names the file."""
+    """What SQLite raises while reading, or is no entry, leaves as JournalBroken that names the file."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError) as error:
         raise JournalBroken(f"cannot read the journal {path}: {error}; restore a backup") from error
 
 

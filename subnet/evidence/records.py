@@ -127,6 +127,7 @@ class RulesRecord(Record):
     alpha: float = ALPHA
     averaging: Count = 0  # as in `Smoothing`; 0 in versions that did not average
     headroom: float = 1.0
+    share_places: bool = False  # miners that answer alike share one place: see `subnet.game.places`
     protocols: dict[str, str] = {}
     codecs: dict[str, str] = {}  # versions of what encodes variants: other ones may give other bytes
 
@@ -229,7 +230,13 @@ def setting_record(snapshot: Snapshot, weights: Mapping[int, float], attempt: in
 
 
 def rules_record(
-    netuid: int, hotkey: str, sampling: Sampling, *, vpermit_tao_limit: float, min_answers: int
+    netuid: int,
+    hotkey: str,
+    sampling: Sampling,
+    *,
+    vpermit_tao_limit: float,
+    min_answers: int,
+    share_places: bool = False,
 ) -> RulesRecord:
     """What is written of the rules that validator `hotkey` plays by, with the versions of this program's parts."""
     return RulesRecord(
@@ -240,6 +247,7 @@ def rules_record(
         min_answers=min_answers,
         averaging=SMOOTHING.averaging,
         headroom=SMOOTHING.headroom,
+        share_places=share_places,
         protocols={"reply": REPLY_VERSION, "epoch": epochs.PROTOCOL},
         codecs=codec_versions(),
     )

@@ -43,6 +43,7 @@ from subnet.evidence.records import (
 from subnet.evidence.rules import differences
 from subnet.evidence.snapshots import Snapshots
 from subnet.game.history import History, begin_averages
+from subnet.game.places import Clusters, Places, share_uids
 from subnet.game.sampling import Sampling, eligible
 from subnet.game.scoring import SMOOTHING, Smoothing, is_void, retain, settle, weights
 from subnet.printing import printable
@@ -72,7 +73,9 @@ class Replayer:
     def __post_init__(self) -> None:
         self._sampling, self._smoothing, self._averages = Sampling(), SMOOTHING, False
         self._snapshots, self._epochs = Snapshots(), Epochs()
-        self._binding = Binding()
+        self._binding, self._places = Binding(), Places()
+        self._last: SettingRecord | None = None
+        self._clusters: Clusters = ()
         self._setting: Sent | None = None
         self._nonces: dict[str, array[int]] = {}
         self._takes: dict[str, Callable[[Entry], Iterator[Finding]]] = {
@@ -100,7 +103,8 @@ class Replayer:
 
     def result(self) -> Replay:
         """What it came to so far."""
-        return Replay(self.rounds, self.void, self.attempts, self.history, self.next_round)
+        counts = self.rounds, self.void, self.attempts, self.history, self.next_round
+        return Replay(*counts, self._smoothing, self._last, self._clusters)
 
     @property
     def claims(self) -> Claims:
@@ -137,6 +141,8 @@ class Replayer:
             yield Finding(entry.seq, wrong)
         yield from self._reused(entry, played)
         self.history = settle(self.history, [] if played.void else judged, self._smoothing)
+        if not played.void:
+            self._places.add(played.number, judged)
         yield from self._scores(entry, played)
 
     def _planned(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
@@ -226,6 +232,8 @@ class Replayer:
         hotkeys = {n.uid: n.hotkey for n in neurons}
         uids = {n.hotkey: n.uid for n in neurons}
         computed = weights(self.history, neurons, self.rules.vpermit_tao_limit, self._smoothing)
+        self._last, self._clusters = record, self._places.clusters() if self.rules.share_places else ()
+        computed = share_uids(computed, neurons, self._clusters) if self.rules.share_places else computed
         wanted = {hotkeys[uid]: weight for uid, weight in computed.items()}
         if wanted == record.weights:
             self.proven["settings of weights follow from the scores"] += 1
@@ -338,6 +346,9 @@ class Replay:
     weights: int  # attempts to set them
     history: History
     next_round: int = 0  # behind the last one that was played
+    smoothing: Smoothing = SMOOTHING
+    setting: SettingRecord | None = None  # the last one
+    clusters: Clusters = ()  # that shared a place in it
 
 
 def replay(entries: Iterable[Entry]) -> Replay:

@@ -15,15 +15,18 @@ import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entries.entry import BEGINNING, Entry
 from subnet.evidence.journal import Journal
+from subnet.evidence.places import recent_places
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import SNAPSHOT, Record
+from subnet.evidence.records import SNAPSHOT, Record, RoundRecord, outcomes
 from subnet.evidence.replay import Replay, replay
 from subnet.evidence.snapshots import Rows, changes
 from subnet.game.history import History, begin_averages, from_json, to_json
+from subnet.game.places import Places
 from subnet.types import Snapshot
 
 PATIENCE = 50
@@ -73,6 +76,8 @@ class StateStore:
         """Take over `state` and write the fact. A disk that refuses gives the error back and loses nothing."""
         if state is not None:
             self.state = state
+        if "places" in self.__dict__ and isinstance(body, RoundRecord) and not body.void:
+            self.places.add(body.number, outcomes(body))
         dump = self.state.dump()
         self._unwritten.append((kind, body.model_copy(update={"state": digest(dump)}).model_dump_json(), dump))
         try:
@@ -94,6 +99,11 @@ class StateStore:
         """Write down what changed in the metagraph since the last one; all of it at first."""
         body, self._rows = changes(self._rows, snapshot)
         return self.write(SNAPSHOT, body) if body else None
+
+    @cached_property
+    def places(self) -> Places:
+        """What clusters of miners follow from; once asked for, kept up to what was written."""
+        return recent_places(self._journal)
 
     @property
     def head(self) -> Entry:

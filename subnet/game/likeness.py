@@ -17,6 +17,9 @@ show (the empirical null of Efron 2004, doi:10.1198/016214504000000089). Over al
 by Benjamini & Hochberg (1995, doi:10.1111/j.2517-6161.1995.tb02031.x); pairs share miners, so that its guarantee holds
 only as far as such dependence is benign, and the realised rate is measured in the tests and in the laboratory.
 
+Sums over items are of whole numbers (`_dyadic`), so that they are exact in any order: whether a variance is zero, and
+with it a cluster that weights depend on, is the same on every machine.
+
 What the test can tell: that two hotkeys answer as if by one model. It cannot tell why. Two honest miners that run the
 same public detector look the same as one operator with two hotkeys. And it cannot tell that miners are apart: who
 rounds to 0 and 1 leaves only errors as evidence, and who adds enough noise pays for it with accuracy.
@@ -24,8 +27,6 @@ rounds to 0 and 1 leaves only errors as evidence, and who adds enough noise pays
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,6 +41,8 @@ RATE = 0.01  # false discovery rate: expected share of wrong links among those r
 LEAST_SHARED = 12  # items that two miners must have in common
 LEAST_OF_A_KIND = 10  # answers of one modality and label whose ranks mean something
 MOST_TIED = 0.2  # share of one value among the answers of a kind, above which they are labels rather than values
+_GRAIN = 2.0**-14  # sums over 10,000 items of products of two values of at most 32 are below 2**53 squares of it: exact
+_FINE = 2.0**-19  # the same for values of at most 1
 _QUARTILE = float(ndtri(0.75))
 
 
@@ -127,7 +130,7 @@ def _values(table: AnswerTable) -> tuple[Floats, Floats]:
     """Correlation of answers given the items, and its p-value, for every pair; NaN where values say nothing."""
     scores = normal_scores(table)
     has = (~np.isnan(scores)).astype(float)
-    residual = _without_items(np.nan_to_num(scores), has)
+    residual = _dyadic(_without_items(np.nan_to_num(scores), has), _GRAIN)
     n = has @ has.T
     with np.errstate(invalid="ignore", divide="ignore"):
         sums = residual @ has.T  # of the row's miner over what both answered
@@ -141,6 +144,12 @@ def _values(table: AnswerTable) -> tuple[Floats, Floats]:
     z -= np.nanmedian(z)
     noise = 1 / np.maximum(n - 3, 1)
     return r, stdtr(len(z) - 1, -z / np.sqrt(noise + _honest_spread(z, noise)))
+
+
+def _dyadic(values: Floats, grain: float) -> Floats:
+    """Values in [-32, 32], rounded to multiples of `grain`."""
+    rounded: Floats = np.rint(np.clip(values, -32.0, 32.0) / grain) * grain
+    return rounded
 
 
 def _honest_spread(z: Floats, noise: Floats) -> Floats:
@@ -202,7 +211,7 @@ def _extra_spread(deviations: Floats, noise: Floats) -> Floats:
 def _errors(table: AnswerTable, answered: Floats) -> tuple[Floats, Floats, Floats]:
     """Common errors, their expectation, and the p-value, for every pair."""
     wrong = table.wrong.astype(float)
-    chance = _error_chances(table.kinds, wrong, answered)
+    chance = _dyadic(_error_chances(table.kinds, wrong, answered), _FINE)
     common, expected = wrong @ wrong.T, chance @ chance.T
     pairs = np.triu_indices(len(table.hotkeys), 1)
     expected = expected * max(1.0, common[pairs].sum() / max(expected[pairs].sum(), 1e-12))
@@ -247,18 +256,3 @@ def _clusters(hotkeys: tuple[str, ...], pairs: list[tuple[int, int]]) -> tuple[t
     _, groups = connected_components(graph, directed=False)
     members = [tuple(sorted(hotkeys[at] for at in np.flatnonzero(groups == group))) for group in np.unique(groups)]
     return tuple(sorted((group for group in members if len(group) > 1), key=lambda group: (-len(group), group)))
-
-
-def share_places(weights: Mapping[str, float], clusters: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Weights by hotkey (at least 0) when each cluster has one place: its best member's, in equal parts; sum kept.
-
-    Nobody else's share of the rest changes. Hotkeys of a cluster without weight take no part. No weight comes from
-    nothing: all zero stays all zero.
-    """
-    parts = dict(weights)
-    for cluster in clusters:
-        members = [hotkey for hotkey in cluster if weights.get(hotkey, 0.0) > 0]
-        for hotkey in members:
-            parts[hotkey] = max(weights[member] for member in members) / len(members)
-    before, after = math.fsum(weights.values()), math.fsum(parts.values())
-    return {hotkey: part * before / after for hotkey, part in parts.items()} if after else parts

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json as jsonlib
 import re
 import sqlite3
-import tarfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+from urllib.parse import quote
 
 from cyclopts import App
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from neurons.commands.evidence.archive import BESIDE, FORMAT, Contents, pack, unpack
 from neurons.settings import Json
 from subnet.errors import SettingsError, StateError
 from subnet.evidence.entries.entry import Entry
-from subnet.evidence.entries.lines import HASH, MAX_SEQ, first_wrong
 from subnet.evidence.journal import Journal
-from subnet.evidence.reader import LIVE, JournalReader, backup
+from subnet.evidence.reader import LIVE, JournalReader, backup, plain_tables
 from subnet.evidence.records import RULES, RulesRecord, read_record
 from subnet.evidence.state import check_whole
 from subnet.files import private_folder, write_atomically
 
 state = App(name="state", help="Move a stopped validator's state to another machine.")
 
-FORMAT: Final = "assay-state/1"
-CONTENTS: Final = "state.json"  # the first file of an archive: what is in it
 LEDGER: Final = "ledger.db"
-MAX_CONTENTS: Final = 2**26  # bytes
-LONGEST: Final = 255  # bytes of a file's name
-_BESIDE = (".lock", "-wal", "-shm", "-journal")  # belong to a running process
 
 
 @state.command(name="export")
@@ -61,10 +54,12 @@ def export(folder: Path, out: Path, *, segments: Path | None = None, json: Json 
             _copy(folder, copy, segments)
             files = _sums(copy)
             rules = _rules(journal.entries())
-            whose = {"netuid": rules.netuid, "hotkey": rules.hotkey} if rules else {}
-            facts = {"format": FORMAT, "entries": journal.length, "tip": journal.tip, "files": files, **whose}
+            netuid, hotkey = (rules.netuid, rules.hotkey) if rules else (None, None)
+            contents = Contents(
+                format=FORMAT, entries=journal.length, tip=journal.tip, files=files, netuid=netuid, hotkey=hotkey
+            )
             archive = Path(name) / "archive"
-            _pack(copy, facts, archive)
+            pack(copy, contents, archive)
             archive.chmod(0o600)
             archive.rename(out)
     except OSError as error:
@@ -72,7 +67,7 @@ def export(folder: Path, out: Path, *, segments: Path | None = None, json: Json 
     finally:
         journal.close()
     line = f"{journal.length:,} entries and {len(files)} files in {out}; never run both copies"
-    print(jsonlib.dumps({key: facts[key] for key in ("entries", "tip")}) if json else line)
+    print(jsonlib.dumps({"entries": contents.entries, "tip": contents.tip}) if json else line)
 
 
 @state.command(name="import")
@@ -90,17 +85,57 @@ def import_(archive: Path, folder: Path, *, json: Json = False) -> None:
         raise SettingsError(f"ARCHIVE {archive} is not a file")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"FOLDER {folder} is not a new or empty folder")
-    private_folder(folder.absolute().parent)
-    with TemporaryDirectory(dir=folder.absolute().parent, prefix=".tmp-") as name:
-        copy = private_folder(Path(name) / "state")
-        contents = _unpack(archive, copy)
+    with _scratch(folder) as copy, _named(copy, archive):
+        contents = unpack(archive, copy)
         with JournalReader(copy / LIVE) as reader:
             count, tip, rules = check_whole(reader), reader.tip, _rules(reader.entries())
         if (count, tip) != (contents.entries, contents.tip):
             raise StateError(f"{archive}: the journal in it is not the one that was exported")
         _check_owner(archive, contents, rules, folder)
-        copy.rename(folder)  # over an empty folder, or none
+        _check_ledger(copy / LEDGER)
     print(jsonlib.dumps({"entries": count, "tip": tip}) if json else f"{count:,} entries in {folder}, checked")
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """An empty folder that becomes `folder` when all went well; otherwise nothing is left. Raises StateError."""
+    parent = folder.absolute().parent
+    missing = [above for above in (parent, *parent.parents) if not above.exists()]
+    try:
+        for above in reversed(missing):
+            above.mkdir(mode=0o700)
+        with TemporaryDirectory(dir=parent, prefix=".tmp-") as name:
+            copy = private_folder(Path(name) / "state")
+            yield copy
+            copy.rename(folder)  # over an empty folder, or none
+    except OSError as error:
+        raise StateError(f"FOLDER {folder} cannot be made: {error.strerror or error}") from error
+    finally:
+        if not folder.exists():
+            for above in missing:
+                with suppress(OSError):
+                    above.rmdir()
+
+
+@contextmanager
+def _named(copy: Path, archive: Path) -> Iterator[None]:
+    """What is wrong with the `copy`, which nobody will find, is told of the archive."""
+    try:
+        yield
+    except StateError as error:
+        raise StateError(str(error).replace(str(copy), str(archive))) from error
+
+
+def _check_ledger(path: Path) -> None:
+    """Raises StateError where it is no ledger, or would run anything."""
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as db:
+            if not {"item", "hotkey", "asked"} <= plain_tables(db):
+                raise ValueError("it has not the tables of one")
+    except (sqlite3.Error, ValueError) as error:
+        raise StateError(f"{path.name} in the archive is no ledger: {error}") from error
 
 
 def _rules(entries: Iterable[Entry]) -> RulesRecord | None:
@@ -109,7 +144,7 @@ def _rules(entries: Iterable[Entry]) -> RulesRecord | None:
     return read_record(RulesRecord, first) if first else None
 
 
-def _check_owner(archive: Path, contents: _Contents, rules: RulesRecord | None, folder: Path) -> None:
+def _check_owner(archive: Path, contents: Contents, rules: RulesRecord | None, folder: Path) -> None:
     """Raises StateError where archive, journal and the folder's name, if it is a validator's, are not of one hotkey."""
     if rules is None:
         return
@@ -125,25 +160,10 @@ def _check_owner(archive: Path, contents: _Contents, rules: RulesRecord | None, 
         )
 
 
-def _unpack(archive: Path, copy: Path) -> _Contents:
-    """Write every file below `copy`; what the archive says of itself."""
-    try:
-        with tarfile.open(archive) as tar:
-            contents = _contents(archive, tar)
-            for name, data in _files(archive, tar, contents.files):
-                private_folder((copy / name).parent)
-                write_atomically(copy / name, data, mode=0o600)
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise StateError(f"{archive} is no archive of a state, or cut off: {error}") from error
-    except OSError as error:
-        raise StateError(f"{archive} cannot be unpacked: {error.strerror or error}") from error
-    return contents
-
-
 def _copy(folder: Path, copy: Path, segments: Path | None) -> None:
     backup(folder / LIVE, copy, segments)
     for path in sorted(folder.iterdir()):
-        if path.is_dir() or path.name in (LIVE, LEDGER) or path.name.endswith(_BESIDE) or path.name.startswith("."):
+        if path.is_dir() or path.name in (LIVE, LEDGER) or path.name.endswith(BESIDE) or path.name.startswith("."):
             continue
         write_atomically(copy / path.name, path.read_bytes(), mode=0o600)
     if (folder / LEDGER).is_file():
@@ -158,71 +178,3 @@ def _copy(folder: Path, copy: Path, segments: Path | None) -> None:
 def _sums(copy: Path) -> dict[str, str]:
     paths = (path for path in sorted(copy.rglob("*")) if path.is_file())
     return {str(path.relative_to(copy)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-
-
-def _pack(copy: Path, facts: dict[str, object], archive: Path) -> None:
-    with tarfile.open(archive, "w") as tar:
-        data = jsonlib.dumps(facts, indent=1).encode()
-        info = tarfile.TarInfo(CONTENTS)
-        info.size, info.mode = len(data), 0o600
-        tar.addfile(info, io.BytesIO(data))
-        for name in _sums(copy):
-            tar.add(copy / name, name)
-
-
-class _Contents(BaseModel):
-    """What an archive says of itself: the journal's length and last hash, and the sha256 of each file by its name."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-    format: str
-    entries: int = Field(ge=0, le=MAX_SEQ)
-    tip: str = Field(pattern=HASH)
-    files: dict[str, str]
-    netuid: int | None = None  # as the journal's rules say; None where it names none, or an older version wrote it
-    hotkey: str | None = None
-
-
-def _contents(archive: Path, tar: tarfile.TarFile) -> _Contents:
-    first = tar.next()
-    if first is None or first.name != CONTENTS or first.size > MAX_CONTENTS:
-        raise StateError(f"{archive} is no archive of a state: it does not begin with {CONTENTS}")
-    try:
-        contents = _Contents.model_validate_json(_data(tar, first))
-    except ValidationError as error:
-        raise StateError(f"{archive}: {CONTENTS} does not read: {first_wrong(error)}") from error
-    if contents.format != FORMAT:
-        other = contents.format[:40]
-        raise StateError(f"{archive} is of the format {other}, this version reads {FORMAT}: use another version")
-    wrong = [name for name in sorted(contents.files) if not _inside(name, contents.files)]
-    if wrong or LIVE not in contents.files:
-        names = repr(wrong[0][:LONGEST])[1:-1] if wrong else f"no {LIVE}"
-        raise StateError(f"{archive} is no archive of a state: it names {names}")
-    return contents
-
-
-def _inside(name: str, files: Mapping[str, str]) -> bool:
-    """Whether `name` is of a file in a folder, or in one below it, beside all other `files`."""
-    parts = name.split("/")
-    known = all(part not in ("", ".", "..") and len(part.encode()) <= LONGEST for part in parts)
-    return known and name.isprintable() and len(parts) <= 2 and (len(parts) == 1 or parts[0] not in files)
-
-
-def _files(archive: Path, tar: tarfile.TarFile, files: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-    wanted = dict(files)
-    for info in tar:
-        if info.name == CONTENTS:
-            continue
-        if not info.isfile() or info.issparse() or info.name not in wanted:
-            raise StateError(f"{archive} holds {info.name!r}, which its {CONTENTS} does not name")
-        data = _data(tar, info)
-        if hashlib.sha256(data).hexdigest() != wanted.pop(info.name):
-            raise StateError(f"{archive}: {info.name} is damaged; nothing of it was put to work")
-        yield info.name, data
-    if wanted:
-        raise StateError(f"{archive} is cut off: {min(wanted)} is missing")
-
-
-def _data(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(info)
-    return file.read() if file else b""

@@ -1,4 +1,4 @@
-"""Lines of entries, [seq, kind, body, hash]: the one place where bytes of strangers become entries. Pure.
+"""Entries as lines of JSON, [seq, kind, body, hash], or rows of SQLite: the one door for entries of strangers. Pure.
 
 Every entry that comes out is well formed: its number counts from 1, its kind is a short word, its body a JSON object
 that is nested less than 200 deep and holds no text that is not Unicode, its hash 32 bytes in lower-case hex.
@@ -7,7 +7,7 @@ that is nested less than 200 deep and holds no text that is not Unicode, its has
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from subnet.evidence.entries.entry import Entry
 
 MAX_LINE: Final = 4 * 2**20  # bytes; a round that asks 50 miners takes some 40,000
+MAX_TEXT: Final = 64 * 2**20  # bytes of lines in one file, whatever it is compressed to
+MAX_RATIO: Final = 100  # bytes of text to one compressed; a fifth to a tenth is usual, since hashes do not repeat
+SMALL_TEXT: Final = 2**18  # bytes of text that a file of any size may hold
 MAX_SEQ: Final = 2**63 - 1  # as on chain and in SQLite
 HASH: Final = r"^[0-9a-f]{64}$"
 
@@ -45,14 +48,37 @@ def read_line(line: bytes) -> Entry:
     if len(line) > MAX_LINE:
         raise ValueError(f"a line is longer than {MAX_LINE:,} bytes")
     try:
-        seq, kind, body, digest = _ROW.validate_json(line)
+        row = _ROW.validate_json(line)
     except ValidationError as error:
         raise ValueError(f"a line is no entry: {first_wrong(error)}") from error
+    return _entry(*row)
+
+
+def read_row(row: Sequence[object]) -> Entry:
+    """The entry in a row of a database. Raises ValueError as `read_line` does."""
+    try:
+        seq, kind, body, digest = _ROW.validate_python(tuple(row))
+    except ValidationError as error:
+        raise ValueError(f"a row is no entry: {first_wrong(error)}") from error
+    if len(body) > MAX_LINE:
+        raise ValueError(f"the body of entry {seq} is longer than {MAX_LINE:,} characters")
+    return _entry(seq, kind, body, digest)
+
+
+def _entry(seq: int, kind: str, body: str, digest: str) -> Entry:
     try:
         _Body.model_validate_json(body)
     except ValidationError as error:
         raise ValueError(f"the body of entry {seq} is no JSON object: {first_wrong(error)}") from error
     return Entry(seq, kind, body, digest)
+
+
+def read_lines(chunks: Iterable[bytes], packed: int) -> Iterator[Entry]:
+    """The entries in the text of a compressed file of `packed` bytes, one line held at a time. Raises ValueError.
+
+    What grows more than `MAX_RATIO` times, or beyond `MAX_TEXT`, is refused as soon as it does.
+    """
+    return map(read_line, split_lines(chunks, min(MAX_TEXT, SMALL_TEXT + MAX_RATIO * packed)))
 
 
 def split_lines(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:

@@ -10,17 +10,20 @@ third. Measured by `benchmarks/journal.py`.
 from __future__ import annotations
 
 import bz2
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entries.entry import Entry
+from subnet.evidence.entries.lines import read_lines, write_line
 from subnet.files import private_folder, write_atomically
 
 FOLDER = "segments"  # beside the live file, unless a setting names another
+_CHUNK: Final = 2**18  # bytes
 _NAME = re.compile(r"(\d{12})-(\d{12})\.jsonl\.bz2")
 
 
@@ -48,7 +51,7 @@ def write_segment(folder: Path, entries: Sequence[Entry]) -> Segment:
     """Write `entries` as one segment, on disk when this returns, and read it back. Raises StateError."""
     first, last = entries[0].seq, entries[-1].seq
     segment = Segment(first, last, folder / f"{first:012d}-{last:012d}.jsonl.bz2")
-    lines = "".join(json.dumps([e.seq, e.kind, e.body, e.hash], ensure_ascii=False) + "\n" for e in entries)
+    lines = "".join(map(write_line, entries))
     try:
         private_folder(folder)
         write_atomically(segment.path, bz2.compress(lines.encode()), mode=0o600)
@@ -60,16 +63,13 @@ def write_segment(folder: Path, entries: Sequence[Entry]) -> Segment:
 
 
 def read_segment(segment: Segment) -> Iterator[Entry]:
-    """Its entries, in order. Raises JournalBroken where it is damaged or not what its name says."""
+    """Its entries, one after another. Raises JournalBroken where it is damaged or not what its name says."""
     seq = segment.first - 1
     try:
-        with bz2.open(segment.path, "rt", encoding="utf-8", newline="\n") as lines:
-            for line in lines:
-                row = json.loads(line)
-                if not (isinstance(row, list) and len(row) == 4):
-                    raise ValueError("a line is no entry")
-                seq = row[0]
-                yield Entry(*row)
+        with bz2.open(segment.path) as file:
+            for entry in read_lines(iter(partial(file.read, _CHUNK), b""), segment.path.stat().st_size):
+                seq = entry.seq
+                yield entry
     except (OSError, EOFError, ValueError) as error:
         raise JournalBroken(f"the segment {segment.path} is damaged: {error}; restore a copy of it") from error
     if seq != segment.last:

@@ -19,6 +19,8 @@ from subnet.evidence.proof.publication import (
     MANIFEST,
     MAX_FILE,
     MAX_MANIFEST,
+    MAX_MEDIA,
+    MAX_PARTS,
     Manifest,
     MediaFile,
     PackedPart,
@@ -97,7 +99,8 @@ def publish(
 ) -> tuple[Manifest, int]:
     """Publish what is finished of a journal and not published yet; the manifest, and how many parts are new.
 
-    Raises StateError where the depot holds another journal, or more of this one than `entries` has.
+    Of media the newest `MAX_MEDIA` are listed. Raises StateError where the depot holds another journal, more of this
+    one than `entries` has, or as many parts as a manifest may list.
     """
     manifest = depot.manifest() or Manifest(netuid=rules.netuid, hotkey=rules.hotkey, codecs=rules.codecs)
     if (manifest.netuid, manifest.hotkey) != (rules.netuid, rules.hotkey):
@@ -105,13 +108,15 @@ def publish(
         raise StateError(f"{depot.address} holds the evidence of {whose}: name another place")
     before = len(manifest.parts)
     for packed in finished_parts(_followed(depot, manifest, entries), manifest.last):
+        if len(manifest.parts) >= MAX_PARTS:
+            raise StateError(f"{depot.address} holds {MAX_PARTS:,} parts, and no manifest lists more: name a new place")
         depot.write(packed.part.file, packed.data)
         media = tuple(_media(depot, manifest, packed, read_media))
         manifest = manifest.model_copy(
             update={
                 "schema_version": SCHEMA,
                 "parts": (*manifest.parts, packed.part),
-                "media": (*manifest.media, *media),
+                "media": (*manifest.media, *media)[-MAX_MEDIA:],
             }
         )
         depot.write(MANIFEST, manifest.model_dump_json(indent=1).encode())

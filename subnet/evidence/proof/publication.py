@@ -23,19 +23,23 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entries.entry import Entry
-from subnet.evidence.entries.lines import HASH, MAX_SEQ, first_wrong, read_line, split_lines, write_line
+from subnet.evidence.entries.lines import HASH, MAX_LINE, MAX_SEQ, first_wrong, read_lines, write_line
 from subnet.evidence.reader import SCHEMA
 from subnet.evidence.records import COMMITMENT, WEIGHTS, CommitmentRecord, Uid, WeightsRecord, read_record
 from subnet.types import Submission
 
 FORMAT: Final = "assay-evidence/1"
 MANIFEST: Final = "manifest.json"
-PART_TEXT: Final = 16 * 2**20  # characters after which a part ends wherever it is
-MAX_TEXT: Final = 4 * PART_TEXT  # bytes that a part may hold: what is not ASCII or is quoted takes more of them
+PART_TEXT: Final = 16 * 2**20  # bytes of lines after which a part ends wherever it is
 MAX_FILE: Final = 2**30  # bytes; nothing that is published is larger
-MAX_MANIFEST: Final = 2**27  # bytes; some 500,000 files
+MAX_PARTS: Final = 2**15  # that a manifest may list; an epoch each 72 minutes makes 7,300 a year
+MAX_MEDIA: Final = 2**15  # a round each 30 seconds makes 2,880 a day
+MAX_MANIFEST: Final = 2**25  # bytes; twice what so many files take
 _CHUNK: Final = 2**18
 _OF_NAME: Final = r"[A-Za-z0-9-][A-Za-z0-9.-]*"
+
+
+_Word = Annotated[str, Field(max_length=200)]
 
 
 class _Listed(BaseModel):
@@ -57,7 +61,7 @@ class Part(_Listed):
 class MediaFile(_Listed):
     """One item of the pool by its content's hash, which rounds name."""
 
-    content: str
+    content: str = Field(max_length=200)
 
 
 def _ss58(hotkey: str) -> str:
@@ -77,9 +81,9 @@ class Manifest(BaseModel):
     schema_version: int = Field(default=SCHEMA, ge=1)  # of the journal
     netuid: Uid
     hotkey: Annotated[str, AfterValidator(_ss58)]
-    codecs: dict[str, str] = {}
-    parts: tuple[Part, ...] = ()
-    media: tuple[MediaFile, ...] = ()
+    codecs: dict[_Word, _Word] = Field(default={}, max_length=100)
+    parts: tuple[Part, ...] = Field(default=(), max_length=MAX_PARTS)
+    media: tuple[MediaFile, ...] = Field(default=(), max_length=MAX_MEDIA)  # the newest
 
     @property
     def last(self) -> int:
@@ -122,11 +126,10 @@ class PackedPart:
 
 
 def pack_part(entries: Sequence[Entry]) -> PackedPart:
-    """`entries` as one file. The same entries make the same bytes."""
-    lines = "".join(map(write_line, entries))
+    """`entries` as one file. The same entries make the same bytes. Raises StateError for one that nobody may read."""
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(lines.encode())
+        stream.write(b"".join(map(_line, entries)))
     data, first, last = sink.getvalue().to_pybytes(), entries[0], entries[-1]
     items = {item for e in entries if e.kind == "round" and (item := json.loads(e.body).get("item"))}
     part = Part(
@@ -140,6 +143,13 @@ def pack_part(entries: Sequence[Entry]) -> PackedPart:
     return PackedPart(part, data, tuple(sorted(items)))
 
 
+def _line(entry: Entry) -> bytes:
+    line = write_line(entry).encode()
+    if len(line) > MAX_LINE:
+        raise StateError(f"entry {entry.seq} has {len(line):,} bytes, more than the {MAX_LINE:,} that anybody reads")
+    return line
+
+
 def unpack_part(part: Part, data: bytes) -> Iterator[Entry]:
     """The entries one after another, not yet checked against each other; no more than one line is held at a time.
 
@@ -150,8 +160,7 @@ def unpack_part(part: Part, data: bytes) -> Iterator[Entry]:
     last: Entry | None = None
     try:
         with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
-            for line in split_lines(iter(partial(stream.read, _CHUNK), b""), MAX_TEXT):
-                entry = read_line(line)
+            for entry in read_lines(iter(partial(stream.read, _CHUNK), b""), part.size):
                 if last is None and entry.seq != part.first:
                     break
                 last = entry
@@ -172,7 +181,7 @@ def finished_parts(entries: Iterable[Entry], after: int) -> Iterator[PackedPart]
         if entry.seq <= after:
             continue
         open_entries.append(entry)
-        size += len(entry.body)
+        size += len(write_line(entry).encode())
         ends = _ends(entry, committed)
         if ends or size > PART_TEXT:
             waiting.append(pack_part(open_entries))

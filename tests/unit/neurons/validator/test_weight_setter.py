@@ -228,3 +228,18 @@ class Forgetful(MemoryChain):
 
     async def set_weights(self, weights: Mapping[int, float]) -> Receipt:
         return Receipt(Submission.OK)
+
+
+async def test_a_cluster_shares_a_place_where_the_option_is_on(rig: Rig) -> None:
+    """Both are paid as the better one, in equal parts; without clusters, and without the option, by scores."""
+    setter = rig.weighing(share_places=True)
+    rig.memory.places.learn(0, (("m1", "m2"),))
+    await rig.settle(setter)
+    assert [a.weights for a in rig.attempts()] == [{1: 0.5, 2: 0.5}]
+
+
+async def test_clusters_are_computed_before_weights_are_set(rig: Rig) -> None:
+    """Where they are not known yet: nobody has answered, so that nobody shares."""
+    await rig.settle(rig.weighing(share_places=True))
+    assert [a.weights for a in rig.attempts()] == [{1: 0.75, 2: 0.25}]
+    assert rig.memory.places.known == ()

@@ -13,14 +13,28 @@ import pytest
 from neurons.commands.explain import explain
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.explain import Account, account
+from subnet.evidence.findings import Verdict
 from subnet.evidence.journal import Journal
-from subnet.evidence.records import DEPARTED, ROUND, RULES, DepartedRecord, record, rules_record
+from subnet.evidence.places import recent_places
+from subnet.evidence.records import (
+    DEPARTED,
+    ROUND,
+    RULES,
+    SETTING,
+    DepartedRecord,
+    record,
+    rules_record,
+    setting_record,
+)
+from subnet.evidence.replay import Replayer
 from subnet.evidence.state import State, StateStore
 from subnet.game.answer_table import KINDS
 from subnet.game.history import History
+from subnet.game.places import share_uids
 from subnet.game.sampling import Sampling
+from subnet.game.scoring import weights
 from subnet.game.step import Round
-from subnet.types import Answer, Failure, Label, Modality, Prediction
+from subnet.types import Answer, Failure, Hyperparameters, Label, Modality, Neuron, Prediction, Snapshot
 from tests.unit.subnet.evidence.journals import played
 from tests.unit.subnet.game.crowds import crowd
 
@@ -118,12 +132,54 @@ def test_the_command_tells_both(tmp_path: Path, capsys: pytest.CaptureFixture[st
     explain("m001", path, json=True)
     facts = json.loads(capsys.readouterr().out)
     assert facts["cluster"] == ["m000", "m001", "m002"]
+    assert facts["clusters"] == [facts["cluster"]]
     assert {"first", "second", "shared", "correlation", "errors", "expected", "p_value"} == facts["links"][0].keys()
     assert (facts["false_discovery_rate"], facts["pairs_compared"]) == (0.01, 120)
     assert {"public", "fresh", "difference", "low", "high"} == facts["canaries"].keys()
+    assert facts["pay"]["paid"] == min(facts["pay"]["average"], facts["pay"]["bound"])
+    assert facts["pay"]["bound"] == 1.1 * facts["score"]
+    assert (facts["pay"]["weight"], facts["pay"]["sharing"]) == (None, [])
     explain("m001", path)
     text = capsys.readouterr().out
     assert "Answers like 2 others; 1% of such links are expected to be wrong" in text
     assert "On public media" in text
+    assert "3 miners answer alike, in clusters: 1" in text
+    assert f"paid {facts['pay']['paid']:.4f}, the " in text
+    assert "no weights were set yet" in text
     explain("m010", path)
     assert "Nobody answers like it among 120 compared pairs" in capsys.readouterr().out
+
+
+def test_a_shared_place_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With `share_places` in the rules three copies are paid as one, replay computes the same, and each is told so."""
+    journal = Journal(tmp_path / "journal.db")
+    store = StateStore(journal)
+    store.note(RULES, RULES_OF.model_copy(update={"share_places": True}))
+    assert store.places.clusters() == ()
+    neurons = tuple(Neuron(uid, f"m{uid:03}", "c", 0.0, False, None) for uid in range(16))
+    snapshot = Snapshot(2, 0, neurons, Hyperparameters(0, 0))
+    store.observe(snapshot)
+    for one in rounds_of_a_crowd():
+        assert store.write(ROUND, record(one), State(one.plan.number + 1, one.history)) is None  # type: ignore[arg-type]
+    alone = weights(store.state.history, neurons, 1000.0)
+    shared = share_uids(alone, neurons, store.places.clusters())
+    store.write(SETTING, setting_record(replace(snapshot, block=ROUNDS), shared, 0))
+    again = recent_places(journal)
+    assert again.clusters() == store.places.clusters() == (("m000", "m001", "m002"),)
+    player = Replayer()
+    false = [
+        f for e in journal.entries() for f in player.take(e) if f.verdict is Verdict.FALSE and "plan" not in f.text
+    ]
+    journal.close()
+    assert player.proven["settings of weights follow from the scores"] == 1, false
+    player.take(Entry(ROUNDS + 4, RULES, RULES_OF.model_dump_json(), ""))
+    wrong = setting_record(replace(snapshot, block=ROUNDS), shared, 1).model_dump_json()
+    assert any("weights of 16 differ" in f.text for f in player.take(Entry(ROUNDS + 5, SETTING, wrong, "")))
+    explain("m001", tmp_path / "journal.db", json=True)
+    pay = json.loads(capsys.readouterr().out)["pay"]
+    assert (pay["weight"], pay["sharing"]) == (shared[1], ["m000", "m001", "m002"])
+    assert pay["weight"] < alone[1] / 2
+    explain("m001", tmp_path / "journal.db")
+    text = capsys.readouterr().out
+    assert f"weight {shared[1]:.6f} of 1 in the last setting, block {ROUNDS}" in text
+    assert "one place, shared with m000, m002: they answer alike" in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
 from subnet.game.answer_table import AnswerTable, tabulate
-from subnet.game.likeness import compare, discoveries, likeness, normal_scores, share_places
+from subnet.game.likeness import compare, discoveries, likeness, normal_scores
 from tests.unit.subnet.game.crowds import crowd
 
 COPIES = ("m000", "m001", "m002")
@@ -115,25 +114,12 @@ def test_a_rate_that_is_none_is_refused(rate: float) -> None:
         likeness(crowd(1), rate)
 
 
-@given(st.dictionaries(st.sampled_from("abcdefgh"), st.floats(0, 1), min_size=1), st.permutations("abcdef"))
-def test_a_cluster_shares_one_place(weights: dict[str, float], order: list[str]) -> None:
-    """Its members together stand where the best of them stood alone; ratios among others and the sum stay."""
-    clusters = [order[:3], order[3:5]]
-    shared = share_places(weights, clusters)
-    assert shared.keys() == weights.keys()
-    assert math.isclose(sum(shared.values()), sum(weights.values()), rel_tol=1e-9, abs_tol=1e-12)
-    scale = math.fsum(max((weights.get(h, 0) for h in group), default=0) for group in clusters)
-    scale += math.fsum(w for h, w in weights.items() if not any(h in group for group in clusters))
-    factor = sum(weights.values()) / scale if scale else 1.0
-    for hotkey, weight in weights.items():
-        group = next((group for group in clusters if hotkey in group), [hotkey])
-        members = [weights[h] for h in group if weights.get(h, 0) > 0]
-        place = max(members) / len(members) if weight > 0 else 0.0
-        assert math.isclose(shared[hotkey], factor * place, rel_tol=1e-9, abs_tol=1e-12)
-
-
-def test_copies_gain_nothing_by_their_number() -> None:
-    """Fifty keys with one model beside 200 honest miners have 24 % of equal weights, and one part in 201 when shared."""
-    weights = {f"m{n}": 1 / 250 for n in range(250)}
-    shared = share_places(weights, [[f"m{n}" for n in range(50)]])
-    assert sum(shared[f"m{n}"] for n in range(50)) == pytest.approx(1 / 201)
+@pytest.mark.parametrize("rounded", [0.0, 0.5])
+def test_the_order_of_rounds_changes_no_bit(rounded: float) -> None:
+    """Sums over items are exact, so that no machine's order of adding decides whom weights are shared with."""
+    table = crowd(3, copies=3, rounded=rounded)
+    order = np.random.default_rng(1).permutation(len(table.kinds))
+    turned = AnswerTable(table.hotkeys, np.ascontiguousarray(table.p[:, order]), table.kinds[order])
+    one, other = compare(table), compare(turned)
+    np.testing.assert_array_equal(one.correlation, other.correlation)
+    np.testing.assert_array_equal(one.p_values, other.p_values)

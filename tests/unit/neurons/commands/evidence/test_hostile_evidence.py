@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from neurons.commands.evidence.verify import check
 from subnet.errors import SettingsError, StateError
 from subnet.evidence.entries.entry import GENESIS, Entry, link
-from subnet.evidence.entries.lines import write_line
+from subnet.evidence.entries.lines import MAX_TEXT, write_line
 from subnet.evidence.findings import Verification, text_of
 from subnet.evidence.proof.depot import Depot
-from subnet.evidence.proof.publication import MANIFEST, MAX_TEXT, parse_manifest
+from subnet.evidence.proof.publication import MANIFEST, parse_manifest
 from tests.unit.neurons.commands.evidence.rig import NETUID, VALIDATOR, Body, Story, checked, tell
 from tests.unit.neurons.running import Assay
 from tests.unit.subnet.evidence.entries.test_lines import DEEP, JSON
