@@ -58,8 +58,7 @@ def study(settings: StudySettings) -> StudyReport:
     """Train `vit_cam`, measure it and the weights that ship on the test set, and explain what they look at."""
     records = [record for record in read_folder(settings.train) if record.modality is Modality.IMAGE]
     task = Task("test", settings.test, seed=settings.seed)
-    tested = items(task, Modality.IMAGE, settings.tell)
-    trained = _train(settings)
+    tested, trained = items(task, Modality.IMAGE, settings.tell), _train(settings)  # a test set to refuse comes first
     detectors = {TRAINED_HERE: _open(f"{NAME}={trained.weights}", settings), SHIPPED: _open(NAME, settings)}
     measured = dict(zip(detectors, _measure(settings, list(detectors.values()), task, tested), strict=True))
     explanations = _explanations(settings, detectors[SHIPPED], measured[SHIPPED].records)

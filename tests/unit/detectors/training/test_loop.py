@@ -206,8 +206,8 @@ def test_the_folder_that_lacks_something_is_named(root: Path, tmp_path: Path) ->
 def test_few_items_to_calibrate_by_are_told(root: Path, tmp_path: Path, detector: str) -> None:
     """Whatever is calibrated says beforehand that validation is too small for it, with the count and the flag."""
     notes: list[str] = []
-    changes = {"out": tmp_path / "few.safetensors", "detector": detector, "steps": 1, "evaluate_every": 1}
-    train(settings(root, "", **changes), tell=notes.append)
+    out = str(tmp_path / "few.safetensors")
+    train(settings(root, out, detector=detector, steps=1, evaluate_every=1), tell=notes.append)
     (note,) = [note for note in notes if "calibrat" in note]
     assert f"{root / 'validation'}" in note
     assert "3 real and 3 synthetic" in note
