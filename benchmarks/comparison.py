@@ -23,7 +23,7 @@ from benchmarks import tables
 from benchmarks.accuracy import Findings, panned, subjects, task_of
 from detectors import TABLE, load_detector
 from detectors.acceleration.benchmark import Throughput, examples, throughput
-from detectors.checkpoints import HERE, read
+from detectors.checkpoints import HERE
 from detectors.ensemble.stack import Ensemble
 from detectors.evaluation.encoded_size import encoded_size_control
 from detectors.evaluation.evaluation import Evaluation, evaluate, items
@@ -50,8 +50,8 @@ SIZE = (
 COST = ("detector", "judges", "parameters", "as published", "MB", "items/s, one by one", "items/s, served")
 COST_MORE = ("CPU ms an item, served", "by")
 COST_NOTES = (
-    "Where nothing descends a gradient, parameters are the fractions in the file: of `spectral` its head, of "
-    "`retrieval` the fingerprints of the known pictures. `ensemble` counts its members.",
+    "Parameters are all numbers that were learnt: heads, gates and the fingerprints that `retrieval` knows pictures by "
+    "count, too. `ensemble` and `camo` count their members and experts.",
 )
 TIMING = "python -m benchmarks.comparison --images 0 --clips 0 --pans 0"
 Row = list[Any]
@@ -90,16 +90,10 @@ def _loses(less: Cell) -> bool:
 
 
 def weigh(row: DetectorRow) -> tuple[int, float]:
-    """Parameters, and megabytes of its file; of a stack its members' too."""
+    """Numbers that were learnt, and megabytes of its file; of a stack its members' too."""
     detector = load_detector(row.name)
     members = [TABLE[name] for name in detector.members] if isinstance(detector, Ensemble) else []
-    parts = [(each.embedded_parameters or _fractions(each), HERE / each.weights) for each in (row, *members)]
-    return sum(count for count, _ in parts), sum(path.stat().st_size for _, path in parts) / 1e6
-
-
-def _fractions(row: DetectorRow) -> int:
-    """Floating-point numbers in the file of a row."""
-    return sum(value.numel() for value in read(HERE / row.weights).state.values() if value.is_floating_point())
+    return row.embedded_parameters, sum((HERE / each.weights).stat().st_size for each in (row, *members)) / 1e6
 
 
 def cost_line(row: DetectorRow, found: Throughput | None) -> Row:

@@ -63,7 +63,8 @@ class Preprocess:
 class DetectorRow:
     """One detector: what it is, how large the published network is, and which weights ship with it.
 
-    `parameters` and `tensors` count the published network; `embedded_parameters` the one whose weights ship here.
+    `parameters` and `tensors` count the published network; `embedded_parameters` what was learnt of
+    the one that ships here: parameters, what fitted heads, gates and indices hold, and those of members and experts.
     `weights` is a file of detectors/weights ("" where there are none) and `sha256` pins it. `layer` names the module
     whose activations heat maps use, and `grid` says what these are: "maps" (B, C, H, W), "tokens" (B, H*W, C),
     "volumes" (B, C, T, H, W), or "places": log-odds (B, 1, H, W) of every place of the picture by itself, which are

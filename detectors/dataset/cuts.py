@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from detectors.dataset.items import DatasetItem, Tell, decode, load_media, silence
+from detectors.dataset.presets import with_side
 from subnet.codec.image import TARGET_SIZE
 from subnet.errors import DataError, MediaError, MediaUnreadable
 from subnet.game.sampling import derive
@@ -72,7 +73,24 @@ def finding(record: DatasetItem) -> int | str:
 def _check(media: Media) -> None:
     if media.modality is Modality.VIDEO and len(media.frames) < FEWEST_FRAMES:
         raise MediaUnreadable(f"{len(media.frames)} frames; a clip needs at least {FEWEST_FRAMES}")
-    check_size(media)
+    try:
+        check_size(media)
+    except MediaUnreadable as error:
+        name = with_side(min(media.frames.shape[1:3]))
+        way = f"; as pictures of the published set {name} they are read scaled up: write {name}:DIR" if name else ""
+        raise MediaUnreadable(f"{error}{way}") from error
+    if (media.frames == media.frames[:, :1, :1]).all():
+        raise MediaUnreadable("one colour all over, which nothing can be learnt from; give pictures with content")
+
+
+def not_all_alike(records: Sequence[DatasetItem], what: str) -> None:
+    """Raises DataError where every one of `records` holds the same pixels; decodes no more than that takes."""
+    first = load_media(records[0]).frames
+    if all(np.array_equal(first, load_media(record).frames) for record in records[1:]):
+        raise DataError(
+            f"data: all {len(records):,} items of {what} hold the same pixels, so that no feature of them differs; "
+            "give real and synthetic items that are not copies of one"
+        )
 
 
 def _without(records: Sequence[DatasetItem], flaws: Mapping[Path, str], what: str, tell: Tell) -> list[DatasetItem]:

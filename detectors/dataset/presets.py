@@ -259,6 +259,11 @@ def preset(name: str) -> Preset:
     return find(PRESETS, name, "preset")
 
 
+def with_side(pixels: int) -> str | None:
+    """The preset whose pictures are as small as this, and read scaled up."""
+    return next((row.name for row in PRESETS.values() if row.side == pixels), None)
+
+
 def splits(chosen: Preset) -> tuple[str, ...]:
     """The splits of a preset: train, validation, test where it has them, then others, in their order."""
     there = list(dict.fromkeys(part.split for part in chosen.parts)) or [WHOLE]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
 from detectors.calibration import fit
 from detectors.checkpoints import write
 from detectors.dataset.contents import clusters
-from detectors.dataset.items import Tell, read_folder, silence
+from detectors.dataset.items import Tell, silence
 from detectors.ensemble.stack import HEAD, Ensemble, notes_of
 from detectors.heads.fitting import fit_head
 from detectors.heads.head import Head
 from detectors.loading import open_detector
 from detectors.training.fitting import shown_items
-from detectors.training.loop import Progress, Training, TrainingResult, paced, select
+from detectors.training.loop import Progress, Training, TrainingResult, held_out, paced
 from detectors.training.recipes import recipe
 from subnet.errors import SettingsError
 from subnet.media.leak.roc import plain_auc
@@ -37,8 +36,7 @@ def train_ensemble(
     members = {spec: open_detector(spec, device=settings.device) for spec in specs}
     if len(members) < 2:
         raise SettingsError("--expert: a stack takes at least two members, each as --expert NAME=FILE")
-    data = settings.validation or settings.data.parent / "validation"
-    judged = select(read_folder(data, tell), chosen, replace(settings, data=data), tell)
+    judged = held_out(settings, chosen, tell)
     shown = shown_items(judged, chosen, settings)
     stack = Ensemble(chosen.name, members, Head(len(members)))
     rows, tick = [], paced(report, len(shown.media))

@@ -48,8 +48,9 @@ def items(task: Task, modality: Modality, tell: Tell = silence) -> list[DatasetI
 
     Raises DataError for a data set without this modality or without one of the classes, and where most are of no use.
     """
-    chosen = select(read_folder(task.root, tell), modality, task.limit, task.seed, task.data)
-    return sift(chosen, task.data, tell)
+    what = task.data if task.data == str(task.root) else f"{task.data} ({task.root})"
+    chosen = select(read_folder(task.root, tell), modality, task.limit, task.seed, what)
+    return sift(chosen, what, tell)
 
 
 def evaluate(

@@ -69,8 +69,11 @@ def _check(x: Floats, labels: Ints, plan: HeadPlan) -> None:
         raise DataError("data: a head is fitted on both classes, and the items are all of one")
     if not np.isfinite(x).all():
         raise DataError("data: features are not all finite; the network below the head has broken weights")
-    if not (x.std(axis=0) > LEAST_SCALE).any():
-        raise DataError("data: all features are constant: the items look the same to the network below the head")
+    if not (x.std(axis=0) > LEAST_SCALE * np.maximum(1.0, np.abs(x.mean(axis=0)))).any():
+        raise DataError(
+            f"data: all {x.shape[1]} features of the {x.shape[0]} rows are constant: the items look the same to what "
+            "is below the head; give items that differ, or other weights with --init or --expert"
+        )
     if plan.components > min(x.shape):
         raise DataError(
             f"data: {plan.components} principal components need as many items and features, "

@@ -44,6 +44,7 @@ WORDS = {
         Label.SYNTHETIC,
     ),
 }
+CONFIG = "config.json"
 FILES = ("*.json", "*.safetensors")
 _ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
 WEIGHTS = "*.safetensors"
@@ -77,7 +78,7 @@ def hub(row: DetectorRow, *, device: str = "cpu", weights: Path | str | None = N
     if weights is None:
         raise CheckpointError(f"weights: nothing ships for {row.name}; give {row.requires}")
     place, folder = torch_device(device), locate(str(weights))
-    labels = polarity(_config(folder))
+    labels = polarity(_config(folder), folder / CONFIG)
     model = _model(folder)
     return TorchDetector(
         row.name,
@@ -108,7 +109,7 @@ def locate(spec: str) -> Path:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
+    path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -124,8 +125,9 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def polarity(config: Mapping[str, Any]) -> dict[int, Label]:
-    """Which class each output is, by the words of `id2label`. Raises CheckpointError naming unknown words."""
+def polarity(config: Mapping[str, Any], path: Path = Path(CONFIG)) -> dict[int, Label]:
+    """Which class each output is, by the words of `id2label`. Raises CheckpointError naming unknown words, and what to
+    write into the file `path` in their place."""
     try:
         names = {int(place): str(name) for place, name in config.get("id2label", {}).items()}
     except ValueError as error:
@@ -133,9 +135,11 @@ def polarity(config: Mapping[str, Any]) -> dict[int, Label]:
     known = {place: label_of_word(name) for place, name in names.items()}
     unknown = [names[place] for place, label in known.items() if label is None]
     if unknown or not names:
+        found = ", ".join(names.values()) or "none, and so by default LABEL_0, LABEL_1"
         raise CheckpointError(
-            f"weights: id2label in config.json has {', '.join(map(repr, unknown)) or 'no labels'}, which are neither "
-            "real nor synthetic by their words: write what they are there, such as real and fake"
+            f"weights: {path} names the labels {found}; they do not say which output is real and which synthetic: look "
+            'it up where the repository comes from, write for example "id2label": {"0": "real", "1": "fake"} into '
+            "config.json of a folder of your own, and pass hub=FOLDER"
         )
     labels = {place: label for place, label in known.items() if label is not None}
     if len(labels) > 1 and len(set(labels.values())) == 1:

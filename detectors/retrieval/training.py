@@ -10,7 +10,7 @@ from detectors.dataset.items import Tell, read_folder, silence
 from detectors.preprocess import prepare
 from detectors.retrieval.index import Index, entry, fill
 from detectors.training.fitting import served
-from detectors.training.loop import Progress, Training, TrainingResult, paced, select
+from detectors.training.loop import Progress, Training, TrainingResult, held_out, paced, select
 from detectors.training.recipes import recipe
 from detectors.training.validation_set import auc, examples
 from subnet.types import Media
@@ -22,6 +22,7 @@ def fill_index(
     """Write an index of all items of `settings.data` to `settings.out`. Raises DataError."""
     chosen, report = recipe(settings.detector), report or (lambda progress: None)
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
+    judged = held_out(settings, chosen)  # silently: nothing is calibrated by them
     entries, tick = [], paced(report, len(records))
     for number, record in enumerate(records, start=1):
         media = challenge_media(record, key_of(record, settings.data), settings.seed)
@@ -32,7 +33,6 @@ def fill_index(
     index = Index(len(records))
     names = [f"{record.origin}/{record.item or record.pair or record.path.stem}" for record in records]
     fill(index, entries, [int(record.label) for record in records], names)
-    judged = select(read_folder(settings.validation or settings.data.parent / "validation"), chosen, settings)
     shown = examples(judged, settings.validation_items, seed=settings.seed)
     measured = auc(served(chosen, index, "cpu"), shown)
     notes = {"detector": chosen.name, "items": len(records), "origins": sorted({record.origin for record in records})}

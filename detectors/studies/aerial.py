@@ -57,9 +57,10 @@ CLAIMS = (
 def study(settings: StudySettings) -> StudyReport:
     """Train `vit_cam`, measure it and the weights that ship on the test set, and explain what they look at."""
     records = [record for record in read_folder(settings.train) if record.modality is Modality.IMAGE]
-    trained = _train(settings)
+    task = Task("test", settings.test, seed=settings.seed)
+    tested, trained = items(task, Modality.IMAGE, settings.tell), _train(settings)  # a test set to refuse comes first
     detectors = {TRAINED_HERE: _open(f"{NAME}={trained.weights}", settings), SHIPPED: _open(NAME, settings)}
-    measured = dict(zip(detectors, _measure(settings, list(detectors.values())), strict=True))
+    measured = dict(zip(detectors, _measure(settings, list(detectors.values()), task, tested), strict=True))
     explanations = _explanations(settings, detectors[SHIPPED], measured[SHIPPED].records)
     return StudyReport(
         name="aerial",
@@ -122,9 +123,9 @@ def _open(name: str, settings: StudySettings) -> TorchDetector:
     return detector
 
 
-def _measure(settings: StudySettings, detectors: Sequence[TorchDetector]) -> list[Evaluation]:
-    task = Task("test", settings.test, seed=settings.seed)
-    records = items(task, Modality.IMAGE, settings.tell)
+def _measure(
+    settings: StudySettings, detectors: Sequence[TorchDetector], task: Task, records: Sequence[DatasetItem]
+) -> list[Evaluation]:
     total = len(records) * len(task.views)
     return evaluate(detectors, task, records, progress=lambda done: settings.stage("evaluate", done, total))
 

@@ -99,14 +99,14 @@ CLAIMS = (
 
 def study(settings: StudySettings) -> StudyReport:
     """Train every stage and variant, measure them on the test set, and tell it. Raises DataError for unusable data."""
-    first = {name: _course(settings, name, name) for name in (RECONSTRUCTION, DENOISING)}
-    second = {
-        each.name: _course(settings, each.name, each.family, first[each.first].result.weights) for each in VARIANTS
-    }
     task = Task(
         "the test set", settings.test, (0, 2) if settings.quick else (0, 1, 2, 3), _limit(settings), settings.seed
     )
     records = items(task, Modality.IMAGE, settings.tell)
+    first = {name: _course(settings, name, name) for name in (RECONSTRUCTION, DENOISING)}
+    second = {
+        each.name: _course(settings, each.name, each.family, first[each.first].result.weights) for each in VARIANTS
+    }
     views = len(records) * len(task.levels)
     found = evaluate(
         [each.detector for each in second.values()],

@@ -51,17 +51,18 @@ def study(settings: StudySettings) -> StudyReport:
     def watch(progress: Progress) -> None:
         settings.stage("fill", progress.step, progress.steps)
 
+    limit = QUICK if settings.quick else LIMIT
+    tasks = {
+        "known": Task("known", settings.train, limit=limit, seed=settings.seed),
+        "unknown": Task("unknown", settings.test, limit=limit, seed=settings.seed),
+    }
+    items(tasks["unknown"], Modality.IMAGE)  # before anything is trained
     path = train(
         Training(NAME, settings.train, settings.out / f"{NAME}.safetensors", settings.validation, settings.seed),
         watch,
         settings.tell,
     ).weights
     detector = open_detector(f"{NAME}={path}", device=settings.device)
-    limit = QUICK if settings.quick else LIMIT
-    tasks = {
-        "known": Task("known", settings.train, limit=limit, seed=settings.seed),
-        "unknown": Task("unknown", settings.test, limit=limit, seed=settings.seed),
-    }
     found = {name: _look_up(settings, detector, name, task) for name, task in tasks.items()}
     judged = {name: _judge(settings, detector, name, task) for name, task in tasks.items()}
     rates = hits(found)

@@ -61,12 +61,12 @@ class Answer:
 
 def study(settings: StudySettings) -> StudyReport:
     """Train, and measure masks and answers. Raises DataError where no fake of the test folder has its photograph."""
+    shown = pictures(settings)
     weights = trained(settings)
     row = TABLE["segment"]
     subjects = {TRAINED: network_detector(row, device=settings.device, weights=weights)}
     if (HERE / row.weights).is_file():
         subjects = {SHIPPED: network_detector(row, device=settings.device), **subjects}
-    shown = pictures(settings)
     tables: dict[str, Table] = {}
     told: dict[str, list[Answer]] = {}
     for name, detector in subjects.items():
@@ -89,7 +89,6 @@ def trained(settings: StudySettings) -> Path:
     """The weights of this study's own run."""
     steps = _steps(settings)
     out = settings.out / "weights" / "segment.safetensors"
-    out.parent.mkdir(parents=True, exist_ok=True)
     wanted = Training(
         "segment",
         settings.train,

@@ -23,7 +23,7 @@ from detectors.spectral.network import FEATURES, Spectral
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
 from detectors.torch_detector import TorchDetector
 from detectors.training.fitting import features, served, shown_items
-from detectors.training.loop import Training, select
+from detectors.training.loop import Training, held_out, select
 from detectors.training.recipes import recipe
 from detectors.training.validation_set import Examples, examples
 from subnet.types import Label, Modality
@@ -51,9 +51,9 @@ CLAIMS = (
 
 def study(settings: StudySettings) -> StudyReport:
     """Fit a head on every family and on all of them, and measure each on the test set."""
-    networks = _fitted(settings)
     task = Task("test", settings.test, limit=QUICK if settings.quick else None, seed=settings.seed)
     records = items(task, Modality.IMAGE, settings.tell)
+    networks = _fitted(settings)
     total = len(records) * len(task.views)
     measured = dict(
         zip(
@@ -98,9 +98,7 @@ def _fitted(settings: StudySettings) -> dict[str, TorchDetector]:
     records = select(read_folder(settings.train, settings.tell), chosen, course, settings.tell)
     learnt = shown_items(records, chosen, course)
     judged = examples(
-        select(read_folder(settings.validation), chosen, replace(course, data=settings.validation)),
-        VALIDATION,
-        seed=settings.seed,
+        held_out(replace(course, validation=settings.validation), chosen, settings.tell), VALIDATION, seed=settings.seed
     )
     x, held = (_features(settings, whole, each, what) for each, what in ((learnt, "train"), (judged, "validation")))
     labels, contents = np.array(learnt.labels), clusters(learnt.records)

@@ -28,6 +28,7 @@ from detectors.training.loop import (
     arguments,
     before,
     build,
+    held_out,
     paced,
     select,
     train,
@@ -54,8 +55,7 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     """
     chosen, report = recipe(settings.detector), report or (lambda progress: None)
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
-    held = settings.validation or settings.data.parent / "validation"
-    judged = select(read_folder(held, tell), chosen, replace(settings, data=held))
+    judged = held_out(settings, chosen, tell)
     if len(records) * chosen.head.variants < chosen.head.components:
         least = -(-chosen.head.components // chosen.head.variants)
         raise DataError(

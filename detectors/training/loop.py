@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from detectors.calibration import fit
 from detectors.checkpoints import load_strictly, write
-from detectors.dataset.cuts import challenge_media, key_of, sift
+from detectors.dataset.cuts import challenge_media, key_of, not_all_alike, sift
 from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
 from detectors.families import network_size
 from detectors.preprocess import normalise
@@ -34,7 +34,7 @@ from detectors.training.batches import Batch, Batches, BatchPlan, methods
 from detectors.training.losses import Objective
 from detectors.training.recipes import Recipe, recipe
 from detectors.training.state import TrainingState, restore, store
-from detectors.training.validation_set import Examples, examples
+from detectors.training.validation_set import Examples, examples, tell_few
 from subnet.errors import DataError, SettingsError
 from subnet.registry import resolve
 
@@ -125,8 +125,7 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
     plan = settings.plan or chosen.plan_for(settings.size)
     steps = settings.steps or chosen.steps
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
-    held = settings.validation or settings.data.parent / "validation"
-    judged = select(read_folder(held, tell), chosen, replace(settings, data=held), tell)
+    judged = held_out(settings, chosen, tell)
     pixels = {record.path: challenge_media(record, key_of(record, settings.data), settings.seed) for record in records}
     maker = resolve(chosen.batches)
     batches: Batches = maker(records, lambda record: pixels[record.path], plan, steps=steps, seed=settings.seed)
@@ -182,7 +181,17 @@ def select(
         raise DataError(f"data: {chosen.name} judges {modality}s, and none of {count} items in {settings.data} is one")
     what = f"{settings.data} for {chosen.name} ({modality})"
     both_classes(kept, what)
-    return sift(kept, what, tell)
+    usable = sift(kept, what, tell)
+    not_all_alike(usable, what)
+    return usable
+
+
+def held_out(settings: Training, chosen: Recipe, tell: Tell = silence) -> list[DatasetItem]:
+    """The usable validation records; where they are few to calibrate by is told. Raises DataError."""
+    held = settings.validation or settings.data.parent / "validation"
+    records = select(read_folder(held, tell), chosen, replace(settings, data=held), tell)
+    tell_few(records, held, tell)
+    return records
 
 
 def rate(step: int, steps: int) -> float:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from detectors.dataset.cuts import challenge_media
-from detectors.dataset.items import DatasetItem
+from detectors.dataset.items import DatasetItem, Tell
 from detectors.torch_detector import TorchDetector
 from subnet.game.augment import LEVELS
 from subnet.game.variant import variant_frames
 from subnet.media.leak.roc import plain_auc
 from subnet.types import Label, Media
+
+FEWEST = 20  # validation items of a class below which what is fitted on them is uncertain
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,16 @@ def examples(records: Sequence[DatasetItem], limit: int, *, seed: int, levels: S
             result.origins.append(record.origin)
             result.records.append(record)
     return result
+
+
+def tell_few(records: Sequence[DatasetItem], held: Path, tell: Tell) -> None:
+    """Tell where validation has too few items of a class for a threshold and a calibration."""
+    reals = sum(record.label is Label.REAL for record in records)
+    if min(reals, len(records) - reals) < FEWEST:
+        tell(
+            f"{held} holds {reals} real and {len(records) - reals} synthetic items: below {FEWEST} of a class the "
+            "threshold and the calibration are uncertain; give more with --validation"
+        )
 
 
 def auc(detector: TorchDetector, judged: Examples) -> float:

@@ -124,12 +124,14 @@ def write(maker: StyleGan, out: Path, count: int, seed: int) -> None:
 def main() -> None:
     """Read the flags and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", type=Path)
+    parser.add_argument("weights", type=Path, help="a generator: safetensors, or rosinality's layout")
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures")
-    parser.add_argument("--count", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--truncation", type=float, default=1.0)
-    parser.add_argument("--device", choices=devices(), default="cpu")
+    parser.add_argument("--count", type=int, default=16, help="pictures (default %(default)d)")
+    parser.add_argument("--seed", type=int, default=0, help="of the latents (default %(default)d)")
+    parser.add_argument(
+        "--truncation", type=float, default=1.0, help="how far styles lie from their mean (default %(default)g)"
+    )
+    parser.add_argument("--device", choices=devices(), default="cpu", help="where to draw (default %(default)s)")
     flags = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:

@@ -180,10 +180,14 @@ def main() -> None:
     """Read the flags and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=WEIGHTS.parent, help="folder for weights and state")
-    parser.add_argument("--minutes", type=float, default=Recipe.minutes, help="wall clock for training")
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--batch", type=int, default=Recipe.batch)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--minutes", type=float, default=Recipe.minutes, help="wall clock for training (default %(default)g)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=Recipe.seed, help="of the first weights and all crops (default %(default)d)"
+    )
+    parser.add_argument("--batch", type=int, default=Recipe.batch, help="crops a step (default %(default)d)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of the CPU (default %(default)d)")
     flags = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(flags.threads)

@@ -142,12 +142,16 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="generators; without any, all embedded ones")
-    parser.add_argument("--split", type=Split, default=Split.VALIDATION, choices=list(Split))
-    parser.add_argument("--count", type=int, default=100, help="images per generator; a fifth as many clips")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--split", type=Split, default=Split.VALIDATION, choices=list(Split), help="of the embedded media"
+    )
+    parser.add_argument(
+        "--count", type=int, default=100, help="images per generator (default %(default)d); a fifth as many clips"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default %(default)d)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the CPU (default %(default)d)")
     parser.add_argument("--pictures", type=Path, help="folder for contact sheets")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="one JSON list in place of lines")
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
     reports = []

@@ -36,6 +36,24 @@ from subnet.media.contact_sheet import Layout, Tile, contact_sheet
 
 log = logging.getLogger(__name__)
 WEIGHTS, STATE = "stylegan.safetensors", "state.pt"
+HELP = {
+    "images": "real pictures that the run sees in all",
+    "seed": "same seed and pictures: same weights",
+    "side": "pixels along each side of a picture: a power of two",
+    "style": "numbers of a latent and of a style",
+    "layers": "of the mapping from latents to styles",
+    "batch": "pictures a step",
+    "closest": "smallest crop, as a share of a picture's short side",
+    "rate": "highest learning rate",
+    "warmup": "steps in which the rate rises",
+    "decay": "last share of the run, in which the rate falls to a tenth",
+    "r1": "weight of R1, the penalty on the discriminator's gradient; 0 without it",
+    "d_reg_every": "steps between two that have R1",
+    "path": "weight of the regularisation of path lengths; 0 without it",
+    "g_reg_every": "steps between two that have path lengths",
+    "mixing": "share of pictures with two styles",
+    "half_life": "of the averaged weights, in pictures",
+}
 _POSITIVE = ("images", "batch", "side", "style", "layers", "rate", "warmup", "d_reg_every", "g_reg_every", "half_life")
 
 
@@ -100,6 +118,10 @@ class Recipe:
 
 def _flag(name: str) -> str:
     return name.replace("_", "-")
+
+
+def _told(name: str) -> str:
+    return f"{HELP[name]} (default %(default)g)"
 
 
 def lazy_adam(parameters: Any, rate: float, every: int) -> torch.optim.Adam:
@@ -274,14 +296,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of pictures; the embedded train photographs without it")
     parser.add_argument("--categories", nargs="*", default=[], help="of the embedded photographs; all without it")
     parser.add_argument("--wavelet", action="store_true", help="draw in wavelets (SWAGAN)")
-    parser.add_argument("--device", choices=devices(), default="cpu")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--every", type=int, default=200, help="steps between checkpoints")
+    parser.add_argument("--device", choices=devices(), default="cpu", help="where to train (default %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of the CPU (default %(default)d)")
+    parser.add_argument("--every", type=int, default=200, help="steps between checkpoints (default %(default)d)")
     parser.add_argument("--widths", type=int, nargs="+", default=Recipe.widths, help="channels at 4, 8, 16, ... pixels")
     parser.add_argument("--augment", nargs="*", choices=list(STEPS), default=list(STEPS), help="all steps without it")
     numbers = [field for field in fields(Recipe) if isinstance(field.default, int | float) and field.name != "wavelet"]
     for field in numbers:
-        parser.add_argument(f"--{_flag(field.name)}", type=type(field.default), default=field.default)
+        parser.add_argument(
+            f"--{_flag(field.name)}", type=type(field.default), default=field.default, help=_told(field.name)
+        )
     flags = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(max(1, flags.threads))

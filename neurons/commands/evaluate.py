@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from neurons import settings as s
 from neurons.datasets.arrangement import PresetSpec, arrange, judged
+from neurons.datasets.no_trace import no_trace
 from neurons.datasets.spec import materialise, parse_spec
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
@@ -72,15 +74,16 @@ def evaluate(
     names = _names(detector, compare, controls)
     asked = _levels(levels)
     place = s.device(device)
-    _check(data, limit, out)
-    opened = _open(names, place, controls)
-    from detectors.evaluation.compare import compare as difference
-    from detectors.evaluation.evaluation import Task, items
-    from detectors.evaluation.evaluation import evaluate as measure
+    with no_trace(out) if out else nullcontext():
+        _check(data, limit, out)
+        opened = _open(names, place, controls)
+        from detectors.evaluation.compare import compare as difference
+        from detectors.evaluation.evaluation import Task, items
+        from detectors.evaluation.evaluation import evaluate as measure
 
-    modality = opened[0].modality
-    task = Task(data, data_folder(data, modality, limit, seed, place), asked, limit, seed)
-    records = items(task, modality, warn)
+        modality = opened[0].modality
+        task = Task(data, data_folder(data, modality, limit, seed, place), asked, limit, seed)
+        records = items(task, modality, warn)
     with bar("evaluate", len(records) * len(task.views)) as progress:
         found = measure(opened, task, records, progress=progress)
     if controls:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from neurons import settings as s
-from neurons.datasets.arrangement import arrange, parse_preset, three_ways
+from neurons.datasets.arrangement import arrange, parse_preset, resemblance, three_ways
+from neurons.datasets.no_trace import no_trace
 from neurons.datasets.spec import DataSpec, materialise
 from neurons.plan import EMBEDDED
 from neurons.progress import bar, warn
@@ -67,14 +69,15 @@ def study(
     if steps is not None and steps < 1:
         raise SettingsError(f"--steps must be at least 1, not {steps}")
     _check_folder(folder, name)
-    place = s.device(device)
-    learn, judge, test = _folders(data, quick, seed, place, folder)
+    place, tell = s.device(device), cache(warn)  # every training of a study would say the same again
     from detectors.studies.report import StudySettings, write_study
 
-    with _watching(name) as stage:
-        report: StudyReport = resolve(row.target)(
-            StudySettings(learn, judge, test, folder, quick, steps, seed, place, stage, warn)
-        )
+    with no_trace(folder):
+        learn, judge, test = _folders(data, quick, seed, place, folder)
+        with _watching(name) as stage:
+            report: StudyReport = resolve(row.target)(
+                StudySettings(learn, judge, test, folder, quick, steps, seed, place, stage, tell)
+            )
     page = write_study(report, folder)
     if json:
         print(jsonlib.dumps(jsonlib.loads((folder / "report.json").read_text(encoding="utf-8"))))
@@ -107,6 +110,7 @@ def _folders(data: str, quick: bool, seed: int, device: str, out: Path) -> tuple
         if missing := [folder.name for folder in folders if not folder.is_dir()]:
             raise SettingsError(
                 f"--data {data}: without {', '.join(missing)}; train/, validation/ and test/ are needed"
+                f"{resemblance(root)}"
             )
         return folders[0], folders[1], folders[2]
     made = []

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from neurons import settings as s
 from neurons.datasets.arrangement import PresetSpec, arrange, judged
+from neurons.datasets.no_trace import no_trace
 from neurons.datasets.spec import DataSpec, materialise, parse_spec
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
@@ -134,7 +136,8 @@ def train(
     detector
         A detector of `assay detectors` that is trained by itself; or what comes before one: ucf-plain (ucf starts with
         it by itself), autoencoder-reconstruction, cnn-residual and its like, tall-stills (on images; give its weights
-        to tall with --init); or another way to one: npr-adversarial, temporal-d3.
+        to tall with --init); or another way to one: npr-adversarial, temporal-d3. Trained on clips: frames, tall,
+        temporal-lstm, temporal-3d, temporal-trajectory, temporal-d3; all others on images.
     out
         Folder for the weights and the state of the run; by default runs/train-DETECTOR.
     seed
@@ -149,11 +152,21 @@ def train(
     weights = _weights(folder, detector, resume)
     _check_weights(course)
     place = s.device(device)
-    learn, judge = _folders(data, modality, folder, seed, place)
-    _check(learn, modality, data.force)
+    with no_trace(folder):
+        learn, judge = _folders(data, modality, folder, seed, place)
+        _check(learn, modality, data.force)
+        outcome = _run(_settings(detector, data, course, (learn, judge, weights), seed, place))
+    _tell(detector, outcome, json)
+
+
+def _settings(
+    detector: str, data: Data, course: Course, places: tuple[Path, Path, Path], seed: int, device: str
+) -> Training:
+    """The run that the flags ask for; `places` are what to learn from, what to judge by, and the weights to write."""
     from detectors.training.loop import Training
 
-    settings = Training(
+    learn, judge, weights = places
+    return Training(
         detector,
         learn,
         weights,
@@ -167,12 +180,11 @@ def train(
         size=course.size,
         network=course.arguments,
         plan=_plan(detector, course.crop),
-        device=place,
-        precision=course.precision or ("bf16" if place.startswith("cuda") else "no"),
+        device=device,
+        precision=course.precision or ("bf16" if device.startswith("cuda") else "no"),
         patience=course.patience,
         workers=course.workers,
     )
-    _tell(detector, _run(settings), json)
 
 
 def _check_weights(course: Course) -> None:
@@ -271,7 +283,7 @@ def _run(settings: Training) -> TrainingResult:
 
     try:
         with _watching(settings.detector) as report:
-            return learn(settings, report, warn)
+            return learn(settings, report, cache(warn))
     except KeyboardInterrupt:
         print(f"assay: stopped; go on with --resume --out {settings.out.parent}", file=sys.stderr)
         raise

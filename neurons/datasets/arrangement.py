@@ -11,10 +11,11 @@ from pathlib import Path
 
 from detectors.dataset.items import Tell, silence
 from detectors.dataset.preset_items import preset_items
-from detectors.dataset.presets import PRESETS, WHOLE, preset
+from detectors.dataset.presets import PRESETS, WHOLE, preset, resembled
 from neurons.datasets.split import split, write_linked
 from subnet.errors import SettingsError
 from subnet.game.sampling import derive
+from subnet.media.folder import take_inventory
 from subnet.types import Split
 
 
@@ -27,14 +28,25 @@ class PresetSpec:
 
 
 def parse_preset(text: str) -> PresetSpec | None:
-    """ "cifake:DIR" as a spec; None where the text before the colon is no preset's name. Raises SettingsError."""
-    name, separator, folder = text.partition(":")
-    if not separator or name not in PRESETS:
+    """ "cifake:DIR" as a spec; None where the text before the colon is no preset's name, or the whole is a folder.
+
+    Raises SettingsError for a preset without a folder.
+    """
+    name, _, folder = text.partition(":")
+    if name not in PRESETS or (text == name and Path(name).is_dir()):
         return None
     root = Path(folder).expanduser()
-    if not folder or not root.is_dir():
-        raise SettingsError(f"--data {text}: {folder or 'nothing'} is not a folder; write {name}:DIR with the data set")
+    if not folder:
+        raise SettingsError(f"--data {text}: {name} is a published set; give a directory after the colon: {name}:DIR")
+    if not root.is_dir():
+        raise SettingsError(f"--data {text}: {folder} is not a folder; write {name}:DIR with the data set")
     return PresetSpec(name, root)
+
+
+def resemblance(root: Path) -> str:
+    """How to read a folder that is laid out as a preset, in words after an error; "" where it is like none."""
+    name = resembled([path.relative_to(root) for path in take_inventory(root).files]) if root.is_dir() else None
+    return f"; it resembles {name}: write {name}:{root}" if name else ""
 
 
 def arrange(spec: PresetSpec, home: Path) -> Path:

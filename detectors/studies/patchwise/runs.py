@@ -124,7 +124,6 @@ def run(settings: StudySettings, division: Division, judged: Judged, patch: int)
     def report(progress: Progress) -> None:
         settings.stage(f"train {name}", progress.step, steps)
 
-    wanted.out.parent.mkdir(parents=True, exist_ok=True)
     result = train(wanted, report, settings.tell)
     ranked = [step for step, _ in sorted(result.history, key=lambda row: (-row[1], -row[0]))]
     networks = [opened(snapshot(wanted, step), settings) for step in ranked]

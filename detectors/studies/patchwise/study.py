@@ -51,8 +51,8 @@ def study(settings: StudySettings, patches: Sequence[int] = PATCHES) -> StudyRep
     judged = items_of_test(settings, division)
     runs = [run(settings, division, judged, patch) for patch in patches]
     found = {
-        "single": tables.single(runs, judged),
-        "majority": tables.joined(runs, judged),
+        "single": tables.single(runs, judged, quick=settings.quick),
+        "majority": tables.joined(runs, judged, quick=settings.quick),
         "random": tables.at_random(runs, judged),
         "reliable": tables.reliable(runs, judged),
         "share": tables.by_share(runs, judged),

@@ -66,23 +66,45 @@ def indicators(runs: Sequence[Run], judged: Judged, rule: Rule) -> dict[str, lis
     return rows
 
 
+def remarks(
+    sizes: Sequence[str], rows: Mapping[str, Sequence[Cell]], epochs: int, *, quick: bool, key: str = "best epoch"
+) -> str:
+    """What is odd about the indicators `rows`: sizes that answer .500 after their best epoch, and too few epochs."""
+    values = [cell["value"] if isinstance(cell, Mapping) else cell for cell in rows[key]]
+    even = [
+        name
+        for name, value in zip(sizes, values, strict=True)
+        if isinstance(value, float) and f"{value:.3f}" == "0.500"
+    ]
+    notes = []
+    if even:
+        notes.append(
+            f"{', '.join(even)} did not learn in the {'quick' if quick else 'whole'} course: .500 is guessing."
+        )
+    if epochs <= BEST:
+        notes.append(f"{epochs} epoch{'s' * (epochs > 1)} ran: the mean of the {BEST} best is the mean of all.")
+    return " ".join(notes)
+
+
 def columns(runs: Sequence[Run]) -> tuple[str, ...]:
     """Names of the sizes."""
     return tuple(f"{each.patch} px" for each in runs)
 
 
-def single(runs: Sequence[Run], judged: Judged) -> Table:
+def single(runs: Sequence[Run], judged: Judged, *, quick: bool = False) -> Table:
     """Experiment 1."""
     rows = indicators(runs, judged, lambda x: x > 0)
-    return Table("1. Accuracy on single patches, both classes weighing the same", columns(runs), rows, ORDER)
+    note = f"{ORDER} {remarks(columns(runs), rows, len(runs[0].epochs), quick=quick)}".strip()
+    return Table("1. Accuracy on single patches, both classes weighing the same", columns(runs), rows, note)
 
 
-def joined(runs: Sequence[Run], judged: Judged) -> Table:
+def joined(runs: Sequence[Run], judged: Judged, *, quick: bool = False) -> Table:
     """Experiment 2, and the mean of log-odds beside it."""
-    rows = {
-        f"{name}: {row}": cells for name, rule in RULES.items() for row, cells in indicators(runs, judged, rule).items()
-    }
-    return Table("2. Accuracy on pictures, by all patches that do not overlap", columns(runs), rows, ORDER)
+    by_rule = {name: indicators(runs, judged, rule) for name, rule in RULES.items()}
+    told = [remarks(columns(runs), rows, len(runs[0].epochs), quick=quick) for rows in by_rule.values()]
+    rows = {f"{name}: {row}": cells for name, found in by_rule.items() for row, cells in found.items()}
+    note = " ".join([ORDER, *filter(None, dict.fromkeys(told))])
+    return Table("2. Accuracy on pictures, by all patches that do not overlap", columns(runs), rows, note)
 
 
 def at_random(runs: Sequence[Run], judged: Judged) -> Table:

@@ -25,17 +25,22 @@ from subnet.lifetime import end_soon, end_with_parent
 def parser() -> argparse.ArgumentParser:
     """The flags; each of the rules given here wins over the genesis file."""
     flags = argparse.ArgumentParser(prog="python -m subnet.chain.devnode", description=__doc__)
-    flags.add_argument("--host", default="127.0.0.1")
-    flags.add_argument("--port", type=int, default=9944, help="0 picks a free one")
+    flags.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    flags.add_argument("--port", type=int, default=9944, help="0 picks a free one (default %(default)d)")
     flags.add_argument("--genesis", type=Path, help="JSON file with netuid, rules and neurons {hotkey, coldkey, stake}")
-    flags.add_argument("--seed-keys", type=int, default=0, metavar="N", help="neurons //Val0, //Miner0 ... //MinerN-1")
-    flags.add_argument("--netuid", type=int)
     flags.add_argument(
-        "--block-ms", type=int, default=250, help="time between blocks; 0: only when a transaction waits"
+        "--seed-keys", type=int, default=0, metavar="N", help="neurons //Val0, //Miner0 ... //MinerN-1, 0: none"
+    )
+    flags.add_argument("--netuid", type=int, help="number of the subnet")
+    flags.add_argument(
+        "--block-ms",
+        type=int,
+        default=250,
+        help="time between blocks (default %(default)d); 0: only when a transaction waits",
     )
     flags.add_argument("--tempo", type=int, help="blocks between epochs")
     flags.add_argument("--weights-rate-limit", type=int, help="blocks between weights of one validator")
-    flags.add_argument("--version-key", type=int)
+    flags.add_argument("--version-key", type=int, help="least version of weights")
     flags.add_argument("--commit-reveal", action="store_true", default=None, help="weights must come sealed")
     flags.add_argument("--allow-loopback", action="store_true", default=None, help="accept axons on exactly 127.0.0.1")
     flags.add_argument("--state", type=Path, help="file in which the chain lives on when the node is stopped or killed")

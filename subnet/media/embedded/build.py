@@ -187,7 +187,7 @@ def write_index(items: list[Item]) -> None:
 def main() -> None:
     """Reads the downloads folder from the command line and builds the whole set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("downloads", type=Path)
+    parser.add_argument("downloads", type=Path, help="folder with the originals, as they were downloaded")
     downloads = parser.parse_args().downloads
     for folder in ("photos", "clips"):
         (HERE / folder).mkdir(exist_ok=True)

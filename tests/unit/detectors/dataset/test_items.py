@@ -12,8 +12,9 @@ import av
 import numpy as np
 import pytest
 
-from detectors.dataset.cuts import challenge_media, key_of, sift
+from detectors.dataset.cuts import challenge_media, key_of, not_all_alike, sift
 from detectors.dataset.items import both_classes, load_media, read_folder
+from detectors.dataset.presets import PRESETS
 from neurons.datasets.split import split
 from subnet.codec import image as codec
 from subnet.errors import DataError
@@ -199,6 +200,54 @@ def test_small_pictures_are_told_and_tiny_ones_refused(tmp_path: Path) -> None:
         DataError, match=r"3 of the 3 real items of tiny are of no use: 32x32 pixels would be enlarged 8"
     ):
         sift(read_folder(tmp_path / "tiny"), "tiny", notes.append)
+
+
+@pytest.mark.parametrize("side", [each.side for each in PRESETS.values() if each.side])
+def test_tiny_pictures_name_the_published_set_that_has_such(tmp_path: Path, side: int) -> None:
+    """Of a side that a published set has, and no other, the way to read them is named."""
+    (name,) = [each.name for each in PRESETS.values() if each.side == side]
+    for pixels, resembles in ((side, True), (side + 1, False)):
+        noise = np.random.default_rng(0).integers(0, 256, (1, pixels, pixels, 3), dtype=np.uint8)
+        for path in pairs(tmp_path / str(pixels)).rglob("*.png"):
+            path.write_bytes(codec.encode_png(Media(noise)))
+        with pytest.raises(DataError, match="would be enlarged") as caught:
+            sift(read_folder(tmp_path / str(pixels)), "tiny")
+        assert (f"write {name}:DIR" in str(caught.value)) is resembles
+
+
+@pytest.mark.parametrize("modality", list(Modality))
+def test_what_is_one_colour_all_over_is_of_no_use(tmp_path: Path, modality: Modality) -> None:
+    """A few flat pictures or clips are left out and told; a set of them is refused, whatever their colours."""
+    rng, suffix = np.random.default_rng(0), {Modality.IMAGE: "png", Modality.VIDEO: "mp4"}[modality]
+
+    def put(kind: str, number: int, flat: bool) -> None:
+        frames = rng.integers(0, 256, (5 if modality is Modality.VIDEO else 1, 80, 80, 3), dtype=np.uint8)
+        frames[:] = frames[0, 0, 0] if flat else frames
+        media = Media(frames, 10.0 if modality is Modality.VIDEO else None)
+        data = codec.encode_lossless_video(media) if modality is Modality.VIDEO else codec.encode_png(media)
+        (tmp_path / kind).mkdir(exist_ok=True)
+        (tmp_path / kind / f"{number}.{suffix}").write_bytes(data)
+
+    for kind in ("real", "fake"):
+        for number in range(4):
+            put(kind, number, flat=number == 0)
+    notes: list[str] = []
+    assert len(sift(read_folder(tmp_path), "x", notes.append)) == 6
+    assert any("left out 2 of 8 in x: one colour all over" in note for note in notes)
+    for number in range(4):
+        put("real", number, flat=True)
+    with pytest.raises(DataError, match="4 of the 4 real items of x are of no use: one colour all over"):
+        sift(read_folder(tmp_path), "x")
+
+
+def test_one_picture_many_times_teaches_nothing(tmp_path: Path) -> None:
+    """The same pixels in every item of both classes are refused with the fix; two pictures are not."""
+    root = pairs(tmp_path, 4)
+    with pytest.raises(DataError, match=r"all 8 items of x hold the same pixels.*give real and synthetic items that"):
+        not_all_alike(read_folder(root), "x")
+    noise = np.random.default_rng(9).integers(0, 256, (1, 80, 80, 3), dtype=np.uint8)
+    (root / "real" / "3.png").write_bytes(codec.encode_png(Media(noise)))
+    not_all_alike(read_folder(root), "x")
 
 
 def test_damaged_items_end_nothing_until_they_are_most(tmp_path: Path) -> None:

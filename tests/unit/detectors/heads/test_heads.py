@@ -70,7 +70,8 @@ def test_contents_stay_together_when_the_strength_is_chosen() -> None:
     ("change", "message"),
     [
         (lambda x, y: (x, np.zeros_like(y)), "all of one"),
-        (lambda x, y: (np.ones_like(x), y), "constant"),
+        (lambda x, y: (np.ones_like(x), y), "all 8 features of the 60 rows are constant.*--init"),
+        (lambda x, y: (1e4 + 1e-5 * x, y), "all 8 features of the 60 rows are constant.*items that differ"),
         (lambda x, y: (x * np.nan, y), "finite"),
         (lambda x, y: (x[:4], y[:4]), "principal components"),
     ],

@@ -114,17 +114,32 @@ def test_words_of_labels(word: str, label: Label | None) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({"0": "real", "1": "LABEL_1"}, "'LABEL_1'"),
-        ({"0": "cat", "1": "dog"}, "'cat', 'dog'"),
+        ({"0": "real", "1": "LABEL_1"}, "real, LABEL_1"),
+        ({"0": "cat", "1": "dog"}, "cat, dog"),
         ({"0": "fake", "1": "synthetic"}, "say the same"),
         ({"x": "fake"}, "wrongly"),
-        ({}, "no labels"),
+        ({}, "none, .*LABEL_0, LABEL_1"),
     ],
 )
 def test_labels_that_say_nothing_are_refused(labels: dict[str, str], message: str) -> None:
     """Unknown words are named, with what to write in their place."""
     with pytest.raises(CheckpointError, match=message):
         polarity({"id2label": labels})
+
+
+@pytest.mark.parametrize("labels", [{"0": "LABEL_0", "1": "LABEL_1"}, {}])
+def test_default_labels_are_told_with_what_to_pass(tmp_path: Path, labels: dict[str, str]) -> None:
+    """Labels that transformers numbers, or leaves out, are named, with the line to write and what to pass then."""
+    folder = save(tmp_path / "repository", vit({0: "fake", 1: "real"}))
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "id2label": labels}))
+    with pytest.raises(CheckpointError) as caught:
+        open_detector(f"hub={folder}")
+    told = str(caught.value)
+    assert all(label in told for label in ("LABEL_0", "LABEL_1"))
+    assert '"id2label": {"0": "real", "1": "fake"}' in told
+    assert str(path) in told
+    assert "hub=FOLDER" in told
 
 
 def test_what_is_no_repository_is_refused(tmp_path: Path) -> None:

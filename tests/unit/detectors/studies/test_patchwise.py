@@ -12,7 +12,7 @@ from detectors.dataset.items import read_folder
 from detectors.patchwise import votes
 from detectors.studies.patchwise.runs import Division, divide
 from detectors.studies.patchwise.study import study
-from detectors.studies.patchwise.tables import balanced
+from detectors.studies.patchwise.tables import balanced, remarks
 from detectors.studies.report import StudyReport, StudySettings, write_study
 from tests.unit.detectors.folders import write_images
 
@@ -42,6 +42,21 @@ def test_every_experiment_has_its_table(report: tuple[StudyReport, StudySettings
         assert all(0 <= cell["value"] <= 1 for cell in row.values())
     assert {"threshold.png", "epochs.png", "verdicts.png"} == set(told["pictures"])
     assert all(claim["command"].count("assay ") for claim in told["not_repeated"])
+
+
+def test_odd_numbers_are_explained_beside_the_table(report: tuple[StudyReport, StudySettings]) -> None:
+    """Too few epochs for five best ones, and sizes that answer .500 after the best: a note says so, and only then."""
+    found, _ = report
+    for name in ("single", "majority"):
+        assert "2 epochs ran: the mean of the 5 best is the mean of all." in found.tables[name].note
+    for epochs, even, told in ((2, 0.5, ("did not learn", "2 epochs ran")), (6, 0.9, ())):
+        row = [{"value": even, "low": 0.4, "high": 0.6}, {"value": 0.8, "low": 0.7, "high": 0.9}]
+        note = remarks(("16 px", "32 px"), {"best epoch": row}, epochs, quick=True)
+        assert [part in note for part in ("did not learn", "2 epochs ran")] == [
+            part in told for part in ("did not learn", "2 epochs ran")
+        ]
+        assert ("16 px" in note) is bool(told)
+        assert "32 px" not in note
 
 
 def test_all_patches_is_the_first_row(report: tuple[StudyReport, StudySettings]) -> None:

@@ -15,11 +15,12 @@ import pytest
 import torch
 
 from detectors.checkpoints import read
-from detectors.dataset.items import load_media, read_folder
+from detectors.dataset.items import DatasetItem, load_media, read_folder
 from detectors.training.batches import Batches, BatchPlan
 from detectors.training.loop import Progress, Training, rate, train
+from detectors.training.validation_set import tell_few
 from subnet.errors import CheckpointError, DataError, SettingsError, StateError
-from subnet.types import Label
+from subnet.types import Label, Modality
 from tests.unit.detectors.folders import write_images
 
 PLAN = BatchPlan(pairs=2, crop=32)
@@ -199,6 +200,27 @@ def test_the_folder_that_lacks_something_is_named(root: Path, tmp_path: Path) ->
         train(settings(root, "one.safetensors", validation=tmp_path))
     with pytest.raises(DataError, match=r"temporal-lstm judges videos, and none of 8 items in .*train is one"):
         train(settings(root, "clips.safetensors", detector="temporal-lstm"))
+
+
+@pytest.mark.parametrize("detector", ["npr", "spectral", "ensemble"])
+def test_few_items_to_calibrate_by_are_told(root: Path, tmp_path: Path, detector: str) -> None:
+    """Whatever is calibrated says beforehand that validation is too small for it, with the count and the flag."""
+    notes: list[str] = []
+    out = str(tmp_path / "few.safetensors")
+    train(settings(root, out, detector=detector, steps=1, evaluate_every=1), tell=notes.append)
+    (note,) = [note for note in notes if "calibrat" in note]
+    assert f"{root / 'validation'}" in note
+    assert "3 real and 3 synthetic" in note
+    assert "--validation" in note
+
+
+@pytest.mark.parametrize(("reals", "fakes", "told"), [(20, 20, False), (19, 40, True), (40, 19, True)])
+def test_how_few_are_few(reals: int, fakes: int, told: bool) -> None:
+    """Twenty of each class are enough; nineteen of either are not."""
+    kinds = [Label.REAL] * reals + [Label.SYNTHETIC] * fakes
+    notes: list[str] = []
+    tell_few([DatasetItem(Path("x.png"), kind, Modality.IMAGE, "x") for kind in kinds], Path("y"), notes.append)
+    assert bool(notes) is told
 
 
 def test_weights_of_another_detector_are_called_by_their_name(root: Path, whole: Path) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 from detectors.evaluation.frame_order import FORMS
+from subnet.codec import image as codec
+from subnet.types import Media
 from tests.unit.detectors.folders import write_clips
 from tests.unit.neurons.running import Assay
 
@@ -35,3 +39,14 @@ def test_frames_in_another_order(assay: Assay, tmp_path: Path) -> None:
     both = assay("evaluate", "--compare", "random-video", "constant-video", "--data", data, "--controls")
     assert both.status == 2
     assert "leave --compare away" in both.err
+
+
+def test_what_is_refused_leaves_no_folder(assay: Assay, tmp_path: Path) -> None:
+    """A data set of one class, no data set and no detector: told, and --out is not made."""
+    (tmp_path / "one" / "real").mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (1, 80, 80, 3), dtype=np.uint8)
+    (tmp_path / "one" / "real" / "a.png").write_bytes(codec.encode_png(Media(noise)))
+    for words in (("random", "--data", tmp_path / "one"), ("random", "--data", "aid:"), ("rondam",)):
+        ran = assay("evaluate", *words, "--out", tmp_path / "new" / "out", "--device", "cpu")
+        assert ran.status == 2
+        assert not (tmp_path / "new").exists()

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from detectors.dataset.presets import PRESETS
+from detectors.studies import STUDIES
 from neurons.commands.study import study
-from subnet.errors import SettingsError
+from subnet.errors import DataError, SettingsError
+from subnet.types import Split
+from tests.unit.detectors.dataset.preset_trees import write_tree
+from tests.unit.detectors.folders import write_images
 
 
 def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
@@ -25,3 +32,45 @@ def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "begun" / "vit_cam.state.safetensors").write_bytes(b"")
     with pytest.raises(SettingsError, match=r"--data .*without train, validation, test"):
         study("aerial", out=tmp_path / "begun", data=str(tmp_path / "mine"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set that nothing is wrong with."""
+    root = tmp_path_factory.mktemp("whole")
+    for split in Split:
+        write_images(root / split, 3, split)
+    return root
+
+
+@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("broken", list(Split))
+def test_data_that_cannot_be_used_leave_nothing(name: str, broken: Split, whole: Path, tmp_path: Path) -> None:
+    """Each study looks at all three folders before it trains: one that lacks a class is named, and no folder made."""
+    data, out = tmp_path / "data", tmp_path / "new" / "out"
+    shutil.copytree(whole, data)
+    index = data / broken / "index.jsonl"
+    rows = index.read_text().splitlines()
+    index.write_text("\n".join(row for row in rows if json.loads(row)["label"] == 0))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match=f"{data / broken}.*holds (no synthetic items|0 fakes)"):
+        study(name, data=str(data), quick=True, steps=1, out=out, device="cpu")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_published_set_that_cannot_be_used_leaves_nothing(tmp_path: Path) -> None:
+    """What was held out of it goes again, too."""
+    root = write_tree(PRESETS["cifake"], tmp_path / "set", 12)
+    for number, path in enumerate(sorted(root.rglob("*.png"))):
+        Image.new("RGB", (32, 32), (number, 9, 9)).save(path)
+    with pytest.raises(DataError, match="one colour"):
+        study("spectral", data=f"cifake:{root}", quick=True, out=tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["cifake", "dm-aer", "genimage", "140k-real-and-fake-faces"])
+def test_a_folder_in_another_layout_is_told_what_it_resembles(name: str, tmp_path: Path) -> None:
+    """A published set without its name before it lacks folders, and the error says how it is read."""
+    root = write_tree(PRESETS[name], tmp_path / "set")
+    with pytest.raises(SettingsError, match=f"without .*; it resembles {name}: write {name}:{root}"):
+        study("aerial", data=str(root), out=tmp_path / "out", device="cpu")

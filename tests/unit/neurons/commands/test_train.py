@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 
 from detectors.checkpoints import HERE, read
+from detectors.training.recipes import RECIPES
 from subnet.game.operators import rescale
+from subnet.types import Modality
 from tests.unit.detectors.folders import photos, write_images
 from tests.unit.neurons.running import Assay
 
@@ -96,6 +98,49 @@ def test_arguments_reach_the_network(assay: Assay, tmp_path: Path) -> None:
         ran = assay("train", "patchwise", *words)
         assert ran.status == 2
         assert said in ran.message
+
+
+def test_help_says_who_takes_clips(assay: Assay) -> None:
+    """Every recipe that is trained on clips is named in one sentence, and none that is trained on images."""
+    told = " ".join(assay("train", "--help").out.replace("│", " ").split())
+    listed = told.partition("Trained on clips: ")[2].partition(";")[0].split(", ")
+    assert listed == [row.name for row in RECIPES.values() if row.family.modality is Modality.VIDEO]
+
+
+@pytest.mark.parametrize("made", ["nothing", "the folder", "a file in it"])
+def test_what_is_refused_before_training_leaves_nothing(assay: Assay, tmp_path: Path, made: str) -> None:
+    """Data are held out for validation, and then weights, network or pixels refused: what was there is there, alone."""
+    whole, flat, out = write_images(tmp_path / "whole", 8), tmp_path / "flat", tmp_path / "new" / "out"
+    for number in range(12):
+        for kind in ("real", "fake"):
+            (flat / kind).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (80, 80), (20 * number, 9, 9)).save(flat / kind / f"{number}.png")
+    if made != "nothing":
+        out.mkdir(parents=True)
+    if made == "a file in it":
+        (out / "mine.txt").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    words = ("--out", out, "--device", "cpu", "--force")
+    all_kinds = (
+        ("spectral", "--data", flat),
+        ("cnn_svm", "--data", flat),
+        ("patchwise", "--data", whole, "--network", "patch=8"),
+        ("autoencoder", "--data", whole, "--init", HERE / "npr.safetensors"),
+        ("tall", "--data", whole),
+    )
+    for refused in all_kinds if made == "nothing" else all_kinds[:1]:
+        ran = assay("train", *refused, *words)
+        assert ran.status == 2, ran.err
+        assert sorted(tmp_path.rglob("*")) == before, refused
+
+
+def test_what_was_trained_stays_when_a_run_ends_early(assay: Assay, tmp_path: Path) -> None:
+    """A second run that is refused in the folder of a first leaves that as it is."""
+    words = ("train", "npr", "--data", write_images(tmp_path / "data", 6), "--out", tmp_path / "out", "--device", "cpu")
+    assert assay(*words, "--steps", "1").status == 0
+    before = sorted(tmp_path.rglob("*"))
+    assert assay(*words, "--steps", "1", "--resume", "--learning_rate", "0.1").status == 2
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_nothing_to_go_on_with(assay: Assay, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,19 @@ def test_names_before_the_colon(tmp_path: Path) -> None:
     assert spec.root == tmp_path
     assert parse_preset(str(tmp_path)) is None
     assert parse_preset("embedded:test") is None
-    for text in ("cifake:", f"cifake:{tmp_path}/nowhere"):
-        with pytest.raises(SettingsError, match="write cifake:DIR"):
+    with pytest.raises(SettingsError, match="write cifake:DIR"):
+        parse_preset(f"cifake:{tmp_path}/nowhere")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_needs_its_directory(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing behind the colon, or without one, every preset says how it is written; a folder of its name is one."""
+    monkeypatch.chdir(tmp_path)
+    for text in (f"{name}:", name):
+        with pytest.raises(SettingsError, match=re.escape(f"give a directory after the colon: {name}:DIR")):
             parse_preset(text)
+    (tmp_path / name).mkdir()
+    assert parse_preset(name) is None
 
 
 def test_splits_are_folders_with_links(tmp_path: Path) -> None:
