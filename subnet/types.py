@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -254,9 +255,8 @@ class Reply:
     signature: str = ""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The append-only fact: what one hotkey answered to one challenge."""
+class Outcome(NamedTuple):
+    """The append-only fact: what one hotkey answered to one challenge. A named tuple, since a round makes many."""
 
     hotkey: str
     challenge: str
@@ -268,7 +268,8 @@ class Outcome:
 
     @property
     def correct(self) -> bool:
-        return isinstance(self.answer, Prediction) and self.answer.label is self.label
+        answer = self.answer
+        return isinstance(answer, Prediction) and answer.label is self.label
 
 
 @dataclass(frozen=True)

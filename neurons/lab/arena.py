@@ -59,6 +59,7 @@ class Arena:
         self.rng, self._random = np.random.default_rng([seed, 1]), random.Random(seed)
         self.record: list[list[Outcome]] | None = None  # every round's outcomes, where somebody wants them
         self._settings, self._smoothing = rules.sampling, rules.smoothing
+        self._apart = [2**0.5 * NormalDist().inv_cdf(auc) for auc in rules.size_auc]  # the labels' sizes, at each level
         names = [f"validator {n}" for n in range(len(policies))]
         self.keys = [
             Key(strategy, f"{strategy.name} {n}", 0, random.Random(f"{seed} {strategy.name} {n}"))
@@ -128,9 +129,12 @@ class Arena:
     def _ask(self, validator: Validator) -> None:
         number = len(validator.labels)
         plan = sampling.plan(validator.seed, number, self._settings, self._miners[validator.hotkey])
-        keys = [self.keys[self._place[hotkey]] for hotkey in plan.hotkeys]
-        labels = [Label.REAL if key.hotkey in plan.real else plan.label for key in keys]  # twin rounds have both
-        evidence = self._evidence(keys, labels, plan.level)
+        places = [self._place[hotkey] for hotkey in plan.hotkeys]
+        keys = [self.keys[place] for place in places]
+        labels = [plan.label] * len(keys)
+        if plan.real:  # twin rounds have both
+            labels = [Label.REAL if key.hotkey in plan.real else plan.label for key in keys]
+        evidence = self._evidence(places, labels, plan.level)
         verdicts, past = dict(zip(plan.hotkeys, evidence, strict=True)), validator.labels
         questions = [
             Question(validator.number, number, plan.modality, plan.level, label, verdicts, past, size, self.rules)
@@ -138,21 +142,22 @@ class Arena:
             for size in [self._size(label, plan.level)]
         ]
         name, block, outcomes = f"{number:08d}", self.block, []
+        modality = plan.modality
         for key, label, own in zip(keys, labels, evidence, strict=True):
             answer = key.strategy.play(questions[label], key, own)
-            outcomes.append(Outcome(key.hotkey, name, plan.modality, label, answer, 0.0, block))
+            outcomes.append(Outcome(key.hotkey, name, modality, label, answer, 0.0, block))
         validator.labels.append(plan.label)
         if self.record is not None:
             self.record.append(outcomes)
         validator.void += scoring.is_void(outcomes)
         validator.history = scoring.settle(validator.history, outcomes, self._smoothing)
 
-    def _evidence(self, keys: Sequence[Key], labels: Sequence[Label], level: int) -> list[int]:
-        """What the detector of each key says to its variant, in steps.
+    def _evidence(self, asked: Sequence[int], labels: Sequence[Label], level: int) -> list[int]:
+        """What the detector of each key says to its variant, in steps; `asked` are places in `keys`.
 
         Normal, with the item's own hardness, the model's view of the item, and what the variant adds to it.
         """
-        places, rng = np.array([self._place[key.hotkey] for key in keys]), self.rng
+        places, rng = np.array(asked), self.rng
         ways = 2.0 * np.array(labels) - 1  # the label that the evidence speaks for
         common, one = self.rules.items[level], self.rules.one_model[level]
         models = rng.standard_normal(len(self.keys))[self._models[places]]
@@ -163,8 +168,7 @@ class Arena:
         return clipped
 
     def _size(self, label: Label, level: int) -> float:
-        apart = 2**0.5 * NormalDist().inv_cdf(self.rules.size_auc[level])
-        return (label - 0.5) * apart + self._random.gauss(0, 1)
+        return (label - 0.5) * self._apart[level] + self._random.gauss(0, 1)
 
     def _set(self, validator: Validator) -> None:
         neurons = self.snapshot.neurons

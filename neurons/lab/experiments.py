@@ -15,6 +15,7 @@ from neurons.lab.rules import LabRules
 from neurons.lab.strategies import CARTEL, FRIEND, HONEST, Strategy, honest
 from neurons.lab.validators import COPIER, RANDOM, TELLER, Policy
 from neurons.lab.validators import HONEST as UPRIGHT
+from subnet.errors import SettingsError
 from subnet.game.history import History
 from subnet.game.scoring import Smoothing, payment, settle
 from subnet.types import Outcome
@@ -41,7 +42,7 @@ class Extent:
     twins: int = 1500
     memory: int = 1000
     shared: tuple[int, ...] = (25, 50, 100, 200, 400)
-    shared_seeds: int = 3
+    shared_seeds: int = 24
 
 
 FULL = Extent()
@@ -56,8 +57,26 @@ QUICK = Extent(
     twins=600,
     memory=250,
     shared=(25, 50, 100, 200),
-    shared_seeds=1,
+    shared_seeds=3,
 )
+
+
+def check(rules: LabRules, extent: Extent) -> None:
+    """Raises SettingsError where so few rounds hold too few epochs, or too few answers, to measure anything."""
+    least = min(extent.rounds, extent.insiders, extent.cartel, extent.twins, extent.pairs - extent.newcomers)
+    blocks, needed = round(least * rules.blocks_a_round), 2 * (max(rules.tempo, rules.epoch_length) + 1)
+    if blocks < needed:
+        raise SettingsError(
+            f"interval, tempo, epoch_length: {least} rounds of {rules.interval:g} s are {blocks} blocks, two epochs "
+            f"take {needed}; lengthen the first or shorten the others"
+        )
+    before = min(extent.warm, extent.cartel // 2)
+    answers = int(before * min(1.0, rules.sample_size / rules.miners))
+    if rules.min_answers > answers:
+        raise SettingsError(
+            f"min_answers must be at most {answers}, which a miner gives in the {before} rounds before shares are "
+            f"measured, not {rules.min_answers}: no weights would be set"
+        )
 
 
 @dataclass

@@ -17,6 +17,7 @@ from neurons.lab.experiments import (
     Insiders,
     Pairs,
     Point,
+    check,
     frontier,
     mean_pairs,
     merged,
@@ -30,6 +31,7 @@ from neurons.lab.rules import LabRules, as_json
 from neurons.lab.strategies import CARTEL, FRIEND, GUESS, HONEST, TRICKS, Strategy
 from neurons.lab.validators import COPIER, RANDOM, TELLER, Policy
 from neurons.lab.validators import HONEST as UPRIGHT
+from subnet.game.canaries import wilson
 from subnet.game.likeness import RATE
 from subnet.game.scoring import Smoothing
 from subnet.registry import find, table
@@ -116,6 +118,7 @@ def experiment(
     watch: Watch = lambda done, total: None,
 ) -> Findings:
     """Play everything in `jobs` processes; no number hangs on how many. `watch` is told what is done, of what."""
+    check(rules, extent)
     miners, insiders = chosen(names)
     tasks = _tasks(rules, names, extent, seed)
     done = _done(tasks, jobs, watch)
@@ -138,8 +141,8 @@ def experiment(
         gini([share for shares in field.means.values() for share in shares]),
         gini([share for row in HONEST if row.skill and row.skill >= 0.6 for share in field.means[row.name]]),
         (done["cartel"].void, done["cartel"].played) if CARTEL in miners else (0, 0),
-        [point for points in all_of("point") for point in points],
-        done["recall"],
+        done.get("points", []),
+        likeness.mean_recall(all_of("recall")),
         [twins for each in all_of("twins") for twins in each],
         done["memory"],
         field.played,
@@ -154,10 +157,12 @@ def _tasks(rules: LabRules, names: Sequence[str], extent: Extent, seed: int) -> 
         f"field {n}": (_field, rules, tuple(names), extent, seed + n) for n in range(extent.seeds)
     }
     tasks |= {f"pairs {n}": (play_pairs, rules, extent, seed + n) for n in range(extent.pair_seeds)}
-    points = enumerate(POINTS if extent.frontier else ())
-    tasks |= {f"point {n}": (frontier, rules, extent.frontier, seed, [point]) for n, point in points}
+    if extent.frontier:
+        tasks["points"] = frontier, rules, extent.frontier, seed, POINTS
     tasks |= {f"twins {n}": (likeness.measure_twins, rules, [share], extent, seed) for n, share in enumerate(TWINS)}
-    tasks["recall"] = likeness.measure_recall, rules, extent.shared, extent.shared_seeds, seed
+    tasks |= {
+        f"recall {n}": (likeness.measure_recall, rules, extent.shared, seed + n) for n in range(extent.shared_seeds)
+    }
     tasks["memory"] = likeness.measure_memory, rules, extent, seed
     if CARTEL in miners:
         tasks["cartel"] = play_cartel, rules, extent, seed
@@ -234,11 +239,7 @@ def to_json(found: Findings) -> dict[str, Any]:
         "frontier": [_point(point) for point in found.frontier],
         "likeness": {
             "rate": RATE,
-            "recall": [
-                {"shared": r.shared, "false": round(r.false, 4), "links": r.links, **_rounded(r.recall)}
-                | {"intervals": {name: [round(end, 4) for end in ends] for name, ends in r.sure.items()}}
-                for r in found.recall
-            ],
+            "recall": [_recall(row) for row in found.recall],
         },
         "twins": [{"twin_share": t.share, **_rounded(t.earns)} for t in found.twins],
         "memory": [{name: round(value, 4) for name, value in vars(m).items()} for m in found.memory],
@@ -263,6 +264,18 @@ def _bounds(found: Findings, share: float) -> dict[str, Any]:
             "rounds_of_one_validator": round(needed / share),
             "sample_size_for_1000_rounds": -(-needed * rules.miners // 1000),
         },
+    }
+
+
+def _recall(row: likeness.Recall) -> dict[str, Any]:
+    return {
+        "shared": row.shared,
+        **{name: round(hits.share, 4) for name, hits in row.pairs.items()},
+        "intervals": {name: [round(end, 4) for end in wilson(hits)] for name, hits in row.pairs.items()},
+        "pairs": {name: hits.asked for name, hits in row.pairs.items()},
+        "false": round(row.wrong.share, 4),
+        "false_interval": [round(end, 4) for end in wilson(row.wrong)],
+        "links": row.wrong.asked,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -14,44 +14,65 @@ from neurons.lab.rules import LabRules
 from neurons.lab.strategies import GUESS, HONEST, TRICKS, Key, Strategy
 from neurons.lab.validators import HONEST as UPRIGHT
 from subnet.game.answer_table import tabulate
-from subnet.game.canaries import Hits, wilson
+from subnet.game.canaries import Hits
 from subnet.game.likeness import likeness
 from subnet.game.scoring import payment
 from subnet.types import Outcome
 
 COPIES = ("ten keys, one model", "relays", "copies by look", "copies with delay", "copies five with delay")
 RECALLED = COPIES[:-1]  # with everybody asked, five sources are as one
+MODELS, KEYS, COPIES_EACH = 3, 4, 8  # models of several keys, keys of each, and copycats of one kind, in one run
+MODEL = " of model "  # in the name of a row that has several
 _ROWS = {strategy.name: strategy for strategy in (*HONEST, *TRICKS)}
 
 
 @dataclass(frozen=True)
 class Recall:
-    """After so many shared rounds: how many of the pairs that share answers are linked, by strategy."""
+    """After so many shared rounds: of the pairs that share answers those that are linked, and of links the wrong ones.
 
-    shared: int
-    recall: dict[str, float]
-    sure: dict[str, tuple[float, float]]  # Wilson's 95 % interval of each share, as if no two pairs shared a key
-    false: float  # share of wrong links among all links
-    links: int
+    Intervals are Wilson's of 95 %, as if no two pairs had a key in common.
+    """
+
+    shared: int  # rounds
+    pairs: dict[str, Hits]  # by strategy
+    wrong: Hits  # of all links
 
 
-def measure_recall(rules: LabRules, shared: Sequence[int], seeds: int, seed: int) -> list[Recall]:
-    """Everybody is asked in every round, so that all pairs share each of them."""
-    rows = [replace(row, keys=18) for row in HONEST] + [_ROWS[name] for name in RECALLED]
+def measure_recall(rules: LabRules, shared: Sequence[int], seed: int) -> list[Recall]:
+    """Everybody is asked in every round, so that all pairs share each; several models, since keys of one go alike."""
+    rows = [replace(row, keys=18) for row in HONEST]
+    for name in RECALLED:
+        models = MODELS if _ROWS[name].one_model else 1
+        rows += [
+            replace(_ROWS[name], name=f"{name}{MODEL}{n}", keys=KEYS if models > 1 else COPIES_EACH)
+            for n in range(models)
+        ]
     everybody = sum(row.keys for row in rows)
-    everyone = replace(rules, miners=everybody, sample_size=everybody)
-    linked: dict[int, list[tuple[frozenset[str], ...]]] = {number: [] for number in shared}
-    truths = []
-    for number in range(seeds):
-        arena = Arena(everyone, rows, [UPRIGHT], seed + number)
-        stream: list[list[Outcome]] = []
-        arena.record = stream
-        truths.append(related(arena.keys))
-        for rounds in shared:
-            arena.play(rounds - len(stream))
-            found = likeness(tabulate(stream))
-            linked[rounds].append(tuple(frozenset((link.first, link.second)) for link in found.links))
-    return [_recall(rounds, truths, linked[rounds]) for rounds in shared]
+    arena = Arena(replace(rules, miners=everybody, sample_size=everybody), rows, [UPRIGHT], seed)
+    stream: list[list[Outcome]] = []
+    arena.record = stream
+    truth, found = related(arena.keys), []
+    for rounds in shared:
+        arena.play(rounds - len(stream))
+        links = {frozenset((link.first, link.second)) for link in likeness(tabulate(stream)).links}
+        found.append(_recall(rounds, truth, links))
+    return found
+
+
+def mean_recall(runs: Sequence[Sequence[Recall]]) -> list[Recall]:
+    """Runs of the same numbers of rounds together."""
+    return [
+        Recall(
+            same[0].shared,
+            {name: _sum([each.pairs[name] for each in same]) for name in same[0].pairs},
+            _sum([each.wrong for each in same]),
+        )
+        for same in zip(*runs, strict=True)
+    ]
+
+
+def _sum(counts: Sequence[Hits]) -> Hits:
+    return Hits(sum(each.right for each in counts), sum(each.asked for each in counts))
 
 
 def related(keys: Sequence[Key]) -> dict[frozenset[str], str]:
@@ -78,21 +99,12 @@ def _origin(key: Key) -> str:
     return key.strategy.name if key.strategy.one_model else key.hotkey
 
 
-def _recall(
-    rounds: int, truths: Sequence[dict[frozenset[str], str]], linked: Sequence[Sequence[frozenset[str]]]
-) -> Recall:
-    hits: dict[str, list[bool]] = {name: [] for name in RECALLED}
-    wrong = total = 0
-    for truth, links in zip(truths, linked, strict=True):
-        held = set(links)
-        for pair, name in truth.items():
-            if name:
-                hits[name].append(pair in held)
-        wrong += len(held - truth.keys())
-        total += len(held)
-    counts = {name: Hits(sum(values), len(values)) for name, values in hits.items() if values}
-    shares = {name: count.share for name, count in counts.items()}
-    return Recall(rounds, shares, {n: wilson(count) for n, count in counts.items()}, wrong / max(1, total), total)
+def _recall(rounds: int, truth: Mapping[frozenset[str], str], links: Set[frozenset[str]]) -> Recall:
+    pairs = {}
+    for name in RECALLED:
+        own = [pair for pair, by in truth.items() if by.split(MODEL)[0] == name]
+        pairs[name] = Hits(sum(pair in links for pair in own), len(own))
+    return Recall(rounds, pairs, Hits(len(links - truth.keys()), len(links)))
 
 
 @dataclass(frozen=True)

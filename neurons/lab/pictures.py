@@ -10,6 +10,7 @@ import numpy as np
 
 from neurons.lab.findings import Findings
 from neurons.lab.measures import CONFIDENCE, NEAR, bound
+from subnet.game.canaries import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -149,13 +150,12 @@ def _frontier(found: Findings, axes: Axes) -> None:
 
 def _recall(found: Findings, axes: Axes) -> None:
     shared = [r.shared for r in found.recall]
-    for colour, name in zip((BLUE, SKY, GREEN, ORANGE, RED), found.recall[0].recall, strict=False):
-        axes.plot(
-            shared, [r.recall.get(name, 0.0) for r in found.recall], "o-", color=colour, label=name, linewidth=1.6
-        )
-    axes.plot(
-        shared, [r.false for r in found.recall], "x--", color=GREY, label="wrong links, share of all", linewidth=1.2
-    )
+    for colour, name in zip((BLUE, SKY, GREEN, ORANGE, RED), found.recall[0].pairs, strict=False):
+        hits = [r.pairs[name] for r in found.recall]
+        axes.plot(shared, [h.share for h in hits], "o-", color=colour, label=name, linewidth=1.6)
+        axes.fill_between(shared, *zip(*map(wilson, hits), strict=True), color=colour, alpha=0.15, linewidth=0)
+    wrong = [r.wrong.share for r in found.recall]
+    axes.plot(shared, wrong, "x--", color=GREY, label="wrong links, share of all", linewidth=1.2)
     axes.set_xscale("log", base=2)
     axes.set_xticks(shared, [str(n) for n in shared])
     axes.set(ylim=(-0.02, 1.04), xlabel="rounds that both were asked in", ylabel="pairs recognised")

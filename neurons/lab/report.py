@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurons.lab.findings import Findings, Line, to_json
-from neurons.lab.likeness import Recall
 from neurons.lab.measures import CONFIDENCE, answers_for, bound
 from subnet.errors import SettingsError
 from subnet.files import write_atomically
+from subnet.game.canaries import Hits, wilson
 
 BEGIN, END = "<!-- written by `assay lab`; do not edit -->", "<!-- end of what `assay lab` writes -->"
 
@@ -145,22 +145,24 @@ def _frontier(found: Findings) -> Section:
     )
 
 
-def _recalled(recall: Recall, name: str) -> str:
-    low, high = recall.sure.get(name, (0.0, 1.0))
-    return f"{recall.recall.get(name, 0.0):.2f} ({low:.2f}-{high:.2f})"
+def _share_of(hits: Hits, digits: int) -> str:
+    low, high = wilson(hits)
+    return f"{hits.share:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
 
 
 def _likeness(found: Findings) -> Section:
-    names = list(found.recall[0].recall) if found.recall else []
+    names = list(found.recall[0].pairs) if found.recall else []
     rows = [
-        (str(r.shared), *(_recalled(r, name) for name in names), f"{r.false:.3f}", str(r.links)) for r in found.recall
+        (str(r.shared), *(_share_of(r.pairs[name], 2) for name in names), _share_of(r.wrong, 3), str(r.wrong.asked))
+        for r in found.recall
     ]
+    pairs = ", ".join(f"{name} {hits.asked}" for name, hits in found.recall[0].pairs.items()) if found.recall else ""
     return Section(
         "Copies and relays, recognised",
         (
             "Share of the pairs with one source of answers that `subnet.game.likeness` links at a false discovery rate "
-            "of 1 %, with its 95 % interval, by the number of rounds that both were asked in; beside it the share of "
-            "wrong links among all.",
+            "of 1 %, by the number of rounds that both were asked in; beside it the share of wrong links among all. "
+            f"Pairs: {pairs}. Brackets are Wilson's 95 % intervals, as if no two pairs had a key in common.",
         ),
         "lab-likeness",
         ("shared rounds", *names, "wrong", "links"),

@@ -19,6 +19,7 @@ from subnet.types import Label, Modality
 Levels = tuple[float, float, float, float]
 BLOCK_SECONDS = 12
 TEMPO = 360  # blocks, of the public chain
+MOST = {"miners": 4096, "sample_size": 4096, "validators": 64, "tempo": 2**16 - 1, "epoch_length": 10**6}
 ORIGINS = {(modality, label): {"lab": 1.0} for modality in Modality for label in Label}
 
 
@@ -56,12 +57,14 @@ class LabRules:
     size_auc: Levels = (0.54, 0.50, 0.50, 0.50)
 
     def __post_init__(self) -> None:
-        for name in ("miners", "validators", "tempo", "epoch_length"):
-            _require(getattr(self, name) >= 1, name, "at least 1", self)
+        for name, most in MOST.items():
+            _require(1 <= getattr(self, name) <= most, name, f"at least 1 and at most {most:,}", self)
         _require(self.min_answers >= 0, "min_answers", "0 or more", self)
         _require(0.1 <= self.interval <= 1e6, "interval", "a number of seconds from 0.1 to 1,000,000", self)
-        for name in ("items", "one_model", "pairing", "memory", "size_auc"):
+        for name in ("items", "one_model", "pairing", "memory"):
             _require(all(0 <= x < 1 for x in getattr(self, name)), name, "four numbers in [0, 1)", self)
+        _require(all(0 < x < 1 for x in self.size_auc), "size_auc", "four numbers in (0, 1)", self)
+        _require(sum(self.level_weights) <= 1e9, "level_weights", "four numbers of a sum up to 1,000,000,000", self)
         pairs = zip(self.items, self.one_model, strict=True)
         _require(all(items <= model for items, model in pairs), "one_model", "at least items, at each level", self)
         self.smoothing, self.sampling  # noqa: B018  each checks its own fields

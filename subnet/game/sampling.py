@@ -101,8 +101,8 @@ def plan(seed: int, number: int, settings: Sampling, miners: Sequence[Neuron]) -
     level = _draw(settings.level_weights, rng)
     origin = _origin(settings.origins, modality, label, rng)
     challenge_seed = int(rng.integers(2**63))
-    hotkeys = sorted(n.hotkey for n in miners)
-    chosen = tuple(hotkeys[i] for i in rng.permutation(len(hotkeys))[: settings.sample_size])
+    hotkeys = sorted([n.hotkey for n in miners])
+    chosen = tuple([hotkeys[i] for i in rng.permutation(len(hotkeys))[: settings.sample_size].tolist()])
     planned = RoundPlan(number, modality, label, origin, level, challenge_seed, chosen)
     return _with_twins(planned, settings) if settings.twin_share else planned
 

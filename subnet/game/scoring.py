@@ -63,39 +63,40 @@ def mcc(window: Window) -> float:
     return max(0.0, (tp * tn - fp * fn) / math.sqrt(product)) if product else 0.0
 
 
-@lru_cache(maxsize=1 << 14)  # of two windows, one has not changed since this hotkey was asked before
 def modality_reward(window: Window) -> float:
-    """MCC / 2 + accuracy / 2 of one modality, in [0, 1]."""
+    """MCC / 2 + accuracy / 2 of one modality, in [0, 1]; 0 when never asked."""
     return mcc(window) / 2 + window.accuracy() / 2
+
+
+# Of two windows only the one that was asked changes; the other's reward is known from the round before.
+_unchanged = lru_cache(maxsize=1 << 12)(modality_reward)
 
 
 def reward(standing: Standing) -> float:
     """Both modalities' rewards by their shares, over the modalities this hotkey was ever asked; no penalty yet."""
-    return _both(standing.image, standing.video)
+    image, video = standing.image, standing.video
+    return _both(image, video, modality_reward(image), modality_reward(video))
 
 
-def _both(image: Window, video: Window) -> float:
-    earned = total = 0.0
-    for share, window in ((IMAGE_SHARE, image), (VIDEO_SHARE, video)):
-        if window.asked:
-            earned += share * modality_reward(window)
-            total += share
-    return earned / total if total else 0.0
+def _both(image: Window, video: Window, of_image: float, of_video: float) -> float:
+    total = (IMAGE_SHARE if image.asked else 0.0) + (VIDEO_SHARE if video.asked else 0.0)
+    return (IMAGE_SHARE * of_image + VIDEO_SHARE * of_video) / total if total else 0.0
 
 
 def advance(standing: Standing, outcome: Outcome, smoothing: Smoothing = SMOOTHING) -> Standing:
     """This hotkey's standing after one outcome."""
     image, video, score, answered, failures, average = standing
+    answer, of_image, of_video = outcome.answer, _unchanged, _unchanged
     if outcome.modality is Modality.IMAGE:
-        image = image.push(outcome.label, outcome.correct)
+        image, of_image = image.push(outcome.label, outcome.correct), modality_reward
     else:
-        video = video.push(outcome.label, outcome.correct)
+        video, of_video = video.push(outcome.label, outcome.correct), modality_reward
     earned = 0.0  # with the penalty
-    if isinstance(outcome.answer, Prediction):
+    if isinstance(answer, Prediction):
         answered += 1
-        earned = _both(image, video)
+        earned = _both(image, video, of_image(image), of_video(video))
     else:
-        failures = {**failures, outcome.answer: failures.get(outcome.answer, 0) + 1}
+        failures = {**failures, answer: failures.get(answer, 0) + 1}
     score = (1 - smoothing.alpha) * score + smoothing.alpha * earned
     average += (earned - average) / max(1, min(image.asked + video.asked, smoothing.averaging))
     return Standing(image, video, score, answered, failures, average)
@@ -115,8 +116,10 @@ def settle(history: History, outcomes: Sequence[Outcome], smoothing: Smoothing =
     """The history after one round. A void round changes nothing; a hotkey that was not asked keeps its standing."""
     if is_void(outcomes):
         return history
-    asked = {outcome.hotkey: advance(history[outcome.hotkey], outcome, smoothing) for outcome in outcomes}
-    return History({**history.standings, **asked})
+    standings = dict(history.standings)
+    for outcome in outcomes:
+        standings[outcome.hotkey] = advance(history[outcome.hotkey], outcome, smoothing)
+    return History(standings)
 
 
 def retain(history: History, hotkeys: frozenset[str]) -> History:

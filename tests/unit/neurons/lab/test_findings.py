@@ -20,7 +20,9 @@ SHORT = Extent(20, 40, 1, 150, 1, 50, 400, 40, 0, 20, 10, (20,), 1)
 
 @pytest.fixture(scope="module")
 def found() -> Findings:
-    return experiment(LabRules(tempo=20, epoch_length=5), ("always 0.5", COPIER.name), SHORT, 1, 1, lambda *_: None)
+    return experiment(
+        LabRules(tempo=20, epoch_length=5, min_answers=4), ("always 0.5", COPIER.name), SHORT, 1, 1, lambda *_: None
+    )
 
 
 def test_validators_stand_apart_beside_an_honest_one(found: Findings) -> None:
@@ -44,6 +46,9 @@ def test_rates_have_intervals(found: Findings) -> None:
     """Wilson's, in the object and on the page."""
     (row,) = to_json(found)["likeness"]["recall"]
     assert row["intervals"]
+    low, high = row["false_interval"]
+    assert low <= row["false"] <= high
+    assert (row["pairs"]["relays"], row["pairs"]["copies by look"]) == (18, 8)
     for name, (low, high) in row["intervals"].items():
         assert low <= row[name] <= high
         assert high - low < 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from neurons.lab.experiments import FULL, QUICK, check
 from neurons.lab.rules import LabRules, as_json, read_rules
 from subnet.errors import SettingsError
 from subnet.game.scoring import SMOOTHING
@@ -44,6 +46,13 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
         ("miners = 0", "miners must be at least 1"),
         ("interval = 0", "interval must be a number of seconds from 0.1"),
         ("interval = 1e-300", "interval must be a number of seconds from 0.1"),
+        ("size_auc = [0, 0.5, 0.5, 0.5]", r"size_auc must be four numbers in \(0, 1\)"),
+        ("level_weights = [1e308, 1e308, 0, 0]", "level_weights must be four numbers of a sum up to 1,000,000,000"),
+        ("miners = 1000000000", "miners must be at least 1 and at most 4,096"),
+        ("sample_size = 1000000000", "sample_size must be at least 1 and at most 4,096"),
+        ("validators = 1000", "validators must be at least 1 and at most 64"),
+        ("tempo = 70000", "tempo must be at least 1 and at most 65,535"),
+        ("epoch_length = 10000000", "epoch_length must be at least 1 and at most 1,000,000"),
         ("[alpha]", "alpha must be a number"),
         ("alpha", "rules.toml"),
     ],
@@ -60,6 +69,24 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """So that the flag can be mended."""
     with pytest.raises(SettingsError, match=r"--rules .*none.toml: No such file"):
         read_rules(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [({"interval": 0.1}, "interval"), ({"tempo": 60_000}, "tempo"), ({"epoch_length": 10**6}, "epoch_length")],
+)
+def test_rules_that_leave_nothing_to_measure_are_refused(changes: dict[str, Any], field: str) -> None:
+    """Before anything is played, with the name of the rule."""
+    with pytest.raises(SettingsError, match=field):
+        check(LabRules(**changes), QUICK)
+
+
+def test_more_answers_than_are_given_are_refused() -> None:
+    """No validator would ever set weights."""
+    with pytest.raises(SettingsError, match="min_answers must be at most 50,"):
+        check(LabRules(min_answers=51), QUICK)
+    check(LabRules(), QUICK)
+    check(LabRules(), FULL)
 
 
 def test_fields_check_themselves() -> None:
