@@ -42,7 +42,7 @@ class Extent:
     twins: int = 1500
     memory: int = 1000
     shared: tuple[int, ...] = (25, 50, 100, 200, 400)
-    shared_seeds: int = 24
+    shared_seeds: int = 16
 
 
 FULL = Extent()

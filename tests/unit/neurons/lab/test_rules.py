@@ -40,7 +40,7 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
         ("alpha = 0", "alpha must be above 0"),
         ("headroom = 0.5", "headroom must be at least 1"),
         ("memory = [1, 2]", "memory must be a list of four numbers"),
-        ("memory = [0.5, 0.5, 0.5, 1.5]", r"memory must be four numbers in \[0, 1\)"),
+        ("memory = [0.5, 0.5, 0.5, 1.5]", r"memory must be four numbers in \[0, 1\]"),
         ("one_model = [0, 0, 0, 0]", "one_model must be at least items"),
         ("video_share = 2", r"video_share must be in \[0, 1\]"),
         ("miners = 0", "miners must be at least 1"),
