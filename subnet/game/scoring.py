@@ -86,15 +86,17 @@ def _both(image: Window, video: Window, of_image: float, of_video: float) -> flo
 def advance(standing: Standing, outcome: Outcome, smoothing: Smoothing = SMOOTHING) -> Standing:
     """This hotkey's standing after one outcome."""
     image, video, score, answered, failures, average = standing
-    answer, of_image, of_video = outcome.answer, _unchanged, _unchanged
-    if outcome.modality is Modality.IMAGE:
-        image, of_image = image.push(outcome.label, outcome.correct), modality_reward
+    answer, is_image = outcome.answer, outcome.modality is Modality.IMAGE
+    if is_image:
+        image = image.push(outcome.label, outcome.correct)
     else:
-        video, of_video = video.push(outcome.label, outcome.correct), modality_reward
+        video = video.push(outcome.label, outcome.correct)
     earned = 0.0  # with the penalty
     if isinstance(answer, Prediction):
         answered += 1
-        earned = _both(image, video, of_image(image), of_video(video))
+        of_image = modality_reward(image) if is_image else _unchanged(image)
+        of_video = _unchanged(video) if is_image else modality_reward(video)
+        earned = _both(image, video, of_image, of_video)
     else:
         failures = {**failures, answer: failures.get(answer, 0) + 1}
     score = (1 - smoothing.alpha) * score + smoothing.alpha * earned
