@@ -153,7 +153,8 @@ def _recall(found: Findings, axes: Axes) -> None:
     for colour, name in zip((BLUE, SKY, GREEN, ORANGE, RED), found.recall[0].pairs, strict=False):
         hits = [r.pairs[name] for r in found.recall]
         axes.plot(shared, [h.share for h in hits], "o-", color=colour, label=name, linewidth=1.6)
-        axes.fill_between(shared, *zip(*map(wilson, hits), strict=True), color=colour, alpha=0.15, linewidth=0)
+        ends = np.array([wilson(h) for h in hits])
+        axes.fill_between(shared, ends[:, 0], ends[:, 1], color=colour, alpha=0.15, linewidth=0)
     wrong = [r.wrong.share for r in found.recall]
     axes.plot(shared, wrong, "x--", color=GREY, label="wrong links, share of all", linewidth=1.2)
     axes.set_xscale("log", base=2)
