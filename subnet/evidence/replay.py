@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from subnet.errors import JournalBroken, SettingsError
+from subnet.errors import JournalBroken
 from subnet.evidence.binding import Binding
 from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
 from subnet.evidence.entries.entry import Entry
@@ -40,7 +40,7 @@ from subnet.evidence.records import (
     outcomes,
     read_record,
 )
-from subnet.evidence.rules import differences
+from subnet.evidence.rules import differences, smoothing_of
 from subnet.evidence.snapshots import Snapshots
 from subnet.game.history import History, begin_averages
 from subnet.game.places import Clusters, Places, share_uids
@@ -208,7 +208,7 @@ class Replayer:
         yield from (_unproven(entry.seq, text) for text in differences(before, rules))
         self._binding.begin_run()
         self._sampling, self.rules = load_sampling(entry, rules.sampling), rules
-        self._smoothing = _smoothing(entry, rules)
+        self._smoothing = smoothing_of(entry, rules)
         if rules.averaging and not self._averages:  # what older versions played counts by its scores
             self._averages, self.history = True, begin_averages(self.history)
 
@@ -311,13 +311,6 @@ def _unproven(seq: int, text: str) -> Finding:
     return Finding(seq, text, Verdict.UNPROVEN)
 
 
-def _smoothing(entry: Entry, rules: RulesRecord) -> Smoothing:
-    try:
-        return Smoothing(alpha=rules.alpha, averaging=rules.averaging, headroom=rules.headroom)
-    except SettingsError as error:
-        raise JournalBroken(f"entry {entry.seq} has rules that this version does not know: {error}") from error
-
-
 def _judged(entry: Entry, played: RoundRecord) -> list[Outcome]:
     try:
         return outcomes(played)
@@ -326,11 +319,14 @@ def _judged(entry: Entry, played: RoundRecord) -> list[Outcome]:
 
 
 def _wrongly_void(entry: Entry, played: RoundRecord, judged: list[Outcome]) -> Iterator[Finding]:
-    """A round is void by the rules, or by the validator's own fault, before anybody was asked."""
-    unheard = is_void(judged)
-    if judged and (played.void == UNHEARD) != unheard:
-        why = "not one was heard, so it does not count" if unheard else "some were heard, so it counts"
-        yield Finding(entry.seq, f"round {played.number} is recorded as {played.void or 'counted'!r}: {why}")
+    """A round is void by the rules, or by the validator's own fault, before anybody was asked: nothing else voids it."""
+    due = UNHEARD if is_void(judged) else ""
+    if judged and played.void != due:
+        said = f"is void ({played.void[:80]!r})" if played.void else "is counted"
+        why = "though not one was heard, so it does not count" if due else "beside answers that were heard, so it counts"
+        yield Finding(entry.seq, f"round {played.number} {said} {why}")
+    elif due:
+        yield _unproven(entry.seq, "void rounds in which nobody is said to have been heard: nobody signs that")
     elif not judged and not played.void:
         yield Finding(entry.seq, f"round {played.number} counts without a single answer")
     elif not judged and played.void != NOBODY:

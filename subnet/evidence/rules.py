@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from subnet.errors import JournalBroken, SettingsError
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.records import RulesRecord
-from subnet.game.scoring import SMOOTHING
+from subnet.game.scoring import SMOOTHING, Smoothing
 
 _ASIDE: Final = {"state", "protocols", "codecs", "netuid", "hotkey", "sampling"}
 
@@ -15,6 +17,14 @@ _ASIDE: Final = {"state", "protocols", "codecs", "netuid", "hotkey", "sampling"}
 def summary(rules: RulesRecord) -> str:
     """One line of printable text."""
     return "rules: " + ", ".join(f"{name} {_shown(value)}" for name, value in _fields(rules).items())
+
+
+def smoothing_of(entry: Entry, rules: RulesRecord) -> Smoothing:
+    """How scores are smoothed under the rules of `entry`. Raises JournalBroken where they say what cannot be."""
+    try:
+        return Smoothing(alpha=rules.alpha, averaging=rules.averaging, headroom=rules.headroom)
+    except SettingsError as error:
+        raise JournalBroken(f"entry {entry.seq} has rules that this version does not know: {error}") from error
 
 
 def differences(before: RulesRecord | None, rules: RulesRecord) -> Iterator[str]:

@@ -222,7 +222,7 @@ FORGERIES: dict[str, tuple[Change, str]] = {
     "two answers swapped": (two_hotkeys_swapped, "is not signed by it"),
     "a favourite's answers invented": (favourite_invented, f"the answer of {min(BY_ADDRESS)} is not signed by it"),
     "a label flipped": (label_flipped, "is not what its epoch's seed gives: label is"),
-    "a bad round marked void": (marked_void, "some were heard, so it counts"),
+    "a bad round marked void": (marked_void, "beside answers that were heard, so it counts"),
     "a seed chosen after the fact": (seed_chosen, "commitment 1 does not stand on chain"),
     "a secret exchanged": (secret_exchanged, "does not open commitment 1"),
     "a block's hash exchanged": (block_hash_exchanged, "the hash of block"),
