@@ -1,4 +1,4 @@
-"""Whether rounds were planned by the seed that their epoch's commitment binds. Pure."""
+"""Whether rounds were planned by the seed that their epoch's commitment binds, and what in them cannot be. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.records import CommitmentRecord, RoundRecord
 from subnet.game.epochs import Commitment, break_between, epoch_seed
 from subnet.game.sampling import Sampling, asked_real, is_twin_round, plan
-from subnet.types import Label, Neuron
+from subnet.game.scoring import is_void
+from subnet.types import Label, Neuron, Outcome
+
+UNHEARD, NOBODY = "nobody was heard", "nobody to ask"  # why the rules make a round void
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Planned:
     seq: int
     played: RoundRecord
     sampling: Sampling
-    miners: tuple[Neuron, ...]
+    miners: tuple[Neuron, ...] | None  # who could be asked; None where the metagraph of its block is not known
 
 
 class Epochs:
@@ -72,7 +75,7 @@ class Epochs:
         seed = epoch_seed(bytes.fromhex(record.revealed), before[1].block_hash, netuid, hotkey)
         for planned in waiting:
             wrong = _differs(seed, planned)
-            self.proven["rounds planned by their epoch's seed"] += not wrong
+            self.proven["rounds planned by their epoch's seed"] += not wrong and planned.miners is not None
             if wrong:
                 yield Finding(planned.seq, wrong)
 
@@ -85,7 +88,7 @@ def _differs(seed: int, planned: Planned) -> str:
     """What in a recorded round the seed does not give, "" for nothing."""
     played = planned.played
     try:
-        due = plan(seed, played.number, planned.sampling, planned.miners)
+        due = plan(seed, played.number, planned.sampling, planned.miners or ())
     except SettingsError as error:
         return f"no plan follows from the rules: {error}"
     pairs = {name: (getattr(played, name), getattr(due, name)) for name in _FIELDS}
@@ -93,9 +96,35 @@ def _differs(seed: int, planned: Planned) -> str:
     asked = tuple(row.hotkey for row in played.outcomes)
     if wrong:
         return f"round {played.number} is not what its epoch's seed gives: {', '.join(wrong)}"
-    if asked and asked != due.hotkeys:
+    if asked and planned.miners is not None and asked != due.hotkeys:
         return f"round {played.number}: {_who(asked, due.hotkeys)}"
     return ""
+
+
+def check_void(seq: int, played: RoundRecord, judged: list[Outcome]) -> Iterator[Finding]:
+    """A round is void by the rules, or by the validator's own fault, before anybody was asked; by nothing else."""
+    due = UNHEARD if is_void(judged) else ""
+    if judged and played.void != due:
+        said = f"is void ({played.void[:80]!r})" if played.void else "is counted"
+        why = (
+            "though not one was heard, so it does not count" if due else "beside answers that were heard, so it counts"
+        )
+        yield Finding(seq, f"round {played.number} {said} {why}")
+    elif due:
+        yield _unproven(seq, "void rounds in which nobody is said to have been heard: nobody signs that")
+    elif not judged and not played.void:
+        yield Finding(seq, f"round {played.number} counts without a single answer")
+    elif not judged and played.void != NOBODY:
+        yield _unproven(seq, "void rounds by the validator's own fault")
+
+
+def check_rows(seq: int, played: RoundRecord, sampling: Sampling | None) -> Iterator[Finding]:
+    """What rows say that cannot be, whatever the seed; `sampling` is None before any rules."""
+    for row in played.outcomes:
+        if row.failure is not None and (row.p_synthetic is not None or row.signature):
+            yield Finding(seq, f"{row.hotkey} is said to have failed, beside an answer of its own")
+    if wrong := halves(played, sampling):
+        yield Finding(seq, wrong)
 
 
 def halves(played: RoundRecord, sampling: Sampling | None) -> str:

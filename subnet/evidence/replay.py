@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from subnet.errors import JournalBroken
-from subnet.evidence.binding import Binding
+from subnet.evidence.binding import AHEAD, Binding
 from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.metagraphs import Metagraphs
-from subnet.evidence.planning import Epochs, Planned, halves
+from subnet.evidence.planning import NOBODY, Epochs, Planned, check_rows, check_void
 from subnet.evidence.records import (
     COMMITMENT,
     DEPARTED,
@@ -45,12 +45,11 @@ from subnet.evidence.snapshots import Snapshots
 from subnet.game.history import History, begin_averages
 from subnet.game.places import Clusters, Places, share_uids
 from subnet.game.sampling import Sampling, eligible
-from subnet.game.scoring import SMOOTHING, Smoothing, is_void, retain, settle, weights
+from subnet.game.scoring import SMOOTHING, retain, settle, weights
 from subnet.printing import printable
-from subnet.types import Hyperparameters, Outcome, Snapshot, Submission
+from subnet.types import Hyperparameters, Neuron, Outcome, Snapshot, Submission
 
 Sent = tuple[int, SettingRecord, dict[int, float]]  # a setting's entry, what it says, and weights by uid
-UNHEARD, NOBODY = "nobody was heard", "nobody to ask"  # why the rules make a round void
 SETTLES: Final = 2  # blocks that a validator's view of the chain may be behind it
 
 
@@ -76,6 +75,7 @@ class Replayer:
         self._binding, self._places = Binding(), Places()
         self._last: SettingRecord | None = None
         self._clusters: Clusters = ()
+        self._since: int | None = None  # block of the first snapshot
         self._setting: Sent | None = None
         self._nonces: dict[str, array[int]] = {}
         self._takes: dict[str, Callable[[Entry], Iterator[Finding]]] = {
@@ -133,12 +133,8 @@ class Replayer:
         self.next_round = max(self.next_round, played.number + 1)
         judged = _judged(entry, played)
         yield from self._planned(entry, played)
-        yield from _wrongly_void(entry, played, judged)
-        for row in played.outcomes:
-            if row.failure is not None and (row.p_synthetic is not None or row.signature):
-                yield Finding(entry.seq, f"{row.hotkey} is said to have failed, beside an answer of its own")
-        if wrong := halves(played, self._sampling if self.rules else None):
-            yield Finding(entry.seq, wrong)
+        yield from check_void(entry.seq, played, judged)
+        yield from check_rows(entry.seq, played, self._sampling if self.rules else None)
         yield from self._reused(entry, played)
         self.history = settle(self.history, [] if played.void else judged, self._smoothing)
         if not played.void:
@@ -146,20 +142,28 @@ class Replayer:
         yield from self._scores(entry, played)
 
     def _planned(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
-        neurons = self._snapshots.at(played.block)
-        if self.rules is None or neurons is None:
-            yield _unproven(entry.seq, "who was asked: no rules or no snapshot are recorded")
+        neurons, rules = self._snapshots.at(played.block), self.rules
+        miners: tuple[Neuron, ...] | None = None
+        if rules is not None and neurons is not None:
+            snapshot = Snapshot(rules.netuid, played.block, neurons, _UNUSED)
+            miners = tuple(eligible(snapshot, self.history, rules.hotkey, rules.vpermit_tao_limit))
+        if rules is not None or played.epoch is not None:
+            yield from self._binding.seed(entry.seq, played)
+            yield from self._epochs.plan(Planned(entry.seq, played, self._sampling, miners))
+        if rules is None or neurons is None or miners is None:
+            yield self._unplanned(entry, played)
             return
-        hotkey, limit = self.rules.hotkey, self.rules.vpermit_tao_limit
-        snapshot = Snapshot(self.rules.netuid, played.block, neurons, _UNUSED)
         if left := sorted(self.history.standings.keys() - {n.hotkey for n in neurons}):
             yield Finding(entry.seq, f"{len(left)} keep scores though they left the subnet, first {left[0]}")
-        self.metagraphs.play(entry.seq, played.block, neurons, limit)
-        miners = eligible(snapshot, self.history, hotkey, limit)
-        yield from self._binding.seed(entry.seq, played)
-        yield from self._epochs.plan(Planned(entry.seq, played, self._sampling, tuple(miners)))
+        self.metagraphs.play(entry.seq, played.block, neurons, rules.vpermit_tao_limit)
         if played.void == NOBODY and miners:
             yield Finding(entry.seq, f"{played.void!r} is said, but {len(miners)} miners could be asked")
+
+    def _unplanned(self, entry: Entry, played: RoundRecord) -> Finding:
+        """A round of a block whose metagraph is not here; there is one of every block since the first snapshot's."""
+        if self.rules and self._since is not None and played.block < self._since - AHEAD:
+            return Finding(entry.seq, f"it is said to be of block {played.block}, before the first snapshot's")
+        return _unproven(entry.seq, "who was asked: no rules or no snapshot are recorded")
 
     def _reused(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
         """An answer is to one request: its nonce never comes again."""
@@ -215,6 +219,7 @@ class Replayer:
     def _snapshot(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(SnapshotRecord, entry)
         self._snapshots.add(entry, record)
+        self._since = record.block if self._since is None else self._since
         if self.rules and (neurons := self._snapshots.at(record.block)):
             self.metagraphs.claim(entry.seq, record.block, neurons, self.rules.vpermit_tao_limit)
         yield from ()
@@ -316,21 +321,6 @@ def _judged(entry: Entry, played: RoundRecord) -> list[Outcome]:
         return outcomes(played)
     except ValueError as error:
         raise JournalBroken(f"entry {entry.seq} has an answer that no miner can give: {error}") from error
-
-
-def _wrongly_void(entry: Entry, played: RoundRecord, judged: list[Outcome]) -> Iterator[Finding]:
-    """A round is void by the rules, or by the validator's own fault, before anybody was asked: nothing else voids it."""
-    due = UNHEARD if is_void(judged) else ""
-    if judged and played.void != due:
-        said = f"is void ({played.void[:80]!r})" if played.void else "is counted"
-        why = "though not one was heard, so it does not count" if due else "beside answers that were heard, so it counts"
-        yield Finding(entry.seq, f"round {played.number} {said} {why}")
-    elif due:
-        yield _unproven(entry.seq, "void rounds in which nobody is said to have been heard: nobody signs that")
-    elif not judged and not played.void:
-        yield Finding(entry.seq, f"round {played.number} counts without a single answer")
-    elif not judged and played.void != NOBODY:
-        yield _unproven(entry.seq, "void rounds by the validator's own fault")
 
 
 @dataclass(frozen=True)
