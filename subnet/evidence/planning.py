@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from subnet.errors import SettingsError
@@ -125,6 +125,31 @@ def check_rows(seq: int, played: RoundRecord, sampling: Sampling | None) -> Iter
             yield Finding(seq, f"{row.hotkey} is said to have failed, beside an answer of its own")
     if wrong := halves(played, sampling):
         yield Finding(seq, wrong)
+    elif sampling and is_twin_round(played.seed, sampling) and all(row.label is None for row in played.outcomes):
+        due = asked_real(played.seed, (row.hotkey for row in played.outcomes), sampling)
+        told = "twin rounds that were asked as synthetic only, as where the original is not at hand"
+        yield from [_unproven(seq, told)] if due else ()
+
+
+def check_asked(seq: int, played: RoundRecord, sampling: Sampling, miners: Sequence[Neuron]) -> Iterator[Finding]:
+    """What no seed gives: another kind of challenge than the rules mix, or others than `miners`, or not as many."""
+    if not sampling.origins.get((played.modality, played.label), {}).get(played.origin):
+        kind = f"{played.label.name.lower()} {played.modality}"
+        yield Finding(seq, f"round {played.number}: the rules have no {kind} of the origin {played.origin[:80]!r}")
+    if not sampling.level_weights[played.level]:
+        yield Finding(seq, f"round {played.number}: the rules have no level {played.level}")
+    asked = [row.hotkey for row in played.outcomes]
+    if twice := len(asked) - len(set(asked)):
+        yield Finding(seq, f"round {played.number}: {twice} are asked twice, first {_repeated(asked)}")
+    if others := sorted(set(asked) - {miner.hotkey for miner in miners}):
+        yield Finding(seq, f"round {played.number}: {len(others)} were asked who are no miners then, first {others[0]}")
+    due = min(sampling.sample_size, len(miners))
+    if asked and len(asked) != due:
+        yield Finding(seq, f"round {played.number}: {len(asked)} were asked, the rules ask {due}")
+
+
+def _repeated(asked: Sequence[str]) -> str:
+    return next(hotkey for place, hotkey in enumerate(asked) if hotkey in asked[:place])
 
 
 def halves(played: RoundRecord, sampling: Sampling | None) -> str:

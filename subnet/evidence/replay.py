@@ -20,7 +20,7 @@ from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.metagraphs import Metagraphs
-from subnet.evidence.planning import NOBODY, Epochs, Planned, check_rows, check_void
+from subnet.evidence.planning import NOBODY, Epochs, Planned, check_asked, check_rows, check_void
 from subnet.evidence.records import (
     COMMITMENT,
     DEPARTED,
@@ -156,6 +156,7 @@ class Replayer:
         if left := sorted(self.history.standings.keys() - {n.hotkey for n in neurons}):
             yield Finding(entry.seq, f"{len(left)} keep scores though they left the subnet, first {left[0]}")
         self.metagraphs.play(entry.seq, played.block, neurons, rules.vpermit_tao_limit)
+        yield from check_asked(entry.seq, played, self._sampling, miners)
         if played.void == NOBODY and miners:
             yield Finding(entry.seq, f"{played.void!r} is said, but {len(miners)} miners could be asked")
 
@@ -188,7 +189,8 @@ class Replayer:
                 continue
             wrong[row.hotkey] = self.history[row.hotkey]._replace(score=row.score)
             yield Finding(entry.seq, f"{row.hotkey} has the score {row.score}, the rules give {computed}")
-        self.proven["scores"] += len(played.outcomes) - len(wrong)
+        name = "scores of uncommitted rounds" if played.epoch is None else "scores"
+        self.proven[name] += len(played.outcomes) - len(wrong)
         if wrong:
             self.history = History({**self.history.standings, **wrong})
 

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from subnet.evidence.entries.entry import Entry
-from subnet.evidence.records import ROUND, SETTING, SNAPSHOT, WEIGHTS
-from tests.unit.neurons.commands.evidence.rig import Body, Change, Story, tell
+from subnet.evidence.records import COMMITMENT, ROUND, SETTING, SNAPSHOT, WEIGHTS, RoundRecord
+from subnet.game.sampling import asked_real
+from tests.unit.neurons.commands.evidence import rig
+from tests.unit.neurons.commands.evidence.rig import (
+    EPOCHS,
+    MINERS,
+    ROUNDS,
+    SAMPLING,
+    VALIDATOR,
+    Body,
+    Change,
+    Story,
+    tell,
+)
 from tests.unit.neurons.commands.evidence.test_forgers import false, found, planned, unproven
 
 
@@ -80,3 +94,77 @@ def test_an_epoch_that_never_stood_needs_no_snapshot_to_be_false(story: Story, t
     """Nor does a round of another epoch than the one that stands."""
     result = found(story, planned(story.entries, rounds(6, block=0, epoch=7)), tmp_path)
     assert f"{seq_of(story, 6)}: round 6 is said to be of epoch 7, but commitment 1 stands" in false(result)
+
+
+def asked_again(rows: list[Body]) -> list[Body]:
+    return [*rows[:2], dict(rows[0])]
+
+
+def asked_itself(rows: list[Body]) -> list[Body]:
+    return [*rows[:2], rows[2] | {"hotkey": VALIDATOR.ss58_address}]
+
+
+def asked_too_many(rows: list[Body]) -> list[Body]:
+    known = {row["hotkey"] for row in rows}
+    return rows + [rows[0] | {"hotkey": key.ss58_address} for key in MINERS if key.ss58_address not in known]
+
+
+def asked_too_few(rows: list[Body]) -> list[Body]:
+    return rows[:2]
+
+
+@pytest.mark.parametrize(
+    ("forge", "told"),
+    [
+        (asked_again, "1 are asked twice, first "),
+        (asked_itself, f"1 were asked who are no miners then, first {VALIDATOR.ss58_address}"),
+        (asked_too_many, "4 were asked, the rules ask 3"),
+        (asked_too_few, "2 were asked, the rules ask 3"),
+    ],
+)
+def test_nobody_is_asked_but_as_the_rules_ask(
+    story: Story, tmp_path: Path, forge: Callable[[list[Body]], list[Body]], told: str
+) -> None:
+    """Which needs no seed: in the round before the first commitment, too."""
+
+    def change(entry: Entry, body: Body) -> Body:
+        if entry.kind == ROUND and body["epoch"] is None:
+            body["outcomes"] = forge(body["outcomes"])
+        return body
+
+    result = false(found(story, planned(story.entries, change), tmp_path))
+    assert f"{seq_of(story, 0)}: round 0: {told}" in result
+
+
+@pytest.mark.parametrize(("name", "value"), [("origin", "elsewhere"), ("level", 3)])
+def test_no_round_asks_what_the_rules_do_not_mix(story: Story, tmp_path: Path, name: str, value: object) -> None:
+    """An origin or a level that has no share cannot be drawn by any seed."""
+    result = false(found(story, planned(story.entries, rounds(0, **{name: value})), tmp_path))
+    assert f"{seq_of(story, 0)}: round 0: the rules have no " in result
+
+
+def test_scores_of_uncommitted_rounds_are_counted_apart(story: Story, tmp_path: Path) -> None:
+    """They follow from the answers, but nobody knows whether the questions were chosen."""
+    proven = dict(found(story, planned(story.entries), tmp_path).proven)
+    assert proven["scores of uncommitted rounds"] == 3
+    assert proven["scores"] == 3 * (EPOCHS * ROUNDS - 1)
+
+
+def test_twin_rounds_that_were_asked_as_synthetic_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seed gives some the photograph: that nobody was asked it may be honest, and is told without any media."""
+    monkeypatch.setattr(rig, "SAMPLING", replace(SAMPLING, twin_share=1.0))
+    twins = tell(tmp_path / "story")
+    told = "twin rounds that were asked as synthetic only"
+    sampling = replace(SAMPLING, twin_share=1.0)
+    end = max(entry.seq for entry in twins.entries if entry.kind == COMMITMENT)  # what is published
+    due = [
+        entry.seq
+        for entry in twins.entries
+        if entry.kind == ROUND and entry.seq < end
+        for played in [RoundRecord.model_validate_json(entry.body)]
+        if asked_real(played.seed, [row.hotkey for row in played.outcomes], sampling)
+    ]
+    assert len(due) > EPOCHS
+    result = found(twins, planned(twins.entries), tmp_path / "twins")
+    assert false(result) == ""
+    assert [finding.seq for finding in result.unproven if told in finding.text] == due
