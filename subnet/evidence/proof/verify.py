@@ -16,6 +16,7 @@ from subnet.errors import JournalBroken
 from subnet.evidence.entries.entry import BEGINNING, Entry, link
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.proof.failures import Failures
+from subnet.evidence.proof.items import Items
 from subnet.evidence.proof.signatures import CHUNK, Signatures, check_signatures
 from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord
 from subnet.evidence.replay import Replayer
@@ -47,6 +48,7 @@ class Examination:
         self._signatures: deque[Future[Signatures]] = deque()
         self._variants: deque[Future[list[Finding]]] = deque()
         self._same_codecs, self._rules, self._failures = False, self.player.rules, Failures()
+        self._items = Items()
 
     def run(self, entries: Iterable[Entry]) -> Examined:
         """Check every entry. One that does not follow from the one before is told; where some lack, the rest waits."""
@@ -65,7 +67,7 @@ class Examination:
             self.findings.append(Finding(last.seq + 1, str(error)))
         self._check_chunk()
         self._collect(0)
-        self.findings += [*self.player.end(), *self._failures.findings()]
+        self.findings += [*self.player.end(), *self._failures.findings(), *self._items.findings()]
         return Examined(self.player, last, self.player.proven + self.proven, self.findings)
 
     def _also(self, entry: Entry) -> None:
@@ -79,6 +81,7 @@ class Examination:
             self._check_chunk()
         if self.player.played:
             self._failures.add(self.player.played)
+            self.findings += self._items.add(entry.seq, self.player.played) if self.player.rules else ()
         self._check_media(entry)
         self._collect(IN_FLIGHT)
 

@@ -24,7 +24,7 @@ from tests.unit.neurons.commands.evidence.rig import (
     Story,
     tell,
 )
-from tests.unit.neurons.commands.evidence.test_forgers import false, found, planned, unproven
+from tests.unit.neurons.commands.evidence.test_forgers import RIVAL, false, found, planned, rows, unproven
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +168,35 @@ def test_twin_rounds_that_were_asked_as_synthetic_are_listed(tmp_path: Path, mon
     result = found(twins, planned(twins.entries), tmp_path / "twins")
     assert false(result) == ""
     assert [finding.seq for finding in result.unproven if told in finding.text] == due
+
+
+def test_an_item_is_asked_once_of_a_hotkey(story: Story, tmp_path: Path) -> None:
+    """One item of each label for ever: every entry, and whom it was asked again, how often."""
+    bodies = rows(story.entries, ROUND)
+    items = {body["label"]: body["item"] for body in bodies}
+
+    def same(entry: Entry, body: Body) -> Body:
+        return body | {"item": items[body["label"]]} if entry.kind == ROUND else body
+
+    result = found(story, planned(story.entries, same), tmp_path)
+    assert false(result) == ""
+    told = [f for f in result.unproven if "that items were new" in f.text]
+    assert len([f for f in told if f.seq]) > EPOCHS * ROUNDS / 2
+    asked = sum(row["hotkey"] == RIVAL for body in bodies[:-1] for row in body["outcomes"])
+    assert f"{RIVAL} {asked - 2} of {asked}" in told[0].text
+    assert "that items were new" not in unproven(found(story, planned(story.entries), tmp_path / "honest"))
+
+
+def test_an_item_has_one_label(story: Story, tmp_path: Path) -> None:
+    """Whatever it shows, one of the two is wrong."""
+    item = rows(story.entries, ROUND)[0]["item"]
+    result = false(found(story, planned(story.entries, rounds(*range(99), item=item)), tmp_path))
+    first, second = ("real", "synthetic") if rows(story.entries, ROUND)[0]["label"] == 0 else ("synthetic", "real")
+    assert f"item {item} is a {first} image in entry {seq_of(story, 0)}, a {second} image in entry" in result
+
+
+@pytest.mark.parametrize("item", ["", "an item", "../../etc/passwd", "AB" * 16])
+def test_what_was_asked_is_named(story: Story, tmp_path: Path, item: str) -> None:
+    """An item without a name of its own could be any."""
+    result = false(found(story, planned(story.entries, rounds(5, item=item)), tmp_path))
+    assert f"{seq_of(story, 5)}: round 5 asked something, but names no item" in result
