@@ -188,7 +188,7 @@ def record(played: Round[Draw], epoch: int | None = None, item: str = "") -> Rou
         origin=plan.origin,
         level=plan.level,
         seed=plan.seed,
-        provenance=_provenance(played.sample.provenance) if played.sample else None,
+        provenance=dump_provenance(played.sample.provenance) if played.sample else None,
         void=played.void,
         outcomes=tuple(
             _outcome(outcome, reply, query, played.history[outcome.hotkey].score, plan.label)
@@ -199,7 +199,8 @@ def record(played: Round[Draw], epoch: int | None = None, item: str = "") -> Rou
     )
 
 
-def _provenance(provenance: Provenance) -> dict[str, Any]:
+def dump_provenance(provenance: Provenance) -> dict[str, Any]:
+    """All fields as JSON."""
     return {**vars(provenance), "parameters": dict(provenance.parameters)}
 
 

@@ -20,6 +20,7 @@ from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Finding, Verdict, Verification, text_of, verification
 from subnet.evidence.proof.claims import ChainFacts, gather, judge
 from subnet.evidence.proof.depot import Depot
+from subnet.evidence.proof.origins import check_origin
 from subnet.evidence.proof.past import unasked
 from subnet.evidence.proof.publication import MANIFEST, Manifest
 from subnet.evidence.proof.variants import check_variants
@@ -27,7 +28,7 @@ from subnet.evidence.proof.verify import Examination, Examined
 from subnet.evidence.records import RoundRecord, read_record
 from subnet.evidence.rules import summary
 from subnet.media.embedded.source import original_of
-from subnet.media.pool.kept import sample_of
+from subnet.media.pool.kept import checked, sample_of
 from subnet.protocols import Chain
 
 EXIT_FALSE: Final = 4
@@ -119,7 +120,9 @@ def media_findings(entry: Entry, data: bytes) -> list[Finding]:
         original = original_of(sample) if twins else None
     except (LookupError, TypeError, ValueError) as error:
         return [Finding(entry.seq, f"round {played.number}: no original is where its twin says: {str(error)[:200]}")]
-    return list(check_variants(entry.seq, played, sample, original))
+    origin = checked(data, played.item).cell.origin
+    about = check_origin(entry.seq, played, origin, sample.provenance)
+    return [*about, *check_variants(entry.seq, played, sample, original)]
 
 
 def _chain(subtensor: SubtensorSettings) -> ChainOf:

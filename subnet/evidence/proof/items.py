@@ -13,10 +13,9 @@ from typing import Final
 
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.records import RoundRecord
-from subnet.media.pool.item import CONTENT_DIGITS
 
 NAMED: Final = 10  # hotkeys
-_CONTENT: Final = re.compile(rf"[0-9a-f]{{{CONTENT_DIGITS}}}")
+_CONTENT: Final = re.compile(r"[0-9a-f]{32}")  # of the sha256 of the stored media, as the pool names its items
 _Kind = tuple[int, str, str]  # the first entry that asked an item, its label, its modality
 
 
@@ -36,6 +35,8 @@ class Items:
         if not _CONTENT.fullmatch(played.item):
             yield Finding(seq, f"round {played.number} asked something, but names no item")
             return
+        if not {"source", "item"} <= (played.provenance or {}).keys():
+            yield Finding(seq, f"round {played.number} asked something, but does not say where it is from")
         item = bytes.fromhex(played.item)
         label = played.label.name.lower()
         first, said, modality = self._kinds.setdefault(item, (seq, label, str(played.modality)))

@@ -17,6 +17,7 @@ from subnet.evidence.entries.entry import BEGINNING, Entry, link
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.proof.failures import Failures
 from subnet.evidence.proof.items import Items
+from subnet.evidence.proof.origins import SUBSTITUTE
 from subnet.evidence.proof.signatures import CHUNK, Signatures, check_signatures
 from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord
 from subnet.evidence.replay import Replayer
@@ -110,7 +111,8 @@ class Examination:
             self._take_signatures(self._signatures.popleft().result())
         while len(self._variants) > most:
             wrong = self._variants.popleft().result()
-            self.proven["rounds whose variants follow from the media and the seed"] += not wrong
+            unfit = [finding for finding in wrong if finding.text != SUBSTITUTE]
+            self.proven["rounds whose variants follow from the media and the seed"] += not unfit
             self.findings += wrong
 
     def _take_signatures(self, checked: Signatures) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from subnet.evidence.entries.entry import Entry
-from subnet.evidence.records import COMMITMENT, ROUND, SETTING, SNAPSHOT, WEIGHTS, RoundRecord
+from subnet.evidence.findings import Verification
+from subnet.evidence.proof.origins import SUBSTITUTE, check_origin
+from subnet.evidence.records import COMMITMENT, ROUND, SETTING, SNAPSHOT, WEIGHTS, RoundRecord, dump_provenance
 from subnet.game.sampling import asked_real
+from subnet.media.pool.kept import Kept
+from subnet.types import Label, Modality, Provenance
 from tests.unit.neurons.commands.evidence import rig
 from tests.unit.neurons.commands.evidence.rig import (
     EPOCHS,
@@ -22,6 +27,8 @@ from tests.unit.neurons.commands.evidence.rig import (
     Body,
     Change,
     Story,
+    checked,
+    published,
     tell,
 )
 from tests.unit.neurons.commands.evidence.test_forgers import RIVAL, false, found, planned, rows, unproven
@@ -200,3 +207,78 @@ def test_what_was_asked_is_named(story: Story, tmp_path: Path, item: str) -> Non
     """An item without a name of its own could be any."""
     result = false(found(story, planned(story.entries, rounds(5, item=item)), tmp_path))
     assert f"{seq_of(story, 5)}: round 5 asked something, but names no item" in result
+
+
+@pytest.mark.parametrize("provenance", [None, {}, {"anything": "at all"}])
+def test_a_round_says_where_its_media_is_from(story: Story, tmp_path: Path, provenance: Body | None) -> None:
+    """Without the media, too."""
+    result = false(found(story, planned(story.entries, rounds(5, provenance=provenance)), tmp_path))
+    assert f"{seq_of(story, 5)}: round 5 asked something, but does not say where it is from" in result
+
+
+def relabelled(data: bytes, about: Mapping[str, object], origin: str = "here") -> bytes:
+    """The file of an item whose header says something else, its checksum made anew."""
+    line, _, media = data.partition(b"\n")[2].partition(b"\n")
+    header = json.loads(line)
+    header["id"] = header["id"].replace("/here/", f"/{origin}/")
+    header["provenance"] |= about
+    rest = json.dumps(header).encode() + b"\n" + media
+    return b"assay-item 1 " + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+
+
+def with_media(story: Story, folder: Path, change: Callable[[bytes], bytes]) -> Verification:
+    """What is found where the media of the story was changed before it was published."""
+    kept = Kept(folder / "kept", 10**9, 10**9)
+    kept.root.mkdir(parents=True)
+    for path in story.kept.root.iterdir():
+        (kept.root / path.name).write_bytes(change(path.read_bytes()))
+    changed = replace(story, kept=kept)
+    return checked(changed, published(changed, story.entries, folder / "evidence"))
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"source": "my own disk"},
+        {"parameters": {}},
+        {"seed": 10**400},
+        {"item": "\ud800"},
+        {"prompt": float("nan"), "source": ["a", {"list": 1}]},
+    ],
+)
+def test_media_is_from_where_the_record_says(story: Story, tmp_path: Path, about: Body) -> None:
+    """Record and header were written by one validator, from one sample."""
+    result = with_media(story, tmp_path, lambda data: relabelled(data, about))
+    assert f"{seq_of(story, 5)}: round 5: " in false(result)
+    assert "provenance" in false(result)
+
+
+def test_a_substitute_for_an_empty_origin_is_listed(story: Story, tmp_path: Path) -> None:
+    """Honest where the pool has nothing of the planned origin, and so not false; its variants are proven."""
+    result = with_media(story, tmp_path, lambda data: relabelled(data, {}, "elsewhere"))
+    assert false(result) == ""
+    listed = [finding.seq for finding in result.unproven if finding.text == SUBSTITUTE]
+    assert len(listed) == EPOCHS * ROUNDS
+    assert dict(result.proven)["rounds whose variants follow from the media and the seed"] == len(listed)
+
+
+def test_odd_parameters_survive_the_record(tmp_path: Path) -> None:
+    """What JSON writes otherwise than Python has it is the same in the record and in the header."""
+    odd = {"a": 0.1, "b": 1e300, "c": [1, 2.0, None], "d": {"x": "\u00e4\u2028"}, "e": float("inf"), "f": 2**70}
+    about = Provenance("here", "x", parameters=odd)
+    header = json.loads(json.dumps(dump_provenance(about)))
+    played = RoundRecord.model_validate_json(
+        RoundRecord(
+            number=1,
+            block=1,
+            modality=Modality.IMAGE,
+            label=Label.REAL,
+            origin="here",
+            level=0,
+            seed=0,
+            provenance=dump_provenance(about),
+            void="",
+            outcomes=(),
+        ).model_dump_json()
+    )
+    assert list(check_origin(1, played, "here", Provenance(**header))) == []
