@@ -1,7 +1,8 @@
 """Entries as lines of JSON, [seq, kind, body, hash], or rows of SQLite: the one door for entries of strangers. Pure.
 
 Every entry that comes out is well formed: its number counts from 1, its kind is a short word, its body a JSON object
-that is nested less than 200 deep and holds no text that is not Unicode, its hash 32 bytes in lower-case hex.
+that is nested less than 200 deep, names nothing twice and holds no text that is not Unicode, its hash 32 bytes in
+lower-case hex.
 """
 
 from __future__ import annotations
@@ -70,7 +71,21 @@ def _entry(seq: int, kind: str, body: str, digest: str) -> Entry:
         _Body.model_validate_json(body)
     except ValidationError as error:
         raise ValueError(f"the body of entry {seq} is no JSON object: {first_wrong(error)}") from error
+    if _names_twice(body):
+        raise ValueError(f"the body of entry {seq} holds an object that names something twice")
     return Entry(seq, kind, body, digest)
+
+
+def _names_twice(text: str) -> bool:
+    """Whether an object in a JSON text has two values of one name: which counts would depend on who reads it."""
+    twice = False
+
+    def collect(pairs: list[tuple[str, object]]) -> None:
+        nonlocal twice
+        twice = twice or len(dict(pairs)) != len(pairs)
+
+    json.loads(text, object_pairs_hook=collect, parse_int=str, parse_float=str)
+    return twice
 
 
 def read_lines(chunks: Iterable[bytes], packed: int) -> Iterator[Entry]:

@@ -34,6 +34,20 @@ KINDS = {
 }
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"void": "nobody was heard", "label": 1, "void": ""}',
+        '{"rows": [{"uid": 1}, {"uid": 1, "u\\u0069d": 2}]}',
+        '{"": 1, "a": {"b": [{"": 1, "": 1}]}, "c": ' + "9" * 4000 + "}",
+    ],
+)
+def test_nothing_has_two_values(body: str) -> None:
+    """Readers differ in which of two counts, at any depth and however the name is written."""
+    with pytest.raises(ValueError, match="^the body of entry 5 holds an object that names something twice$"):
+        read_line(json.dumps([5, "round", body, HASH]).encode())
+
+
 @given(JSON | st.tuples(JSON, JSON, JSON, JSON))
 @example(["5", "round", "{}", HASH])
 @example([5.0, "round", "{}", HASH])
