@@ -66,15 +66,18 @@ class Binding:
             self._plain.append(seq)
 
     def commit(self, seq: int, record: CommitmentRecord) -> Iterator[Finding]:
-        """A commitment, also one that was refused."""
-        yield from self._unexplained([at for at in self._plain if at <= record.seq])
-        behind, self._plain = [at for at in self._plain if at > record.seq], []
+        """A commitment, also one that was refused: it was sent under way all the same, behind the entry it names."""
+        wrong, stands = self._names(seq, record), record.block is not None
+        sent = seq if wrong and not stands else record.seq
+        if wrong:  # one of an earlier run, which was restored without its last entries, excuses nothing
+            verdict = Verdict.UNPROVEN if self._reason and not stands else Verdict.FALSE
+            yield Finding(seq, f"commitment {record.epoch} names {wrong}", verdict)
+        yield from self._unexplained([at for at in self._plain if at <= sent])
+        behind, self._plain = [at for at in self._plain if at > sent], []
         yield from (_unproven(at, "plans: the seed was not committed, while the next was under way") for at in behind)
         if record.block is None:
             self._reason = f"the chain took no commitment ({printable(record.refused) or 'no reason'})"
             return
-        if wrong := self._names(seq, record):
-            yield Finding(seq, f"commitment {record.epoch} names {wrong}")
         for at, block in self._blocks:
             if at <= record.seq and block > record.block + AHEAD:
                 yield Finding(at, f"it is said to be of block {block}, but stood before commitment {record.epoch}'s")

@@ -45,7 +45,7 @@ from subnet.evidence.snapshots import Snapshots
 from subnet.game.history import History, begin_averages
 from subnet.game.places import Clusters, Places, share_uids
 from subnet.game.sampling import Sampling, eligible
-from subnet.game.scoring import SMOOTHING, retain, settle, weights
+from subnet.game.scoring import SMOOTHING, evidence, retain, settle, weights
 from subnet.printing import printable
 from subnet.types import Hyperparameters, Neuron, Outcome, Snapshot, Submission
 
@@ -76,6 +76,7 @@ class Replayer:
         self._last: SettingRecord | None = None
         self._clusters: Clusters = ()
         self._since: int | None = None  # block of the first snapshot
+        self._enough = False  # answers stood behind weights in this run: newcomers stop none
         self._setting: Sent | None = None
         self._nonces: dict[str, array[int]] = {}
         self._takes: dict[str, Callable[[Entry], Iterator[Finding]]] = {
@@ -213,6 +214,7 @@ class Replayer:
             yield Finding(entry.seq, f"the journal of {before.hotkey} goes on as {rules.hotkey}'s")
         yield from (_unproven(entry.seq, text) for text in differences(before, rules))
         self._binding.begin_run()
+        self._enough = False
         self._sampling, self.rules = load_sampling(entry, rules.sampling), rules
         self._smoothing = smoothing_of(entry, rules)
         if rules.averaging and not self._averages:  # what older versions played counts by its scores
@@ -236,6 +238,10 @@ class Replayer:
             yield from self._claim(self._setting, None)
         self._settle(record.block)
         self._binding.mark(entry.seq, record.block)
+        behind = evidence(self.history, neurons, self.rules.vpermit_tao_limit)
+        self._enough = self._enough or behind >= self.rules.min_answers
+        if not self._enough:
+            yield _unproven(entry.seq, "why weights were set: the median miner has fewer answers than min_answers")
         hotkeys = {n.uid: n.hotkey for n in neurons}
         uids = {n.hotkey: n.uid for n in neurons}
         computed = weights(self.history, neurons, self.rules.vpermit_tao_limit, self._smoothing)

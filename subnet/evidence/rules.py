@@ -11,6 +11,8 @@ from subnet.evidence.entries.entry import Entry
 from subnet.evidence.records import RulesRecord
 from subnet.game.scoring import SMOOTHING, Smoothing
 
+SHOWN: Final = 200  # characters of a value
+CONTEXT: Final = 60  # of them before the place where another value differs
 _ASIDE: Final = {"state", "protocols", "codecs", "netuid", "hotkey", "sampling"}
 
 
@@ -33,7 +35,7 @@ def differences(before: RulesRecord | None, rules: RulesRecord) -> Iterator[str]
         said, now = _fields(before), _fields(rules)
         for name in sorted({*said, *now}):
             if said.get(name) != now.get(name):
-                yield f"why the rules changed: {name} from {_shown(said.get(name))} to {_shown(now.get(name))}"
+                yield f"why the rules changed: {name} from {_change(said.get(name), now.get(name))}"
     for name in ("alpha", "averaging", "headroom"):
         if getattr(rules, name) != getattr(SMOOTHING, name):
             yield f"other rules than this version's: {name} {getattr(rules, name)}, not {getattr(SMOOTHING, name)}"
@@ -45,4 +47,12 @@ def _fields(rules: RulesRecord) -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
-    return json.dumps(value)[:200]
+    return json.dumps(value)[:SHOWN]
+
+
+def _change(before: object, after: object) -> str:
+    """Both values, cut to where they differ."""
+    said, now = json.dumps(before), json.dumps(after)
+    same = next((n for n, (a, b) in enumerate(zip(said, now, strict=False)) if a != b), min(len(said), len(now)))
+    begin = max(0, same - CONTEXT) if max(len(said), len(now)) > SHOWN else 0
+    return " to ".join("..." * (begin > 0) + text[begin : begin + SHOWN] for text in (said, now))

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from subnet.evidence.entries.entry import Entry
+from subnet.evidence.entries.entry import BEGINNING, Entry
 from subnet.evidence.findings import Verification
 from subnet.evidence.proof.origins import SUBSTITUTE, check_origin
-from subnet.evidence.records import COMMITMENT, ROUND, SETTING, SNAPSHOT, WEIGHTS, RoundRecord, dump_provenance
+from subnet.evidence.records import (
+    COMMITMENT,
+    ROUND,
+    RULES,
+    SETTING,
+    SNAPSHOT,
+    WEIGHTS,
+    RoundRecord,
+    dump_provenance,
+    rules_record,
+)
+from subnet.evidence.rules import differences
 from subnet.game.sampling import asked_real
 from subnet.media.pool.kept import Kept
 from subnet.types import Label, Modality, Provenance
@@ -31,7 +42,7 @@ from tests.unit.neurons.commands.evidence.rig import (
     published,
     tell,
 )
-from tests.unit.neurons.commands.evidence.test_forgers import RIVAL, false, found, planned, rows, unproven
+from tests.unit.neurons.commands.evidence.test_forgers import RIVAL, false, found, last, planned, rows, unproven
 
 
 @pytest.fixture(scope="module")
@@ -282,3 +293,59 @@ def test_odd_parameters_survive_the_record(tmp_path: Path) -> None:
         ).model_dump_json()
     )
     assert list(check_origin(1, played, "here", Provenance(**header))) == []
+
+
+def test_weights_on_fewer_answers_than_the_rules_ask(story: Story, tmp_path: Path) -> None:
+    """A run that ends sets its last weights whatever stands behind them, so it is listed, and not false."""
+
+    def strict(entry: Entry, body: Body) -> Body:
+        return body | {"min_answers": 8} if entry.kind == RULES else body
+
+    result = found(story, planned(story.entries, strict), tmp_path)
+    settings = [entry.seq for entry in story.entries if entry.kind == SETTING]
+    told = [finding.seq for finding in result.unproven if "fewer answers than min_answers" in finding.text]
+    assert false(result) == ""
+    assert told == settings[: len(told)]
+    assert 0 < len(told) < len(settings)
+
+
+@pytest.mark.parametrize("named", ["the last", "before", "itself", "another head"])
+def test_a_refused_commitment_excuses_no_earlier_round(story: Story, tmp_path: Path, named: str) -> None:
+    """It was sent behind the entry that it names: rounds before had the committed seed, whatever it says."""
+    entries = list(story.entries)
+    place = next(i for i, e in enumerate(entries) if e.kind == COMMITMENT and json.loads(e.body)["epoch"] == 2)
+    fields = {"block": None, "block_hash": None, "refused": "SpaceLimitExceeded"}
+    entries.insert(place, Entry(0, COMMITMENT, json.dumps(json.loads(entries[place].body) | fields), ""))
+    number = max(json.loads(e.body)["number"] for e in entries[:place] if e.kind == ROUND)
+
+    def head(written: Sequence[Entry]) -> tuple[int, str]:
+        if len(written) != place or named == "the last":
+            return last(written)
+        odd = {"before": (0, BEGINNING.hash), "itself": (place + 1, "ab" * 32)}
+        return odd.get(named, (place, "ab" * 32))
+
+    result = found(story, planned(entries, rounds(number, epoch=None, seed=5), head), tmp_path)
+    assert f"{seq_of(story, number)}: its seed is no committed one, though commitment 1 stood" in false(result)
+    assert (f"{place + 1}: commitment 2 names " in false(result)) == (named != "the last")
+    restarted = [*entries[:place], story.entries[0], *entries[place:]]
+    place += 1
+    again = found(story, planned(restarted, head=head), tmp_path / "restarted")
+    assert false(again) == ""
+    assert (f"{place + 1}: commitment 2 names " in unproven(again)) == (named != "the last")
+
+
+def test_a_rule_that_changes_far_behind_is_shown_where_it_changes() -> None:
+    """Long values are cut around the difference, short ones are whole."""
+    before = rules_record(34, "v", replace(SAMPLING, origins=many_origins(1.0)), vpermit_tao_limit=1.0, min_answers=1)
+    after = rules_record(34, "v", replace(SAMPLING, origins=many_origins(2.0)), vpermit_tao_limit=2.0, min_answers=1)
+    limits, origins = sorted(differences(before, after), key=lambda text: "origins" in text)
+    assert limits == "why the rules changed: vpermit_tao_limit from 1.0 to 2.0"
+    said, now = origins.split(" from ")[1].split(" to ")
+    assert said != now
+    assert '"origin-99": 1.0' in said
+    assert '"origin-99": 2.0' in now
+    assert max(len(said), len(now)) <= 203
+
+
+def many_origins(share: float) -> Mapping[tuple[Modality, Label], Mapping[str, float]]:
+    return {(Modality.IMAGE, Label.REAL): {f"origin-{n:02}": share if n == 99 else 1.0 for n in range(100)}}
