@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from subnet.errors import SettingsError
+from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.findings import Finding, Verdict
-from subnet.evidence.records import CommitmentRecord, RoundRecord
+from subnet.evidence.records import CommitmentRecord, RoundRecord, outcomes
 from subnet.game.epochs import Commitment, break_between, epoch_seed
 from subnet.game.sampling import Sampling, asked_real, is_twin_round, plan
 from subnet.game.scoring import is_void
@@ -99,6 +99,14 @@ def _differs(seed: int, planned: Planned) -> str:
     if asked and planned.miners is not None and asked != due.hotkeys:
         return f"round {played.number}: {_who(asked, due.hotkeys)}"
     return ""
+
+
+def judge_again(seq: int, played: RoundRecord) -> list[Outcome]:
+    """The outcomes of a round. Raises JournalBroken where an answer is none that a miner can give."""
+    try:
+        return outcomes(played)
+    except ValueError as error:
+        raise JournalBroken(f"entry {seq} has an answer that no miner can give: {error}") from error
 
 
 def check_void(seq: int, played: RoundRecord, judged: list[Outcome]) -> Iterator[Finding]:

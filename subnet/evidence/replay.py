@@ -20,7 +20,7 @@ from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.metagraphs import Metagraphs
-from subnet.evidence.planning import NOBODY, Epochs, Planned, check_asked, check_rows, check_void
+from subnet.evidence.planning import NOBODY, Epochs, Planned, check_asked, check_rows, check_void, judge_again
 from subnet.evidence.records import (
     COMMITMENT,
     DEPARTED,
@@ -37,7 +37,6 @@ from subnet.evidence.records import (
     SnapshotRecord,
     WeightsRecord,
     load_sampling,
-    outcomes,
     read_record,
 )
 from subnet.evidence.rules import differences, smoothing_of
@@ -45,9 +44,9 @@ from subnet.evidence.snapshots import Snapshots
 from subnet.game.history import History, begin_averages
 from subnet.game.places import Clusters, Places, share_uids
 from subnet.game.sampling import Sampling, eligible
-from subnet.game.scoring import SMOOTHING, evidence, retain, settle, weights
+from subnet.game.scoring import SMOOTHING, Smoothing, evidence, retain, settle, weights
 from subnet.printing import printable
-from subnet.types import Hyperparameters, Neuron, Outcome, Snapshot, Submission
+from subnet.types import Hyperparameters, Neuron, Snapshot, Submission
 
 Sent = tuple[int, SettingRecord, dict[int, float]]  # a setting's entry, what it says, and weights by uid
 SETTLES: Final = 2  # blocks that a validator's view of the chain may be behind it
@@ -132,7 +131,7 @@ class Replayer:
         self._binding.mark(entry.seq, played.block)
         self.rounds, self.void = self.rounds + 1, self.void + bool(played.void)
         self.next_round = max(self.next_round, played.number + 1)
-        judged = _judged(entry, played)
+        judged = judge_again(entry.seq, played)
         yield from self._planned(entry, played)
         yield from check_void(entry.seq, played, judged)
         yield from check_rows(entry.seq, played, self._sampling if self.rules else None)
@@ -322,13 +321,6 @@ _UNUSED = Hyperparameters(0, 0)
 
 def _unproven(seq: int, text: str) -> Finding:
     return Finding(seq, text, Verdict.UNPROVEN)
-
-
-def _judged(entry: Entry, played: RoundRecord) -> list[Outcome]:
-    try:
-        return outcomes(played)
-    except ValueError as error:
-        raise JournalBroken(f"entry {entry.seq} has an answer that no miner can give: {error}") from error
 
 
 @dataclass(frozen=True)
