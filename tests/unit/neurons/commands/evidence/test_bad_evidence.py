@@ -55,7 +55,7 @@ def test_a_file_that_does_not_match_the_manifest(story: Story, tmp_path: Path) -
     path.write_bytes(data)
     result = checked(story, depot)
     assert f"{manifest.parts[1].file} is not the file that the manifest lists" in false(result)
-    assert dict(result.proven)["scores"] > 0
+    assert dict(result.proven)["scores of uncommitted rounds"] > 0
     path.unlink()
     assert f"{manifest.parts[1].file} is listed in the manifest, and is not there" in false(checked(story, depot))
 
