@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
+from typing import Final
 
 from subnet.errors import SettingsError
 from subnet.evidence.findings import Finding, Verdict
@@ -12,6 +14,8 @@ from subnet.evidence.records import CommitmentRecord, RoundRecord
 from subnet.game.epochs import Commitment, break_between, epoch_seed
 from subnet.game.sampling import Sampling, asked_real, is_twin_round, plan
 from subnet.types import Label, Neuron
+
+UNUSED: Final = "seeds: epochs that ended, so that their seeds were known and not used, without"
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,17 @@ class Planned:
 class Epochs:
     """Follows commitments; the rounds of an epoch wait until its secret is revealed."""
 
-    def __init__(self) -> None:
-        self.proven: Counter[str] = Counter()
+    def __init__(self, proven: Counter[str]) -> None:
+        """`proven` counts what holds."""
+        self._proven = proven
+        self._rounds: list[tuple[int, int]] = []  # commitments whose epochs ended, and how many rounds those had
+        self._paid = False  # whether weights were set since the last commitment
         self._last: tuple[int, CommitmentRecord, Commitment] | None = None
         self._waiting: list[Planned] = []
+
+    def pay(self) -> None:
+        """Weights were set, or may have been."""
+        self._paid = True
 
     def plan(self, planned: Planned) -> Iterator[Finding]:
         """Take a round in."""
@@ -51,6 +62,9 @@ class Epochs:
             yield Finding(seq, str(error))
             return
         before, waiting, self._waiting = self._last, self._waiting, []
+        if before:
+            yield from self._unused(before[0], len(waiting))
+        self._paid = False
         self._last = seq, record, said
         broken = break_between(before[2] if before else None, said, netuid, hotkey)
         if before is None and record.epoch > 0:
@@ -65,19 +79,31 @@ class Epochs:
             return
         if before is None or record.revealed is None:
             return
-        self.proven["epochs with a committed seed"] += 1
+        self._proven["epochs with a committed seed"] += bool(waiting)
         if before[1].block_hash is None:
             yield Finding(before[0], f"commitment {before[1].epoch} stands, but no block's hash is recorded for it")
             return
         seed = epoch_seed(bytes.fromhex(record.revealed), before[1].block_hash, netuid, hotkey)
         for planned in waiting:
             wrong = _differs(seed, planned)
-            self.proven["rounds planned by their epoch's seed"] += not wrong
+            self._proven["rounds planned by their epoch's seed"] += not wrong
             if wrong:
                 yield Finding(planned.seq, wrong)
 
+    def _unused(self, seq: int, rounds: int) -> Iterator[Finding]:
+        """An epoch ends: who ends many of them early may choose among seeds."""
+        self._rounds.append((seq, rounds))
+        if not rounds:
+            yield _unproven(seq, f"{UNUSED} a round")
+        if not self._paid:
+            yield _unproven(seq, f"{UNUSED} a setting of weights")
+
     def end(self) -> Iterator[Finding]:
-        """Rounds that still wait."""
+        """Epochs that were cut short, and rounds that still wait."""
+        usual = median([count for _, count in self._rounds if count] or [0])
+        for seq, count in self._rounds:
+            if 0 < count < usual / 2:
+                yield _unproven(seq, "seeds: epochs that ended with less than half of the usual number of rounds")
         yield from (_unproven(p.seq, f"plans: epoch {p.played.epoch} is not revealed yet") for p in self._waiting)
 
 

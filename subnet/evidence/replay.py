@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from subnet.errors import JournalBroken, SettingsError
+from subnet.errors import JournalBroken
 from subnet.evidence.binding import Binding
 from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
 from subnet.evidence.entries.entry import Entry
@@ -40,7 +40,7 @@ from subnet.evidence.records import (
     outcomes,
     read_record,
 )
-from subnet.evidence.rules import differences
+from subnet.evidence.rules import differences, smoothing_of
 from subnet.evidence.snapshots import Snapshots
 from subnet.game.history import History, begin_averages
 from subnet.game.places import Clusters, Places, share_uids
@@ -72,7 +72,7 @@ class Replayer:
 
     def __post_init__(self) -> None:
         self._sampling, self._smoothing, self._averages = Sampling(), SMOOTHING, False
-        self._snapshots, self._epochs = Snapshots(), Epochs()
+        self._snapshots, self._epochs = Snapshots(), Epochs(self.proven)
         self._binding, self._places = Binding(), Places()
         self._last: SettingRecord | None = None
         self._clusters: Clusters = ()
@@ -208,7 +208,7 @@ class Replayer:
         yield from (_unproven(entry.seq, text) for text in differences(before, rules))
         self._binding.begin_run()
         self._sampling, self.rules = load_sampling(entry, rules.sampling), rules
-        self._smoothing = _smoothing(entry, rules)
+        self._smoothing = smoothing_of(entry, rules)
         if rules.averaging and not self._averages:  # what older versions played counts by its scores
             self._averages, self.history = True, begin_averages(self.history)
 
@@ -247,8 +247,11 @@ class Replayer:
         record = read_record(WeightsRecord, entry)
         self.attempts += 1
         self._binding.mark(entry.seq, record.block)
+        if record.attempt is None and not record.weights:
+            return  # nothing was sent: a setting before it stays open
         setting, self._setting = self._setting, None
         if setting is None or setting[1].attempt != record.attempt:
+            yield from self._claim(setting, None) if setting else ()
             if record.weights:  # schemas 1 and 2 wrote no more
                 verdict = Verdict.FALSE if self.rules else Verdict.UNPROVEN
                 yield Finding(entry.seq, "weights by uid alone, without a setting before them", verdict)
@@ -271,8 +274,12 @@ class Replayer:
             yield _unproven(seq, "weights on chain: the validator is not in the snapshot")
         if record is None:
             yield _unproven(seq, "weights that were set: nothing says what became of them")
+        sure, refused = fate is Submission.OK, fate in (Submission.REJECTED, Submission.TOO_EARLY)
+        if refused:
+            yield _unproven(seq, "that the chain refused weights: nobody signs that")
+        else:
+            self._epochs.pay()
         if me is not None:
-            sure, refused = fate is Submission.OK, fate in (Submission.REJECTED, Submission.TOO_EARLY)
             block = record.block if record else said.block
             self.settings.append(WeightsClaim(seq, sent, me, block, sure, began=said.block, refused=refused))
 
@@ -300,8 +307,6 @@ class Replayer:
         if self.rules is None:
             raise JournalBroken(f"entry {entry.seq}: a commitment before any rules")
         yield from self._epochs.reveal(entry.seq, record, self.rules.netuid, self.rules.hotkey)
-        self.proven.update(self._epochs.proven)
-        self._epochs.proven.clear()
 
 
 _UNUSED = Hyperparameters(0, 0)
@@ -309,13 +314,6 @@ _UNUSED = Hyperparameters(0, 0)
 
 def _unproven(seq: int, text: str) -> Finding:
     return Finding(seq, text, Verdict.UNPROVEN)
-
-
-def _smoothing(entry: Entry, rules: RulesRecord) -> Smoothing:
-    try:
-        return Smoothing(alpha=rules.alpha, averaging=rules.averaging, headroom=rules.headroom)
-    except SettingsError as error:
-        raise JournalBroken(f"entry {entry.seq} has rules that this version does not know: {error}") from error
 
 
 def _judged(entry: Entry, played: RoundRecord) -> list[Outcome]:

@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from subnet.errors import JournalBroken, SettingsError
+from subnet.evidence.entries.entry import Entry
 from subnet.evidence.records import RulesRecord
-from subnet.game.scoring import SMOOTHING
+from subnet.game.scoring import SMOOTHING, Smoothing
 
 _ASIDE: Final = {"state", "protocols", "codecs", "netuid", "hotkey", "sampling"}
 
@@ -27,6 +29,14 @@ def differences(before: RulesRecord | None, rules: RulesRecord) -> Iterator[str]
     for name in ("alpha", "averaging", "headroom"):
         if getattr(rules, name) != getattr(SMOOTHING, name):
             yield f"other rules than this version's: {name} {getattr(rules, name)}, not {getattr(SMOOTHING, name)}"
+
+
+def smoothing_of(entry: Entry, rules: RulesRecord) -> Smoothing:
+    """Raises JournalBroken for rules that this version does not know."""
+    try:
+        return Smoothing(alpha=rules.alpha, averaging=rules.averaging, headroom=rules.headroom)
+    except SettingsError as error:
+        raise JournalBroken(f"entry {entry.seq} has rules that this version does not know: {error}") from error
 
 
 def _fields(rules: RulesRecord) -> dict[str, Any]:
