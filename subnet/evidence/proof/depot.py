@@ -17,7 +17,7 @@ from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.proof.publication import (
     MANIFEST,
-    MAX_FILE,
+    MAX_ITEM,
     MAX_MANIFEST,
     MAX_MEDIA,
     MAX_PARTS,
@@ -49,7 +49,7 @@ class Depot:
         except (ImportError, ValueError) as error:
             raise SettingsError(f"{self.address}: {error}") from error
 
-    def read(self, name: str, most: int = MAX_FILE) -> bytes | None:
+    def read(self, name: str, most: int) -> bytes | None:
         """The first `most` bytes and one more of the file `name`, None where there is none. Raises StateError."""
         try:
             with self._fs.open(f"{self._root}/{name}", "rb") as file:
@@ -141,7 +141,7 @@ def _media(depot: Depot, manifest: Manifest, packed: PackedPart, read: ReadMedia
     listed = {media.content for media in manifest.media}
     for content in packed.items if read else ():
         data = read(content) if read and content not in listed else None
-        if data is None:
+        if data is None or len(data) > MAX_ITEM:
             continue
         name = f"media/{content}.item"
         depot.write(name, data)

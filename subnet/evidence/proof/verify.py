@@ -21,7 +21,10 @@ from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord
 from subnet.evidence.replay import Replayer
 from subnet.wire.synapse import REPLY_VERSION
 
-IN_FLIGHT: Final = 16  # chunks and rounds of media that wait for a process
+IN_FLIGHT: Final = 16  # chunks of rounds that wait for a process
+MEDIA: Final = 4  # items of media that do
+ENOUGH: Final = 1000  # false places in entries after which no more are read
+WRONG: Final = 50  # rounds whose media is false, after which no more is looked at
 
 MediaCheck = Callable[[Entry, RoundRecord], "Future[list[Finding]] | None"]
 
@@ -44,6 +47,7 @@ class Examination:
         self._executor, self._media, self._codecs = executor, media, codecs
         self.player, self.findings, self.proven = Replayer(), list[Finding](), Counter[str]()
         self._chunk: list[tuple[int, str]] = []
+        self._false = self._wrong = 0  # false places in entries, and rounds whose media is
         self._signatures: deque[Future[Signatures]] = deque()
         self._variants: deque[Future[list[Finding]]] = deque()
         self._same_codecs, self._rules, self._failures = False, self.player.rules, Failures()
@@ -59,16 +63,21 @@ class Examination:
                 if entry.hash != link(last.hash, entry.kind, entry.body):
                     self.findings.append(Finding(entry.seq, "it does not follow from the one before: its hash differs"))
                 last = entry
-                self.findings += self.player.take(entry)
-                self._also(entry)
+                told = self.player.take(entry)
+                self.findings += told[:ENOUGH]
+                wrong = sum(finding.verdict is Verdict.FALSE for finding in told)
+                self._also(entry, wrong > 0)
+                self._false += wrong
+                if self._false > ENOUGH:
+                    raise JournalBroken(f"over {ENOUGH:,} places before it are false, so nothing behind was read")
         except JournalBroken as error:
             self.findings.append(Finding(last.seq + 1, str(error)))
         self._check_chunk()
-        self._collect(0)
+        self._collect(0, 0)
         self.findings += [*self.player.end(), *self._failures.findings()]
         return Examined(self.player, last, self.player.proven + self.proven, self.findings)
 
-    def _also(self, entry: Entry) -> None:
+    def _also(self, entry: Entry, wrong: bool) -> None:
         if entry.kind == RULES and self.player.rules is not None:
             self._check_chunk()
             self._same_codecs = self.player.rules.codecs == self._codecs
@@ -79,8 +88,8 @@ class Examination:
             self._check_chunk()
         if self.player.played:
             self._failures.add(self.player.played)
-        self._check_media(entry)
-        self._collect(IN_FLIGHT)
+        self._check_media(entry, wrong)
+        self._collect(IN_FLIGHT, MEDIA)
 
     def _check_chunk(self) -> None:
         if self._chunk:
@@ -90,11 +99,15 @@ class Examination:
                 self._signatures.append(self._executor.submit(check_signatures, self._chunk, self._rules.hotkey))
         self._chunk, self._rules = [], self.player.rules
 
-    def _check_media(self, entry: Entry) -> None:
+    def _check_media(self, entry: Entry, wrong: bool) -> None:
         played = self.player.played
         if played is None or not played.outcomes:
             return
-        if self._media is None or not played.item or (checking := self._media(entry, played)) is None:
+        if self._wrong >= WRONG:
+            self.findings.append(_unproven(entry.seq, f"what was sent: it was not looked at, since {WRONG} are false"))
+        elif wrong:
+            self.findings.append(_unproven(entry.seq, "what was sent: it was not looked at, since the round is false"))
+        elif self._media is None or not played.item or (checking := self._media(entry, played)) is None:
             self.findings.append(_unproven(entry.seq, "what was sent: the media is not here"))
         elif not self._same_codecs:
             checking.cancel()
@@ -102,11 +115,12 @@ class Examination:
         else:
             self._variants.append(checking)
 
-    def _collect(self, most: int) -> None:
-        while len(self._signatures) > most:
+    def _collect(self, signatures: int, media: int) -> None:
+        while len(self._signatures) > signatures:
             self._take_signatures(self._signatures.popleft().result())
-        while len(self._variants) > most:
+        while len(self._variants) > media:
             wrong = self._variants.popleft().result()
+            self._wrong += any(finding.verdict is Verdict.FALSE for finding in wrong)
             self.proven["rounds whose variants follow from the media and the seed"] += not wrong
             self.findings += wrong
 
