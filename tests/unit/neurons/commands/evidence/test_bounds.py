@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
+import os
+import resource
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from neurons.commands.evidence.verify import media_findings
-from subnet.errors import JournalBroken
+from neurons.commands.evidence.verify import check, media_findings
+from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.entries.lines import write_line
+from subnet.evidence.proof import depot as depots
 from subnet.evidence.proof import verify as proof
+from subnet.evidence.proof.depot import Depot
+from subnet.evidence.proof.publication import MANIFEST, MAX_ITEM, MAX_TEXT
 from subnet.evidence.records import MAX_NEURONS, ROUND, SNAPSHOT, SnapshotRecord
 from subnet.evidence.snapshots import Snapshots
 from subnet.media.pool.item import _MAGIC
@@ -142,3 +150,84 @@ def test_media_is_left_alone_where_it_is_false(story: Story, tmp_path: Path, mon
     result = checked(story, published(story, rewritten(story.entries, other), tmp_path))
     assert sum("were sent another variant" in finding.text for finding in result.false) == 2
     assert any("it was not looked at, since 2 are false" in finding.text for finding in result.unproven)
+
+
+def test_what_is_not_a_regular_file(story: Story, tmp_path: Path) -> None:
+    """A pipe that nobody writes to, or a device without end, is not waited for."""
+    depot = laid_out(tmp_path / "pipe", b"")
+    (tmp_path / "pipe" / "entries" / "a.zst").unlink()
+    os.mkfifo(tmp_path / "pipe" / "entries" / "a.zst")
+    with pytest.raises(StateError, match=r"a\.zst is not a regular file"):
+        check(depot, None)
+    depot = laid_out(tmp_path / "device", b"")
+    (tmp_path / "device" / MANIFEST).unlink()
+    (tmp_path / "device" / MANIFEST).symlink_to("/dev/zero")
+    with pytest.raises(StateError, match="is not a regular file"):
+        check(depot, None)
+
+
+class _Odd(BaseHTTPRequestHandler):
+    """Says of its file what the path begins with."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer(b"")
+
+    def do_GET(self) -> None:
+        kind = self.path.split("/")[1]
+        if kind == "drip":
+            self._answer(b"")
+            for _ in range(40):
+                self.wfile.write(b" ")
+                time.sleep(0.1)
+        else:
+            self._answer(PACKED if kind == "gzip" else b"")
+            time.sleep(0 if kind == "gzip" else 2)
+        self.close_connection = True
+
+    def _answer(self, body: bytes) -> None:
+        packed = self.path.startswith("/gzip")
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(PACKED) if packed else 2**62))
+        self.send_header("Accept-Ranges", "bytes")
+        if packed:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+PACKED = gzip.compress(b" " * 2**26)
+
+
+@pytest.mark.parametrize("kind", ["silent", "drip", "gzip"])
+def test_a_server_that_keeps_one_waiting(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that says much and sends nothing, or a byte at a time; and one whose few bytes are many once unpacked."""
+    monkeypatch.setattr(depots, "SILENCE", 0.5)
+    monkeypatch.setattr(depots, "DEADLINE", 1.0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Odd) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(StateError):
+            check(Depot(f"http://127.0.0.1:{server.server_port}/{kind}"), None)
+        assert time.monotonic() - began < 20
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
+        server.shutdown()
+
+
+@pytest.mark.parametrize("kind", ["parts", "media"])
+def test_a_file_that_is_said_to_be_large(tmp_path: Path, kind: str) -> None:
+    """Nothing is read of what no part and no item can be."""
+    laid_out(tmp_path, b"")
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    most = MAX_TEXT if kind == "parts" else MAX_ITEM
+    media = {"file": "media/x.item", "size": 0, "sha256": "0" * 64, "content": "0" * 32}
+    manifest = {**manifest, "media": [media]}
+    manifest[kind][0]["size"] = most + 1
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(StateError, match=rf"{kind}\.0\.size"):
+        check(Depot(tmp_path), None)
