@@ -14,7 +14,7 @@ from typing import Final
 from subnet.evidence.entries.entry import BEGINNING
 from subnet.evidence.findings import Finding, Verdict
 from subnet.evidence.records import CommitmentRecord, RoundRecord
-from subnet.printing import printable
+from subnet.printing import excerpt
 
 HEADS: Final = 65536  # entries before a commitment among which the one that it names is looked for
 AHEAD: Final = 8  # blocks that a validator's view may be ahead of the chain, after a fork
@@ -71,7 +71,7 @@ class Binding:
         behind, self._plain = [at for at in self._plain if at > record.seq], []
         yield from (_unproven(at, "plans: the seed was not committed, while the next was under way") for at in behind)
         if record.block is None:
-            self._reason = f"the chain took no commitment ({printable(record.refused) or 'no reason'})"
+            self._reason = f"the chain took no commitment ({excerpt(record.refused) or 'no reason'})"
             return
         if wrong := self._names(seq, record):
             yield Finding(seq, f"commitment {record.epoch} names {wrong}")

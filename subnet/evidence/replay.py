@@ -46,7 +46,7 @@ from subnet.game.history import History, begin_averages
 from subnet.game.places import Clusters, Places, share_uids
 from subnet.game.sampling import Sampling, eligible
 from subnet.game.scoring import SMOOTHING, Smoothing, is_void, retain, settle, weights
-from subnet.printing import printable
+from subnet.printing import excerpt
 from subnet.types import Hyperparameters, Outcome, Snapshot, Submission
 
 Sent = tuple[int, SettingRecord, dict[int, float]]  # a setting's entry, what it says, and weights by uid
@@ -297,7 +297,7 @@ class Replayer:
         told = list(self._binding.commit(entry.seq, record))
         yield from told
         if record.block is None:
-            why = printable(record.refused) or "no reason"
+            why = excerpt(record.refused) or "no reason"
             yield _unproven(entry.seq, f"seeds: the chain took no commitment ({why})")
             return
         self._settle(record.block)

@@ -233,7 +233,7 @@ def _earlier(claim: CommitmentClaim, stood: Statement | None, before: Commitment
 
 
 def _printable(text: str) -> str:
-    return ascii(text[:60])
+    return ascii(" ".join(text.split())[:60])
 
 
 def _later(facts: ChainFacts, last: CommitmentRecord | None) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from typing import Final
 
 from subnet.errors import JournalBroken
 from subnet.evidence.entries.entry import BEGINNING, Entry, link
-from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.findings import Finding, Findings, Verdict
 from subnet.evidence.proof.failures import Failures
 from subnet.evidence.proof.signatures import CHUNK, Signatures, check_signatures
 from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord
@@ -36,7 +36,7 @@ class Examined:
     player: Replayer
     last: Entry
     proven: Counter[str]
-    findings: list[Finding]
+    findings: Findings
 
 
 class Examination:
@@ -45,7 +45,7 @@ class Examination:
     def __init__(self, executor: Executor, media: MediaCheck | None = None, codecs: dict[str, str] | None = None):
         """`media` starts the check of one round's variants, None where it has not got them; `codecs` are our own."""
         self._executor, self._media, self._codecs = executor, media, codecs
-        self.player, self.findings, self.proven = Replayer(), list[Finding](), Counter[str]()
+        self.player, self.findings, self.proven = Replayer(), Findings(), Counter[str]()
         self._chunk: list[tuple[int, str]] = []
         self._false = self._wrong = 0  # false places in entries, and rounds whose media is
         self._signatures: deque[Future[Signatures]] = deque()
@@ -63,8 +63,8 @@ class Examination:
                 if entry.hash != link(last.hash, entry.kind, entry.body):
                     self.findings.append(Finding(entry.seq, "it does not follow from the one before: its hash differs"))
                 last = entry
-                told = self.player.take(entry)
-                self.findings += told[:ENOUGH]
+                told = dict.fromkeys(self.player.take(entry))
+                self.findings += told
                 wrong = sum(finding.verdict is Verdict.FALSE for finding in told)
                 self._also(entry, wrong > 0)
                 self._false += wrong
