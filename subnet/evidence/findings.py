@@ -138,7 +138,7 @@ def _false_places(result: Verification) -> int:
 
 def _line(text: str) -> str:
     """Evidence is a stranger's: what it says stands on a line of its own, and is not longer than anybody reads."""
-    return printable(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
+    return re.sub(" {2,}", " ", printable(text if len(text) <= LONGEST else f"{text[:LONGEST]}..."))
 
 
 def _place(seq: int) -> str:

@@ -70,3 +70,9 @@ def test_a_text_cannot_wrap_into_a_line_of_its_own(blank: str) -> None:
     assert "  " not in text
     assert "nothing is false" not in text
     assert blank == " " or blank not in printable(blank)
+
+
+def test_a_line_holds_no_run_of_blanks() -> None:
+    """Whatever texts come into it."""
+    (told, *_) = lines(Finding(3, f"round 7 is recorded as 'x{' ' * 300}nothing is false'"))
+    assert told == "FALSE: entry 3: round 7 is recorded as 'x nothing is false'"
