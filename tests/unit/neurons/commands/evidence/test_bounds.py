@@ -119,7 +119,9 @@ def test_more_neurons_than_a_subnet_has(story: Story, tmp_path: Path) -> None:
     """Rounds and snapshots of so many are refused, and read no further."""
     row = json.loads(next(e.body for e in story.entries if e.kind == ROUND))["outcomes"][0]
     body = json.loads(next(e.body for e in story.entries if e.kind == ROUND))
-    body["outcomes"] = [{**row, "hotkey": f"{n}"} for n in range(MAX_NEURONS + 1)]
+    body["outcomes"] = [
+        {**row, "hotkey": f"{n}", "query": hashlib.sha256(f"{n}".encode()).hexdigest()} for n in range(MAX_NEURONS + 1)
+    ]
     entries = rehashed([(story.entries[0].kind, story.entries[0].body), (ROUND, json.dumps(body))])
     result = checked(story, laid_out(tmp_path, "".join(map(write_line, entries)).encode(), entries[-1]))
     (finding,) = [finding for finding in result.false if finding.seq == 2]
