@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_BLANK: Final = "\u115f\u1160\u2800\u3164\uffa0"  # letters and signs that show nothing
+MOST: Final = 60  # characters of a stranger's text within a line
+
 
 def printable(text: str) -> str:
     """A text of strangers on one line: what a terminal would act upon is shown as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    return "".join(
+        c if c.isprintable() and c not in _BLANK else c.encode("unicode_escape", "backslashreplace").decode()
+        for c in text
+    )
+
+
+def excerpt(text: str) -> str:
+    """The beginning of a text of strangers, for within a line of ours: it cannot fill one, nor look like the next."""
+    words = " ".join(printable(text[: 10 * MOST]).split())
+    return words if len(words) <= MOST else f"{words[:MOST]}..."

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from subnet.evidence.entries.entry import BEGINNING
-from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.findings import Finding, Verdict, unproven
 from subnet.evidence.records import CommitmentRecord, RoundRecord
-from subnet.printing import printable
+from subnet.printing import excerpt
 
 HEADS: Final = 65536  # entries before a commitment among which the one that it names is looked for
 AHEAD: Final = 8  # blocks that a validator's view may be ahead of the chain, after a fork
@@ -57,11 +57,11 @@ class Binding:
             self._round, self._reason, self._plain = seq, "", []
             stands = self._standing[1].block if self._standing else None
             if stands is not None and played.block < stands - BEHIND:
-                yield _unproven(seq, f"the metagraph: it is older by over {BEHIND} blocks than the commitment before")
+                yield unproven(seq, f"the metagraph: it is older by over {BEHIND} blocks than the commitment before")
         elif self._standing is None:
-            yield _unproven(seq, "plans: the seed was not committed")
+            yield unproven(seq, "plans: the seed was not committed")
         elif self._reason:
-            yield _unproven(seq, f"plans: the seed was not committed, after {self._reason}")
+            yield unproven(seq, f"plans: the seed was not committed, after {self._reason}")
         else:
             self._plain.append(seq)
 
@@ -74,9 +74,9 @@ class Binding:
             yield Finding(seq, f"commitment {record.epoch} names {wrong}", verdict)
         yield from self._unexplained([at for at in self._plain if at <= sent])
         behind, self._plain = [at for at in self._plain if at > sent], []
-        yield from (_unproven(at, "plans: the seed was not committed, while the next was under way") for at in behind)
+        yield from (unproven(at, "plans: the seed was not committed, while the next was under way") for at in behind)
         if record.block is None:
-            self._reason = f"the chain took no commitment ({printable(record.refused) or 'no reason'})"
+            self._reason = f"the chain took no commitment ({excerpt(record.refused) or 'no reason'})"
             return
         for at, block in self._blocks:
             if at <= record.seq and block > record.block + AHEAD:
@@ -87,9 +87,9 @@ class Binding:
 
     def end(self) -> Iterator[Finding]:
         """What no commitment binds, in a journal that has some."""
-        yield from (_unproven(at, "plans: the seed was not committed, and no commitment follows") for at in self._plain)
+        yield from (unproven(at, "plans: the seed was not committed, and no commitment follows") for at in self._plain)
         loose = self._loose if self._standing else ()
-        yield from (_unproven(at, "that they were written then: no commitment names them yet") for at in loose)
+        yield from (unproven(at, "that they were written then: no commitment names them yet") for at in loose)
 
     def _names(self, seq: int, record: CommitmentRecord) -> str:
         """What is wrong with the entry that a commitment names, "" for nothing."""
@@ -108,7 +108,3 @@ class Binding:
         epoch = self._standing[1].epoch if self._standing else 0
         for at in rounds:
             yield Finding(at, f"its seed is no committed one, though commitment {epoch} stood and nothing says why not")
-
-
-def _unproven(seq: int, text: str) -> Finding:
-    return Finding(seq, text, Verdict.UNPROVEN)

@@ -24,9 +24,15 @@ class Metagraphs:
         self.claims: list[MetagraphClaim] = []
         self._rounds: deque[tuple[int, int, tuple[Neuron, ...], float]] = deque(maxlen=MOST)
         self._roles: Roles = {}
+        self._neurons: tuple[Neuron, ...] | None = None  # those that have these roles, by this limit
+        self._limit = 0.0
 
     def claim(self, seq: int, block: int, neurons: tuple[Neuron, ...], limit: float) -> None:
         """Entry `seq` uses these neurons as those of `block`; from `limit` TAO on they are validators."""
+        if neurons is self._neurons and limit == self._limit:
+            self.claims.append(MetagraphClaim(seq, block, self._roles, limit, moved=False))
+            return
+        self._neurons, self._limit = neurons, limit
         roles = roles_of(neurons, limit)
         moved = bool(self.claims) and roles != self._roles
         self._roles = roles if moved or not self.claims else self._roles

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
+from typing import Final
 
 from subnet.errors import JournalBroken, SettingsError
-from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.findings import Finding, unproven
 from subnet.evidence.records import CommitmentRecord, RoundRecord, outcomes
 from subnet.game.epochs import Commitment, break_between, epoch_seed
 from subnet.game.sampling import Sampling, asked_real, is_twin_round, plan
@@ -15,6 +17,8 @@ from subnet.game.scoring import is_void
 from subnet.types import Label, Neuron, Outcome
 
 UNHEARD, NOBODY = "nobody was heard", "nobody to ask"  # why the rules make a round void
+
+UNUSED: Final = "seeds: epochs that ended, so that their seeds were known and not used, without"
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,17 @@ class Planned:
 class Epochs:
     """Follows commitments; the rounds of an epoch wait until its secret is revealed."""
 
-    def __init__(self) -> None:
-        self.proven: Counter[str] = Counter()
+    def __init__(self, proven: Counter[str]) -> None:
+        """`proven` counts what holds."""
+        self._proven = proven
+        self._rounds: list[tuple[int, int]] = []  # commitments whose epochs ended, and how many rounds those had
+        self._paid = False  # whether weights were set since the last commitment
         self._last: tuple[int, CommitmentRecord, Commitment] | None = None
         self._waiting: list[Planned] = []
+
+    def pay(self) -> None:
+        """Weights were set, or may have been."""
+        self._paid = True
 
     def plan(self, planned: Planned) -> Iterator[Finding]:
         """Take a round in."""
@@ -54,34 +65,49 @@ class Epochs:
             yield Finding(seq, str(error))
             return
         before, waiting, self._waiting = self._last, self._waiting, []
+        if before:
+            yield from self._unused(before[0], len(waiting))
+        self._paid = False
         self._last = seq, record, said
         broken = break_between(before[2] if before else None, said, netuid, hotkey)
         if before is None and record.epoch > 0:
-            yield _unproven(seq, f"the journal begins with commitment {record.epoch}: what was before is not in it")
+            yield unproven(seq, f"the journal begins with commitment {record.epoch}: what was before is not in it")
             return
         if broken and before and record.revealed is None and record.epoch == before[1].epoch + 1:
-            yield from (_unproven(p.seq, f"plans: epoch {before[1].epoch} was never revealed") for p in waiting)
-            yield _unproven(seq, broken)
+            yield from (unproven(p.seq, f"plans: epoch {before[1].epoch} was never revealed") for p in waiting)
+            yield unproven(seq, broken)
             return
         if broken:
             yield Finding(seq, broken)
             return
         if before is None or record.revealed is None:
             return
-        self.proven["epochs with a committed seed"] += 1
+        self._proven["epochs with a committed seed"] += bool(waiting)
         if before[1].block_hash is None:
             yield Finding(before[0], f"commitment {before[1].epoch} stands, but no block's hash is recorded for it")
             return
         seed = epoch_seed(bytes.fromhex(record.revealed), before[1].block_hash, netuid, hotkey)
         for planned in waiting:
             wrong = _differs(seed, planned)
-            self.proven["rounds planned by their epoch's seed"] += not wrong and planned.miners is not None
+            self._proven["rounds planned by their epoch's seed"] += not wrong and planned.miners is not None
             if wrong:
                 yield Finding(planned.seq, wrong)
 
+    def _unused(self, seq: int, rounds: int) -> Iterator[Finding]:
+        """An epoch ends: who ends many of them early may choose among seeds."""
+        self._rounds.append((seq, rounds))
+        if not rounds:
+            yield unproven(seq, f"{UNUSED} a round")
+        if not self._paid:
+            yield unproven(seq, f"{UNUSED} a setting of weights")
+
     def end(self) -> Iterator[Finding]:
-        """Rounds that still wait."""
-        yield from (_unproven(p.seq, f"plans: epoch {p.played.epoch} is not revealed yet") for p in self._waiting)
+        """Epochs that were cut short, and rounds that still wait."""
+        usual = median([count for _, count in self._rounds if count] or [0])
+        for seq, count in self._rounds:
+            if 0 < count < usual / 2:
+                yield unproven(seq, "seeds: epochs that ended with less than half of the usual number of rounds")
+        yield from (unproven(p.seq, f"plans: epoch {p.played.epoch} is not revealed yet") for p in self._waiting)
 
 
 def _differs(seed: int, planned: Planned) -> str:
@@ -119,11 +145,11 @@ def check_void(seq: int, played: RoundRecord, judged: list[Outcome]) -> Iterator
         )
         yield Finding(seq, f"round {played.number} {said} {why}")
     elif due:
-        yield _unproven(seq, "void rounds in which nobody is said to have been heard: nobody signs that")
+        yield unproven(seq, "void rounds in which nobody is said to have been heard: nobody signs that")
     elif not judged and not played.void:
         yield Finding(seq, f"round {played.number} counts without a single answer")
     elif not judged and played.void != NOBODY:
-        yield _unproven(seq, "void rounds by the validator's own fault")
+        yield unproven(seq, "void rounds by the validator's own fault")
 
 
 def check_rows(seq: int, played: RoundRecord, sampling: Sampling | None) -> Iterator[Finding]:
@@ -136,7 +162,7 @@ def check_rows(seq: int, played: RoundRecord, sampling: Sampling | None) -> Iter
     elif sampling and is_twin_round(played.seed, sampling) and all(row.label is None for row in played.outcomes):
         due = asked_real(played.seed, (row.hotkey for row in played.outcomes), sampling)
         told = "twin rounds that were asked as synthetic only, as where the original is not at hand"
-        yield from [_unproven(seq, told)] if due else ()
+        yield from [unproven(seq, told)] if due else ()
 
 
 def check_asked(seq: int, played: RoundRecord, sampling: Sampling, miners: Sequence[Neuron]) -> Iterator[Finding]:
@@ -185,7 +211,3 @@ def _who(asked: tuple[str, ...], due: tuple[str, ...]) -> str:
     if more := [h for h in asked if h not in due]:
         return f"{len(more)} are recorded who were not to be asked, first {more[0]}"
     return "those who were asked stand in another order than the seed gives, or twice"
-
-
-def _unproven(seq: int, text: str) -> Finding:
-    return Finding(seq, text, Verdict.UNPROVEN)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,6 +27,8 @@ from subnet.wire.synapse import REPLY_VERSION
 ROUND, WEIGHTS, DEPARTED = "round", "weights", "departed"
 RULES, SNAPSHOT, SETTING, COMMITMENT = "rules", "snapshot", "setting", "commitment"
 
+
+MAX_NEURONS: Final = 4096  # of a subnet, 16 times what the chain allows by default
 
 Count = Annotated[int, Field(ge=0, le=MAX_SEQ)]
 Block = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -92,7 +94,7 @@ class RoundRecord(Record):
     seed: int = Field(ge=0, lt=2**64)
     provenance: dict[str, Any] | None
     void: str
-    outcomes: tuple[OutcomeRecord, ...] = Field(fail_fast=True)
+    outcomes: tuple[OutcomeRecord, ...] = Field(fail_fast=True, max_length=MAX_NEURONS)
     epoch: Count | None = None
     item: str = ""
 
@@ -102,14 +104,14 @@ class SettingRecord(Record):
 
     block: Block
     attempt: Count  # counts from 0 in each run of the validator
-    weights: dict[str, Amount]
+    weights: dict[str, Amount] = Field(max_length=MAX_NEURONS)
 
 
 class WeightsRecord(Record):
     """What became of one attempt to set weights, by uid."""
 
     block: Block
-    weights: dict[Uid, Amount]
+    weights: dict[Uid, Amount] = Field(max_length=MAX_NEURONS)
     submission: Submission
     code: str | None
     message: str
@@ -148,9 +150,9 @@ class SnapshotRecord(Record):
 
     netuid: Uid
     block: Block
-    size: Count
+    size: int = Field(ge=0, le=MAX_NEURONS)
     whole: bool
-    rows: tuple[NeuronRecord, ...] = Field(fail_fast=True)
+    rows: tuple[NeuronRecord, ...] = Field(fail_fast=True, max_length=MAX_NEURONS)
 
 
 class CommitmentRecord(Record):
@@ -174,7 +176,7 @@ class DepartedRecord(Record):
     """Hotkeys that left the subnet, whose history ends here."""
 
     block: Block
-    hotkeys: tuple[Word, ...]
+    hotkeys: tuple[Word, ...] = Field(max_length=MAX_NEURONS)
 
 
 def record(played: Round[Draw], epoch: int | None = None, item: str = "") -> RoundRecord:

@@ -18,7 +18,7 @@ from subnet.errors import JournalBroken
 from subnet.evidence.binding import AHEAD, Binding
 from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
 from subnet.evidence.entries.entry import Entry
-from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.findings import Finding, Verdict, unproven
 from subnet.evidence.metagraphs import Metagraphs
 from subnet.evidence.planning import NOBODY, Epochs, Planned, check_asked, check_rows, check_void, judge_again
 from subnet.evidence.records import (
@@ -45,7 +45,7 @@ from subnet.game.history import History, begin_averages
 from subnet.game.places import Clusters, Places, share_uids
 from subnet.game.sampling import Sampling, eligible
 from subnet.game.scoring import SMOOTHING, Smoothing, evidence, retain, settle, weights
-from subnet.printing import printable
+from subnet.printing import excerpt
 from subnet.types import Hyperparameters, Neuron, Snapshot, Submission
 
 Sent = tuple[int, SettingRecord, dict[int, float]]  # a setting's entry, what it says, and weights by uid
@@ -70,7 +70,7 @@ class Replayer:
 
     def __post_init__(self) -> None:
         self._sampling, self._smoothing, self._averages = Sampling(), SMOOTHING, False
-        self._snapshots, self._epochs = Snapshots(), Epochs()
+        self._snapshots, self._epochs = Snapshots(), Epochs(self.proven)
         self._binding, self._places = Binding(), Places()
         self._last: SettingRecord | None = None
         self._clusters: Clusters = ()
@@ -93,7 +93,7 @@ class Replayer:
         take = self._takes.get(entry.kind)
         try:
             if take is None:
-                return [_unproven(entry.seq, f"this version does not know entries of the kind {entry.kind!r}")]
+                return [unproven(entry.seq, f"this version does not know entries of the kind {entry.kind!r}")]
             return list(take(entry))
         except JournalBroken as error:
             told = " ".join(str(error).split()).removeprefix(f"entry {entry.seq}").removeprefix(":")
@@ -127,7 +127,7 @@ class Replayer:
         elif played.number > self.next_round:
             last = played.number - 1
             skipped = f"{self.next_round}" if last == self.next_round else f"{self.next_round}-{last}"
-            yield _unproven(entry.seq, f"round {skipped} has no record: the validator's own fault, or left out")
+            yield unproven(entry.seq, f"round {skipped} has no record: the validator's own fault, or left out")
         self._binding.mark(entry.seq, played.block)
         self.rounds, self.void = self.rounds + 1, self.void + bool(played.void)
         self.next_round = max(self.next_round, played.number + 1)
@@ -164,7 +164,7 @@ class Replayer:
         """A round of a block whose metagraph is not here; there is one of every block since the first snapshot's."""
         if self.rules and self._since is not None and played.block < self._since - AHEAD:
             return Finding(entry.seq, f"it is said to be of block {played.block}, before the first snapshot's")
-        return _unproven(entry.seq, "who was asked: no rules or no snapshot are recorded")
+        return unproven(entry.seq, "who was asked: no rules or no snapshot are recorded")
 
     def _reused(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
         """An answer is to one request: its nonce never comes again."""
@@ -177,7 +177,7 @@ class Replayer:
                 yield Finding(entry.seq, f"the answer of {row.hotkey} was given to an earlier request")
                 continue
             if at < len(nonces):
-                yield _unproven(entry.seq, "the order of answers: the validator's clock went back")
+                yield unproven(entry.seq, "the order of answers: the validator's clock went back")
             nonces.insert(at, row.nonce)
 
     def _scores(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
@@ -198,7 +198,7 @@ class Replayer:
         record = read_record(DepartedRecord, entry)
         what = f"{len(record.hotkeys)} are said to have left, but no snapshot tells of block {record.block}"
         if self.rules and self._snapshots.at(record.block) is None:
-            yield Finding(entry.seq, what) if self._snapshots.rows else _unproven(entry.seq, what)
+            yield Finding(entry.seq, what) if self._snapshots.rows else unproven(entry.seq, what)
         neurons = self._snapshots.rows.values()
         for hotkey in sorted({n.hotkey for n in neurons}.intersection(record.hotkeys)):
             yield Finding(entry.seq, f"{hotkey} is said to have left, but it is in the metagraph")
@@ -211,7 +211,7 @@ class Replayer:
         before = self.rules
         if before is not None and (before.netuid, before.hotkey) != (rules.netuid, rules.hotkey):
             yield Finding(entry.seq, f"the journal of {before.hotkey} goes on as {rules.hotkey}'s")
-        yield from (_unproven(entry.seq, text) for text in differences(before, rules))
+        yield from (unproven(entry.seq, text) for text in differences(before, rules))
         self._binding.begin_run()
         self._enough = False
         self._sampling, self.rules = load_sampling(entry, rules.sampling), rules
@@ -240,7 +240,7 @@ class Replayer:
         behind = evidence(self.history, neurons, self.rules.vpermit_tao_limit)
         self._enough = self._enough or behind >= self.rules.min_answers
         if not self._enough:
-            yield _unproven(entry.seq, "why weights were set: the median miner has fewer answers than min_answers")
+            yield unproven(entry.seq, "why weights were set: the median miner has fewer answers than min_answers")
         hotkeys = {n.uid: n.hotkey for n in neurons}
         uids = {n.hotkey: n.uid for n in neurons}
         computed = weights(self.history, neurons, self.rules.vpermit_tao_limit, self._smoothing)
@@ -259,8 +259,11 @@ class Replayer:
         record = read_record(WeightsRecord, entry)
         self.attempts += 1
         self._binding.mark(entry.seq, record.block)
+        if record.attempt is None and not record.weights:
+            return  # nothing was sent: a setting before it stays open
         setting, self._setting = self._setting, None
         if setting is None or setting[1].attempt != record.attempt:
+            yield from self._claim(setting, None) if setting else ()
             if record.weights:  # schemas 1 and 2 wrote no more
                 verdict = Verdict.FALSE if self.rules else Verdict.UNPROVEN
                 yield Finding(entry.seq, "weights by uid alone, without a setting before them", verdict)
@@ -280,11 +283,15 @@ class Replayer:
         if me is None and fate is Submission.OK:
             yield Finding(seq, "the chain is said to have taken weights, but the validator is not in the snapshot")
         elif me is None:
-            yield _unproven(seq, "weights on chain: the validator is not in the snapshot")
+            yield unproven(seq, "weights on chain: the validator is not in the snapshot")
         if record is None:
-            yield _unproven(seq, "weights that were set: nothing says what became of them")
+            yield unproven(seq, "weights that were set: nothing says what became of them")
+        sure, refused = fate is Submission.OK, fate in (Submission.REJECTED, Submission.TOO_EARLY)
+        if refused:
+            yield unproven(seq, "that the chain refused weights: nobody signs that")
+        else:
+            self._epochs.pay()
         if me is not None:
-            sure, refused = fate is Submission.OK, fate in (Submission.REJECTED, Submission.TOO_EARLY)
             block = record.block if record else said.block
             self.settings.append(WeightsClaim(seq, sent, me, block, sure, began=said.block, refused=refused))
 
@@ -302,8 +309,8 @@ class Replayer:
         told = list(self._binding.commit(entry.seq, record))
         yield from told
         if record.block is None:
-            why = printable(record.refused) or "no reason"
-            yield _unproven(entry.seq, f"seeds: the chain took no commitment ({why})")
+            why = excerpt(record.refused) or "no reason"
+            yield unproven(entry.seq, f"seeds: the chain took no commitment ({why})")
             return
         self._settle(record.block)
         self.metagraphs.commit(record)
@@ -312,15 +319,9 @@ class Replayer:
         if self.rules is None:
             raise JournalBroken(f"entry {entry.seq}: a commitment before any rules")
         yield from self._epochs.reveal(entry.seq, record, self.rules.netuid, self.rules.hotkey)
-        self.proven.update(self._epochs.proven)
-        self._epochs.proven.clear()
 
 
 _UNUSED = Hyperparameters(0, 0)
-
-
-def _unproven(seq: int, text: str) -> Finding:
-    return Finding(seq, text, Verdict.UNPROVEN)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -61,25 +61,34 @@ def changes(before: Rows | None, snapshot: Snapshot) -> tuple[SnapshotRecord | N
     return body, rows
 
 
+def _neuron(row: NeuronRecord) -> Neuron:
+    endpoint = PUBLISHED if row.serves else None
+    return Neuron(row.uid, row.hotkey, row.coldkey, row.stake, row.permit, endpoint)
+
+
 class Snapshots:
     """The last states of the metagraph, while a journal is read."""
 
     def __init__(self) -> None:
         self._states: deque[tuple[int, Rows, tuple[Neuron, ...]]] = deque(maxlen=KEPT)
+        self._held = Counter[str]()  # hotkeys of the newest state
+        self._neurons: dict[int, Neuron] = {}  # those of it, by uid
 
     def add(self, entry: Entry, record: SnapshotRecord) -> None:
         """Take over what `entry` says. Raises JournalBroken where it does not fit the state before it."""
         if not record.whole and not self._states:
             raise JournalBroken(f"entry {entry.seq}: a snapshot's changes without the snapshot before them")
         before = {} if record.whole else self._states[-1][1]
-        rows = {**before, **{row.uid: row for row in record.rows}}
-        if len(rows) != record.size or len({row.hotkey for row in rows.values()}) != len(rows):
+        changed = {row.uid: row for row in record.rows}
+        rows = {**before, **changed}
+        held = Counter() if record.whole else self._held.copy()
+        held.subtract(before[uid].hotkey for uid in changed.keys() & before.keys())
+        held.update(row.hotkey for row in changed.values())
+        if len(rows) != record.size or any(held[row.hotkey] != 1 for row in changed.values()):
             raise JournalBroken(f"entry {entry.seq}: {len(rows)} rows, not {record.size} with a hotkey each")
-        neurons = tuple(
-            Neuron(r.uid, r.hotkey, r.coldkey, r.stake, r.permit, PUBLISHED if r.serves else None)
-            for _, r in sorted(rows.items())
-        )
-        self._states.append((record.block, rows, neurons))
+        fresh = {uid: _neuron(row) for uid, row in changed.items()}
+        self._held, self._neurons = held, fresh if record.whole else {**self._neurons, **fresh}
+        self._states.append((record.block, rows, tuple(neuron for _, neuron in sorted(self._neurons.items()))))
 
     def at(self, block: int) -> tuple[Neuron, ...] | None:
         """The neurons that stood in `block`: the newest state that is no younger; None where there is none."""

@@ -13,21 +13,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entries.entry import BEGINNING, Entry
+from subnet.evidence.entries.segments import list_segments, read_segment
 from subnet.evidence.journal import Journal
-from subnet.evidence.places import recent_places
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import SNAPSHOT, Record, RoundRecord, outcomes
+from subnet.evidence.records import ROUND, SNAPSHOT, Record, RoundRecord, outcomes, read_record
 from subnet.evidence.replay import Replay, replay
 from subnet.evidence.snapshots import Rows, changes
 from subnet.game.history import History, begin_averages, from_json, to_json
-from subnet.game.places import Places
-from subnet.types import Snapshot
+from subnet.game.places import HUNDRED, WINDOW, Places
+from subnet.types import Outcome, Snapshot
 
 PATIENCE = 50
 
@@ -161,3 +161,24 @@ def confirm_state(state: State, replayed: Replay) -> None:
         raise JournalBroken(f"the stored state differs from what the journal gives, for {wrong}; restore a backup")
     if state.next_round < replayed.next_round:
         raise JournalBroken(f"the stored state is at round {state.next_round}, the journal at {replayed.next_round}")
+
+
+def recent_places(journal: Journal) -> Places:
+    """Of the last rounds of `journal`; older parts are not read. Raises JournalBroken where one is damaged."""
+    with JournalReader(journal.path, journal.segments) as reader:
+        live = list(reader.live())
+        played = _counted(live)
+        first = live[0].seq if live else 1
+        for segment in reversed([one for one in list_segments(reader.segments) if one.last < first]):
+            if len(played) >= WINDOW + HUNDRED:
+                break
+            played = _counted(read_segment(segment)) + played
+    places = Places()
+    for number, judged in played:
+        places.add(number, judged)
+    return places
+
+
+def _counted(entries: Iterable[Entry]) -> list[tuple[int, list[Outcome]]]:
+    rounds = (read_record(RoundRecord, entry) for entry in entries if entry.kind == ROUND)
+    return [(played.number, outcomes(played)) for played in rounds if not played.void]

@@ -58,6 +58,7 @@ def verify(
     if json:
         plain = {"about": result.about, "proven": dict(result.proven), "ok": not result.false}
         findings = {v: [asdict(f) for f in getattr(result, v)] for v in ("false", "unproven")}
+        plain["more"] = sum(result.more.values())
         print(jsonlib.dumps({**plain, **findings}))
     else:
         print(text_of(result))
@@ -78,7 +79,8 @@ def check(depot: Depot, chain_of: ChainOf | None, executor: Executor | None = No
     with executor or processes(manifest.last) as workers:
         media = _Media(depot, manifest, workers)
         examined = Examination(workers, media.check, codec_versions()).run(depot.parts(manifest))
-    findings = [*examined.findings, *_identity(manifest, examined)]
+    findings = examined.findings
+    findings += _identity(manifest, examined)
     if chain_of is not None:
         facts = asyncio.run(_ask(chain_of(manifest.netuid), manifest, examined))
         findings += judge(facts, examined.player.claims, examined.proven)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,14 +15,16 @@ from subnet.chain.receipts import ERA_BLOCKS
 from subnet.errors import ChainError
 from subnet.evidence.binding import AHEAD
 from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
-from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.findings import Finding, Verdict, unproven
 from subnet.evidence.proof.past import Past, compare_metagraphs, compare_updates, look_back
-from subnet.evidence.proof.standing import BEHIND, became, compare, look
+from subnet.evidence.proof.questions import MOST, Questions
+from subnet.evidence.proof.standing import BEHIND, Form, compare, forms, look, places
 from subnet.evidence.records import CommitmentRecord
 from subnet.game.epochs import Commitment, dump, parse
 from subnet.protocols import Chain
 from subnet.types import U16, Statement
 
+FALSE: Final = 8  # commitments that do not stand on chain, after which no more are asked for
 LATE: Final = BEHIND + ERA_BLOCKS  # blocks after which a commitment that stands is in the journal, or left out of it
 
 
@@ -39,48 +42,68 @@ class ChainFacts:
     past: Past = field(default_factory=Past)
     sealed: bool = False  # weights are committed first and open later
     max_weight_limit: int = U16
+    left: bool = False  # commitments that were not asked for, since others do not stand
+    exhausted: bool = False  # more was to be asked than is
 
 
 async def gather(chain: Chain, hotkey: str, claims: Claims) -> ChainFacts:
     """Ask a node all that `judge` compares. Raises ChainError when it cannot be reached at all."""
-    snapshot = await chain.snapshot()
+    questions = Questions(chain)
+    snapshot = await questions.begin()
     rules, me = snapshot.hyperparameters, snapshot.neuron(hotkey)
-    past = await look_back(chain, claims.metagraphs, claims.commitments, claims.settings)
+    past = await look_back(questions, claims.metagraphs, claims.commitments, claims.settings)
     sealed = rules.commit_reveal or any(s.hyperparameters.commit_reveal for s in past.told.values() if s)
-    standing = dict[int | None, dict[int, int]]()
-    for setting in claims.settings:
-        for at in (setting.settled, None) if sealed and setting is claims.settings[-1] else (setting.settled,):
-            try:
-                standing[at] = await chain.weights(setting.uid, at=at)
-            except ChainError:
-                continue
+    commitments, asked = await _stood(questions, hotkey, claims)
     return ChainFacts(
-        commitments=await _stood(chain, hotkey, claims),
-        hashes={block: await chain.block_hash(block) for block in _blocks(claims, 1)},
-        weights=standing,
+        commitments=commitments,
+        hashes={block: await questions.block_hash(block) for block in asked},
+        weights=await _standing(questions, claims.settings, sealed),
         now=await chain.commitment(hotkey),
         hotkey=hotkey,
         head=snapshot.block,
-        looks=await look(chain, me.uid if me else None, claims.commitments, claims.settings),
+        looks=await look(questions, me.uid if me else None, claims.commitments, claims.settings),
         past=past,
         sealed=sealed,
         max_weight_limit=rules.max_weight_limit,
+        left=len(asked) < len(claims.commitments),
+        exhausted=questions.exhausted,
     )
 
 
-def _blocks(claims: Claims, *away: int) -> list[int]:
-    return [(claim.record.block or 0) + by for claim in claims.commitments for by in away]
+async def _standing(
+    questions: Questions, settings: Sequence[WeightsClaim], sealed: bool
+) -> dict[int | None, Mapping[int, int]]:
+    """The weights that stood when the next ones were set, the newest first."""
+    standing = dict[int | None, Mapping[int, int]]()
+    for setting in reversed(settings):
+        for at in (setting.settled, None) if sealed and setting is settings[-1] else (setting.settled,):
+            try:
+                standing[at] = await questions.weights(setting.uid, at)
+            except ChainError:
+                continue
+    return standing
 
 
-async def _stood(chain: Chain, hotkey: str, claims: Claims) -> dict[int, Statement | None]:
-    """The commitments that stood around each one that is claimed, and at the end of the evidence."""
-    stood = dict[int, Statement | None]()
-    for at in (*_blocks(claims, -1, 0), max(0, claims.latest[0] - LATE)):
-        try:
-            stood[at] = await chain.commitment(hotkey, at=at)
-        except ChainError:
-            continue
-    return stood
+async def _stood(questions: Questions, hotkey: str, claims: Claims) -> tuple[dict[int, Statement | None], list[int]]:
+    """The commitments that stood around each one that is claimed, and at the end of the evidence; and the blocks
+    whose hashes are to be known. Where some do not stand, the others are not asked for.
+    """
+    stood, asked, false = dict[int, Statement | None](), list[int](), 0
+
+    async def ask(*blocks: int) -> None:
+        for at in blocks:
+            with suppress(ChainError):
+                stood[at] = await questions.commitment(hotkey, at)
+
+    await ask(max(0, claims.latest[0] - LATE))
+    for claim in reversed(claims.commitments):
+        if false >= FALSE:
+            break
+        block = claim.record.block or 0
+        await ask(block, block - 1)
+        asked.append(block + 1)
+        false += block in stood and not _is(stood[block], claim.record)
+    return stood, asked
 
 
 def judge(facts: ChainFacts, claims: Claims, proven: Counter[str]) -> Iterator[Finding]:
@@ -91,6 +114,8 @@ def judge(facts: ChainFacts, claims: Claims, proven: Counter[str]) -> Iterator[F
         proven["commitments stand on chain"] += not wrong
         yield from wrong
         before = claim.record
+    if facts.exhausted:
+        yield unproven(0, f"what is older: no more than {MOST:,} questions of a kind are asked, the newest first")
     yield from _later(facts, before)
     yield from _unrecorded(facts, claims, before)
     yield from compare_metagraphs(facts.past, claims.metagraphs, proven)
@@ -105,27 +130,36 @@ def judge(facts: ChainFacts, claims: Claims, proven: Counter[str]) -> Iterator[F
 
 
 def _settings(facts: ChainFacts, settings: Sequence[WeightsClaim], proven: Counter[str]) -> Iterator[Finding]:
+    known = places(settings, facts.max_weight_limit)
+    oldest = next((rows for _, rows in sorted(facts.looks.items()) if rows is not None), {})
     for number, setting in enumerate(settings):
         if setting.settled is None and number < len(settings) - 1:
-            yield _unproven(setting.seq, "weights on chain: others were sent before they could be looked for")
-        elif setting.settled not in facts.weights:
-            yield _unproven(setting.seq, "weights on chain: the node keeps no state of their blocks")
-        elif _stands(facts, setting, facts.weights[setting.settled]):
+            yield unproven(setting.seq, "weights on chain: others were sent before they could be looked for")
+            continue
+        if setting.settled not in facts.weights:
+            yield unproven(setting.seq, "weights on chain: the node keeps no state of their blocks")
+            continue
+        here = facts.weights[setting.settled]
+        form = frozenset(here.items())
+        if form in forms(setting.weights, facts.max_weight_limit):
             proven["settings of weights stand on chain"] += 1
-        else:
-            yield from _other_weights(facts, setting, settings[:number])
+        elif setting.sure or (here and here != oldest and known.get(form, [number])[0] >= number):
+            yield _other_weights(setting)  # else it was sent, and never came to stand
 
 
 def _sealed(facts: ChainFacts, settings: Sequence[WeightsClaim], proven: Counter[str]) -> Iterator[Finding]:
     """Sealed weights are proven once they show open, in any block behind their own that was looked at."""
-    shown = sorted({**facts.looks, **_shown(facts)}.items())
+    newest: dict[Form, int] = {}
+    for block, rows in {**facts.looks, **_shown(facts)}.items():
+        if rows is not None:
+            form = frozenset(rows.items())
+            newest[form] = max(block, newest.get(form, 0))
     for setting in settings:
-        forms = became(setting.weights, facts.max_weight_limit)
-        if any(block > setting.block and rows in forms for block, rows in shown):
+        if any(newest.get(form, 0) > setting.block for form in forms(setting.weights, facts.max_weight_limit)):
             proven["settings of weights stand on chain"] += 1
         else:
             what = "sealed ones did not show open in any block looked at, or others opened with them"
-            yield _unproven(setting.seq, f"weights on chain: {what}")
+            yield unproven(setting.seq, f"weights on chain: {what}")
 
 
 def _shown(facts: ChainFacts) -> dict[int, Mapping[int, int]]:
@@ -136,6 +170,14 @@ def _shown(facts: ChainFacts) -> dict[int, Mapping[int, int]]:
 def line_of(record: CommitmentRecord) -> str:
     """What must stand on chain."""
     return dump(Commitment(record.epoch, record.commitment, record.revealed, record.head, record.seq))
+
+
+def _is(stood: Statement | None, record: CommitmentRecord) -> bool:
+    """Whether that commitment is what stood in its own block."""
+    try:
+        return stood is not None and (stood.text, stood.block) == (line_of(record), record.block)
+    except ValueError:
+        return False
 
 
 def number_of(statement: Statement | None) -> int | None:
@@ -149,21 +191,25 @@ def number_of(statement: Statement | None) -> int | None:
 def _commitment(facts: ChainFacts, claim: CommitmentClaim, before: CommitmentRecord | None) -> Iterator[Finding]:
     record, block = claim.record, claim.record.block or 0
     try:
-        line = line_of(record)
+        line_of(record)
     except ValueError:
         return  # told where the journal is replayed
     if block not in facts.commitments or block - 1 not in facts.commitments:
-        yield _unproven(claim.seq, "commitments on chain: the node keeps no state of their blocks")
+        left = "they were not asked for, since others do not stand"
+        why = left if facts.left else "the node keeps no state of their blocks"
+        yield unproven(claim.seq, f"commitments on chain: {why}")
+        if facts.left:
+            return
     else:
         there, earlier = facts.commitments[block], facts.commitments[block - 1]
-        if there is None or (there.text, there.block) != (line, block):
+        if not _is(there, record):
             other = f"there stands {there.text!r} since block {there.block}" if there else "nothing stands there"
             yield Finding(claim.seq, f"commitment {record.epoch} does not stand on chain in block {block}: {other}")
         else:
             yield from _earlier(claim, earlier, before)
     known = facts.hashes.get(block + 1)
     if known is None:
-        yield _unproven(claim.seq, f"the hash of block {block + 1}: the node does not tell it")
+        yield unproven(claim.seq, f"the hash of block {block + 1}: the node does not tell it")
     elif known != record.block_hash:
         yield Finding(claim.seq, f"the hash of block {block + 1} is {known}, not {record.block_hash}")
 
@@ -172,11 +218,9 @@ def _earlier(claim: CommitmentClaim, stood: Statement | None, before: Commitment
     """What stood until then must be the commitment before: its very line, in its block."""
     epoch, number = claim.record.epoch, number_of(stood)
     if before is None and number is not None and number == epoch - 1:
-        yield _unproven(claim.seq, f"the journal begins with commitment {epoch}: what was before is not in it")
+        yield unproven(claim.seq, f"the journal begins with commitment {epoch}: what was before is not in it")
     elif before is None and stood is not None and number is None:
-        yield _unproven(
-            claim.seq, f"what stood before commitment {epoch}: {_printable(stood.text)} since {stood.block}"
-        )
+        yield unproven(claim.seq, f"what stood before commitment {epoch}: {_printable(stood.text)} since {stood.block}")
     elif number != (before.epoch if before else None):
         due = f"epoch {before.epoch}" if before else "nothing"
         what = f"before commitment {epoch} the chain had committed epoch {number}, the evidence {due}"
@@ -187,7 +231,7 @@ def _earlier(claim: CommitmentClaim, stood: Statement | None, before: Commitment
 
 
 def _printable(text: str) -> str:
-    return ascii(text[:60])
+    return ascii(" ".join(text.split())[:60])
 
 
 def _later(facts: ChainFacts, last: CommitmentRecord | None) -> Iterator[Finding]:
@@ -195,18 +239,21 @@ def _later(facts: ChainFacts, last: CommitmentRecord | None) -> Iterator[Finding
     if now is not None and now > known:
         first = max(known, 0)
         epochs = f"epoch {first}" if now - 1 <= first else f"epochs {first}-{now - 1}"
-        yield _unproven(0, f"{epochs} ended on chain, and the evidence does not hold them yet")
+        yield unproven(0, f"{epochs} ended on chain, and the evidence does not hold them yet")
+    elif last and not _is(facts.now, last):
+        stands = f"{_printable(facts.now.text)} since block {facts.now.block}" if facts.now else "nothing"
+        yield unproven(0, f"what stands on chain now is not the last commitment of the evidence, but {stands}")
 
 
 def _unrecorded(facts: ChainFacts, claims: Claims, last: CommitmentRecord | None) -> Iterator[Finding]:
     """Entries that go on behind a commitment on chain which they do not hold, as if nothing had been committed."""
     block, seq = claims.latest
     if block > facts.head + AHEAD:
-        yield _unproven(seq, f"blocks: it is said to be of block {block}, the node asked is at block {facts.head}")
+        yield unproven(seq, f"blocks: it is said to be of block {block}, the node asked is at block {facts.head}")
         return
     late, known = max(0, block - LATE), last.epoch if last else -1
     if late not in facts.commitments:
-        yield _unproven(seq, "commitments on chain: the node keeps no state of their blocks")
+        yield unproven(seq, "commitments on chain: the node keeps no state of their blocks")
         return
     stood, number = facts.commitments[late], number_of(facts.commitments[late])
     if stood and number is not None and number > known:
@@ -214,21 +261,7 @@ def _unrecorded(facts: ChainFacts, claims: Claims, last: CommitmentRecord | None
         yield Finding(seq, f"{what}, and is not in the evidence, which goes on to block {block}")
 
 
-def _other_weights(facts: ChainFacts, setting: WeightsClaim, earlier: Sequence[WeightsClaim]) -> Iterator[Finding]:
-    here = facts.weights[setting.settled]
-    first = next((rows for _, rows in sorted(facts.looks.items()) if rows is not None), {})
-    before = not here or here == first or any(_stands(facts, other, here) for other in earlier)
-    if before and not setting.sure:
-        return  # it was sent, and never came to stand
+def _other_weights(setting: WeightsClaim) -> Finding:
     if setting.settled is None:
-        yield _unproven(setting.seq, "weights on chain: later ones stand there by now")
-    else:
-        yield Finding(setting.seq, f"other weights stand on chain in block {setting.settled} than the journal says")
-
-
-def _stands(facts: ChainFacts, setting: WeightsClaim, rows: Mapping[int, int]) -> bool:
-    return rows in became(setting.weights, facts.max_weight_limit)
-
-
-def _unproven(seq: int, text: str) -> Finding:
-    return Finding(seq, text, Verdict.UNPROVEN)
+        return unproven(setting.seq, "weights on chain: later ones stand there by now")
+    return Finding(setting.seq, f"other weights stand on chain in block {setting.settled} than the journal says")

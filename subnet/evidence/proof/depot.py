@@ -6,18 +6,21 @@ Files are written once. The manifest is replaced last, so that whoever reads mea
 from __future__ import annotations
 
 import hashlib
+import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import aiohttp
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.proof.publication import (
     MANIFEST,
-    MAX_FILE,
+    MAX_ITEM,
     MAX_MANIFEST,
     MAX_MEDIA,
     MAX_PARTS,
@@ -31,6 +34,9 @@ from subnet.evidence.proof.publication import (
 from subnet.evidence.reader import SCHEMA
 from subnet.evidence.records import RulesRecord
 
+DEADLINE: Final = 300.0  # seconds for one file
+SILENCE: Final = 30.0  # seconds without a byte over HTTP
+PIECE: Final = 2**20  # bytes read at a time
 _UNREACHABLE: Final = (aiohttp.ClientError, TimeoutError)
 _NOT_THERE: Final = (404, 410)  # statuses of HTTP
 
@@ -45,15 +51,18 @@ class Depot:
         self.address = str(address)
         try:
             self._fs: Any
-            self._fs, self._root = fsspec.core.url_to_fs(self.address)
+            self._fs, self._root = fsspec.core.url_to_fs(self.address, **_options(self.address))
         except (ImportError, ValueError) as error:
             raise SettingsError(f"{self.address}: {error}") from error
 
-    def read(self, name: str, most: int = MAX_FILE) -> bytes | None:
+    def read(self, name: str, most: int) -> bytes | None:
         """The first `most` bytes and one more of the file `name`, None where there is none. Raises StateError."""
         try:
-            with self._fs.open(f"{self._root}/{name}", "rb") as file:
-                data: bytes = file.read(most + 1)
+            path = f"{self._root}/{name}"
+            if isinstance(self._fs, LocalFileSystem) and not stat.S_ISREG(Path(path).stat().st_mode):
+                raise StateError(f"{self.address}/{name} is not a regular file")
+            with self._fs.open(path, "rb") as file:
+                data = _first(file, most + 1)
         except FileNotFoundError as error:
             why = error.__cause__  # fsspec calls everything that went wrong over HTTP a file that is not there
             if isinstance(why, _UNREACHABLE) and getattr(why, "status", None) not in _NOT_THERE:
@@ -92,6 +101,25 @@ class Depot:
         if data is None or (len(data), hashlib.sha256(data).hexdigest()) != (listed.size, listed.sha256):
             raise JournalBroken(f"{listed.file} is not the file that the manifest lists")
         return data
+
+
+def _options(address: str) -> dict[str, Any]:
+    """Over HTTP a file is one answer as it is sent, whatever the server says of its size, within a time."""
+    if not address.startswith(("http://", "https://")):
+        return {}
+    timeout = aiohttp.ClientTimeout(total=DEADLINE, sock_connect=SILENCE, sock_read=SILENCE)
+    plain = {"headers": {"Accept-Encoding": "identity"}}
+    return {"block_size": 0, "client_kwargs": {"auto_decompress": False, "timeout": timeout}, **plain}
+
+
+def _first(file: BinaryIO, most: int) -> bytes:
+    """At most so many bytes of a file that may give them bit by bit. Raises TimeoutError where that takes too long."""
+    data, ends = bytearray(), time.monotonic() + DEADLINE
+    while len(data) < most and (piece := file.read(min(most - len(data), PIECE))):
+        data += piece
+        if time.monotonic() > ends:
+            raise TimeoutError(f"not read within {DEADLINE:.0f} seconds")
+    return bytes(data)
 
 
 def publish(
@@ -141,7 +169,7 @@ def _media(depot: Depot, manifest: Manifest, packed: PackedPart, read: ReadMedia
     listed = {media.content for media in manifest.media}
     for content in packed.items if read else ():
         data = read(content) if read and content not in listed else None
-        if data is None:
+        if data is None or len(data) > MAX_ITEM:
             continue
         name = f"media/{content}.item"
         depot.write(name, data)

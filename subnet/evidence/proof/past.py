@@ -17,14 +17,13 @@ from subnet.errors import ChainError
 from subnet.evidence.binding import BEHIND as STALE
 from subnet.evidence.claim import CommitmentClaim, MetagraphClaim, WeightsClaim
 from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.proof.questions import Questions
 from subnet.evidence.proof.standing import BEHIND
 from subnet.evidence.snapshots import Role, roles_of
-from subnet.protocols import Chain
 from subnet.types import Snapshot
 
 ASKED: Final = 200  # blocks
 NEAR: Final = 2  # blocks: after a fork a row may be as it stood so much earlier or later
-ENOUGH: Final = 2  # blocks without a state, after which older ones are not asked for
 MOVED: Final = "the metagraph: hotkeys or who counts as a validator changed, as recorded"
 PRUNED: Final = "the metagraph: the node keeps no state of their blocks; use an archive node"
 
@@ -39,43 +38,42 @@ class Past:
 
 
 async def look_back(
-    chain: Chain,
+    questions: Questions,
     claims: Sequence[MetagraphClaim],
     commitments: Sequence[CommitmentClaim],
     settings: Sequence[WeightsClaim],
 ) -> Past:
-    """Ask for the blocks of claims, and of what followed settings. Two in a row that are not told end it."""
+    """Ask for the blocks of claims, and of what followed settings, the newest first."""
     moved = {block: False for setting in settings if (block := setting.settled) is not None}
     for claim in claims:
         moved[claim.block] = claim.moved or moved.get(claim.block, False)
-    asked, how = await _drawn(chain, moved, commitments)
-    told, untold = dict[int, Snapshot | None](), 0
+    asked, how = await _drawn(questions, moved, commitments)
+    told = dict[int, Snapshot | None]()
     for block in sorted(asked, reverse=True):
-        told[block] = None if untold >= ENOUGH else await _told(chain, block)
-        untold = 0 if told[block] else untold + 1
+        told[block] = await _told(questions, block)
         if told[block] and any(c.block == block and _differences(c, told) for c in claims):
             for near in (block - NEAR, block + NEAR):
-                told[near] = told.get(near) or await _told(chain, near)
+                told[near] = told.get(near) or await _told(questions, near)
     return Past(told, asked, how)
 
 
 async def _drawn(
-    chain: Chain, moved: Mapping[int, bool], commitments: Sequence[CommitmentClaim]
+    questions: Questions, moved: Mapping[int, bool], commitments: Sequence[CommitmentClaim]
 ) -> tuple[Collection[int], str]:
     if len(moved) <= ASKED:
         return moved.keys(), ""
     later = max(moved) + BEHIND
     if commitments and commitments[-1].record.block:
         later = commitments[-1].record.block + 1
-    digits = await chain.block_hash(later)
+    digits = await questions.block_hash(later)
     order = {block: sha256(f"{digits} {block}".encode()).digest() for block in moved}
     drawn = sorted(moved, key=lambda block: (not moved[block], order[block]))[:ASKED]
     return drawn, f"the metagraph: asked for in {ASKED} of {len(moved):,} blocks, drawn by the hash of block {later}"
 
 
-async def _told(chain: Chain, block: int) -> Snapshot | None:
+async def _told(questions: Questions, block: int) -> Snapshot | None:
     try:
-        return await chain.snapshot(at=block) if block >= 0 else None
+        return await questions.snapshot(block)
     except ChainError:
         return None
 

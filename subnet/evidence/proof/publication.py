@@ -23,7 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entries.entry import Entry
-from subnet.evidence.entries.lines import HASH, MAX_LINE, MAX_SEQ, first_wrong, read_lines, write_line
+from subnet.evidence.entries.lines import HASH, MAX_LINE, MAX_SEQ, MAX_TEXT, first_wrong, read_lines, write_line
 from subnet.evidence.reader import SCHEMA
 from subnet.evidence.records import COMMITMENT, WEIGHTS, CommitmentRecord, Uid, WeightsRecord, read_record
 from subnet.types import Submission
@@ -31,7 +31,7 @@ from subnet.types import Submission
 FORMAT: Final = "assay-evidence/1"
 MANIFEST: Final = "manifest.json"
 PART_TEXT: Final = 16 * 2**20  # bytes of lines after which a part ends wherever it is
-MAX_FILE: Final = 2**30  # bytes; nothing that is published is larger
+MAX_ITEM: Final = 2**25  # bytes of a file of media: 170 frames of 256 by 256 pixels that nothing makes smaller
 MAX_PARTS: Final = 2**15  # that a manifest may list; an epoch each 72 minutes makes 7,300 a year
 MAX_MEDIA: Final = 2**15  # a round each 30 seconds makes 2,880 a day
 MAX_MANIFEST: Final = 2**25  # bytes; twice what so many files take
@@ -46,7 +46,7 @@ class _Listed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str = Field(pattern=rf"^(entries|media)/{_OF_NAME}$", max_length=200)
-    size: int = Field(ge=0, le=MAX_FILE)  # bytes
+    size: int = Field(ge=0, le=MAX_TEXT)  # bytes
     sha256: str = Field(pattern=HASH)
 
 
@@ -61,6 +61,7 @@ class Part(_Listed):
 class MediaFile(_Listed):
     """One item of the pool by its content's hash, which rounds name."""
 
+    size: int = Field(ge=0, le=MAX_ITEM)
     content: str = Field(max_length=200)
 
 

@@ -1,47 +1,69 @@
 """Whether other weights stood on chain, between the settings, than those that the journal tells of.
 
-Who sets weights knows the claims' own blocks beforehand. So it is looked one block earlier, too, and in a block between
-that follows from a later one's hash: nobody can prepare for it, and everybody looks at the same one.
+Who sets weights knows the claims' own blocks beforehand. So it is looked one block earlier, too, and in one block of
+every gap between them that follows from a later one's hash: nobody can prepare for it, and everybody looks at the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import accumulate, pairwise
 from typing import Final
 
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError
 from subnet.evidence.claim import CommitmentClaim, WeightsClaim
-from subnet.evidence.findings import Finding, Verdict
-from subnet.protocols import Chain
+from subnet.evidence.findings import Finding, unproven
+from subnet.evidence.proof.questions import Questions
 from subnet.types import U16
 
 BEHIND: Final = 8  # blocks that a validator's view of the chain may be behind it, at most
 Rows = Mapping[int, int]
+Form = frozenset[tuple[int, int]]  # rows as they can be looked up
 
 
 async def look(
-    chain: Chain, uid: int | None, commitments: Sequence[CommitmentClaim], settings: Sequence[WeightsClaim]
+    questions: Questions,
+    uid: int | None,
+    commitments: Sequence[CommitmentClaim],
+    settings: Sequence[WeightsClaim],
 ) -> dict[int, Rows | None]:
     """The weights that stood in each block looked at, None where a node does not tell; `uid` where none is claimed."""
-    blocks = {c.record.block - back for c in commitments if c.record.block for back in (0, 1)}
+    ends = sorted({c.record.block for c in commitments if c.record.block})
+    blocks = {end - back for end in ends for back in (0, 1)}
     for claim in settings:
-        blocks |= {claim.began - 1}
-        if claim.settled is not None:
-            blocks |= {claim.settled - 1, await _between(chain, claim.block + BEHIND, claim.settled)}
+        blocks |= {claim.began - 1} if claim.settled is None else {claim.began - 1, claim.settled - 1}
+    blocks |= await _between(questions, ends, settings)
+    starts = [claim.began for claim in settings]
+    rising = all(a <= b for a, b in pairwise(starts))
     standing = dict[int, Rows | None]()
-    for block in sorted(block for block in blocks if block > 0):
-        mine = next((c.uid for c in reversed(settings) if c.began <= block), settings[0].uid if settings else uid)
+    for block in sorted((block for block in blocks if block > 0), reverse=True):
+        place = bisect_right(starts, block) if rising else len(starts)
+        mine = settings[max(0, place - 1)].uid if settings else uid
         try:
-            standing[block] = None if mine is None else await chain.weights(mine, at=block)
+            standing[block] = None if mine is None else await questions.weights(mine, block)
         except ChainError:
             standing[block] = None
     return standing
 
 
-async def _between(chain: Chain, first: int, last: int) -> int:
-    digits = await chain.block_hash(last)
-    return min(last, first + int(digits or "0x0", 16) % max(1, last - first))
+async def _between(questions: Questions, ends: Sequence[int], settings: Sequence[WeightsClaim]) -> set[int]:
+    """A block of every gap between the settings and commitments, drawn by the block behind the commitment that ends it.
+
+    Whoever commits cannot know that block's hash; whoever sets weights may choose among some that are known. Without a
+    later commitment it is the end of the gap itself.
+    """
+    known = sorted({*ends, *(c.block for c in settings), *(c.settled for c in settings if c.settled is not None)})
+    drawn = set[int]()
+    for first, last in pairwise(known):
+        place = bisect_left(ends, last)
+        digits = await questions.block_hash(ends[place] + 1 if place < len(ends) else last)
+        if last - first > 1:
+            number = int(sha256(f"{digits} {first} {last}".encode()).hexdigest(), 16)
+            drawn.add(first + 1 + number % (last - first - 1))
+    return drawn
 
 
 def compare(
@@ -49,33 +71,53 @@ def compare(
 ) -> Iterator[Finding]:
     """Name what stood and is not of this evidence. `limit` and `sealed` are the chain's rules for weights."""
     told = [(block, rows) for block, rows in sorted(looks.items()) if rows is not None]
-    first, forms = told[0][1] if told else {}, {c.seq: became(c.weights, limit) for c in settings}
+    first = told[0][1] if told else {}
+    taken, refused = (places(settings, limit, refused=refused) for refused in (False, True))
+    sent = _Newest((c.began, n) for n, c in enumerate(settings))
+    definite = _Newest((max(c.began, c.block + BEHIND), n) for n, c in enumerate(settings) if c.sure)
     false = set[int]()
     for block, rows in told:
-        sent = [c for c in settings if c.began <= block]
-        seq = sent[-1].seq if sent else 0
-        definite = [n for n, c in enumerate(sent) if c.sure and c.block + BEHIND <= block]
-        may = sent[definite[-1] :] if definite and not sealed else sent
-        if any(not c.refused and rows in forms[c.seq] for c in reversed(may)):
+        seq, form = settings[sent.at(block)].seq if sent.at(block) >= 0 else 0, frozenset(rows.items())
+        since = 0 if sealed else definite.at(block)
+        if any(n >= since and settings[n].began <= block for n in reversed(taken.get(form, ()))):
             continue
-        if rows == first and (sealed or not definite):
+        if rows == first and (sealed or definite.at(block) < 0):
             if rows:
                 what = ", ".join(f"uid {uid}: {share}" for uid, share in sorted(rows.items())[:8])
-                yield _unproven(seq, f"weights on chain: none of this evidence stand there, but older ones ({what})")
-        elif any(c.refused and rows in forms[c.seq] for c in sent):
-            yield _unproven(seq, "weights on chain: those stand there that the journal says were refused")
+                yield unproven(seq, f"weights on chain: none of this evidence stand there, but older ones ({what})")
+        elif any(settings[n].began <= block for n in refused.get(form, ())):
+            yield unproven(seq, "weights on chain: those stand there that the journal says were refused")
         elif seq not in false:
             false.add(seq)
             yield Finding(seq, f"other weights stood on chain in block {block} than the journal tells of")
 
 
-def became(weights: Mapping[int, float], limit: int) -> list[dict[int, int]]:
-    """What `weights` can look like on chain; nothing for weights that it does not take."""
+class _Newest:
+    """The last of some claims that any block comes after: pairs of a block and the claim's place."""
+
+    def __init__(self, pairs: Iterable[tuple[int, int]]) -> None:
+        ordered = sorted(pairs)
+        self._blocks = [block for block, _ in ordered]
+        self._places = list(accumulate((place for _, place in ordered), max))
+
+    def at(self, block: int) -> int:
+        """-1 for none."""
+        number = bisect_right(self._blocks, block)
+        return self._places[number - 1] if number else -1
+
+
+def places(settings: Sequence[WeightsClaim], limit: int, *, refused: bool = False) -> dict[Form, list[int]]:
+    """Which settings would stand on chain as these rows: those that are said to be `refused`, or the others."""
+    found: dict[Form, list[int]] = {}
+    for place, claim in enumerate(settings):
+        for form in forms(claim.weights, limit) if claim.refused is refused else ():
+            found.setdefault(form, []).append(place)
+    return found
+
+
+def forms(weights: Mapping[int, float], limit: int) -> set[Form]:
+    """The rows of the chain that `weights` may become."""
     try:
-        return [normalise_u16(weights, max_weight_limit=most) for most in (U16, limit)]
+        return {frozenset(normalise_u16(weights, max_weight_limit=most).items()) for most in (U16, limit)}
     except ValueError:
-        return []
-
-
-def _unproven(seq: int, text: str) -> Finding:
-    return Finding(seq, text, Verdict.UNPROVEN)
+        return set()

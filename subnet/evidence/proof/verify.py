@@ -14,7 +14,7 @@ from typing import Final
 
 from subnet.errors import JournalBroken
 from subnet.evidence.entries.entry import BEGINNING, Entry, link
-from subnet.evidence.findings import Finding, Verdict
+from subnet.evidence.findings import Finding, Findings, Verdict, unproven
 from subnet.evidence.proof.failures import Failures
 from subnet.evidence.proof.items import Items
 from subnet.evidence.proof.origins import SUBSTITUTE
@@ -23,7 +23,10 @@ from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord
 from subnet.evidence.replay import Replayer
 from subnet.wire.synapse import REPLY_VERSION
 
-IN_FLIGHT: Final = 16  # chunks and rounds of media that wait for a process
+IN_FLIGHT: Final = 16  # chunks of rounds that wait for a process
+MEDIA: Final = 4  # items of media that do
+ENOUGH: Final = 1000  # false places in entries after which no more are read
+WRONG: Final = 50  # rounds whose media is false, after which no more is looked at
 
 MediaCheck = Callable[[Entry, RoundRecord], "Future[list[Finding]] | None"]
 
@@ -35,7 +38,7 @@ class Examined:
     player: Replayer
     last: Entry
     proven: Counter[str]
-    findings: list[Finding]
+    findings: Findings
 
 
 class Examination:
@@ -44,8 +47,9 @@ class Examination:
     def __init__(self, executor: Executor, media: MediaCheck | None = None, codecs: dict[str, str] | None = None):
         """`media` starts the check of one round's variants, None where it has not got them; `codecs` are our own."""
         self._executor, self._media, self._codecs = executor, media, codecs
-        self.player, self.findings, self.proven = Replayer(), list[Finding](), Counter[str]()
+        self.player, self.findings, self.proven = Replayer(), Findings(), Counter[str]()
         self._chunk: list[tuple[int, str]] = []
+        self._false = self._wrong = 0  # false places in entries, and rounds whose media is
         self._signatures: deque[Future[Signatures]] = deque()
         self._variants: deque[Future[list[Finding]]] = deque()
         self._same_codecs, self._rules, self._failures = False, self.player.rules, Failures()
@@ -62,16 +66,21 @@ class Examination:
                 if entry.hash != link(last.hash, entry.kind, entry.body):
                     self.findings.append(Finding(entry.seq, "it does not follow from the one before: its hash differs"))
                 last = entry
-                self.findings += self.player.take(entry)
-                self._also(entry)
+                told = dict.fromkeys(self.player.take(entry))
+                self.findings += told
+                wrong = sum(finding.verdict is Verdict.FALSE for finding in told)
+                self._also(entry, wrong > 0)
+                self._false += wrong
+                if self._false > ENOUGH:
+                    raise JournalBroken(f"over {ENOUGH:,} places before it are false, so nothing behind was read")
         except JournalBroken as error:
             self.findings.append(Finding(last.seq + 1, str(error)))
         self._check_chunk()
-        self._collect(0)
+        self._collect(0, 0)
         self.findings += [*self.player.end(), *self._failures.findings(), *self._items.findings()]
         return Examined(self.player, last, self.player.proven + self.proven, self.findings)
 
-    def _also(self, entry: Entry) -> None:
+    def _also(self, entry: Entry, wrong: bool) -> None:
         if entry.kind == RULES and self.player.rules is not None:
             self._check_chunk()
             self._same_codecs = self.player.rules.codecs == self._codecs
@@ -83,35 +92,40 @@ class Examination:
         if self.player.played:
             self._failures.add(self.player.played)
             self.findings += self._items.add(entry.seq, self.player.played) if self.player.rules else ()
-        self._check_media(entry)
-        self._collect(IN_FLIGHT)
+        self._check_media(entry, wrong)
+        self._collect(IN_FLIGHT, MEDIA)
 
     def _check_chunk(self) -> None:
         if self._chunk:
             why = _uncheckable(self._rules)
-            self.findings += [_unproven(seq, why) for seq, _ in self._chunk if why]
+            self.findings += [unproven(seq, why) for seq, _ in self._chunk if why]
             if self._rules is not None and not why:
                 self._signatures.append(self._executor.submit(check_signatures, self._chunk, self._rules.hotkey))
         self._chunk, self._rules = [], self.player.rules
 
-    def _check_media(self, entry: Entry) -> None:
+    def _check_media(self, entry: Entry, wrong: bool) -> None:
         played = self.player.played
         if played is None or not played.outcomes:
             return
-        if self._media is None or not played.item or (checking := self._media(entry, played)) is None:
-            self.findings.append(_unproven(entry.seq, "what was sent: the media is not here"))
+        if self._wrong >= WRONG:
+            self.findings.append(unproven(entry.seq, f"what was sent: it was not looked at, since {WRONG} are false"))
+        elif wrong:
+            self.findings.append(unproven(entry.seq, "what was sent: it was not looked at, since the round is false"))
+        elif self._media is None or not played.item or (checking := self._media(entry, played)) is None:
+            self.findings.append(unproven(entry.seq, "what was sent: the media is not here"))
         elif not self._same_codecs:
             checking.cancel()
-            self.findings.append(_unproven(entry.seq, "what was sent: encoders of other versions are installed here"))
+            self.findings.append(unproven(entry.seq, "what was sent: encoders of other versions are installed here"))
         else:
             self._variants.append(checking)
 
-    def _collect(self, most: int) -> None:
-        while len(self._signatures) > most:
+    def _collect(self, signatures: int, media: int) -> None:
+        while len(self._signatures) > signatures:
             self._take_signatures(self._signatures.popleft().result())
-        while len(self._variants) > most:
+        while len(self._variants) > media:
             wrong = self._variants.popleft().result()
             unfit = [finding for finding in wrong if finding.text != SUBSTITUTE]
+            self._wrong += any(finding.verdict is Verdict.FALSE for finding in wrong)
             self.proven["rounds whose variants follow from the media and the seed"] += not unfit
             self.findings += wrong
 
@@ -138,7 +152,3 @@ def _gap(last: int, seq: int) -> Finding:
         return Finding(seq, f"it comes after entry {last}")
     lacking = f"entry {last + 1} is" if seq == last + 2 else f"entries {last + 1}-{seq - 1} are"
     return Finding(last + 1, f"{lacking} missing, so nothing behind can be checked")
-
-
-def _unproven(seq: int, text: str) -> Finding:
-    return Finding(seq, text, Verdict.UNPROVEN)

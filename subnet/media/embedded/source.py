@@ -56,6 +56,8 @@ def original_of(twin: Sample, name: str = "embedded") -> Sample | None:
     start, crop = about.parameters.get("start", 0), about.parameters["crop"]
     if not isinstance(start, int) or not isinstance(crop, list):
         return None
+    if not all(isinstance(number, int) and abs(number) < 2**31 for number in (start, *crop)):
+        return None
     media = cut_again(_decoded(item, start), {"crop": crop})
     known = {key: about.parameters[key] for key in _ABOUT if key in about.parameters}
     return Sample(media, Label.REAL, Provenance(name, item.id, item.licence, parameters=known))

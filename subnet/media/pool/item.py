@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from subnet.codec.image import decode_image, decode_video, encode_lossless_video, encode_png
+from subnet.codec.image import ImageLimits, Limits, decode_image, decode_video, encode_lossless_video, encode_png
 from subnet.errors import MediaUnreadable
 from subnet.types import Label, Media, Modality, Provenance, Sample
 
 SUFFIX = ".item"
 BAD_SUFFIX = ".bad"
 CONTENT_DIGITS = 32  # of the sha256 of the stored media, in hex: 128 bits
+_IMAGES, _CLIPS = ImageLimits(), Limits()
 _MAGIC = b"assay-item 1 "
 _NAME = re.compile(r"(\d{10})-([A-Za-z0-9_.]{1,64})-([0-9a-f]{32})\.item")
 _STREAM = re.compile(r"[A-Za-z0-9_.]{1,64}")
@@ -128,9 +129,12 @@ def open_item(item: PoolItem, data: bytes) -> tuple[Mapping[str, Any], bytes]:
     return header, media
 
 
-def unpack(item: PoolItem, data: bytes) -> Sample:
-    """The sample, pixel by pixel as it was put. Raises MediaUnreadable as `open_item` does."""
+def unpack(item: PoolItem, data: bytes, image: ImageLimits = _IMAGES, video: Limits = _CLIPS) -> Sample:
+    """The sample, pixel by pixel as it was put.
+
+    Raises MediaUnreadable as `open_item` does, and MediaTooLarge over limits.
+    """
     header, stored = open_item(item, data)
     fps = header["fps"]
-    media = decode_image(stored) if fps is None else Media(decode_video(stored).frames, fps)
+    media = decode_image(stored, image) if fps is None else Media(decode_video(stored, video).frames, fps)
     return Sample(media, item.cell.label, Provenance(**header["provenance"]))

@@ -12,11 +12,20 @@ import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
-from subnet.errors import MediaUnreadable
+from subnet.codec.image import TARGET_SIZE, ImageLimits, Limits
+from subnet.errors import MediaError, MediaUnreadable
 from subnet.files import private_folder
 from subnet.media.pool.item import CONTENT_DIGITS, SUFFIX, PoolItem, open_item, parse_cell, unpack
 from subnet.types import Sample
+
+PIXELS: Final = 4 * TARGET_SIZE[0] * TARGET_SIZE[1]  # of a frame; what producers put has a quarter
+IMAGES: Final = ImageLimits(pixels=PIXELS, jpeg_pixels=PIXELS)
+CLIPS: Final = Limits(frame_pixels=PIXELS)
+
+# what headers of odd values lead to
+_ODD: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 
 class Kept:
@@ -75,10 +84,19 @@ def checked(data: bytes, content: str) -> PoolItem:
 
 
 def sample_of(data: bytes, content: str) -> Sample:
-    """The sample in a file that holds the item of that content. Raises MediaUnreadable for anything else."""
+    """The sample in a file that holds the item of that content. Raises MediaUnreadable for anything else, MediaTooLarge
+    for more pixels than any item has.
+    """
     try:
-        return unpack(checked(data, content), data)
-    except MediaUnreadable:
+        return unpack(checked(data, content), data, IMAGES, CLIPS)
+    except MediaError:
         raise
-    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:  # a header of odd values
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:  # a header of odd values
         raise MediaUnreadable(f"{content}{SUFFIX} is no item of a pool: {str(error)[:200]}") from error

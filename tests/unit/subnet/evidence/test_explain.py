@@ -15,7 +15,6 @@ from subnet.evidence.entries.entry import Entry
 from subnet.evidence.explain import Account, account
 from subnet.evidence.findings import Verdict
 from subnet.evidence.journal import Journal
-from subnet.evidence.places import recent_places
 from subnet.evidence.records import (
     DEPARTED,
     ROUND,
@@ -27,7 +26,7 @@ from subnet.evidence.records import (
     setting_record,
 )
 from subnet.evidence.replay import Replayer
-from subnet.evidence.state import State, StateStore
+from subnet.evidence.state import State, StateStore, recent_places
 from subnet.game.answer_table import KINDS
 from subnet.game.history import History
 from subnet.game.places import share_uids

@@ -15,7 +15,7 @@ from subnet.chain.memory import MemoryChain
 from subnet.errors import ChainError
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Verification, text_of
-from subnet.evidence.proof import past
+from subnet.evidence.proof import past, questions
 from subnet.evidence.records import ROUND, SETTING, SNAPSHOT, WEIGHTS
 from subnet.types import Neuron, Snapshot
 from tests.unit.neurons.commands.evidence.rig import (
@@ -128,7 +128,7 @@ def test_a_node_that_prunes(story: Story, tmp_path: Path) -> None:
     assert false(result) == ""
     (line,) = [line for line in text_of(result).splitlines() if "the metagraph" in line]
     assert line.startswith("not proven: the metagraph: the node keeps no state of their blocks; use an archive node (")
-    assert len(blocks) == past.ENOUGH
+    assert len(blocks) == questions.ENOUGH
     assert METAGRAPHS not in dict(result.proven)
 
 

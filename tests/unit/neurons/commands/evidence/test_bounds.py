@@ -1,0 +1,235 @@
+"""What evidence may cost whoever checks it: time, memory and lines, whatever it is made of."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import resource
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neurons.commands.evidence.verify import check, media_findings
+from subnet.errors import JournalBroken, StateError
+from subnet.evidence.entries.entry import Entry
+from subnet.evidence.entries.lines import write_line
+from subnet.evidence.proof import depot as depots
+from subnet.evidence.proof import verify as proof
+from subnet.evidence.proof.depot import Depot
+from subnet.evidence.proof.publication import MANIFEST, MAX_ITEM, MAX_TEXT
+from subnet.evidence.records import MAX_NEURONS, ROUND, SNAPSHOT, SnapshotRecord
+from subnet.evidence.snapshots import Snapshots
+from subnet.media.pool.item import _MAGIC
+from tests.unit.neurons.commands.evidence.rig import NETUID, Body, Story, checked, published, rewritten, tell
+from tests.unit.neurons.commands.evidence.test_hostile_evidence import laid_out, rehashed
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    return tell(tmp_path_factory.mktemp("bounds-story"))
+
+
+def item(media: bytes, fps: object = None, cell: str = "image/synthetic/here") -> tuple[str, bytes]:
+    """The content and the file of an item that holds `media`, well formed but for what is odd in it."""
+    digest = hashlib.sha256(media).hexdigest()
+    provenance = {"source": "x", "item": "y", "licence": "z", "parameters": {}}
+    header = {"id": f"{cell}/main/1", "sha256": digest, "fps": fps, "provenance": provenance}
+    rest = json.dumps(header, sort_keys=True, separators=(",", ":")).encode() + b"\n" + media
+    return digest[:32], _MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+
+
+def round_of(story: Story, content: str) -> Entry:
+    entry = next(e for e in story.entries if e.kind == ROUND)
+    return Entry(entry.seq, ROUND, json.dumps({**json.loads(entry.body), "item": content}), "")
+
+
+@pytest.mark.parametrize("fps", [10**400, -(10**400), 0, -1, 1e300, "x", [], {}])
+def test_a_header_whose_rate_is_odd(story: Story, fps: object) -> None:
+    """One false line, and no traceback."""
+    kept = next(story.kept.root.glob("*.item")).read_bytes().split(b"\n", 2)[2]
+    content, data = item(kept, fps, "video/synthetic/here")
+    (finding,) = media_findings(round_of(story, content), data)
+    assert len(finding.text) < 400
+
+
+def test_a_picture_larger_than_any_in_a_pool(story: Story) -> None:
+    """It is refused by its header, before anything is decoded."""
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((4000, 4000, 3), np.uint8)).save(file, "PNG")
+    content, data = item(file.getvalue())
+    began = time.process_time()
+    (finding,) = media_findings(round_of(story, content), data)
+    assert "pixels" in finding.text
+    assert time.process_time() - began < 0.5
+
+
+def snapshot(block: int, rows: int, *, whole: bool, size: int = MAX_NEURONS) -> SnapshotRecord:
+    row = {"coldkey": "c", "stake": float(block), "permit": False, "serves": True}
+    listed = [{"uid": uid, "hotkey": f"h{uid}", **row} for uid in range(rows)]
+    return SnapshotRecord.model_validate_json(
+        json.dumps({"netuid": NETUID, "block": block, "size": size, "whole": whole, "rows": listed})
+    )
+
+
+def test_one_row_of_a_large_subnet_costs_little() -> None:
+    """Snapshots of one changed row each are not paid for by all the rows that did not change."""
+    snapshots, entry = Snapshots(), Entry(1, SNAPSHOT, "", "")
+    snapshots.add(entry, snapshot(1, MAX_NEURONS, whole=True))
+    deltas = [snapshot(block, 1, whole=False) for block in range(2, 102)]
+    began = time.process_time()
+    for delta in deltas:
+        snapshots.add(entry, delta)
+    assert time.process_time() - began < 1.0
+    neurons = snapshots.at(101)
+    assert neurons
+    assert [n.stake for n in neurons[:2]] == [101.0, 1.0]
+    assert [n.uid for n in neurons] == list(range(MAX_NEURONS))
+
+
+def test_a_hotkey_has_one_place() -> None:
+    """Whether it came with the same snapshot or stood before; one that moves leaves its place to another."""
+    entry = Entry(1, SNAPSHOT, "", "")
+    row = {"coldkey": "c", "stake": 0.0, "permit": False, "serves": True}
+
+    def delta(*named: tuple[int, str]) -> SnapshotRecord:
+        listed = [{"uid": uid, "hotkey": hotkey, **row} for uid, hotkey in named]
+        plain = {"netuid": NETUID, "block": 2, "size": 3, "whole": False, "rows": listed}
+        return SnapshotRecord.model_validate_json(json.dumps(plain))
+
+    for named, good in (((0, "h1"),), False), (((0, "h1"), (1, "h0")), True), (((0, "x"), (1, "x")), False):
+        snapshots = Snapshots()
+        snapshots.add(entry, snapshot(1, 3, whole=True, size=3))
+        if good:
+            snapshots.add(entry, delta(*named))
+            assert [r.hotkey for _, r in sorted(snapshots.rows.items())] == ["h1", "h0", "h2"]
+        else:
+            with pytest.raises(JournalBroken, match="with a hotkey each"):
+                snapshots.add(entry, delta(*named))
+
+
+def test_more_neurons_than_a_subnet_has(story: Story, tmp_path: Path) -> None:
+    """Rounds and snapshots of so many are refused, and read no further."""
+    row = json.loads(next(e.body for e in story.entries if e.kind == ROUND))["outcomes"][0]
+    body = json.loads(next(e.body for e in story.entries if e.kind == ROUND))
+    body["outcomes"] = [
+        {**row, "hotkey": f"{n}", "query": hashlib.sha256(f"{n}".encode()).hexdigest()} for n in range(MAX_NEURONS + 1)
+    ]
+    entries = rehashed([(story.entries[0].kind, story.entries[0].body), (ROUND, json.dumps(body))])
+    result = checked(story, laid_out(tmp_path, "".join(map(write_line, entries)).encode(), entries[-1]))
+    (finding,) = [finding for finding in result.false if finding.seq == 2]
+    assert f"at most {MAX_NEURONS}" in finding.text
+
+
+def test_reading_ends_where_very_much_is_false(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies behind a thousand false places is not read, and the report says so."""
+    monkeypatch.setattr(proof, "ENOUGH", 20)
+    body: Body = json.loads(next(e.body for e in story.entries if e.kind == ROUND))
+    body["outcomes"] = [{**body["outcomes"][0], "score": 0.5, "hotkey": f"{n}"} for n in range(9)]
+    entries = rehashed([(e.kind, e.body) for e in story.entries[:2]] + [(ROUND, json.dumps(body))] * 50)
+    result = checked(story, laid_out(tmp_path, "".join(map(write_line, entries)).encode(), entries[-1]))
+    assert max(finding.seq for finding in result.false) < 9
+    assert any("so nothing behind was read" in finding.text for finding in result.false)
+
+
+def test_media_is_left_alone_where_it_is_false(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making variants again is the dearest part: rounds behind some whose variants are false are not looked at."""
+    monkeypatch.setattr(proof, "WRONG", 2)
+    monkeypatch.setattr(proof, "MEDIA", 0)
+
+    def other(entry: Entry, body: Body) -> Body:
+        for outcome in body.get("outcomes", ()):
+            outcome["query"] = "ab" * 32
+        return body
+
+    result = checked(story, published(story, rewritten(story.entries, other), tmp_path))
+    assert sum("were sent another variant" in finding.text for finding in result.false) == 2
+    assert any("it was not looked at, since 2 are false" in finding.text for finding in result.unproven)
+
+
+def test_what_is_not_a_regular_file(story: Story, tmp_path: Path) -> None:
+    """A pipe that nobody writes to, or a device without end, is not waited for."""
+    depot = laid_out(tmp_path / "pipe", b"")
+    (tmp_path / "pipe" / "entries" / "a.zst").unlink()
+    os.mkfifo(tmp_path / "pipe" / "entries" / "a.zst")
+    with pytest.raises(StateError, match=r"a\.zst is not a regular file"):
+        check(depot, None)
+    depot = laid_out(tmp_path / "device", b"")
+    (tmp_path / "device" / MANIFEST).unlink()
+    (tmp_path / "device" / MANIFEST).symlink_to("/dev/zero")
+    with pytest.raises(StateError, match="is not a regular file"):
+        check(depot, None)
+
+
+class _Odd(BaseHTTPRequestHandler):
+    """Says of its file what the path begins with."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer(b"")
+
+    def do_GET(self) -> None:
+        kind = self.path.split("/")[1]
+        if kind == "drip":
+            self._answer(b"")
+            for _ in range(40):
+                self.wfile.write(b" ")
+                time.sleep(0.1)
+        else:
+            self._answer(PACKED if kind == "gzip" else b"")
+            time.sleep(0 if kind == "gzip" else 2)
+        self.close_connection = True
+
+    def _answer(self, body: bytes) -> None:
+        packed = self.path.startswith("/gzip")
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(PACKED) if packed else 2**62))
+        self.send_header("Accept-Ranges", "bytes")
+        if packed:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+PACKED = gzip.compress(b" " * 2**26)
+
+
+@pytest.mark.parametrize("kind", ["silent", "drip", "gzip"])
+def test_a_server_that_keeps_one_waiting(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that says much and sends nothing, or a byte at a time; and one whose few bytes are many once unpacked."""
+    monkeypatch.setattr(depots, "SILENCE", 0.5)
+    monkeypatch.setattr(depots, "DEADLINE", 1.0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Odd) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(StateError):
+            check(Depot(f"http://127.0.0.1:{server.server_port}/{kind}"), None)
+        assert time.monotonic() - began < 20
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
+        server.shutdown()
+
+
+@pytest.mark.parametrize("kind", ["parts", "media"])
+def test_a_file_that_is_said_to_be_large(tmp_path: Path, kind: str) -> None:
+    """Nothing is read of what no part and no item can be."""
+    laid_out(tmp_path, b"")
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    most = MAX_TEXT if kind == "parts" else MAX_ITEM
+    media = {"file": "media/x.item", "size": 0, "sha256": "0" * 64, "content": "0" * 32}
+    manifest = {**manifest, "media": [media]}
+    manifest[kind][0]["size"] = most + 1
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(StateError, match=rf"{kind}\.0\.size"):
+        check(Depot(tmp_path), None)
