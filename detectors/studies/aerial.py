@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.dataset.balance import counts, upsampled
 from detectors.dataset.cuts import challenge_media, key_of
@@ -31,7 +33,8 @@ NEVER_TRAINED_ON = ("diffusion",)  # of the embedded generators
 QUICK_STEPS = 150
 ERRORS = ("accuracy", "type_1_error", "type_2_error", "auc")
 COLUMNS = ("items", "contents", "accuracy", "type I error", "type II error", "AUC")
-AERIAL = "aerial"  # in the name of a source of real images
+AERIAL = "aerial"
+SAY_AERIAL = ("aerial", "satellite", "drone", "uav", "aid")  # words in the name of a source or generator; AID is a set
 PAIRS, QUICK_PAIRS = 5, 3  # of the sheet
 DRAWS = 400  # pairs that are drawn to compare the loop with the upsampled list
 MAP_LEVEL = View(0)
@@ -130,30 +133,53 @@ def _measure(
     return evaluate(detectors, task, records, progress=lambda done: settings.stage("evaluate", done, total))
 
 
+def is_aerial(name: str) -> bool:
+    """Whether the name of a source or a generator says that it shows the ground from above."""
+    return not {*re.findall("[a-z]+", name.lower())}.isdisjoint(SAY_AERIAL)
+
+
+def kinds(given: Answers) -> NDArray[np.str_]:
+    """"aerial", "other" or "" for each answer (N,).
+
+    A synthetic item is of the kind of its real twin; without one it is aerial by the name of its generator, or where
+    all real items are; else nothing is known.
+    """
+    by_source = np.array([AERIAL if is_aerial(name) else "other" if name else "" for name in given.source.tolist()])
+    alone = by_source == ""
+    reals = set(by_source[given.y == int(Label.REAL)].tolist())
+    named = np.array([reals == {AERIAL} or is_aerial(name) for name in given.origin.tolist()])
+    return np.where(alone & named, AERIAL, by_source)
+
+
 def errors(measured: Mapping[str, Evaluation]) -> Table:
     """Accuracy and both errors of each detector: on everything, on what shows the ground from above, and on the rest.
 
-    A synthetic item belongs to the source of its real twin; one without a twin counts in "all" alone.
+    Parts where the data say what does; what is of no known kind counts in "all" alone.
     """
     rows: dict[str, Sequence[Cell]] = {}
     for name, each in measured.items():
         given = each.answers
-        aerial = np.char.find(np.char.lower(given.source), AERIAL) >= 0
-        parts = {"all": given, AERIAL: given.where(aerial), "other": given.where(~aerial & (given.source != ""))}
+        kind = kinds(given)
+        parts = {"all": given}
+        if AERIAL in kind:
+            parts |= {part: given.where(kind == part) for part in (AERIAL, "other")}
         rows |= {f"{name}: {part}": cells(chosen) for part, chosen in parts.items() if len(chosen.p)}
     return Table(
         "Accuracy and errors of both kinds, with 95 % intervals",
         COLUMNS,
         rows,
         "Type I: authentic images called synthetic; type II: synthetic ones called authentic. Every item is shown at "
-        "each augmentation level; contents are independent photographs, and stand behind an interval from ten on.",
+        "each augmentation level; contents are independent photographs, and stand behind an interval from ten on. "
+        f"Aerial is what names of folders or origins say ({', '.join(SAY_AERIAL)}); items of one class alone have no "
+        "accuracy.",
     )
 
 
 def cells(given: Answers) -> tuple[Cell, ...]:
     """Answers as a row below COLUMNS."""
     levels = len(set(given.level.tolist()))
-    wanted = {name: METRICS[name] for name in ERRORS if name != "auc" or len(set(given.y.tolist())) == 2}
+    both = len(set(given.y.tolist())) == len(Label)
+    wanted = {name: METRICS[name] for name in ERRORS if both or name not in ("auc", "accuracy")}
     found = {name: each.to_json() for name, each in measure(given.p, given.y, given.cluster, wanted).items()}
     counted = (len(given.p) // levels, len(set(given.cluster.tolist())))
     return (*counted, *(_known(found.get(name)) for name in ERRORS))
@@ -247,7 +273,7 @@ def _to_explain(records: Sequence[DatasetItem], label: Label, count: int) -> lis
     for record, source in zip(records, sources(records), strict=True):
         content = record.item or str(record.path)
         if record.label is label and content not in contents:
-            queues.setdefault((AERIAL not in source.lower(), record.origin), []).append(record)
+            queues.setdefault((not is_aerial(source or record.origin), record.origin), []).append(record)
             contents.add(content)
     ranked = [(other, place, record) for (other, _), queue in queues.items() for place, record in enumerate(queue)]
     return [record for _, _, record in sorted(ranked, key=lambda entry: entry[:2])[:count]]
