@@ -139,7 +139,7 @@ def is_aerial(name: str) -> bool:
 
 
 def kinds(given: Answers) -> NDArray[np.str_]:
-    """"aerial", "other" or "" for each answer (N,).
+    """ "aerial", "other" or "" for each answer (N,).
 
     A synthetic item is of the kind of its real twin; without one it is aerial by the name of its generator, or where
     all real items are; else nothing is known.

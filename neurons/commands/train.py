@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from detectors.training.loop import Training, TrainingResult
 
 ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded set, each with its twins
+WORKERS = 64  # most processes that prepare batches
 PANS = 0.75  # share of real clips of the embedded set that are pans over photographs
 Flag = Annotated[bool, Parameter(negative="")]
 _NUMBER = re.compile(r"[a-z_]+=\d+(\.\d+)?")
@@ -93,6 +94,8 @@ class Course:
 
     def __post_init__(self) -> None:
         _positive(steps=self.steps, patience=self.patience)
+        if not 0 <= self.workers <= WORKERS:
+            raise SettingsError(f"--workers must be from 0 to {WORKERS}, not {self.workers}")
         if self.crop is not None and self.crop not in range(16, 257, 16):
             raise SettingsError(f"--crop must be a multiple of 16 from 16 to 256, not {self.crop}")
         if self.learning_rate is not None and not 0 < self.learning_rate < 1:
