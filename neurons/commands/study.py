@@ -20,7 +20,7 @@ from neurons.datasets.spec import DataSpec, materialise
 from neurons.plan import EMBEDDED
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
-from subnet.types import Split
+from subnet.types import Modality, Split
 
 if TYPE_CHECKING:
     from detectors.studies.report import Stage, StudyReport
@@ -39,6 +39,7 @@ def study(
     steps: int | None = None,
     out: Path | None = None,
     seed: int = 0,
+    force: Flag = False,
     device: str = "auto",
     json: s.Json = False,
 ) -> None:
@@ -58,6 +59,8 @@ def study(
         Folder for report.json, index.html, the pictures and what is trained; by default runs/study-NAME.
     seed
         Same seed and data: same tables, on one machine.
+    force
+        Study data whose files give the label away.
     device
         auto, cpu, cuda or cuda:N.
     """
@@ -71,9 +74,13 @@ def study(
     _check_folder(folder, name)
     place, tell = s.device(device), cache(warn)  # every training of a study would say the same again
     from detectors.studies.report import StudySettings, write_study
+    from neurons.datasets.leak_gate import check_leaks
 
     with no_trace(folder):
         learn, judge, test = _folders(data, quick, seed, place, folder)
+        if data != EMBEDDED:  # whose files are all written in one way
+            for part in dict.fromkeys((learn, judge, test)):
+                check_leaks(part, Modality.IMAGE, force=force, tell=tell)
         with _watching(name) as stage:
             report: StudyReport = resolve(row.target)(
                 StudySettings(learn, judge, test, folder, quick, steps, seed, place, stage, tell)

@@ -155,9 +155,11 @@ def train(
     weights = _weights(folder, detector, resume)
     _check_weights(course)
     place = s.device(device)
+    from neurons.datasets.leak_gate import check_leaks
+
     with no_trace(folder):
         learn, judge = _folders(data, modality, folder, seed, place)
-        _check(learn, modality, data.force)
+        check_leaks(learn, modality, force=data.force, tell=warn)
         outcome = _run(_settings(detector, data, course, (learn, judge, weights), seed, place))
     _tell(detector, outcome, json)
 
@@ -252,15 +254,6 @@ def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str
 def _train_part(folder: Path) -> Path:
     """The part of a data set that is trained on: train/ where it is divided, so that no test item is trained on."""
     return folder / "train" if (folder / "train").is_dir() else folder
-
-
-def _check(folder: Path, modality: Modality, force: bool) -> None:
-    from detectors.dataset.items import read_folder
-    from neurons.datasets.leak_gate import refuse_leaks
-
-    records = [record for record in read_folder(folder) if record.modality is modality]
-    for warning in refuse_leaks(records, force=force):
-        warn(warning)
 
 
 def _plan(detector: str, crop: int | None) -> BatchPlan | None:

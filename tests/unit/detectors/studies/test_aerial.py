@@ -15,13 +15,13 @@ from PIL import Image
 from detectors.dataset.items import DatasetItem
 from detectors.dataset.preset_items import preset_items
 from detectors.dataset.presets import PRESETS
+from detectors.evaluation.evaluation import Evaluation, Task
 from detectors.evaluation.summary import Answers
+from detectors.evaluation.summary import answers as answers_of
 from detectors.explain.maps import Explainable
 from detectors.explain.sheet import explained, sheet
 from detectors.rows import HALF, Preprocess
 from detectors.studies import STUDIES
-from detectors.evaluation.evaluation import Evaluation, Task
-from detectors.evaluation.summary import answers as answers_of
 from detectors.studies.aerial import COLUMNS, balance, cells, deletions, errors, out_of_balance, study
 from detectors.studies.report import StudySettings, write_study
 from detectors.torch_detector import TorchDetector

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -74,3 +75,20 @@ def test_a_folder_in_another_layout_is_told_what_it_resembles(name: str, tmp_pat
     root = write_tree(PRESETS[name], tmp_path / "set")
     with pytest.raises(SettingsError, match=f"without .*; it resembles {name}: write {name}:{root}"):
         study("aerial", data=str(root), out=tmp_path / "out", device="cpu")
+
+
+@pytest.mark.parametrize("leaking", list(Split))
+def test_files_that_give_the_label_away_are_refused(leaking: Split, tmp_path: Path) -> None:
+    """No study (the command looks before any of them starts) trains on, chooses by or tests on such data, as `assay train` refuses them; --force is named."""
+    data = tmp_path / "data"
+    for number, split in enumerate(Split):
+        for label in ("real", "fake"):
+            for place in range(14):
+                pixels = np.random.default_rng([number, place, label == "real"]).integers(0, 256, (72, 72, 3))
+                path = data / split / label / f"{place:03}.{'jpg' if (split, label) == (leaking, 'real') else 'png'}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels.astype(np.uint8)).save(path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match=f"{data / leaking}: the files give the label away.*--force"):
+        study("retrieval", data=str(data), quick=True, steps=1, out=tmp_path / "out", device="cpu")
+    assert sorted(tmp_path.rglob("*")) == before
