@@ -40,6 +40,7 @@ class StudySettings:
     device: str = "cpu"
     stage: Stage = unwatched
     tell: Tell = silence
+    others: Mapping[str, Path] = field(default_factory=dict)  # further test sets by name, of other content or makers
 
 
 @dataclass(frozen=True)

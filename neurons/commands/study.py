@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from neurons import settings as s
-from neurons.datasets.arrangement import arrange, parse_preset, resemblance, three_ways
+from neurons.datasets.arrangement import arrange, others, parse_preset, resemblance, three_ways
 from neurons.datasets.no_trace import no_trace
 from neurons.datasets.spec import DataSpec, materialise
 from neurons.plan import EMBEDDED
@@ -50,7 +50,8 @@ def study(
     name
         Which study.
     data
-        embedded, a folder with train/, validation/ and test/, or PRESET:DIR, a published data set.
+        embedded, a folder with train/, validation/ and test/, or PRESET:DIR, a published data set. Folders beside
+        them called other-content or other-generator are further test sets of the study patchwise.
     quick
         A short course on fewer items: minutes on two cores.
     steps
@@ -77,13 +78,13 @@ def study(
     from neurons.datasets.leak_gate import check_leaks
 
     with no_trace(folder):
-        learn, judge, test = _folders(data, quick, seed, place, folder)
+        (learn, judge, test), further = _folders(data, quick, seed, place, folder)
         if data != EMBEDDED:  # whose files are all written in one way
-            for part in dict.fromkeys((learn, judge, test)):
+            for part in dict.fromkeys((learn, judge, test, *further.values())):
                 check_leaks(part, Modality.IMAGE, force=force, tell=tell)
         with _watching(name) as stage:
             report: StudyReport = resolve(row.target)(
-                StudySettings(learn, judge, test, folder, quick, steps, seed, place, stage, tell)
+                StudySettings(learn, judge, test, folder, quick, steps, seed, place, stage, tell, further)
             )
     page = write_study(report, folder)
     if json:
@@ -107,10 +108,16 @@ def _check_folder(out: Path, name: str) -> None:
         raise SettingsError(f"--out {out}: holds {sorted(others)[0]}, which is none of this study's; name a new folder")
 
 
-def _folders(data: str, quick: bool, seed: int, device: str, out: Path) -> tuple[Path, Path, Path]:
-    """Folders to train on, to choose by and to test on. Raises SettingsError for one that is missing."""
+def _folders(
+    data: str, quick: bool, seed: int, device: str, out: Path
+) -> tuple[tuple[Path, Path, Path], dict[str, Path]]:
+    """Folders to train on, to choose by and to test on, and further test sets by name.
+
+    Raises SettingsError for one of the three that is missing.
+    """
     if (chosen := parse_preset(data)) is not None:
-        return three_ways(arrange(chosen, s.home() / "data"), out / "data", seed=seed, tell=warn)
+        arranged = arrange(chosen, s.home() / "data")
+        return three_ways(arranged, out / "data", seed=seed, tell=warn), others(arranged)
     if data != EMBEDDED:
         root = Path(data).expanduser()
         folders = [root / split for split in Split]
@@ -119,13 +126,13 @@ def _folders(data: str, quick: bool, seed: int, device: str, out: Path) -> tuple
                 f"--data {data}: without {', '.join(missing)}; train/, validation/ and test/ are needed"
                 f"{resemblance(root)}"
             )
-        return folders[0], folders[1], folders[2]
+        return (folders[0], folders[1], folders[2]), others(root)
     made = []
     for split, count in (QUICK if quick else ITEMS).items():
         with bar(f"{split} set", count * (1 + TWINS)) as progress:
             spec = DataSpec(split, count=count, twins=TWINS, seed=seed)
             made.append(materialise(spec, s.home() / "data", device=device, progress=progress))
-    return made[0], made[1], made[2]
+    return (made[0], made[1], made[2]), {}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The gate before training and studies: data whose files give the label away are refused, since detectors would learn just that.
+"""The gate before training and studies: data whose files give the label away are refused; detectors would learn that.
 
 How a file was coded stays in its pixels, or tells where it came from. Names never reach a detector; where they tell the
 classes apart, the classes were collected apart, and something else may tell them apart as well. Times are set by
@@ -41,8 +41,8 @@ def refuse_leaks(records: Sequence[DatasetItem], *, force: bool, seed: int = 0, 
     if leaks and not force:
         traits = "; ".join(f"{p.name} tells the label: AUC {p.auc:.2f} ({p.low:.2f}-{p.high:.2f})" for p in leaks)
         raise DataError(
-            f"data: {what}the files give the label away ({traits}): store both classes the same way, in one size and format, "
-            "with names that say nothing, as assay pool export and assay dataset do; --force trains anyway"
+            f"data: {what}the files give the label away ({traits}): store both classes the same way, in one size and "
+            "format, with names that say nothing, as assay pool export and assay dataset do; --force trains anyway"
         )
     return [f"{what}{warning}" for warning in report.warnings]
 

@@ -137,8 +137,10 @@ def by_share(runs: Sequence[Run], judged: Judged) -> Table:
     return Table("4b. Accuracy on pictures, by the most reliable share of patches", columns(runs), rows, note)
 
 
-def transfer(runs: Sequence[Run], judged: Judged, division: Division) -> Table:
-    """Experiment 5."""
+def transfer(
+    runs: Sequence[Run], judged: Judged, division: Division, others: Mapping[str, Judged] | None = None
+) -> Table:
+    """Experiment 5: on the parts of the test set that training left out, and on further test sets."""
     real = judged.y == 0
     parts = {"content and generator of training": judged.known}
     if division.content:
@@ -154,6 +156,11 @@ def transfer(runs: Sequence[Run], judged: Judged, division: Division) -> Table:
         if len(set(judged.y[kept].tolist())) == 2
         for name, rule in rules.items()
     }
+    for part, other in (others or {}).items():
+        everything = np.ones(len(other.y), dtype=bool)
+        for name, rule in rules.items():
+            hits = [right(rule(each.others[part]), other) for each in runs]
+            rows[f"{part}/: {name}"] = [accuracy(hit, other, everything) for hit in hits]
     return Table("5. Accuracy on other content and on another generator", columns(runs), rows, "Best epoch.")
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
 from detectors.dataset.items import read_folder
+from detectors.dataset.presets import PRESETS
 from detectors.patchwise import votes
 from detectors.studies.patchwise.runs import Division, divide
 from detectors.studies.patchwise.study import study
 from detectors.studies.patchwise.tables import balanced, remarks
 from detectors.studies.report import StudyReport, StudySettings, write_study
+from neurons.datasets.arrangement import arrange, others, parse_preset
+from tests.unit.detectors.dataset.preset_trees import write_tree
 from tests.unit.detectors.folders import write_images
 
 
@@ -24,7 +28,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyReport, Study
     for split, count in (("train", 4), ("validation", 3), ("test", 3)):
         write_images(root / split, count, split)
     settings = StudySettings(
-        root / "train", root / "validation", root / "test", root / "out", quick=True, steps=2, seed=1
+        *(root / "train", root / "validation", root / "test", root / "out"),
+        quick=True,
+        steps=2,
+        seed=1,
+        others={"other-content": root / "test", "other-generator": root / "validation"},
     )
     return study(settings, (128, 64)), settings
 
@@ -64,6 +72,24 @@ def test_all_patches_is_the_first_row(report: tuple[StudyReport, StudySettings])
     found, _ = report
     everything = found.tables["share"].rows["the top 100%"]
     assert everything == found.tables["majority"].rows["majority, a tie is synthetic: best epoch"]
+
+
+def test_other_content_and_other_generators_are_measured(report: tuple[StudyReport, StudySettings]) -> None:
+    """Experiment 5 on further test sets: each by every rule; one that holds the test items has their accuracies."""
+    found, _ = report
+    rows = found.tables["transfer"].rows
+    assert sum(name.startswith("other-generator/: ") for name in rows) == 3
+    for rule in ("single patches", "mean of log-odds", "majority, a tie is synthetic"):
+        assert rows[f"other-content/: {rule}"] == rows[f"content and generator of training: {rule}"]
+
+
+def test_the_command_hands_on_further_test_sets(tmp_path: Path) -> None:
+    """Of the published set of the study they are two, with the labels and makers that its folders say."""
+    spec = parse_preset(f"patchwise:{write_tree(PRESETS['patchwise'], tmp_path / 'set', 3)}")
+    assert spec is not None
+    found = others(arrange(spec, tmp_path / "home"))
+    origins = {name: {item.origin for item in read_folder(folder)} for name, folder in found.items()}
+    assert origins == {"other-content": {"lsun-church", "stylegan2"}, "other-generator": {"celeba", "progan"}}
 
 
 @pytest.mark.slow
