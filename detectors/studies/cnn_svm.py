@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from detectors.dataset.cuts import challenge_media, key_of
-from detectors.dataset.items import DatasetItem
+from detectors.dataset.items import DatasetItem, read_folder
 from detectors.evaluation.evaluation import Evaluation, Task, evaluate, items
 from detectors.evaluation.intervals import measure
 from detectors.evaluation.metrics import Floats, Ints, accuracy, confusion, mcc, precision, recall
@@ -21,8 +21,9 @@ from detectors.studies.courses import Course, run_course
 from detectors.studies.drawing import Panel, clouds, curves, matrices, sheet
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
 from detectors.torch_detector import TorchDetector
-from detectors.training.fitting import features
-from detectors.training.recipes import CNNS
+from detectors.training.fitting import enough_for_components, features
+from detectors.training.loop import Training, select
+from detectors.training.recipes import CNNS, recipe
 from detectors.training.validation_set import Examples
 from subnet.media.leak.roc import auc
 from subnet.types import Label, Media, Modality
@@ -91,6 +92,7 @@ def study(settings: StudySettings) -> StudyReport:
     levels = (0, 2) if settings.quick else (0, 1, 2, 3)
     task = Task("the test set", settings.test, levels, QUICK_ITEMS if settings.quick else None, settings.seed)
     records = items(task, Modality.IMAGE, settings.tell)
+    _check(settings)
     media = [challenge_media(record, key_of(record, settings.test), settings.seed) for record in records]
     networks = {name.removeprefix("cnn-"): _network(settings, name, media) for name in CNNS}
     detectors = {name: network.alone.detector for name, network in networks.items()}
@@ -128,6 +130,12 @@ def study(settings: StudySettings) -> StudyReport:
         CLAIMS,
         {"best custom network": best, "items": len(records), "seed": settings.seed, "quick": str(settings.quick)},
     )
+
+
+def _check(settings: StudySettings) -> None:
+    """Raises DataError for training items that no machine can be fitted on, before the first network is trained."""
+    chosen, course = recipe("cnn_svm"), Training("cnn_svm", settings.train, settings.out, exclude=(UNSEEN,))
+    enough_for_components(chosen, len(select(read_folder(settings.train), chosen, course)), course)
 
 
 def _network(settings: StudySettings, name: str, media: Sequence[Media]) -> Network:

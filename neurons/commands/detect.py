@@ -19,6 +19,7 @@ from rich.text import Text
 
 from neurons import settings as s
 from neurons.commands.files import decoder, find, read
+from neurons.datasets.no_trace import make_folder
 from neurons.progress import bar
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
@@ -70,6 +71,8 @@ def detect(
     if not files:
         raise SettingsError("FILE: name at least one image, clip or folder")
     place = s.device(device)
+    if explain:
+        make_folder(out)
 
     @cache
     def opened(modality: Modality) -> Detector:

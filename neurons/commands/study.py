@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from neurons import settings as s
 from neurons.datasets.arrangement import arrange, others, parse_preset, resemblance, three_ways
-from neurons.datasets.no_trace import no_trace
+from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.datasets.spec import DataSpec, materialise
 from neurons.plan import EMBEDDED
 from neurons.progress import bar, warn
@@ -78,6 +78,7 @@ def study(
     from neurons.datasets.leak_gate import check_leaks
 
     with no_trace(folder):
+        make_folder(folder)
         (learn, judge, test), further = _folders(data, quick, seed, place, folder)
         if data != EMBEDDED:  # whose files are all written in one way
             for part in dict.fromkeys((learn, judge, test, *further.values())):
@@ -100,9 +101,7 @@ def _check_folder(out: Path, name: str) -> None:
         mine = jsonlib.loads(report.read_text(encoding="utf-8")).get("study") == name
     except (OSError, ValueError, AttributeError):
         mine = False
-    if out.is_file():
-        raise SettingsError(f"--out {out} is a file; name a folder")
-    left = [] if mine or not out.exists() else list(out.iterdir())  # by an interrupted run: data, weights and states
+    left = [] if mine or not out.is_dir() else list(out.iterdir())  # by an interrupted run: data, weights and states
     others = [path.name for path in left if path.name not in ("data", "weights") and path.suffix != ".safetensors"]
     if others:
         raise SettingsError(f"--out {out}: holds {sorted(others)[0]}, which is none of this study's; name a new folder")

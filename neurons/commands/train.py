@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from neurons import settings as s
 from neurons.datasets.arrangement import PresetSpec, arrange, judged
-from neurons.datasets.no_trace import no_trace
+from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.datasets.spec import DataSpec, materialise, parse_spec
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
@@ -153,11 +153,12 @@ def train(
     folder = (out or Path("runs") / f"train-{detector}").expanduser()
     modality = _modality(detector)
     weights = _weights(folder, detector, resume)
-    _check_weights(course)
+    _check_weights(detector, course)
     place = s.device(device)
     from neurons.datasets.leak_gate import check_leaks
 
     with no_trace(folder):
+        make_folder(folder)
         learn, judge = _folders(data, modality, folder, seed, place)
         check_leaks(learn, modality, force=data.force, tell=warn)
         outcome = _run(_settings(detector, data, course, (learn, judge, weights), seed, place))
@@ -192,14 +193,29 @@ def _settings(
     )
 
 
-def _check_weights(course: Course) -> None:
-    """Read the weights that are given, before any data are made. Raises CheckpointError naming the file."""
+def _check_weights(detector: str, course: Course) -> None:
+    """Read the weights that are given, and build the network, before any data are made.
+
+    Raises CheckpointError naming the file, SettingsError for arguments of the network.
+    """
     given = [*([course.init] if course.init else []), *(path for _, path in course.experts)]
     if given:
         from detectors.checkpoints import locate, read
 
         for path in given:
             read(locate(path))
+    if course.init or course.network:
+        from detectors.public_checkpoints import load_into
+        from detectors.training.loop import Training, arguments, build
+        from detectors.training.recipes import recipe
+
+        chosen, wanted = (
+            recipe(detector),
+            Training(detector, Path(), Path(), size=course.size, network=course.arguments),
+        )
+        network = build(chosen, arguments(wanted, chosen, 1))
+        if course.init and not chosen.trainer:  # which looks itself at what it starts from
+            load_into(network, course.init, detector)
 
 
 def _modality(detector: str) -> Modality:

@@ -12,7 +12,7 @@ SEEDED = {
     "train": ("npr",),
     "study": ("aerial",),
     "evaluate": ("npr",),
-    "generate": ("autoencoder",),
+    "generate": ("ae-nearest",),
     "dataset": ("out",),
     "audit": ("embedded:test",),
     "lab": ("--quick",),
@@ -23,7 +23,7 @@ SEEDED = {
 COUNTS = (
     *(("train", "npr", flag) for flag in ("--workers", "--steps", "--patience", "--crop", "--items", "--twins")),
     *(("study", "aerial", "--steps"), ("evaluate", "npr", "--limit"), ("bench", "npr", "--items")),
-    *(("bench", "npr", "--rounds"), ("dataset", "out", "--count"), ("generate", "autoencoder", "--count")),
+    *(("bench", "npr", "--rounds"), ("dataset", "out", "--count"), ("generate", "ae-nearest", "--count")),
 )
 
 

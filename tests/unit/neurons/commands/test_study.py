@@ -17,6 +17,7 @@ from subnet.errors import DataError, SettingsError
 from subnet.types import Split
 from tests.unit.detectors.dataset.preset_trees import write_tree
 from tests.unit.detectors.folders import write_images
+from tests.unit.neurons.running import Assay
 
 
 def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
@@ -57,6 +58,44 @@ def test_data_that_cannot_be_used_leave_nothing(name: str, broken: Split, whole:
     with pytest.raises(DataError, match=f"{data / broken}.*holds (no synthetic items|0 fakes)"):
         study(name, data=str(data), quick=True, steps=1, out=out, device="cpu")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_too_few_items_for_components_are_told_before_a_network_is_trained(whole: Path, tmp_path: Path) -> None:
+    """The machine's need is known at the start: no weights are made, and no folder."""
+    with pytest.raises(DataError, match=f"6 items in {whole / 'train'} are too few; give at least 25"):
+        study("cnn-svm", data=str(whole), quick=True, steps=1, out=tmp_path / "out", device="cpu")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("study", "aerial", "--quick", "--out"),
+        ("train", "npr", "--steps", "1", "--out"),
+        ("evaluate", "npr", "--limit", "4", "--out"),
+        ("detect", "{photo}", "--explain", "--out"),
+        ("generate", "ae-nearest", "--out"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_folders_that_cannot_be_written_are_refused_first(
+    words: tuple[str, ...], assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file, a place below a file and one where nothing can be made: in the same words, before anything is done."""
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    file = tmp_path / "file.png"
+    Image.new("RGB", (72, 72)).save(file)
+    shown = [word.format(photo=file) for word in words]
+    for out, said in (
+        (file, "is a file; name a folder"),
+        (file / "x", "cannot write there"),
+        ("/proc/x", "cannot write"),
+    ):
+        ran = assay(*shown, out)
+        assert (ran.status, "Traceback" in ran.err) == (2, False)
+        assert f"--out {out}" in ran.message
+        assert said in ran.message
+    assert [path.name for path in tmp_path.iterdir()] == ["file.png"]
 
 
 def test_a_published_set_that_cannot_be_used_leaves_nothing(tmp_path: Path) -> None:

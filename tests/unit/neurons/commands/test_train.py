@@ -100,6 +100,27 @@ def test_arguments_reach_the_network(assay: Assay, tmp_path: Path) -> None:
         assert said in ran.message
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--network", "patch=300"), "16..256"),
+        (("--network", "patches=3"), "takes patch"),
+        (("--init", "{npr}"), "of npr"),
+    ],
+    ids=["range", "name", "weights"],
+)
+def test_networks_are_tried_before_data_are_made(
+    assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, str], said: str
+) -> None:
+    """Arguments out of range and weights of another detector are told before the embedded data are even written."""
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    shown = [word.format(npr=HERE / "npr.safetensors") for word in words]
+    ran = assay("train", "patchwise", *shown, "--out", tmp_path / "out", "--device", "cpu")
+    assert ran.status in (1, 2)
+    assert said in ran.message
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_says_who_takes_clips(assay: Assay) -> None:
     """Every recipe that is trained on clips is named in one sentence, and none that is trained on images."""
     told = " ".join(assay("train", "--help").out.replace("│", " ").split())
