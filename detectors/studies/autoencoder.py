@@ -23,12 +23,11 @@ from detectors.evaluation.metrics import Floats, Ints, accuracy, mcc, precision,
 from detectors.explain.maps import pixels
 from detectors.studies.courses import Course, run_course, smooth
 from detectors.studies.drawing import Panel, curves, sheet
-from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
+from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table, without
 from detectors.training.recipes import recipe
 from subnet.media.leak.roc import auc
 from subnet.types import Label, Modality
 
-UNSEEN = "diffusion"  # the generator that is left out of training
 QUICK_STEPS = {"autoencoder-reconstruction": 40, "autoencoder-denoising": 40}
 QUICK_STAGE_2 = 16
 METRICS = {"accuracy": accuracy, "precision": precision, "recall": recall, "MCC": mcc, "AUC": auc}
@@ -123,7 +122,7 @@ def study(settings: StudySettings) -> StudyReport:
         {
             "variants": _variants(second, by_name),
             "levels": _levels(by_name),
-            "generators": _generators(by_name),
+            "generators": _generators(by_name, without(settings)),
             "reconstruction": _reconstruction(settings, first, records),
             "samples": _samples(by_name[best], best, task),
         },
@@ -148,7 +147,7 @@ def _course(settings: StudySettings, what: str, name: str, init: object = None) 
     quick = QUICK_STEPS.get(name, QUICK_STAGE_2) if settings.quick else None
     steps = settings.steps or quick
     every = max(1, steps // 4) if steps else 50
-    changes = {"steps": steps, "init": init, "evaluate_every": every, "exclude": (UNSEEN,)}
+    changes = {"steps": steps, "init": init, "evaluate_every": every, "exclude": settings.left_out}
     return run_course(settings, what.replace(",", ""), name, **changes, validation_items=40 if settings.quick else 160)
 
 
@@ -172,10 +171,10 @@ def _levels(found: Mapping[str, Evaluation]) -> Table:
     return Table("AUC by level of augmentation", tuple(f"level {level}" for level in levels), rows)
 
 
-def _generators(found: Mapping[str, Evaluation]) -> Table:
+def _generators(found: Mapping[str, Evaluation], note: str) -> Table:
     names = tuple(next(iter(found.values())).findings["by_generator"])
     rows = {name: [each.findings["by_generator"][made]["auc"] for made in names] for name, each in found.items()}
-    return Table("AUC by generator", names, rows, f"{UNSEEN} is left out of training.")
+    return Table("AUC by generator", names, rows, note)
 
 
 def _mean(values: Floats, y: Ints, w_RN: Floats) -> Floats:

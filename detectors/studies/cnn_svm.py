@@ -19,7 +19,7 @@ from detectors.explain.picture import overlay
 from detectors.heads.head import Head
 from detectors.studies.courses import Course, run_course
 from detectors.studies.drawing import Panel, clouds, curves, matrices, sheet
-from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
+from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table, without
 from detectors.torch_detector import TorchDetector
 from detectors.training.fitting import enough_for_components, features
 from detectors.training.loop import Training, select
@@ -28,7 +28,6 @@ from detectors.training.validation_set import Examples
 from subnet.media.leak.roc import auc
 from subnet.types import Label, Media, Modality
 
-UNSEEN = "diffusion"  # the generator that is left out of training
 QUICK_STEPS, QUICK_ITEMS, QUICK_VALIDATION, VALIDATION = 30, 60, 40, 160
 CUSTOM = ("plain", "residual", "separable")
 METRICS = {"accuracy": accuracy, "precision": precision, "recall": recall, "MCC": mcc, "AUC": auc}
@@ -111,7 +110,7 @@ def study(settings: StudySettings) -> StudyReport:
         {
             "performance": _performance(networks, by_name),
             "levels": _by("by_level", "AUC by level of augmentation", by_name, "level "),
-            "generators": _by("by_generator", "AUC by generator", by_name, "", f"{UNSEEN} is left out of training."),
+            "generators": _by("by_generator", "AUC by generator", by_name, "", without(settings)),
             "variance": _variance(networks),
             "clusters": _clusters(networks, labels, settings.seed),
             "maps": faithful,
@@ -134,13 +133,13 @@ def study(settings: StudySettings) -> StudyReport:
 
 def _check(settings: StudySettings) -> None:
     """Raises DataError for training items that no machine can be fitted on, before the first network is trained."""
-    chosen, course = recipe("cnn_svm"), Training("cnn_svm", settings.train, settings.out, exclude=(UNSEEN,))
+    chosen, course = recipe("cnn_svm"), Training("cnn_svm", settings.train, settings.out, exclude=settings.left_out)
     enough_for_components(chosen, len(select(read_folder(settings.train), chosen, course)), course)
 
 
 def _network(settings: StudySettings, name: str, media: Sequence[Media]) -> Network:
     steps = settings.steps or (QUICK_STEPS if settings.quick else None)
-    shared = {"exclude": (UNSEEN,), "validation_items": QUICK_VALIDATION if settings.quick else VALIDATION}
+    shared = {"exclude": settings.left_out, "validation_items": QUICK_VALIDATION if settings.quick else VALIDATION}
     every = max(1, steps // 2) if steps else 100
     alone = run_course(settings, name, name, steps=steps, evaluate_every=every, **shared)
     svm = run_course(settings, f"{name} svm", "cnn_svm", init=alone.result.weights, **shared)

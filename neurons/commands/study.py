@@ -74,18 +74,19 @@ def study(
         raise SettingsError(f"--steps must be at least 1, not {steps}")
     _check_folder(folder, name)
     place, tell = s.device(device), cache(warn)  # every training of a study would say the same again
-    from detectors.studies.report import StudySettings, write_study
+    from detectors.studies.report import UNSEEN, StudySettings, write_study
     from neurons.datasets.leak_gate import check_leaks
 
     with no_trace(folder):
         make_folder(folder)
         (learn, judge, test), further = _folders(data, quick, seed, place, folder)
+        left_out = UNSEEN if data == EMBEDDED else ()
         if data != EMBEDDED:  # whose files are all written in one way
             for part in dict.fromkeys((learn, judge, test, *further.values())):
                 check_leaks(part, Modality.IMAGE, force=force, tell=tell)
         with _watching(name) as stage:
             report: StudyReport = resolve(row.target)(
-                StudySettings(learn, judge, test, folder, quick, steps, seed, place, stage, tell, further)
+                StudySettings(learn, judge, test, folder, quick, steps, seed, place, stage, tell, left_out, further)
             )
     page = write_study(report, folder)
     if json:

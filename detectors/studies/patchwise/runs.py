@@ -31,7 +31,6 @@ STEPS, QUICK_STEPS = 600, 24
 EPOCHS, QUICK_EPOCHS = 10, 4
 RANDOM = 15  # patches at random places
 CONTENT = "building"  # the category of embedded photographs that is left out of training
-GENERATOR = "diffusion"  # likewise, where it is there; else the last of two or more
 CHUNK = 8  # pictures that are judged at once
 
 
@@ -87,18 +86,16 @@ class Run:
         return best
 
 
-def divide(records: Sequence[DatasetItem], *, quick: bool = False) -> Division:
-    """What can be left out of these data so that both classes remain.
+def divide(records: Sequence[DatasetItem], *, left_out: Sequence[str] = (), quick: bool = False) -> Division:
+    """What can be left out of these data so that both classes remain: of generators the first of `left_out`.
 
-    A quick run starts from the weights that ship, which know all content, and all generators but GENERATOR.
+    A quick run starts from the weights that ship, which know all content, and all embedded generators but that.
     """
     categories = {item.id: item.category for item in embedded.items(Modality.IMAGE)}
     kinds = {categories.get(record.item, "") for record in records}
     origins = sorted({record.origin for record in records if record.label is Label.SYNTHETIC})
-    generator = (GENERATOR if GENERATOR in origins else origins[-1]) if len(origins) > 1 else ""
-    if quick:
-        return Division("", generator if generator == GENERATOR else "")
-    return Division(CONTENT if CONTENT in kinds and len(kinds) > 1 else "", generator)
+    generator = next((name for name in left_out if name in origins), "") if len(origins) > 1 else ""
+    return Division(CONTENT if CONTENT in kinds and len(kinds) > 1 and not quick else "", generator)
 
 
 def items_of_test(settings: StudySettings, division: Division, folder: Path | None = None) -> Judged:

@@ -50,7 +50,7 @@ CLAIMS = (
 def study(settings: StudySettings, patches: Sequence[int] = PATCHES) -> StudyReport:
     """Train on patches of every size, and measure all rules on the same test items. Raises DataError for data of one
     class or without images."""
-    division = divide(read_folder(settings.train), quick=settings.quick)
+    division = divide(read_folder(settings.train), left_out=settings.left_out, quick=settings.quick)
     judged = items_of_test(settings, division)
     others = {name: items_of_test(settings, division, folder) for name, folder in settings.others.items()}
     runs = [run(settings, division, judged, patch, others) for patch in patches]

@@ -161,7 +161,20 @@ def transfer(
         for name, rule in rules.items():
             hits = [right(rule(each.others[part]), other) for each in runs]
             rows[f"{part}/: {name}"] = [accuracy(hit, other, everything) for hit in hits]
-    return Table("5. Accuracy on other content and on another generator", columns(runs), rows, "Best epoch.")
+    return Table(
+        "5. Accuracy on other content and on another generator",
+        columns(runs),
+        rows,
+        f"Best epoch. {_how(division)}".strip(),
+    )
+
+
+def _how(division: Division) -> str:
+    if division.content or division.generator:
+        return ""
+    return (
+        "Of these data nothing is left out: other test sets are folders other-content/, other-generator/ beside test/."
+    )
 
 
 def aggregation(settings: StudySettings, division: Division, runs: Sequence[Run]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from detectors.studies.patchwise.study import study
 from detectors.studies.patchwise.tables import balanced, remarks
 from detectors.studies.report import StudyReport, StudySettings, write_study
 from neurons.datasets.arrangement import arrange, others, parse_preset
+from subnet.types import Label
 from tests.unit.detectors.dataset.preset_trees import write_tree
 from tests.unit.detectors.folders import write_images
 
@@ -106,6 +108,9 @@ def test_what_is_left_out(report: tuple[StudyReport, StudySettings]) -> None:
     _, settings = report
     records = read_folder(settings.train)
     assert divide(records).generator == divide(records, quick=True).content == ""
+    two = [*records, replace(records[-1], label=Label.SYNTHETIC, origin="diffusion")]
+    assert divide(two).generator == divide(two, left_out=("ae",)).generator == ""
+    assert divide(two, left_out=("diffusion",)).generator == "diffusion"
     assert Division("building", "").photographs
     assert Division("", "").photographs is None
 

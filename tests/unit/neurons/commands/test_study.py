@@ -60,6 +60,21 @@ def test_data_that_cannot_be_used_leave_nothing(name: str, broken: Split, whole:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("name", ["aerial", "autoencoder", "cnn-svm", "patchwise", "spectral"])
+def test_nothing_of_ones_own_data_is_left_out_by_its_name(name: str, whole: Path, tmp_path: Path) -> None:
+    """Fakes in a folder called as an embedded generator are trained on: what is refused is the broken validation set."""
+    data = tmp_path / "data"
+    shutil.copytree(whole, data)
+    for split in Split:
+        index = data / split / "index.jsonl"
+        index.write_text(index.read_text().replace('"blurred"', '"diffusion"'))
+    rows = (data / "validation" / "index.jsonl").read_text().splitlines()
+    (data / "validation" / "index.jsonl").write_text("\n".join(row for row in rows if json.loads(row)["label"] == 0))
+    told = f"{data}/validation .*holds no synthetic items among 3;|6 items in {data}/train are too few"
+    with pytest.raises(DataError, match=told):
+        study(name, data=str(data), quick=True, steps=1, out=tmp_path / "out", device="cpu")
+
+
 def test_too_few_items_for_components_are_told_before_a_network_is_trained(whole: Path, tmp_path: Path) -> None:
     """The machine's need is known at the start: no weights are made, and no folder."""
     with pytest.raises(DataError, match=f"6 items in {whole / 'train'} are too few; give at least 25"):

@@ -121,6 +121,15 @@ def test_networks_are_tried_before_data_are_made(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_empty_class_names_the_flag_that_emptied_it(assay: Assay, tmp_path: Path) -> None:
+    """All fakes are left out by --exclude, and the error says so."""
+    write_images(tmp_path / "data" / "train", 4)
+    write_images(tmp_path / "data" / "validation", 3, "validation")
+    words = ("--exclude", "blurred", "--steps", "1", "--out", tmp_path / "out", "--device", "cpu", "--force")
+    ran = assay("train", "npr", "--data", tmp_path / "data", *words)
+    assert "without blurred (--exclude) holds no synthetic items" in ran.message
+
+
 def test_help_says_who_takes_clips(assay: Assay) -> None:
     """Every recipe that is trained on clips is named in one sentence, and none that is trained on images."""
     told = " ".join(assay("train", "--help").out.replace("│", " ").split())
