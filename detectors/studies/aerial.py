@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from detectors.dataset.balance import counts, upsampled
 from detectors.dataset.cuts import challenge_media, key_of
@@ -21,6 +22,7 @@ from detectors.evaluation.summary import Answers
 from detectors.explain.maps import Explainable, explainable
 from detectors.explain.sheet import Explained, explained, sheet
 from detectors.loading import open_detector
+from detectors.studies.controls import against, always_synthetic
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
 from detectors.torch_detector import TorchDetector
 from detectors.training.batches import Batches, BatchPlan
@@ -79,7 +81,8 @@ def study(settings: StudySettings) -> StudyReport:
             "maps": Picture(
                 sheet(explanations),
                 "What the weights that ship look at: Grad-CAM on the tokens of the last block, and the deletion test "
-                "beside each: a map is faithful where removing what it marks moves the answer more than chance does.",
+                "beside each: a map is faithful where removing what it marks moves the answer more than chance does. "
+                f"{faith(explanations)}",
             ),
             "roc": Picture(
                 plots.roc({name: each.answers for name, each in measured.items()}), "ROC over all augmentation levels."
@@ -157,6 +160,7 @@ def errors(measured: Mapping[str, Evaluation]) -> Table:
     Parts where the data say what does; what is of no known kind counts in "all" alone.
     """
     rows: dict[str, Sequence[Cell]] = {}
+    controls: dict[str, Sequence[Cell]] = {}
     for name, each in measured.items():
         given = each.answers
         kind = kinds(given)
@@ -164,14 +168,27 @@ def errors(measured: Mapping[str, Evaluation]) -> Table:
         if AERIAL in kind:
             parts |= {part: given.where(kind == part) for part in (AERIAL, "other")}
         rows |= {f"{name}: {part}": cells(chosen) for part, chosen in parts.items() if len(chosen.p)}
-    return Table(
+        controls = {part: cells(always_synthetic(chosen)) for part, chosen in parts.items() if len(chosen.p)}
+    table = Table(
         "Accuracy and errors of both kinds, with 95 % intervals",
         COLUMNS,
         rows,
         "Type I: authentic images called synthetic; type II: synthetic ones called authentic. Every item is shown at "
         "each augmentation level; contents are independent photographs, and stand behind an interval from ten on. "
         f"Aerial is what names of folders or origins say ({', '.join(SAY_AERIAL)}); items of one class alone have no "
-        "accuracy.",
+        f"accuracy.{_one_ranking(measured)}",
+    )
+    return against(table, controls, ("accuracy",))
+
+
+def _one_ranking(measured: Mapping[str, Evaluation]) -> str:
+    """That two detectors order all answers alike, where they do: such are one network under two calibrations."""
+    ranks = [rankdata(each.answers.p) for each in measured.values()]
+    if len(ranks) < 2 or not all(np.array_equal(ranks[0], each) for each in ranks[1:]):
+        return ""
+    return (
+        f" {' and '.join(measured)} are one ranking and not two results: the course is deterministic and gave the same "
+        "weights again; only the calibration differs."
     )
 
 
@@ -283,6 +300,16 @@ def _explained(settings: StudySettings, subject: Explainable, record: DatasetIte
     key = key_of(record, settings.test)
     media = show(challenge_media(record, key, settings.seed), key, MAP_LEVEL, settings.seed)
     return explained(subject, record, media, np.random.default_rng(derive(settings.seed, key, "deletion")))
+
+
+def faith(found: Sequence[Explained]) -> str:
+    """What the deletion tests of a sheet come to, in sentences below it."""
+    told = []
+    for name, (count, faithful, gain) in deletions(found).rows.items():
+        if isinstance(count, int) and isinstance(faithful, int) and isinstance(gain, float):
+            poor = "; there the maps mark no more than chance does" if 2 * faithful < count or gain <= 0 else ""
+            told.append(f"On {name} images {faithful} of {count} are faithful, mean gain {gain:+.2f} log-odds{poor}.")
+    return " ".join(told)
 
 
 def deletions(found: Sequence[Explained]) -> Table:

@@ -20,7 +20,9 @@ from detectors.dataset.items import DatasetItem
 from detectors.evaluation.evaluation import Evaluation, Task, evaluate, items
 from detectors.evaluation.intervals import measure
 from detectors.evaluation.metrics import Floats, Ints, accuracy, mcc, precision, recall
+from detectors.evaluation.summary import Answers
 from detectors.explain.maps import pixels
+from detectors.studies.controls import CHANCE, against, always_synthetic
 from detectors.studies.courses import Course, run_course, smooth
 from detectors.studies.drawing import Panel, curves, sheet
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table, without
@@ -152,7 +154,10 @@ def _course(settings: StudySettings, what: str, name: str, init: object = None) 
 
 
 def _measured(evaluation: Evaluation) -> list[Cell]:
-    given = evaluation.answers
+    return _metrics(evaluation.answers)
+
+
+def _metrics(given: Answers) -> list[Cell]:
     return [cell.to_json() for cell in measure(given.p, given.y, given.cluster, METRICS).values()]
 
 
@@ -162,7 +167,10 @@ def _variants(trained: Mapping[str, Course], found: Mapping[str, Evaluation]) ->
         " 95 % bootstrap intervals over contents."
     )
     rows = {name: [*_measured(each), trained[name].result.auc] for name, each in found.items()}
-    return Table("Every head, all levels together", (*METRICS, "validation AUC"), rows, note)
+    given = always_synthetic(next(iter(found.values())).answers)
+    control = [*_metrics(given), CHANCE]
+    table = Table("Every head, all levels together", (*METRICS, "validation AUC"), rows, note)
+    return against(table, {"": control}, ("accuracy", "AUC"))
 
 
 def _levels(found: Mapping[str, Evaluation]) -> Table:

@@ -12,11 +12,12 @@ from detectors.dataset.cuts import challenge_media, key_of
 from detectors.dataset.items import DatasetItem, read_folder
 from detectors.evaluation.evaluation import Evaluation, Task, evaluate, items
 from detectors.evaluation.intervals import measure
-from detectors.evaluation.metrics import Floats, Ints, accuracy, confusion, mcc, precision, recall
+from detectors.evaluation.metrics import Floats, Ints, accuracy, confusion, f1, mcc, precision, recall
 from detectors.explain.deletion import deletion
 from detectors.explain.maps import Explainable, heat_map
 from detectors.explain.picture import overlay
 from detectors.heads.head import Head
+from detectors.studies.controls import CHANCE, against, always_synthetic
 from detectors.studies.courses import Course, run_course
 from detectors.studies.drawing import Panel, clouds, curves, matrices, sheet
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table, without
@@ -30,7 +31,7 @@ from subnet.types import Label, Media, Modality
 
 QUICK_STEPS, QUICK_ITEMS, QUICK_VALIDATION, VALIDATION = 30, 60, 40, 160
 CUSTOM = ("plain", "residual", "separable")
-METRICS = {"accuracy": accuracy, "precision": precision, "recall": recall, "MCC": mcc, "AUC": auc}
+METRICS = {"accuracy": accuracy, "precision": precision, "recall": recall, "F1": f1, "MCC": mcc, "AUC": auc}
 SVM = " + SVM"
 SHARES = (1, 2, 10, 50)  # components whose share of the variance the table tells
 
@@ -160,7 +161,11 @@ def _performance(networks: Mapping[str, Network], found: Mapping[str, Evaluation
         cells = [cell.to_json() for cell in measure(given.p, given.y, given.cluster, METRICS).values()]
         rows[name] = [*cells, course.result.auc, network.features.shape[1]]
     note = "Small sizes. Scaler, components and machine are fitted on the training set alone; calibrated on validation."
-    return Table("Every network with and without the machine", (*METRICS, "validation AUC", "features"), rows, note)
+    given = always_synthetic(next(iter(found.values())).answers)
+    control = [cell.to_json() for cell in measure(given.p, given.y, given.cluster, METRICS).values()]
+    columns = (*METRICS, "validation AUC", "features")
+    table = Table("Every network with and without the machine", columns, rows, note)
+    return against(table, {"": [*control, CHANCE, None]}, ("accuracy", "AUC"))
 
 
 def _by(key: str, title: str, found: Mapping[str, Evaluation], prefix: str, note: str = "") -> Table:

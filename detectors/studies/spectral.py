@@ -20,6 +20,7 @@ from detectors.heads.fitting import fit_head
 from detectors.preprocess import prepare
 from detectors.spectral.frequency import block_spectrum, radial_profile
 from detectors.spectral.network import FEATURES, Spectral
+from detectors.studies.controls import CHANCE, against
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
 from detectors.torch_detector import TorchDetector
 from detectors.training.fitting import features, served, shown_items
@@ -146,7 +147,9 @@ def ablation(measured: Mapping[str, Evaluation]) -> Table:
             *(by_level[level]["auc"] for level in levels),
         )
     columns = ("features", "AUC", "balanced accuracy", *(f"AUC, level {level}" for level in levels))
-    return Table("Each family alone, and all together", columns, rows, "95 % bootstrap intervals over photographs.")
+    note = "95 % bootstrap intervals over photographs."
+    table = Table("Each family alone, and all together", columns, rows, note)
+    return against(table, {"": (0, *[CHANCE] * (len(columns) - 1))}, ("AUC", "balanced accuracy"))
 
 
 def by_generator(measured: Mapping[str, Evaluation], left_out: Sequence[str] = ()) -> Table:

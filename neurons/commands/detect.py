@@ -227,7 +227,7 @@ def _explained(
     test = deletion(subject, part, heat, np.random.default_rng(derive(file.name)))
     out.mkdir(parents=True, exist_ok=True)
     stem = out / f"{file.stem[:LONGEST]}-{derive(os.path.abspath(file)) % 16**6:06x}-{detector.name}"
-    png = draw(printable(file.name), found["p_synthetic"], subject.detector.calibration, heat, moments)
+    png = draw(printable(file.name), found["p_synthetic"], subject.detector.calibration, heat, moments, gain=test.gain)
     stem.with_name(stem.name + ".png").write_bytes(png)
     added: Found = {
         **account(detector, part),

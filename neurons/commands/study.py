@@ -18,7 +18,7 @@ from neurons.datasets.arrangement import arrange, others, parse_preset, resembla
 from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.datasets.spec import DataSpec, materialise
 from neurons.plan import EMBEDDED
-from neurons.progress import bar, warn
+from neurons.progress import LogLines, bar, warn
 from subnet.errors import SettingsError
 from subnet.types import Modality, Split
 
@@ -140,9 +140,10 @@ def _watching(name: str) -> Iterator[Stage]:
     """A bar for each stage, with the time left, on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        tasks = {}
+        tasks, tell_log = {}, LogLines(name)
 
         def stage(what: str, done: int, total: int) -> None:
+            tell_log(what, done, total)
             if what not in tasks:
                 tasks[what] = progress.add_task(f"{name}: {what}", total=total)
             progress.update(tasks[what], completed=done, total=total)

@@ -21,7 +21,7 @@ from neurons import settings as s
 from neurons.datasets.arrangement import PresetSpec, arrange, judged
 from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.datasets.spec import DataSpec, materialise, parse_spec
-from neurons.progress import bar, warn
+from neurons.progress import LogLines, bar, warn
 from subnet.errors import SettingsError
 from subnet.types import Modality, Split
 
@@ -306,9 +306,10 @@ def _watching(name: str) -> Iterator[Callable[[Step], None]]:
     """A bar with loss, best AUC so far and the time left, on standard error."""
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task("loading", total=None)
+        task, tell_log = progress.add_task("loading", total=None), LogLines(name)
 
         def report(step: Step) -> None:
+            tell_log("step", step.step, step.steps)
             best = "" if step.best is None else f"  best {step.measure} {step.best:.3f}"
             minutes, seconds = divmod(round(step.seconds_left), 60)
             loss = f"loss {step.losses['loss']:.3f}{best}  " if step.losses else ""

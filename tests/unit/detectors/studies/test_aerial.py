@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -18,11 +19,12 @@ from detectors.dataset.presets import PRESETS
 from detectors.evaluation.evaluation import Evaluation, Task
 from detectors.evaluation.summary import Answers
 from detectors.evaluation.summary import answers as answers_of
-from detectors.explain.maps import Explainable
-from detectors.explain.sheet import explained, sheet
+from detectors.explain.deletion import Deletion
+from detectors.explain.maps import Explainable, HeatMap
+from detectors.explain.sheet import Explained, explained, sheet
 from detectors.rows import HALF, Preprocess
 from detectors.studies import STUDIES
-from detectors.studies.aerial import COLUMNS, balance, cells, deletions, errors, out_of_balance, study
+from detectors.studies.aerial import COLUMNS, balance, cells, deletions, errors, faith, out_of_balance, study
 from detectors.studies.report import StudySettings, write_study
 from detectors.torch_detector import TorchDetector
 from detectors.vit_cam.network import SIDE, VitCam, centre_view
@@ -114,6 +116,39 @@ def test_data_that_say_nothing_are_not_divided() -> None:
     table = errors({"it": judged(items(3, 3))})
     assert [name for name in table.rows if name.startswith("it")] == ["it: all"]
     assert "aerial, satellite" in table.note
+
+
+def test_always_synthetic_stands_beside_every_part() -> None:
+    """Two thirds synthetic: always saying so is right in two of three, and who is no better is named."""
+    records = items(4, 8)
+    good, bad = judged(records), judged(records)
+    bad = replace(bad, answers=replace(bad.answers, p=1 - bad.answers.p))
+    table = errors({"good": good, "bad": bad})
+    accuracies = {name: row[2]["value"] for name, row in table.rows.items() if isinstance(row[2], dict)}
+    assert accuracies == {"good: all": 1.0, "bad: all": 0.0, "always synthetic: all": pytest.approx(2 / 3)}
+    assert "Not above always synthetic in accuracy: bad: all." in table.note
+    assert "one ranking" not in table.note
+
+
+def test_weights_that_a_course_gives_again_are_one_result() -> None:
+    """Answers in one order under two calibrations are told to be the same weights."""
+    one = judged(items(4, 8))
+    other = replace(one, answers=replace(one.answers, p=one.answers.p**2))
+    assert "here and there are one ranking and not two results" in errors({"here": one, "there": other}).note
+
+
+def test_the_caption_says_how_faithful_the_maps_are() -> None:
+    """From the numbers of the sheet: each kind with its count and gain, and where they mark nothing."""
+    records = items(1, 1)
+    games = {Label.REAL: (0.5, True), Label.SYNTHETIC: (-0.25, False)}
+    found = [
+        Explained(record, 0.5, cast(HeatMap, None), Deletion((0.1,), (gain,), (0.0,)))
+        for record, (gain, _) in zip(records, games.values(), strict=True)
+    ]
+    assert faith(found) == (
+        "On authentic images 1 of 1 are faithful, mean gain +0.50 log-odds. On synthetic images 0 of 1 are faithful, "
+        "mean gain -0.25 log-odds; there the maps mark no more than chance does."
+    )
 
 
 def test_balance_is_the_same_by_list_and_by_loop() -> None:

@@ -48,6 +48,9 @@ def test_every_experiment_has_its_table(report: tuple[StudyReport, StudySettings
     assert {table.columns for table in found.tables.values()} == {("128 px", "64 px")}
     page = write_study(found, settings.out)
     told = json.loads(page.with_name("report.json").read_text())
+    for name in ("single", "majority", "random", "reliable", "share", "transfer"):
+        assert {cell["value"] for cell in told["tables"][name]["rows"]["always synthetic"].values()} == {0.5}
+        assert "Not above always synthetic: " in told["tables"][name]["note"]
     for row in told["tables"]["reliable"]["rows"].values():
         assert all(0 <= cell["value"] <= 1 for cell in row.values())
     assert {"threshold.png", "epochs.png", "verdicts.png"} == set(told["pictures"])
