@@ -24,7 +24,7 @@ from detectors.loading import network_detector
 from detectors.segment.composites import KINDS, Mask, compose, follow
 from detectors.segment.network import Segment
 from detectors.segment.overlap import f1, iou
-from detectors.studies.controls import CHANCE
+from detectors.studies.controls import CHANCE, against
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
 from detectors.torch_detector import TorchDetector
 from detectors.training.loop import Progress, Training, train
