@@ -155,7 +155,7 @@ def build(chosen: Recipe, size: Mapping[str, Any]) -> nn.Module:
     """The untrained network. Raises SettingsError for arguments out of range."""
     try:
         network: nn.Module = resolve(chosen.family.network)(**size)
-    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise SettingsError(f"network: {chosen.name}: {error}") from error
     return network
 
