@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from detectors import TABLE, load_detector
 from detectors.families import family
 from detectors.rows import DetectorRow
-from subnet.errors import CheckpointError, UnknownName
+from subnet.errors import CheckpointError, SettingsError, UnknownName
 from subnet.protocols import Detector
 from subnet.registry import find, resolve
 
@@ -58,6 +58,8 @@ def open_detector(text: str, *, device: str = "cpu") -> Detector:
     Raises UnknownName with the nearest names, CheckpointError naming the file, SettingsError for a missing device.
     """
     name, separator, weights = text.partition("=")
+    if separator and not weights.strip():
+        raise SettingsError(f"{text}: nothing comes after the sign; write {name}=FILE, or {name} alone")
     if separator and name in TABLE:
         return load_detector(name, device=device, weights=weights)
     if separator:

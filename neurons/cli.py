@@ -60,6 +60,7 @@ COMMANDS = {
 
 EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER, EXIT_PIPE = 2, 3, 1, 141
 _NAMELESS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "standard output, or a file")  # a write names none
+SEEDS, MOST = 2**32 - 1, 2**31 - 1  # the largest seed, and the largest other whole number
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 VARIABLES = Env("ASSAY_")  # ASSAY_VALIDATOR_SEED: of one command each, since a seed or a folder fits one alone
 
@@ -100,12 +101,21 @@ def build() -> App:
 
 
 def _check_integers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Raises CoercionError for an integer that is not in plain digits, wherever it is from: 1.5 is not rounded."""
+    """Raises CoercionError for an integer that is not in plain digits, wherever it is from: 1.5 is not rounded.
+
+    Raises SettingsError for one below 0, and for one that is too large to count or, as a seed, for the libraries. A
+    seed without a default is a secret, as long as it likes.
+    """
     for argument in arguments:
         if int in (argument.hint, *get_args(argument.hint)):
+            seed = argument.name.endswith("seed")
+            most = (SEEDS if argument.hint is int else None) if seed else MOST
             for token in argument.tokens:
                 if token.implicit_value is UNSET and not _INTEGER.fullmatch(token.value):
                     raise CoercionError(token=token, argument=argument, target_type=int)
+                if token.implicit_value is UNSET and (int(token.value) < 0 or (most and int(token.value) > most)):
+                    end = f"to {most}" if most else "on"
+                    raise SettingsError(f"{argument.name} must be a whole number from 0 {end}, not {token.value}")
 
 
 def _unknown_option(error: MissingArgumentError) -> UnknownOption | None:

@@ -13,9 +13,11 @@ from detectors.dataset.cuts import finding
 from detectors.dataset.folder_names import content_of, place_of
 from detectors.dataset.items import DatasetItem, read_folder
 from detectors.dataset.presets import WHOLE, Part, Preset, part_of, resembled
-from subnet.errors import DataError
+from subnet.codec.image import stored_size
+from subnet.errors import DataError, MediaUnreadable
 from subnet.media.dataset_folder import INDEX
 from subnet.media.folder import modality_of, take_inventory
+from subnet.types import Modality
 
 THREADS = 2
 EXAMPLES = 20  # of files that cannot be read, or lie in no part
@@ -141,9 +143,32 @@ def check(
         decoded=len(tried),
         unreadable=_unreadable(tried, progress),
         unplaced=unplaced,
-        left_out=tuple(inventory.notes()),
+        left_out=(*inventory.notes(), *_other_sides(chosen, tried)),
         resembles=near if near != chosen.name else None,
     )
+
+
+def _other_sides(chosen: Preset, records: Sequence[DatasetItem]) -> list[str]:
+    """That pictures are not of the side that the set is known for, where they are not."""
+    if chosen.side is None:
+        return []
+    images = [record for record in records if record.modality is Modality.IMAGE]
+    wrong = [(record.path, side) for record in images if (side := _side(record.path)) not in (None, chosen.side)]
+    if not wrong:
+        return []
+    path, side = wrong[0]
+    return [
+        f"{len(wrong):,} of {len(images):,} pictures are not {chosen.side} pixels a side, such as {path} with {side}: "
+        f"this is not {chosen.name} as it is published; pictures from 64 pixels on are not scaled up"
+    ]
+
+
+def _side(path: Path) -> int | None:
+    """The shorter side as stored, in pixels; None where the header does not say."""
+    try:
+        return min(stored_size(path.read_bytes()))
+    except (OSError, MediaUnreadable):
+        return None
 
 
 def _unreadable(records: Sequence[DatasetItem], progress: Progress) -> dict[Path, str]:

@@ -58,10 +58,12 @@ class Preset:
         return 1 if self.side is None else min(TARGET_SIZE) // self.side
 
 
-def _both(split: str, way: str, count: int | None = None, origin: str = "") -> tuple[Part, ...]:
-    """Real and synthetic folders side by side, `count` files in each."""
+def _both(
+    split: str, way: str, count: int | None = None, origin: str = "", photographs: str = "photographs"
+) -> tuple[Part, ...]:
+    """Real and synthetic folders side by side, `count` files in each; `photographs` is the origin of the real ones."""
     return (
-        Part(split, f"{way}/<real>/**", REAL, count, "photographs"),
+        Part(split, f"{way}/<real>/**", REAL, count, photographs),
         Part(split, f"{way}/<synthetic>/**", FAKE, count, origin),
     )
 
@@ -81,7 +83,10 @@ PRESETS: dict[str, Preset] = table(
             "dm-aer",
             "DM-AER-DeepFake-V1: aerial photographs of Million-AID, and a million images of StyleGAN2 (swagan) trained "
             "on AID; about 120,000 to 1,000,000. sample/ repeats images of validation/ and is left out",
-            (*_both("train", "training", origin="stylegan2"), *_both("validation", "validation", origin="stylegan2")),
+            (
+                *_both("train", "training", origin="stylegan2", photographs="million-aid"),
+                *_both("validation", "validation", origin="stylegan2", photographs="million-aid"),
+            ),
             "CC BY-NC-SA",
             "github.com/RijulGupta-DM/deepfake-satellite-images",
         ),

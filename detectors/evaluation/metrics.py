@@ -60,6 +60,12 @@ def precision(p: Floats, y: Ints, w_RN: Floats) -> Floats:
     return np.divide(tp, tp + fp, out=np.zeros_like(tp), where=tp + fp > 0)
 
 
+def f1(p: Floats, y: Ints, w_RN: Floats) -> Floats:
+    """Harmonic mean of precision and recall, 0..1; 0 where nothing synthetic is found."""
+    tp, fp, fn, _ = confusion(p, y, w_RN)
+    return np.divide(2 * tp, 2 * tp + fp + fn, out=np.zeros_like(tp), where=2 * tp + fp + fn > 0)
+
+
 def balanced_accuracy(p: Floats, y: Ints, w_RN: Floats) -> Floats:
     """Mean of both classes' shares of right answers, 0..1."""
     return 1 - (type_1_error(p, y, w_RN) + type_2_error(p, y, w_RN)) / 2

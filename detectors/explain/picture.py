@@ -40,8 +40,12 @@ def draw(
     heat_map: HeatMap | None,
     moments: Sequence[Moment] = (),
     most: int = 4,
+    gain: float | None = None,
 ) -> bytes:
-    """PNG bytes; `name` is printable. Of a clip at most `most` views are shown, the loudest, in their order."""
+    """PNG bytes; `name` is printable, `gain` the result of the deletion test in log-odds.
+
+    Of a clip at most `most` views are shown, the loudest, in their order.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
@@ -59,6 +63,8 @@ def draw(
         _over_time(figure.add_subplot(grid[-1, :]), moments, calibration)
     verdict = calibration.verdict(p_synthetic)
     title = f"{name[-48:]}\n{verdict}, P(synthetic) = {p_synthetic:.3f}"
+    if gain is not None:
+        title += f"\ndeletion test: {gain:+.2f} log-odds, the map is {'' if gain > 0 else 'not '}faithful"
     figure.suptitle(title, fontsize=11, color=INK[verdict], parse_math=False)
     buffer = io.BytesIO()
     with warnings.catch_warnings():

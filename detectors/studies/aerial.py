@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from detectors.dataset.balance import counts, upsampled
 from detectors.dataset.cuts import challenge_media, key_of
@@ -19,6 +22,7 @@ from detectors.evaluation.summary import Answers
 from detectors.explain.maps import Explainable, explainable
 from detectors.explain.sheet import Explained, explained, sheet
 from detectors.loading import open_detector
+from detectors.studies.controls import against, always_synthetic
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
 from detectors.torch_detector import TorchDetector
 from detectors.training.batches import Batches, BatchPlan
@@ -27,11 +31,11 @@ from subnet.game.sampling import derive
 from subnet.types import Label, Media, Modality
 
 NAME, TRAINED_HERE, SHIPPED = "vit_cam", "trained in this run", "weights that ship"
-NEVER_TRAINED_ON = ("diffusion",)  # of the embedded generators
 QUICK_STEPS = 150
 ERRORS = ("accuracy", "type_1_error", "type_2_error", "auc")
 COLUMNS = ("items", "contents", "accuracy", "type I error", "type II error", "AUC")
-AERIAL = "aerial"  # in the name of a source of real images
+AERIAL = "aerial"
+SAY_AERIAL = ("aerial", "satellite", "drone", "uav", "aid")  # words in the name of a source or generator; AID is a set
 PAIRS, QUICK_PAIRS = 5, 3  # of the sheet
 DRAWS = 400  # pairs that are drawn to compare the loop with the upsampled list
 MAP_LEVEL = View(0)
@@ -68,7 +72,7 @@ def study(settings: StudySettings) -> StudyReport:
         tables={
             "errors": errors(measured),
             "sources": by_source(measured[SHIPPED]),
-            "generators": by_generator(measured[SHIPPED]),
+            "generators": by_generator(measured[SHIPPED], settings.left_out),
             "levels": by_level(measured[SHIPPED]),
             "balance": balance(records, settings.seed),
             "deletion": deletions(explanations),
@@ -77,7 +81,8 @@ def study(settings: StudySettings) -> StudyReport:
             "maps": Picture(
                 sheet(explanations),
                 "What the weights that ship look at: Grad-CAM on the tokens of the last block, and the deletion test "
-                "beside each: a map is faithful where removing what it marks moves the answer more than chance does.",
+                "beside each: a map is faithful where removing what it marks moves the answer more than chance does. "
+                f"{faith(explanations)}",
             ),
             "roc": Picture(
                 plots.roc({name: each.answers for name, each in measured.items()}), "ROC over all augmentation levels."
@@ -94,6 +99,7 @@ def study(settings: StudySettings) -> StudyReport:
             "validation AUC": trained.auc,
             "best step": trained.best_step,
             "seed": settings.seed,
+            "left out of training": ", ".join(settings.left_out) or "nothing",
         },
     )
 
@@ -108,7 +114,7 @@ def _train(settings: StudySettings):  # type: ignore[no-untyped-def]
         settings.train,
         settings.out / f"{NAME}.safetensors",
         validation=settings.validation,
-        exclude=NEVER_TRAINED_ON,
+        exclude=settings.left_out,
         steps=steps,
         seed=settings.seed,
         device=settings.device,
@@ -130,30 +136,67 @@ def _measure(
     return evaluate(detectors, task, records, progress=lambda done: settings.stage("evaluate", done, total))
 
 
+def is_aerial(name: str) -> bool:
+    """Whether the name of a source or a generator says that it shows the ground from above."""
+    return not {*re.findall("[a-z]+", name.lower())}.isdisjoint(SAY_AERIAL)
+
+
+def kinds(given: Answers) -> NDArray[np.str_]:
+    """ "aerial", "other" or "" for each answer (N,).
+
+    A synthetic item is of the kind of its real twin; without one it is aerial by the name of its generator, or where
+    all real items are; else nothing is known.
+    """
+    by_source = np.array([AERIAL if is_aerial(name) else "other" if name else "" for name in given.source.tolist()])
+    alone = by_source == ""
+    reals = set(by_source[given.y == int(Label.REAL)].tolist())
+    named = np.array([reals == {AERIAL} or is_aerial(name) for name in given.origin.tolist()])
+    return np.where(alone & named, AERIAL, by_source)
+
+
 def errors(measured: Mapping[str, Evaluation]) -> Table:
     """Accuracy and both errors of each detector: on everything, on what shows the ground from above, and on the rest.
 
-    A synthetic item belongs to the source of its real twin; one without a twin counts in "all" alone.
+    Parts where the data say what does; what is of no known kind counts in "all" alone.
     """
     rows: dict[str, Sequence[Cell]] = {}
+    controls: dict[str, Sequence[Cell]] = {}
     for name, each in measured.items():
         given = each.answers
-        aerial = np.char.find(np.char.lower(given.source), AERIAL) >= 0
-        parts = {"all": given, AERIAL: given.where(aerial), "other": given.where(~aerial & (given.source != ""))}
+        kind = kinds(given)
+        parts = {"all": given}
+        if AERIAL in kind:
+            parts |= {part: given.where(kind == part) for part in (AERIAL, "other")}
         rows |= {f"{name}: {part}": cells(chosen) for part, chosen in parts.items() if len(chosen.p)}
-    return Table(
+        controls = {part: cells(always_synthetic(chosen)) for part, chosen in parts.items() if len(chosen.p)}
+    table = Table(
         "Accuracy and errors of both kinds, with 95 % intervals",
         COLUMNS,
         rows,
         "Type I: authentic images called synthetic; type II: synthetic ones called authentic. Every item is shown at "
-        "each augmentation level; contents are independent photographs, and stand behind an interval from ten on.",
+        "each augmentation level; contents are independent photographs, and stand behind an interval from ten on. "
+        f"Aerial is what names of folders or origins say ({', '.join(SAY_AERIAL)}); items of one class alone have no "
+        f"accuracy.{_one_ranking(measured)}",
+    )
+    return against(table, controls, ("accuracy",))
+
+
+def _one_ranking(measured: Mapping[str, Evaluation]) -> str:
+    """That two detectors order all answers alike, where they do: such are one network under two calibrations."""
+    ranks = [rankdata(each.answers.p) for each in measured.values()]
+    if len(ranks) < 2 or not all(np.array_equal(ranks[0], each) for each in ranks[1:]):
+        return ""
+    return (
+        f" {' and '.join(measured)} are one ranking and not two results: the course is deterministic and gave the same "
+        "weights again; only the calibration differs."
     )
 
 
 def cells(given: Answers) -> tuple[Cell, ...]:
     """Answers as a row below COLUMNS."""
     levels = len(set(given.level.tolist()))
-    wanted = {name: METRICS[name] for name in ERRORS if name != "auc" or len(set(given.y.tolist())) == 2}
+    both = len(set(given.y.tolist())) == len(Label)
+    wanted = {name: METRICS[name] for name in ERRORS if both or name not in ("auc", "accuracy")}
     found = {name: each.to_json() for name, each in measure(given.p, given.y, given.cluster, wanted).items()}
     counted = (len(given.p) // levels, len(set(given.cluster.tolist())))
     return (*counted, *(_known(found.get(name)) for name in ERRORS))
@@ -170,10 +213,10 @@ def by_source(each: Evaluation) -> Table:
     return Table(f"By source: {SHIPPED}", COLUMNS, rows)
 
 
-def by_generator(each: Evaluation) -> Table:
-    """How much of each generator is found."""
+def by_generator(each: Evaluation, left_out: Sequence[str] = ()) -> Table:
+    """How much of each generator is found; `left_out` were never trained on."""
     rows = {
-        f"{name} (never trained on)" if name in NEVER_TRAINED_ON else name: (cell["recall"], cell["auc"])
+        f"{name} (never trained on)" if name in left_out else name: (cell["recall"], cell["auc"])
         for name, cell in each.findings["by_generator"].items()
     }
     return Table(f"By generator: {SHIPPED}", ("found", "AUC"), rows)
@@ -247,7 +290,7 @@ def _to_explain(records: Sequence[DatasetItem], label: Label, count: int) -> lis
     for record, source in zip(records, sources(records), strict=True):
         content = record.item or str(record.path)
         if record.label is label and content not in contents:
-            queues.setdefault((AERIAL not in source.lower(), record.origin), []).append(record)
+            queues.setdefault((not is_aerial(source or record.origin), record.origin), []).append(record)
             contents.add(content)
     ranked = [(other, place, record) for (other, _), queue in queues.items() for place, record in enumerate(queue)]
     return [record for _, _, record in sorted(ranked, key=lambda entry: entry[:2])[:count]]
@@ -257,6 +300,16 @@ def _explained(settings: StudySettings, subject: Explainable, record: DatasetIte
     key = key_of(record, settings.test)
     media = show(challenge_media(record, key, settings.seed), key, MAP_LEVEL, settings.seed)
     return explained(subject, record, media, np.random.default_rng(derive(settings.seed, key, "deletion")))
+
+
+def faith(found: Sequence[Explained]) -> str:
+    """What the deletion tests of a sheet come to, in sentences below it."""
+    told = []
+    for name, (count, faithful, gain) in deletions(found).rows.items():
+        if isinstance(count, int) and isinstance(faithful, int) and isinstance(gain, float):
+            poor = "; there the maps mark no more than chance does" if 2 * faithful < count or gain <= 0 else ""
+            told.append(f"On {name} images {faithful} of {count} are faithful, mean gain {gain:+.2f} log-odds{poor}.")
+    return " ".join(told)
 
 
 def deletions(found: Sequence[Explained]) -> Table:

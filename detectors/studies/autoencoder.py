@@ -20,15 +20,16 @@ from detectors.dataset.items import DatasetItem
 from detectors.evaluation.evaluation import Evaluation, Task, evaluate, items
 from detectors.evaluation.intervals import measure
 from detectors.evaluation.metrics import Floats, Ints, accuracy, mcc, precision, recall
+from detectors.evaluation.summary import Answers
 from detectors.explain.maps import pixels
+from detectors.studies.controls import CHANCE, against, always_synthetic
 from detectors.studies.courses import Course, run_course, smooth
 from detectors.studies.drawing import Panel, curves, sheet
-from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
+from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table, without
 from detectors.training.recipes import recipe
 from subnet.media.leak.roc import auc
 from subnet.types import Label, Modality
 
-UNSEEN = "diffusion"  # the generator that is left out of training
 QUICK_STEPS = {"autoencoder-reconstruction": 40, "autoencoder-denoising": 40}
 QUICK_STAGE_2 = 16
 METRICS = {"accuracy": accuracy, "precision": precision, "recall": recall, "MCC": mcc, "AUC": auc}
@@ -123,7 +124,7 @@ def study(settings: StudySettings) -> StudyReport:
         {
             "variants": _variants(second, by_name),
             "levels": _levels(by_name),
-            "generators": _generators(by_name),
+            "generators": _generators(by_name, without(settings)),
             "reconstruction": _reconstruction(settings, first, records),
             "samples": _samples(by_name[best], best, task),
         },
@@ -148,12 +149,15 @@ def _course(settings: StudySettings, what: str, name: str, init: object = None) 
     quick = QUICK_STEPS.get(name, QUICK_STAGE_2) if settings.quick else None
     steps = settings.steps or quick
     every = max(1, steps // 4) if steps else 50
-    changes = {"steps": steps, "init": init, "evaluate_every": every, "exclude": (UNSEEN,)}
+    changes = {"steps": steps, "init": init, "evaluate_every": every, "exclude": settings.left_out}
     return run_course(settings, what.replace(",", ""), name, **changes, validation_items=40 if settings.quick else 160)
 
 
 def _measured(evaluation: Evaluation) -> list[Cell]:
-    given = evaluation.answers
+    return _metrics(evaluation.answers)
+
+
+def _metrics(given: Answers) -> list[Cell]:
     return [cell.to_json() for cell in measure(given.p, given.y, given.cluster, METRICS).values()]
 
 
@@ -163,7 +167,10 @@ def _variants(trained: Mapping[str, Course], found: Mapping[str, Evaluation]) ->
         " 95 % bootstrap intervals over contents."
     )
     rows = {name: [*_measured(each), trained[name].result.auc] for name, each in found.items()}
-    return Table("Every head, all levels together", (*METRICS, "validation AUC"), rows, note)
+    given = always_synthetic(next(iter(found.values())).answers)
+    control = [*_metrics(given), CHANCE]
+    table = Table("Every head, all levels together", (*METRICS, "validation AUC"), rows, note)
+    return against(table, {"": control}, ("accuracy", "AUC"))
 
 
 def _levels(found: Mapping[str, Evaluation]) -> Table:
@@ -172,10 +179,10 @@ def _levels(found: Mapping[str, Evaluation]) -> Table:
     return Table("AUC by level of augmentation", tuple(f"level {level}" for level in levels), rows)
 
 
-def _generators(found: Mapping[str, Evaluation]) -> Table:
+def _generators(found: Mapping[str, Evaluation], note: str) -> Table:
     names = tuple(next(iter(found.values())).findings["by_generator"])
     rows = {name: [each.findings["by_generator"][made]["auc"] for made in names] for name, each in found.items()}
-    return Table("AUC by generator", names, rows, f"{UNSEEN} is left out of training.")
+    return Table("AUC by generator", names, rows, note)
 
 
 def _mean(values: Floats, y: Ints, w_RN: Floats) -> Floats:

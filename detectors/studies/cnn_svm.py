@@ -9,28 +9,29 @@ import numpy as np
 import torch
 
 from detectors.dataset.cuts import challenge_media, key_of
-from detectors.dataset.items import DatasetItem
+from detectors.dataset.items import DatasetItem, read_folder
 from detectors.evaluation.evaluation import Evaluation, Task, evaluate, items
 from detectors.evaluation.intervals import measure
-from detectors.evaluation.metrics import Floats, Ints, accuracy, confusion, mcc, precision, recall
+from detectors.evaluation.metrics import Floats, Ints, accuracy, confusion, f1, mcc, precision, recall
 from detectors.explain.deletion import deletion
 from detectors.explain.maps import Explainable, heat_map
 from detectors.explain.picture import overlay
 from detectors.heads.head import Head
+from detectors.studies.controls import CHANCE, against, always_synthetic
 from detectors.studies.courses import Course, run_course
 from detectors.studies.drawing import Panel, clouds, curves, matrices, sheet
-from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
+from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table, without
 from detectors.torch_detector import TorchDetector
-from detectors.training.fitting import features
-from detectors.training.recipes import CNNS
+from detectors.training.fitting import enough_for_components, features
+from detectors.training.loop import Training, select
+from detectors.training.recipes import CNNS, recipe
 from detectors.training.validation_set import Examples
 from subnet.media.leak.roc import auc
 from subnet.types import Label, Media, Modality
 
-UNSEEN = "diffusion"  # the generator that is left out of training
 QUICK_STEPS, QUICK_ITEMS, QUICK_VALIDATION, VALIDATION = 30, 60, 40, 160
 CUSTOM = ("plain", "residual", "separable")
-METRICS = {"accuracy": accuracy, "precision": precision, "recall": recall, "MCC": mcc, "AUC": auc}
+METRICS = {"accuracy": accuracy, "precision": precision, "recall": recall, "F1": f1, "MCC": mcc, "AUC": auc}
 SVM = " + SVM"
 SHARES = (1, 2, 10, 50)  # components whose share of the variance the table tells
 
@@ -91,6 +92,7 @@ def study(settings: StudySettings) -> StudyReport:
     levels = (0, 2) if settings.quick else (0, 1, 2, 3)
     task = Task("the test set", settings.test, levels, QUICK_ITEMS if settings.quick else None, settings.seed)
     records = items(task, Modality.IMAGE, settings.tell)
+    _check(settings)
     media = [challenge_media(record, key_of(record, settings.test), settings.seed) for record in records]
     networks = {name.removeprefix("cnn-"): _network(settings, name, media) for name in CNNS}
     detectors = {name: network.alone.detector for name, network in networks.items()}
@@ -109,7 +111,7 @@ def study(settings: StudySettings) -> StudyReport:
         {
             "performance": _performance(networks, by_name),
             "levels": _by("by_level", "AUC by level of augmentation", by_name, "level "),
-            "generators": _by("by_generator", "AUC by generator", by_name, "", f"{UNSEEN} is left out of training."),
+            "generators": _by("by_generator", "AUC by generator", by_name, "", without(settings)),
             "variance": _variance(networks),
             "clusters": _clusters(networks, labels, settings.seed),
             "maps": faithful,
@@ -130,9 +132,15 @@ def study(settings: StudySettings) -> StudyReport:
     )
 
 
+def _check(settings: StudySettings) -> None:
+    """Raises DataError for training items that no machine can be fitted on, before the first network is trained."""
+    chosen, course = recipe("cnn_svm"), Training("cnn_svm", settings.train, settings.out, exclude=settings.left_out)
+    enough_for_components(chosen, len(select(read_folder(settings.train), chosen, course)), course)
+
+
 def _network(settings: StudySettings, name: str, media: Sequence[Media]) -> Network:
     steps = settings.steps or (QUICK_STEPS if settings.quick else None)
-    shared = {"exclude": (UNSEEN,), "validation_items": QUICK_VALIDATION if settings.quick else VALIDATION}
+    shared = {"exclude": settings.left_out, "validation_items": QUICK_VALIDATION if settings.quick else VALIDATION}
     every = max(1, steps // 2) if steps else 100
     alone = run_course(settings, name, name, steps=steps, evaluate_every=every, **shared)
     svm = run_course(settings, f"{name} svm", "cnn_svm", init=alone.result.weights, **shared)
@@ -153,7 +161,11 @@ def _performance(networks: Mapping[str, Network], found: Mapping[str, Evaluation
         cells = [cell.to_json() for cell in measure(given.p, given.y, given.cluster, METRICS).values()]
         rows[name] = [*cells, course.result.auc, network.features.shape[1]]
     note = "Small sizes. Scaler, components and machine are fitted on the training set alone; calibrated on validation."
-    return Table("Every network with and without the machine", (*METRICS, "validation AUC", "features"), rows, note)
+    given = always_synthetic(next(iter(found.values())).answers)
+    control = [cell.to_json() for cell in measure(given.p, given.y, given.cluster, METRICS).values()]
+    columns = (*METRICS, "validation AUC", "features")
+    table = Table("Every network with and without the machine", columns, rows, note)
+    return against(table, {"": [*control, CHANCE, None]}, ("accuracy", "AUC"))
 
 
 def _by(key: str, title: str, found: Mapping[str, Evaluation], prefix: str, note: str = "") -> Table:

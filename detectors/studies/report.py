@@ -40,6 +40,17 @@ class StudySettings:
     device: str = "cpu"
     stage: Stage = unwatched
     tell: Tell = silence
+    left_out: tuple[str, ...] = ()  # generators that are not trained on, of the embedded data alone
+    others: Mapping[str, Path] = field(default_factory=dict)  # further test sets by name, of other content or makers
+
+
+UNSEEN = ("diffusion",)  # of the embedded generators, never trained on
+
+
+def without(settings: StudySettings) -> str:
+    """What is left out of training, in a sentence under a table."""
+    names = ", ".join(settings.left_out)
+    return f"{names} is left out of training." if names else "No generator is left out of training."
 
 
 @dataclass(frozen=True)

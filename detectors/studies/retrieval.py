@@ -16,6 +16,7 @@ from detectors.evaluation.metrics import recall
 from detectors.evaluation.report import plots
 from detectors.loading import open_detector
 from detectors.retrieval.index import Index, Match
+from detectors.studies.controls import CHANCE, against
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
 from detectors.torch_detector import TorchDetector
 from detectors.training.loop import Progress, Training, train
@@ -127,4 +128,5 @@ def answers(judged: Mapping[str, Evaluation]) -> Table:
         name: (each.findings["auc"], *(each.findings["by_level"][level]["auc"] for level in levels))
         for name, each in judged.items()
     }
-    return Table("As a detector: AUC", ("all levels", *(f"level {level}" for level in levels)), rows)
+    table = Table("As a detector: AUC", ("all levels", *(f"level {level}" for level in levels)), rows)
+    return against(table, {"": [CHANCE] * len(table.columns)}, table.columns)

@@ -24,6 +24,7 @@ from detectors.loading import network_detector
 from detectors.segment.composites import KINDS, Mask, compose, follow
 from detectors.segment.network import Segment
 from detectors.segment.overlap import f1, iou
+from detectors.studies.controls import CHANCE, against
 from detectors.studies.report import Cell, Claim, Picture, StudyReport, StudySettings, Table
 from detectors.torch_detector import TorchDetector
 from detectors.training.loop import Progress, Training, train
@@ -183,6 +184,7 @@ def by_kind(name: str, level: int, shown: Sequence[Shown], told: Sequence[Answer
     """Masks and answers for each kind of picture at one level."""
     at = [i for i, each in enumerate(shown) if each.level == level]
     rows: dict[str, list[Cell]] = {}
+    controls: dict[str, list[Cell]] = {}
     for kind in (*WHOLE, *KINDS):
         chosen = [i for i in at if shown[i].kind == kind and (kind == WHOLE[0] or shown[i].truth.any())]
         called = np.stack([told[i].places > 0.5 for i in chosen])
@@ -190,13 +192,18 @@ def by_kind(name: str, level: int, shown: Sequence[Shown], told: Sequence[Answer
         cluster = np.array([shown[i].photograph for i in chosen])
         values = [] if kind == WHOLE[0] else [f1(called, truth), iou(called, truth)]
         cells: list[Cell] = [_mean(value, cluster) for value in (*values, called.mean(axis=(1, 2)))]
-        against = [i for i in at if shown[i].kind in (WHOLE[0], kind)]
-        rows[kind] = [None, None, *cells, None] if kind == WHOLE[0] else [*cells, _auc(against, shown, told)]
+        opposite = [i for i in at if shown[i].kind in (WHOLE[0], kind)]
+        if kind != WHOLE[0]:
+            everything = np.ones_like(truth)
+            whole = [_mean(value, cluster) for value in (f1(everything, truth), iou(everything, truth))]
+            controls[kind] = [*whole, 1.0, CHANCE]
+        rows[kind] = [None, None, *cells, None] if kind == WHOLE[0] else [*cells, _auc(opposite, shown, told)]
     note = (
         "Mean over pictures, 95 % intervals over photographs. A photograph has no synthetic pixel: there the share is "
         "that of pixels called so by mistake. In copy-moved ones the pasted region counts, though its pixels are real."
     )
-    return Table(f"{name[0].upper()}{name[1:]}: augmentation level {level}", COLUMNS, rows, note)
+    table = Table(f"{name[0].upper()}{name[1:]}: augmentation level {level}", COLUMNS, rows, note)
+    return against(table, controls, ("F1 of pixels", "AUC against photographs"))
 
 
 def _mean(values: Floats, cluster: Ints) -> Cell:

@@ -56,12 +56,7 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     chosen, report = recipe(settings.detector), report or (lambda progress: None)
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
     judged = held_out(settings, chosen, tell)
-    if len(records) * chosen.head.variants < chosen.head.components:
-        least = -(-chosen.head.components // chosen.head.variants)
-        raise DataError(
-            f"data: {chosen.name} fits {chosen.head.components} principal components, for which {len(records)} items "
-            f"in {settings.data} are too few; give at least {least}"
-        )
+    enough_for_components(chosen, len(records), settings)
     if chosen.first and settings.init is None:
         settings = replace(settings, init=train(before(settings, chosen.first), report, tell).weights)
     torch.manual_seed(settings.seed)
@@ -83,6 +78,16 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     about = {"size": size, "head": {**vars(chosen.head), "items": len(records), "rows": len(x)}}
     sha256 = write_trained(settings, chosen, state, (logits.tolist(), validation.labels), records, about, exact=HEAD)
     return TrainingResult(settings.out, sha256, count, count, measured, [(count, measured)])
+
+
+def enough_for_components(chosen: Recipe, count: int, settings: Training) -> None:
+    """Raises DataError where `count` items are too few for the principal components of the head."""
+    if count * chosen.head.variants < chosen.head.components:
+        least = -(-chosen.head.components // chosen.head.variants)
+        raise DataError(
+            f"data: {chosen.name} fits {chosen.head.components} principal components, for which {count} items "
+            f"in {settings.data} are too few; give at least {least}"
+        )
 
 
 def served(chosen: Recipe, network: nn.Module, device: str) -> TorchDetector:

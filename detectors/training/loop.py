@@ -155,7 +155,7 @@ def build(chosen: Recipe, size: Mapping[str, Any]) -> nn.Module:
     """The untrained network. Raises SettingsError for arguments out of range."""
     try:
         network: nn.Module = resolve(chosen.family.network)(**size)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise SettingsError(f"network: {chosen.name}: {error}") from error
     return network
 
@@ -179,7 +179,9 @@ def select(
     if records and not any(record.modality is modality for record in records):
         count = len(records)
         raise DataError(f"data: {chosen.name} judges {modality}s, and none of {count} items in {settings.data} is one")
-    what = f"{settings.data} for {chosen.name} ({modality})"
+    gone = sorted({record.origin for record in records if record.origin in settings.exclude})
+    without = f" without {', '.join(gone)} (--exclude)" if gone else ""
+    what = f"{settings.data} for {chosen.name} ({modality}){without}"
     both_classes(kept, what)
     usable = sift(kept, what, tell)
     not_all_alike(usable, what)

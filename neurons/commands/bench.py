@@ -10,6 +10,7 @@ from rich.table import Table
 
 from neurons import settings as s
 from neurons.progress import bar
+from subnet.errors import SettingsError
 from subnet.types import Modality
 
 
@@ -27,6 +28,9 @@ def bench(*detectors: str, items: int = 24, rounds: int = 3, device: str = "auto
     device
         auto, cpu, cuda or cuda:N.
     """
+    for name, value in (("items", items), ("rounds", rounds)):
+        if value < 1:
+            raise SettingsError(f"--{name} must be at least 1, not {value}")
     from detectors import TABLE
     from detectors.acceleration.benchmark import examples, throughput
     from detectors.loading import open_detector

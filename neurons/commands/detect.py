@@ -19,6 +19,7 @@ from rich.text import Text
 
 from neurons import settings as s
 from neurons.commands.files import decoder, find, read
+from neurons.datasets.no_trace import make_folder
 from neurons.progress import bar
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
@@ -70,6 +71,8 @@ def detect(
     if not files:
         raise SettingsError("FILE: name at least one image, clip or folder")
     place = s.device(device)
+    if explain:
+        make_folder(out)
 
     @cache
     def opened(modality: Modality) -> Detector:
@@ -224,7 +227,7 @@ def _explained(
     test = deletion(subject, part, heat, np.random.default_rng(derive(file.name)))
     out.mkdir(parents=True, exist_ok=True)
     stem = out / f"{file.stem[:LONGEST]}-{derive(os.path.abspath(file)) % 16**6:06x}-{detector.name}"
-    png = draw(printable(file.name), found["p_synthetic"], subject.detector.calibration, heat, moments)
+    png = draw(printable(file.name), found["p_synthetic"], subject.detector.calibration, heat, moments, gain=test.gain)
     stem.with_name(stem.name + ".png").write_bytes(png)
     added: Found = {
         **account(detector, part),

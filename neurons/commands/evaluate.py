@@ -16,7 +16,7 @@ from rich.table import Table
 
 from neurons import settings as s
 from neurons.datasets.arrangement import PresetSpec, arrange, judged
-from neurons.datasets.no_trace import no_trace
+from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.datasets.spec import materialise, parse_spec
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
@@ -187,10 +187,7 @@ def _check(data: str, limit: int | None, out: Path | None) -> None:
         raise SettingsError(f"--limit {limit}: at least 2 items are needed, one of each class")
     parse_spec(data, Modality.IMAGE, EMBEDDED_ITEMS, 0)
     if out is not None:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingsError(f"--out {out}: {error.strerror}") from error
+        make_folder(out)
 
 
 def data_folder(data: str, modality: Modality, limit: int | None, seed: int, device: str) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from neurons import settings as s
+from neurons.datasets.no_trace import make_folder
 from neurons.progress import bar, warn
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
@@ -83,6 +84,7 @@ def generate(
     if prompt and not reads_text:
         print(f"assay: {model} draws real media again and reads no prompt", file=sys.stderr)
     loaded = generators.load_generator(model, device=s.device(device), reals=_reals(photos))
+    make_folder(out)
     outputs, failures = [], []
     with bar(model, count) as progress:
         for number in range(count):

@@ -26,7 +26,8 @@ Written by `python -m neurons.commands.reference` from the program; do not edit.
 variable over the file of `--config`, that over the default. Variables stand in brackets.
 
 Every command also has `--help`, and `--config PATH` (`ASSAY_CONFIG`): a TOML file with flags, such as `port = 8091`
-below `[miner.axon]`.
+below `[miner.axon]`. Whole numbers are 0 or more; a seed is at most 4294967295, save for the secret ones of the
+producer and the validator, which may be longer.
 """
 EVERYWHERE = {"--help", "--version", "--config"}
 NO_DEFAULT = (None, "()", "False")  # nothing, an empty list, a switch that is off

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from neurons import settings as s
-from neurons.datasets.arrangement import arrange, parse_preset, resemblance, three_ways
-from neurons.datasets.no_trace import no_trace
+from neurons.datasets.arrangement import arrange, others, parse_preset, resemblance, three_ways
+from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.datasets.spec import DataSpec, materialise
 from neurons.plan import EMBEDDED
-from neurons.progress import bar, warn
+from neurons.progress import LogLines, bar, warn
 from subnet.errors import SettingsError
-from subnet.types import Split
+from subnet.types import Modality, Split
 
 if TYPE_CHECKING:
     from detectors.studies.report import Stage, StudyReport
@@ -39,6 +39,7 @@ def study(
     steps: int | None = None,
     out: Path | None = None,
     seed: int = 0,
+    force: Flag = False,
     device: str = "auto",
     json: s.Json = False,
 ) -> None:
@@ -49,7 +50,8 @@ def study(
     name
         Which study.
     data
-        embedded, a folder with train/, validation/ and test/, or PRESET:DIR, a published data set.
+        embedded, a folder with train/, validation/ and test/, or PRESET:DIR, a published data set. Folders beside
+        them called other-content or other-generator are further test sets of the study patchwise.
     quick
         A short course on fewer items: minutes on two cores.
     steps
@@ -58,6 +60,8 @@ def study(
         Folder for report.json, index.html, the pictures and what is trained; by default runs/study-NAME.
     seed
         Same seed and data: same tables, on one machine.
+    force
+        Study data whose files give the label away.
     device
         auto, cpu, cuda or cuda:N.
     """
@@ -70,13 +74,19 @@ def study(
         raise SettingsError(f"--steps must be at least 1, not {steps}")
     _check_folder(folder, name)
     place, tell = s.device(device), cache(warn)  # every training of a study would say the same again
-    from detectors.studies.report import StudySettings, write_study
+    from detectors.studies.report import UNSEEN, StudySettings, write_study
+    from neurons.datasets.leak_gate import check_leaks
 
     with no_trace(folder):
-        learn, judge, test = _folders(data, quick, seed, place, folder)
+        make_folder(folder)
+        (learn, judge, test), further = _folders(data, quick, seed, place, folder)
+        left_out = UNSEEN if data == EMBEDDED else ()
+        if data != EMBEDDED:  # whose files are all written in one way
+            for part in dict.fromkeys((learn, judge, test, *further.values())):
+                check_leaks(part, Modality.IMAGE, force=force, tell=tell)
         with _watching(name) as stage:
             report: StudyReport = resolve(row.target)(
-                StudySettings(learn, judge, test, folder, quick, steps, seed, place, stage, tell)
+                StudySettings(learn, judge, test, folder, quick, steps, seed, place, stage, tell, left_out, further)
             )
     page = write_study(report, folder)
     if json:
@@ -92,18 +102,22 @@ def _check_folder(out: Path, name: str) -> None:
         mine = jsonlib.loads(report.read_text(encoding="utf-8")).get("study") == name
     except (OSError, ValueError, AttributeError):
         mine = False
-    if out.is_file():
-        raise SettingsError(f"--out {out} is a file; name a folder")
-    left = [] if mine or not out.exists() else list(out.iterdir())  # by an interrupted run: data, weights and states
+    left = [] if mine or not out.is_dir() else list(out.iterdir())  # by an interrupted run: data, weights and states
     others = [path.name for path in left if path.name not in ("data", "weights") and path.suffix != ".safetensors"]
     if others:
         raise SettingsError(f"--out {out}: holds {sorted(others)[0]}, which is none of this study's; name a new folder")
 
 
-def _folders(data: str, quick: bool, seed: int, device: str, out: Path) -> tuple[Path, Path, Path]:
-    """Folders to train on, to choose by and to test on. Raises SettingsError for one that is missing."""
+def _folders(
+    data: str, quick: bool, seed: int, device: str, out: Path
+) -> tuple[tuple[Path, Path, Path], dict[str, Path]]:
+    """Folders to train on, to choose by and to test on, and further test sets by name.
+
+    Raises SettingsError for one of the three that is missing.
+    """
     if (chosen := parse_preset(data)) is not None:
-        return three_ways(arrange(chosen, s.home() / "data"), out / "data", seed=seed, tell=warn)
+        arranged = arrange(chosen, s.home() / "data")
+        return three_ways(arranged, out / "data", seed=seed, tell=warn), others(arranged)
     if data != EMBEDDED:
         root = Path(data).expanduser()
         folders = [root / split for split in Split]
@@ -112,13 +126,13 @@ def _folders(data: str, quick: bool, seed: int, device: str, out: Path) -> tuple
                 f"--data {data}: without {', '.join(missing)}; train/, validation/ and test/ are needed"
                 f"{resemblance(root)}"
             )
-        return folders[0], folders[1], folders[2]
+        return (folders[0], folders[1], folders[2]), others(root)
     made = []
     for split, count in (QUICK if quick else ITEMS).items():
         with bar(f"{split} set", count * (1 + TWINS)) as progress:
             spec = DataSpec(split, count=count, twins=TWINS, seed=seed)
             made.append(materialise(spec, s.home() / "data", device=device, progress=progress))
-    return made[0], made[1], made[2]
+    return (made[0], made[1], made[2]), {}
 
 
 @contextmanager
@@ -126,9 +140,10 @@ def _watching(name: str) -> Iterator[Stage]:
     """A bar for each stage, with the time left, on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        tasks = {}
+        tasks, tell_log = {}, LogLines(name)
 
         def stage(what: str, done: int, total: int) -> None:
+            tell_log(what, done, total)
             if what not in tasks:
                 tasks[what] = progress.add_task(f"{name}: {what}", total=total)
             progress.update(tasks[what], completed=done, total=total)

@@ -19,9 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from neurons import settings as s
 from neurons.datasets.arrangement import PresetSpec, arrange, judged
-from neurons.datasets.no_trace import no_trace
+from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.datasets.spec import DataSpec, materialise, parse_spec
-from neurons.progress import bar, warn
+from neurons.progress import LogLines, bar, warn
 from subnet.errors import SettingsError
 from subnet.types import Modality, Split
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from detectors.training.loop import Training, TrainingResult
 
 ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded set, each with its twins
+WORKERS = 64  # most processes that prepare batches
 PANS = 0.75  # share of real clips of the embedded set that are pans over photographs
 Flag = Annotated[bool, Parameter(negative="")]
 _NUMBER = re.compile(r"[a-z_]+=\d+(\.\d+)?")
@@ -93,6 +94,8 @@ class Course:
 
     def __post_init__(self) -> None:
         _positive(steps=self.steps, patience=self.patience)
+        if not 0 <= self.workers <= WORKERS:
+            raise SettingsError(f"--workers must be from 0 to {WORKERS}, not {self.workers}")
         if self.crop is not None and self.crop not in range(16, 257, 16):
             raise SettingsError(f"--crop must be a multiple of 16 from 16 to 256, not {self.crop}")
         if self.learning_rate is not None and not 0 < self.learning_rate < 1:
@@ -150,11 +153,14 @@ def train(
     folder = (out or Path("runs") / f"train-{detector}").expanduser()
     modality = _modality(detector)
     weights = _weights(folder, detector, resume)
-    _check_weights(course)
+    _check_weights(detector, course)
     place = s.device(device)
+    from neurons.datasets.leak_gate import check_leaks
+
     with no_trace(folder):
+        make_folder(folder)
         learn, judge = _folders(data, modality, folder, seed, place)
-        _check(learn, modality, data.force)
+        check_leaks(learn, modality, force=data.force, tell=warn)
         outcome = _run(_settings(detector, data, course, (learn, judge, weights), seed, place))
     _tell(detector, outcome, json)
 
@@ -187,14 +193,29 @@ def _settings(
     )
 
 
-def _check_weights(course: Course) -> None:
-    """Read the weights that are given, before any data are made. Raises CheckpointError naming the file."""
+def _check_weights(detector: str, course: Course) -> None:
+    """Read the weights that are given, and build the network, before any data are made.
+
+    Raises CheckpointError naming the file, SettingsError for arguments of the network.
+    """
     given = [*([course.init] if course.init else []), *(path for _, path in course.experts)]
     if given:
         from detectors.checkpoints import locate, read
 
         for path in given:
             read(locate(path))
+    if course.init or course.network:
+        from detectors.public_checkpoints import load_into
+        from detectors.training.loop import Training, arguments, build
+        from detectors.training.recipes import recipe
+
+        chosen, wanted = (
+            recipe(detector),
+            Training(detector, Path(), Path(), size=course.size, network=course.arguments),
+        )
+        network = build(chosen, arguments(wanted, chosen, 1))
+        if course.init and not chosen.trainer:  # which looks itself at what it starts from
+            load_into(network, course.init, detector)
 
 
 def _modality(detector: str) -> Modality:
@@ -251,15 +272,6 @@ def _train_part(folder: Path) -> Path:
     return folder / "train" if (folder / "train").is_dir() else folder
 
 
-def _check(folder: Path, modality: Modality, force: bool) -> None:
-    from detectors.dataset.items import read_folder
-    from neurons.datasets.leak_gate import refuse_leaks
-
-    records = [record for record in read_folder(folder) if record.modality is modality]
-    for warning in refuse_leaks(records, force=force):
-        warn(warning)
-
-
 def _plan(detector: str, crop: int | None) -> BatchPlan | None:
     """The recipe's examples with crops of another size; None where it is the recipe's own."""
     from detectors.training.recipes import recipe
@@ -294,9 +306,10 @@ def _watching(name: str) -> Iterator[Callable[[Step], None]]:
     """A bar with loss, best AUC so far and the time left, on standard error."""
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task("loading", total=None)
+        task, tell_log = progress.add_task("loading", total=None), LogLines(name)
 
         def report(step: Step) -> None:
+            tell_log("step", step.step, step.steps)
             best = "" if step.best is None else f"  best {step.measure} {step.best:.3f}"
             minutes, seconds = divmod(round(step.seconds_left), 60)
             loss = f"loss {step.losses['loss']:.3f}{best}  " if step.losses else ""

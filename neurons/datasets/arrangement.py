@@ -72,6 +72,11 @@ def judged(folder: Path) -> Path:
     return folder
 
 
+def others(folder: Path) -> dict[str, Path]:
+    """Further test sets beside train/, validation/ and test/, by name: folders called other-content or the like."""
+    return {path.name: path for path in sorted(folder.glob("other-*")) if path.is_dir()}
+
+
 def three_ways(folder: Path, into: Path, *, seed: int = 0, tell: Tell = silence) -> tuple[Path, Path, Path]:
     """Folders to train on, to choose by and to test on, that share no content.
 

@@ -6,10 +6,23 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from subnet.errors import SubnetError
+from subnet.errors import SettingsError, SubnetError
 
 HELD_OUT = "data"  # the folder in it that training and studies divide data into
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of --out, and try to write there. Raises SettingsError."""
+    if out.is_file():
+        raise SettingsError(f"--out {out} is a file; name a folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out) as file:
+            file.write(b"x")
+    except OSError as error:
+        raise SettingsError(f"--out {out}: cannot write there: {error.strerror}; name another folder") from error
 
 
 @contextmanager

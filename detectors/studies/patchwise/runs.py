@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,6 @@ STEPS, QUICK_STEPS = 600, 24
 EPOCHS, QUICK_EPOCHS = 10, 4
 RANDOM = 15  # patches at random places
 CONTENT = "building"  # the category of embedded photographs that is left out of training
-GENERATOR = "diffusion"  # likewise, where it is there; else the last of two or more
 CHUNK = 8  # pictures that are judged at once
 
 
@@ -70,13 +69,15 @@ class Judged:
 @dataclass(frozen=True, eq=False)
 class Run:
     """What one size of patch came to. `epochs` (E, N, P) log-odds of the test patches after every epoch, the best by
-    validation AUC first; `random` (N, RANDOM) those of patches at random places, of the best epoch."""
+    validation AUC first; `random` (N, RANDOM) those of patches at random places, `others` (M, P) those of further test
+    sets by name, both of the best epoch."""
 
     patch: int
     result: TrainingResult
     detector: TorchDetector
     epochs: Floats
     random: Floats
+    others: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def best(self) -> Floats:
@@ -85,28 +86,27 @@ class Run:
         return best
 
 
-def divide(records: Sequence[DatasetItem], *, quick: bool = False) -> Division:
-    """What can be left out of these data so that both classes remain.
+def divide(records: Sequence[DatasetItem], *, left_out: Sequence[str] = (), quick: bool = False) -> Division:
+    """What can be left out of these data so that both classes remain: of generators the first of `left_out`.
 
-    A quick run starts from the weights that ship, which know all content, and all generators but GENERATOR.
+    A quick run starts from the weights that ship, which know all content, and all embedded generators but that.
     """
     categories = {item.id: item.category for item in embedded.items(Modality.IMAGE)}
     kinds = {categories.get(record.item, "") for record in records}
     origins = sorted({record.origin for record in records if record.label is Label.SYNTHETIC})
-    generator = (GENERATOR if GENERATOR in origins else origins[-1]) if len(origins) > 1 else ""
-    if quick:
-        return Division("", generator if generator == GENERATOR else "")
-    return Division(CONTENT if CONTENT in kinds and len(kinds) > 1 else "", generator)
+    generator = next((name for name in left_out if name in origins), "") if len(origins) > 1 else ""
+    return Division(CONTENT if CONTENT in kinds and len(kinds) > 1 and not quick else "", generator)
 
 
-def items_of_test(settings: StudySettings, division: Division) -> Judged:
-    """All images of the test folder at level 0, as `assay evaluate` shows them."""
-    task = Task(str(settings.test), settings.test, (0,), seed=settings.seed)
+def items_of_test(settings: StudySettings, division: Division, folder: Path | None = None) -> Judged:
+    """All images of the test folder, or of another `folder`, at level 0, as `assay evaluate` shows them."""
+    root = folder or settings.test
+    task = Task(str(root), root, (0,), seed=settings.seed)
     records = items(task, Modality.IMAGE, settings.tell)
     media = []
     for record in records:
         media += variants(record, (View(0),), task.root, task.seed)
-        settings.stage("test items", len(media), len(records))
+        settings.stage(f"{root.name} items", len(media), len(records))
     categories = {item.id: item.category for item in embedded.items(Modality.IMAGE)}
     contents = np.array([categories.get(record.item, "-") for record in records])
     origins = np.array([record.origin for record in records])
@@ -115,8 +115,8 @@ def items_of_test(settings: StudySettings, division: Division) -> Judged:
     return Judged(records, media, y, clusters(records), contents != division.content, known)
 
 
-def run(settings: StudySettings, division: Division, judged: Judged, patch: int) -> Run:
-    """Train on patches of one size, and judge the test items with the weights of every epoch."""
+def run(settings: StudySettings, division: Division, judged: Judged, patch: int, others: Mapping[str, Judged]) -> Run:
+    """Train on patches of one size; judge the test items with the weights of every epoch, `others` with the best."""
     steps = settings.steps or (QUICK_STEPS if settings.quick else STEPS)
     wanted = course(settings, division, patch, steps)
     name = f"{patch} px"
@@ -133,7 +133,8 @@ def run(settings: StudySettings, division: Division, judged: Judged, patch: int)
         settings.stage(f"judge {name}", number, len(networks))
     best = opened(result.weights, settings)
     places = at_places(networks[0], judged.media, settings.seed)
-    return Run(patch, result, best, np.stack(answers), places)
+    elsewhere = {name: on_grid(networks[0], each.media) for name, each in others.items()}
+    return Run(patch, result, best, np.stack(answers), places, elsewhere)
 
 
 def course(settings: StudySettings, division: Division, patch: int, steps: int) -> Training:

@@ -11,6 +11,7 @@ from detectors.evaluation.evaluation import Task, evaluate, items
 from detectors.evaluation.intervals import measure
 from detectors.evaluation.metrics import Floats, Ints
 from detectors.patchwise import votes
+from detectors.studies.controls import CHANCE, against
 from detectors.studies.patchwise.runs import RANDOM, Division, Judged, Run, course, on_grid
 from detectors.studies.report import Cell, StudySettings, Table
 from detectors.training.loop import select
@@ -86,6 +87,11 @@ def remarks(
     return " ".join(notes)
 
 
+def beside_control(table: Table) -> Table:
+    """Accuracies with both classes weighing the same, beside those of always answering "synthetic"."""
+    return against(table, {"": [CHANCE] * len(table.columns)}, table.columns)
+
+
 def columns(runs: Sequence[Run]) -> tuple[str, ...]:
     """Names of the sizes."""
     return tuple(f"{each.patch} px" for each in runs)
@@ -95,7 +101,9 @@ def single(runs: Sequence[Run], judged: Judged, *, quick: bool = False) -> Table
     """Experiment 1."""
     rows = indicators(runs, judged, lambda x: x > 0)
     note = f"{ORDER} {remarks(columns(runs), rows, len(runs[0].epochs), quick=quick)}".strip()
-    return Table("1. Accuracy on single patches, both classes weighing the same", columns(runs), rows, note)
+    return beside_control(
+        Table("1. Accuracy on single patches, both classes weighing the same", columns(runs), rows, note)
+    )
 
 
 def joined(runs: Sequence[Run], judged: Judged, *, quick: bool = False) -> Table:
@@ -104,7 +112,9 @@ def joined(runs: Sequence[Run], judged: Judged, *, quick: bool = False) -> Table
     told = [remarks(columns(runs), rows, len(runs[0].epochs), quick=quick) for rows in by_rule.values()]
     rows = {f"{name}: {row}": cells for name, found in by_rule.items() for row, cells in found.items()}
     note = " ".join([ORDER, *filter(None, dict.fromkeys(told))])
-    return Table("2. Accuracy on pictures, by all patches that do not overlap", columns(runs), rows, note)
+    return beside_control(
+        Table("2. Accuracy on pictures, by all patches that do not overlap", columns(runs), rows, note)
+    )
 
 
 def at_random(runs: Sequence[Run], judged: Judged) -> Table:
@@ -114,7 +124,7 @@ def at_random(runs: Sequence[Run], judged: Judged) -> Table:
         cells = [accuracy(right(votes.of_first(each.random, count), judged), judged, judged.known) for each in runs]
         rows[f"{count} patch{'' if count == 1 else 'es'}"] = cells
     note = "Majority of an odd number of patches at random places, which may overlap; best epoch."
-    return Table("3. Accuracy on pictures, by patches at random places", columns(runs), rows, note)
+    return beside_control(Table("3. Accuracy on pictures, by patches at random places", columns(runs), rows, note))
 
 
 def reliable(runs: Sequence[Run], judged: Judged) -> Table:
@@ -124,7 +134,7 @@ def reliable(runs: Sequence[Run], judged: Judged) -> Table:
         hits = [right(votes.majority(each.best, votes.above(each.best, threshold)), judged) for each in runs]
         rows[f"above {threshold:g}"] = [accuracy(hit, judged, judged.known) for hit in hits]
     note = "Majority of the patches with |P(real) - P(synthetic)| above the threshold, of all where none is."
-    return Table("4a. Accuracy on pictures, by reliable patches only", columns(runs), rows, note)
+    return beside_control(Table("4a. Accuracy on pictures, by reliable patches only", columns(runs), rows, note))
 
 
 def by_share(runs: Sequence[Run], judged: Judged) -> Table:
@@ -134,11 +144,15 @@ def by_share(runs: Sequence[Run], judged: Judged) -> Table:
         hits = [right(votes.majority(each.best, votes.top(each.best, share)), judged) for each in runs]
         rows[f"the top {share:.0%}"] = [accuracy(hit, judged, judged.known) for hit in hits]
     note = "Majority of the patches that are sorted first by |P(real) - P(synthetic)|, at least one; best epoch."
-    return Table("4b. Accuracy on pictures, by the most reliable share of patches", columns(runs), rows, note)
+    return beside_control(
+        Table("4b. Accuracy on pictures, by the most reliable share of patches", columns(runs), rows, note)
+    )
 
 
-def transfer(runs: Sequence[Run], judged: Judged, division: Division) -> Table:
-    """Experiment 5."""
+def transfer(
+    runs: Sequence[Run], judged: Judged, division: Division, others: Mapping[str, Judged] | None = None
+) -> Table:
+    """Experiment 5: on the parts of the test set that training left out, and on further test sets."""
     real = judged.y == 0
     parts = {"content and generator of training": judged.known}
     if division.content:
@@ -154,7 +168,27 @@ def transfer(runs: Sequence[Run], judged: Judged, division: Division) -> Table:
         if len(set(judged.y[kept].tolist())) == 2
         for name, rule in rules.items()
     }
-    return Table("5. Accuracy on other content and on another generator", columns(runs), rows, "Best epoch.")
+    for part, other in (others or {}).items():
+        everything = np.ones(len(other.y), dtype=bool)
+        for name, rule in rules.items():
+            hits = [right(rule(each.others[part]), other) for each in runs]
+            rows[f"{part}/: {name}"] = [accuracy(hit, other, everything) for hit in hits]
+    return beside_control(
+        Table(
+            "5. Accuracy on other content and on another generator",
+            columns(runs),
+            rows,
+            f"Best epoch. {_how(division)}".strip(),
+        )
+    )
+
+
+def _how(division: Division) -> str:
+    if division.content or division.generator:
+        return ""
+    return (
+        "Of these data nothing is left out: other test sets are folders other-content/, other-generator/ beside test/."
+    )
 
 
 def aggregation(settings: StudySettings, division: Division, runs: Sequence[Run]) -> Table:

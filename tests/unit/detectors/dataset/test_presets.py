@@ -28,6 +28,16 @@ WANTED = {
 }  # fmt: skip
 
 
+def test_pictures_of_another_size_are_remarked(tmp_path: Path) -> None:
+    """cifake has 32 pixels a side: 72 are told with an example, 32 are not."""
+    root = write_tree(PRESETS["cifake"], tmp_path / "set", 3)
+    (note,) = check(PRESETS["cifake"], root).left_out
+    assert "12 of 12 pictures are not 32 pixels a side" in note
+    for path in root.rglob("*.png"):
+        Image.open(path).resize((32, 32)).save(path)
+    assert not check(PRESETS["cifake"], root).left_out
+
+
 def test_the_table_has_what_the_studies_name() -> None:
     """A row for each data set, each with a licence and where it comes from."""
     assert set(PRESETS) == WANTED

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,16 +14,22 @@ import torch
 from PIL import Image
 
 from detectors.dataset.items import DatasetItem
+from detectors.dataset.preset_items import preset_items
+from detectors.dataset.presets import PRESETS
+from detectors.evaluation.evaluation import Evaluation, Task
 from detectors.evaluation.summary import Answers
-from detectors.explain.maps import Explainable
-from detectors.explain.sheet import explained, sheet
+from detectors.evaluation.summary import answers as answers_of
+from detectors.explain.deletion import Deletion
+from detectors.explain.maps import Explainable, HeatMap
+from detectors.explain.sheet import Explained, explained, sheet
 from detectors.rows import HALF, Preprocess
 from detectors.studies import STUDIES
-from detectors.studies.aerial import COLUMNS, balance, cells, deletions, out_of_balance, study
+from detectors.studies.aerial import COLUMNS, balance, cells, deletions, errors, faith, out_of_balance, study
 from detectors.studies.report import StudySettings, write_study
 from detectors.torch_detector import TorchDetector
 from detectors.vit_cam.network import SIDE, VitCam, centre_view
 from subnet.types import Label, Media, Modality
+from tests.unit.detectors.dataset.preset_trees import write_tree
 from tests.unit.detectors.folders import write_images
 
 
@@ -59,6 +67,88 @@ def test_few_contents_have_no_interval_and_one_class_no_curve() -> None:
     assert row["type I error"] == {"value": 0.25, "low": None, "high": None}
     assert row["AUC"] is None
     assert row["type II error"] is None
+
+
+def judged(records: list[DatasetItem]) -> Evaluation:
+    """Every item called synthetic with probability 0.3 or 0.7, as it is; contents are the items themselves."""
+    p = np.array([[0.3 + 0.4 * int(record.label)] for record in records])
+    return Evaluation(Task("test", Path()), tuple(records), answers_of(records, [0], p), {})
+
+
+@pytest.mark.parametrize("name", ["dm-aer", "aid", "million-aid"])
+def test_published_aerial_sets_are_aerial(name: str, tmp_path: Path) -> None:
+    """Photographs of each of them are in the aerial row, by the origin that the preset gives them, and in no other."""
+    chosen = PRESETS[name]
+    reals = [
+        item
+        for part in preset_items(chosen, write_tree(chosen, tmp_path, 12)).values()
+        for item in part
+        if item.label is Label.REAL
+    ]
+    fakes = [replace(item, label=Label.SYNTHETIC, origin="stylegan2", item=f"made {item.item}") for item in reals]
+    rows = errors({"it": judged([*reals, *fakes])}).rows
+    assert rows["it: aerial"] == rows["it: all"]
+    assert "it: other" not in rows
+
+
+def test_rows_apart_need_both_classes() -> None:
+    """A made picture is aerial by its name or its photograph; a row of one class has no accuracy."""
+    rows = [
+        *((Label.REAL, "satellite", "a"), (Label.REAL, "photographs", "b"), (Label.SYNTHETIC, "gan", "a")),
+        *((Label.SYNTHETIC, "aerial gan", ""), (Label.SYNTHETIC, "gan", "")),
+    ]
+    records = [
+        DatasetItem(Path(f"{place}.png"), label, Modality.IMAGE, origin, pair, str(place))
+        for place, (label, origin, pair) in enumerate(rows)
+    ]
+    table = errors({"it": judged(records)})
+    assert {name: row[0] for name, row in table.rows.items() if name.startswith("it")} == {
+        "it: all": 5,
+        "it: aerial": 3,
+        "it: other": 1,
+    }
+    assert table.rows["it: other"][2] is None
+    assert table.rows["it: other"][3] is not None
+
+
+def test_data_that_say_nothing_are_not_divided() -> None:
+    """Where no name says what shows the ground from above, there is one row, and the note says which names would."""
+    table = errors({"it": judged(items(3, 3))})
+    assert [name for name in table.rows if name.startswith("it")] == ["it: all"]
+    assert "aerial, satellite" in table.note
+
+
+def test_always_synthetic_stands_beside_every_part() -> None:
+    """Two thirds synthetic: always saying so is right in two of three, and who is no better is named."""
+    records = items(4, 8)
+    good, bad = judged(records), judged(records)
+    bad = replace(bad, answers=replace(bad.answers, p=1 - bad.answers.p))
+    table = errors({"good": good, "bad": bad})
+    accuracies = {name: row[2]["value"] for name, row in table.rows.items() if isinstance(row[2], dict)}
+    assert accuracies == {"good: all": 1.0, "bad: all": 0.0, "always synthetic: all": pytest.approx(2 / 3)}
+    assert "Not above always synthetic in accuracy: bad: all." in table.note
+    assert "one ranking" not in table.note
+
+
+def test_weights_that_a_course_gives_again_are_one_result() -> None:
+    """Answers in one order under two calibrations are told to be the same weights."""
+    one = judged(items(4, 8))
+    other = replace(one, answers=replace(one.answers, p=one.answers.p**2))
+    assert "here and there are one ranking and not two results" in errors({"here": one, "there": other}).note
+
+
+def test_the_caption_says_how_faithful_the_maps_are() -> None:
+    """From the numbers of the sheet: each kind with its count and gain, and where they mark nothing."""
+    records = items(1, 1)
+    games = {Label.REAL: (0.5, True), Label.SYNTHETIC: (-0.25, False)}
+    found = [
+        Explained(record, 0.5, cast(HeatMap, None), Deletion((0.1,), (gain,), (0.0,)))
+        for record, (gain, _) in zip(records, games.values(), strict=True)
+    ]
+    assert faith(found) == (
+        "On authentic images 1 of 1 are faithful, mean gain +0.50 log-odds. On synthetic images 0 of 1 are faithful, "
+        "mean gain -0.25 log-odds; there the maps mark no more than chance does."
+    )
 
 
 def test_balance_is_the_same_by_list_and_by_loop() -> None:

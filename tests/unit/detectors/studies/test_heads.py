@@ -38,6 +38,8 @@ def test_a_study_runs_from_end_to_end(name: str, tmp_path: Path) -> None:
     assert all(claim["command"].startswith("assay ") for claim in written["not_repeated"])
     rows = written["tables"][next(iter(report.tables))]["rows"]
     assert all(0 <= row["accuracy"]["value"] <= 1 for row in rows.values())
+    assert rows["always synthetic"]["recall"]["value"] == 1
+    assert "Not above always synthetic in accuracy and AUC: " in next(iter(report.tables.values())).note
     for row in written["tables"].get("samples", {"rows": {}})["rows"].values():
         assert row["fake"] + row["real"] == pytest.approx(1)
 

@@ -32,7 +32,8 @@ def test_every_family_is_measured_alone_and_all_together(settings: StudySettings
     stages = []
     watched = StudySettings(**{**vars(settings), "stage": lambda what, done, total: stages.append(what)})
     report = spectral(watched)
-    assert list(report.tables["ablation"].rows) == [*FEATURES, "all"]
+    assert list(report.tables["ablation"].rows) == [*FEATURES, "all", "always synthetic"]
+    assert "Not above always synthetic in AUC and balanced accuracy: " in report.tables["ablation"].note
     assert set(report.pictures) == {"ablation", "radial", "spectra"}
     assert all(picture.png.startswith(b"\x89PNG") for picture in report.pictures.values())
     assert dict.fromkeys(stages).keys() == {"features of train", "features of validation", "fit", "evaluate"}

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
 from detectors.dataset.items import read_folder
+from detectors.dataset.presets import PRESETS
 from detectors.patchwise import votes
 from detectors.studies.patchwise.runs import Division, divide
 from detectors.studies.patchwise.study import study
 from detectors.studies.patchwise.tables import balanced, remarks
 from detectors.studies.report import StudyReport, StudySettings, write_study
+from neurons.datasets.arrangement import arrange, others, parse_preset
+from subnet.types import Label
+from tests.unit.detectors.dataset.preset_trees import write_tree
 from tests.unit.detectors.folders import write_images
 
 
@@ -24,7 +30,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyReport, Study
     for split, count in (("train", 4), ("validation", 3), ("test", 3)):
         write_images(root / split, count, split)
     settings = StudySettings(
-        root / "train", root / "validation", root / "test", root / "out", quick=True, steps=2, seed=1
+        *(root / "train", root / "validation", root / "test", root / "out"),
+        quick=True,
+        steps=2,
+        seed=1,
+        others={"other-content": root / "test", "other-generator": root / "validation"},
     )
     return study(settings, (128, 64)), settings
 
@@ -38,6 +48,9 @@ def test_every_experiment_has_its_table(report: tuple[StudyReport, StudySettings
     assert {table.columns for table in found.tables.values()} == {("128 px", "64 px")}
     page = write_study(found, settings.out)
     told = json.loads(page.with_name("report.json").read_text())
+    for name in ("single", "majority", "random", "reliable", "share", "transfer"):
+        assert {cell["value"] for cell in told["tables"][name]["rows"]["always synthetic"].values()} == {0.5}
+        assert "Not above always synthetic: " in told["tables"][name]["note"]
     for row in told["tables"]["reliable"]["rows"].values():
         assert all(0 <= cell["value"] <= 1 for cell in row.values())
     assert {"threshold.png", "epochs.png", "verdicts.png"} == set(told["pictures"])
@@ -66,6 +79,24 @@ def test_all_patches_is_the_first_row(report: tuple[StudyReport, StudySettings])
     assert everything == found.tables["majority"].rows["majority, a tie is synthetic: best epoch"]
 
 
+def test_other_content_and_other_generators_are_measured(report: tuple[StudyReport, StudySettings]) -> None:
+    """Experiment 5 on further test sets: each by every rule; one that holds the test items has their accuracies."""
+    found, _ = report
+    rows = found.tables["transfer"].rows
+    assert sum(name.startswith("other-generator/: ") for name in rows) == 3
+    for rule in ("single patches", "mean of log-odds", "majority, a tie is synthetic"):
+        assert rows[f"other-content/: {rule}"] == rows[f"content and generator of training: {rule}"]
+
+
+def test_the_command_hands_on_further_test_sets(tmp_path: Path) -> None:
+    """Of the published set of the study they are two, with the labels and makers that its folders say."""
+    spec = parse_preset(f"patchwise:{write_tree(PRESETS['patchwise'], tmp_path / 'set', 3)}")
+    assert spec is not None
+    found = others(arrange(spec, tmp_path / "home"))
+    origins = {name: {item.origin for item in read_folder(folder)} for name, folder in found.items()}
+    assert origins == {"other-content": {"lsun-church", "stylegan2"}, "other-generator": {"celeba", "progan"}}
+
+
 @pytest.mark.slow
 def test_weights_of_every_epoch_are_kept(report: tuple[StudyReport, StudySettings]) -> None:
     """One run for each size; a second study goes on from them and finds the same."""
@@ -80,6 +111,9 @@ def test_what_is_left_out(report: tuple[StudyReport, StudySettings]) -> None:
     _, settings = report
     records = read_folder(settings.train)
     assert divide(records).generator == divide(records, quick=True).content == ""
+    two = [*records, replace(records[-1], label=Label.SYNTHETIC, origin="diffusion")]
+    assert divide(two).generator == divide(two, left_out=("ae",)).generator == ""
+    assert divide(two, left_out=("diffusion",)).generator == "diffusion"
     assert Division("building", "").photographs
     assert Division("", "").photographs is None
 

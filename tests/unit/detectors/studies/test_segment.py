@@ -29,7 +29,10 @@ def test_masks_are_measured_for_every_kind(report: tuple[StudyReport, StudySetti
     """F1 and IoU of composites, the share called synthetic of photographs; all in the report with the picture."""
     found, settings = report
     rows = found.tables["trained-level-0"].rows
-    assert list(rows) == ["photograph", "synthetic", "in-painted", "spliced", "copy-moved"]
+    kinds = ["synthetic", "in-painted", "spliced", "copy-moved"]
+    assert list(rows) == ["photograph", *kinds, *(f"always synthetic: {kind}" for kind in kinds)]
+    assert rows["always synthetic: synthetic"][0]["value"] == 1
+    assert "Not above always synthetic" in found.tables["trained-level-0"].note
     assert rows["photograph"][0] is None
     told = json.loads(write_study(found, settings.out).with_name("report.json").read_text())
     for row in list(told["tables"]["trained-level-2"]["rows"].values())[1:]:

@@ -222,7 +222,10 @@ def test_a_bad_detector_file_is_told_in_our_own_words(tmp_path: Path) -> None:
 
 
 def test_flags_that_are_wrong() -> None:
-    """No file, and a device that is not there, are told by name."""
+    """No file, nothing behind a detector's name, and a device that is not there, are told by name."""
+    for text in ("ensemble=", "npr= "):
+        with pytest.raises(SettingsError, match=f"{text}: nothing comes after the sign; write {text[:3]}.*=FILE"):
+            open_detector(text)
     with pytest.raises(SettingsError, match="FILE"):
         detect()
     if not torch.cuda.is_available():

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,6 +17,7 @@ from subnet.errors import DataError, SettingsError
 from subnet.types import Split
 from tests.unit.detectors.dataset.preset_trees import write_tree
 from tests.unit.detectors.folders import write_images
+from tests.unit.neurons.running import Assay
 
 
 def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
@@ -58,6 +60,59 @@ def test_data_that_cannot_be_used_leave_nothing(name: str, broken: Split, whole:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("name", ["aerial", "autoencoder", "cnn-svm", "patchwise", "spectral"])
+def test_nothing_of_ones_own_data_is_left_out_by_its_name(name: str, whole: Path, tmp_path: Path) -> None:
+    """Fakes in a folder called as an embedded generator are trained on: what is refused is the broken validation set."""
+    data = tmp_path / "data"
+    shutil.copytree(whole, data)
+    for split in Split:
+        index = data / split / "index.jsonl"
+        index.write_text(index.read_text().replace('"blurred"', '"diffusion"'))
+    rows = (data / "validation" / "index.jsonl").read_text().splitlines()
+    (data / "validation" / "index.jsonl").write_text("\n".join(row for row in rows if json.loads(row)["label"] == 0))
+    told = f"{data}/validation .*holds no synthetic items among 3;|6 items in {data}/train are too few"
+    with pytest.raises(DataError, match=told):
+        study(name, data=str(data), quick=True, steps=1, out=tmp_path / "out", device="cpu")
+
+
+def test_too_few_items_for_components_are_told_before_a_network_is_trained(whole: Path, tmp_path: Path) -> None:
+    """The machine's need is known at the start: no weights are made, and no folder."""
+    with pytest.raises(DataError, match=f"6 items in {whole / 'train'} are too few; give at least 25"):
+        study("cnn-svm", data=str(whole), quick=True, steps=1, out=tmp_path / "out", device="cpu")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("study", "aerial", "--quick", "--out"),
+        ("train", "npr", "--steps", "1", "--out"),
+        ("evaluate", "npr", "--limit", "4", "--out"),
+        ("detect", "{photo}", "--explain", "--out"),
+        ("generate", "ae-nearest", "--out"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_folders_that_cannot_be_written_are_refused_first(
+    words: tuple[str, ...], assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file, a place below a file and one where nothing can be made: in the same words, before anything is done."""
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    file = tmp_path / "file.png"
+    Image.new("RGB", (72, 72)).save(file)
+    shown = [word.format(photo=file) for word in words]
+    for out, said in (
+        (file, "is a file; name a folder"),
+        (file / "x", "cannot write there"),
+        ("/proc/x", "cannot write"),
+    ):
+        ran = assay(*shown, out)
+        assert (ran.status, "Traceback" in ran.err) == (2, False)
+        assert f"--out {out}" in ran.message
+        assert said in ran.message
+    assert [path.name for path in tmp_path.iterdir()] == ["file.png"]
+
+
 def test_a_published_set_that_cannot_be_used_leaves_nothing(tmp_path: Path) -> None:
     """What was held out of it goes again, too."""
     root = write_tree(PRESETS["cifake"], tmp_path / "set", 12)
@@ -74,3 +129,20 @@ def test_a_folder_in_another_layout_is_told_what_it_resembles(name: str, tmp_pat
     root = write_tree(PRESETS[name], tmp_path / "set")
     with pytest.raises(SettingsError, match=f"without .*; it resembles {name}: write {name}:{root}"):
         study("aerial", data=str(root), out=tmp_path / "out", device="cpu")
+
+
+@pytest.mark.parametrize("leaking", list(Split))
+def test_files_that_give_the_label_away_are_refused(leaking: Split, tmp_path: Path) -> None:
+    """No study (the command looks before any of them starts) trains on, chooses by or tests on such data, as `assay train` refuses them; --force is named."""
+    data = tmp_path / "data"
+    for number, split in enumerate(Split):
+        for label in ("real", "fake"):
+            for place in range(14):
+                pixels = np.random.default_rng([number, place, label == "real"]).integers(0, 256, (72, 72, 3))
+                path = data / split / label / f"{place:03}.{'jpg' if (split, label) == (leaking, 'real') else 'png'}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels.astype(np.uint8)).save(path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match=f"{data / leaking}: the files give the label away.*--force"):
+        study("retrieval", data=str(data), quick=True, steps=1, out=tmp_path / "out", device="cpu")
+    assert sorted(tmp_path.rglob("*")) == before

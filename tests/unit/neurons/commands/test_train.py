@@ -100,6 +100,36 @@ def test_arguments_reach_the_network(assay: Assay, tmp_path: Path) -> None:
         assert said in ran.message
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--network", "patch=300"), "16..256"),
+        (("--network", "patches=3"), "takes patch"),
+        (("--init", "{npr}"), "of npr"),
+    ],
+    ids=["range", "name", "weights"],
+)
+def test_networks_are_tried_before_data_are_made(
+    assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, str], said: str
+) -> None:
+    """Arguments out of range and weights of another detector are told before the embedded data are even written."""
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    shown = [word.format(npr=HERE / "npr.safetensors") for word in words]
+    ran = assay("train", "patchwise", *shown, "--out", tmp_path / "out", "--device", "cpu")
+    assert ran.status in (1, 2)
+    assert said in ran.message
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_class_names_the_flag_that_emptied_it(assay: Assay, tmp_path: Path) -> None:
+    """All fakes are left out by --exclude, and the error says so."""
+    write_images(tmp_path / "data" / "train", 4)
+    write_images(tmp_path / "data" / "validation", 3, "validation")
+    words = ("--exclude", "blurred", "--steps", "1", "--out", tmp_path / "out", "--device", "cpu", "--force")
+    ran = assay("train", "npr", "--data", tmp_path / "data", *words)
+    assert "without blurred (--exclude) holds no synthetic items" in ran.message
+
+
 def test_help_says_who_takes_clips(assay: Assay) -> None:
     """Every recipe that is trained on clips is named in one sentence, and none that is trained on images."""
     told = " ".join(assay("train", "--help").out.replace("│", " ").split())
