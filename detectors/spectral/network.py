@@ -72,6 +72,8 @@ class Spectral(nn.Module):
 def adapt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The families and the size of the head that a state holds. Raises CheckpointError for unknown families."""
     names = list(FEATURES)
+    if "families" not in state:
+        raise CheckpointError("weights: they name no families of features: they are of another detector than spectral")
     places = state["families"].long().tolist()
     if not places or not all(0 <= place < len(names) for place in places):
         raise CheckpointError(f"weights: they name families of features by {places}; there are {len(names)}")

@@ -32,6 +32,7 @@ from subnet.types import Label, Media, Modality
 
 NAME, TRAINED_HERE, SHIPPED = "vit_cam", "trained in this run", "weights that ship"
 QUICK_STEPS = 150
+ROC, LEVELS = "ROC over all augmentation levels.", "The weights that ship by augmentation level."
 ERRORS = ("accuracy", "type_1_error", "type_2_error", "auc")
 COLUMNS = ("items", "contents", "accuracy", "type I error", "type II error", "AUC")
 AERIAL = "aerial"
@@ -84,12 +85,8 @@ def study(settings: StudySettings) -> StudyReport:
                 "beside each: a map is faithful where removing what it marks moves the answer more than chance does. "
                 f"{faith(explanations)}",
             ),
-            "roc": Picture(
-                plots.roc({name: each.answers for name, each in measured.items()}), "ROC over all augmentation levels."
-            ),
-            "levels": Picture(
-                plots.levels(measured[SHIPPED].findings["by_level"]), "The weights that ship by augmentation level."
-            ),
+            "roc": Picture(plots.roc({name: each.answers for name, each in measured.items()}), ROC),
+            "levels": Picture(plots.levels(measured[SHIPPED].findings["by_level"]), LEVELS),
         },
         claims=CLAIMS,
         facts={

@@ -91,8 +91,7 @@ def study(settings: StudySettings) -> StudyReport:
     """Train every network and its machine, measure them on the test set, and look at their features."""
     levels = (0, 2) if settings.quick else (0, 1, 2, 3)
     task = Task("the test set", settings.test, levels, QUICK_ITEMS if settings.quick else None, settings.seed)
-    records = items(task, Modality.IMAGE, settings.tell)
-    _check(settings)
+    records = _checked(settings, task)
     media = [challenge_media(record, key_of(record, settings.test), settings.seed) for record in records]
     networks = {name.removeprefix("cnn-"): _network(settings, name, media) for name in CNNS}
     detectors = {name: network.alone.detector for name, network in networks.items()}
@@ -132,10 +131,12 @@ def study(settings: StudySettings) -> StudyReport:
     )
 
 
-def _check(settings: StudySettings) -> None:
-    """Raises DataError for training items that no machine can be fitted on, before the first network is trained."""
+def _checked(settings: StudySettings, task: Task) -> list[DatasetItem]:
+    """What is tested on. Raises DataError for items that nothing can be tested on, or no machine fitted on."""
+    records = items(task, Modality.IMAGE, settings.tell)
     chosen, course = recipe("cnn_svm"), Training("cnn_svm", settings.train, settings.out, exclude=settings.left_out)
     enough_for_components(chosen, len(select(read_folder(settings.train), chosen, course)), course)
+    return records
 
 
 def _network(settings: StudySettings, name: str, media: Sequence[Media]) -> Network:

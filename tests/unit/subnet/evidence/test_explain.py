@@ -33,14 +33,14 @@ from subnet.game.places import share_uids
 from subnet.game.sampling import Sampling
 from subnet.game.scoring import weights
 from subnet.game.step import Round
-from subnet.types import Answer, Failure, Hyperparameters, Label, Modality, Neuron, Prediction, Snapshot
+from subnet.types import Answer, Endpoint, Failure, Hyperparameters, Label, Modality, Neuron, Prediction, Snapshot
 from tests.unit.subnet.evidence.journals import played
 from tests.unit.subnet.game.crowds import crowd
 
 ROUNDS = 240
-RULES_OF = rules_record(
-    2, "validator", Sampling(public=("image/real/origin",)), vpermit_tao_limit=1000.0, min_answers=24
-)
+MIXED = {(modality, label): {"origin": 1.0, "fresh": 1.0} for modality in Modality for label in Label}
+SAMPLING = Sampling(sample_size=16, origins=MIXED, public=("image/real/origin",))
+RULES_OF = rules_record(2, "validator", SAMPLING, vpermit_tao_limit=1000.0, min_answers=24)
 
 
 def rounds_of_a_crowd() -> Iterator[Round[object]]:
@@ -155,7 +155,8 @@ def test_a_shared_place_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
     store = StateStore(journal)
     store.note(RULES, RULES_OF.model_copy(update={"share_places": True}))
     assert store.places.clusters() == ()
-    neurons = tuple(Neuron(uid, f"m{uid:03}", "c", 0.0, False, None) for uid in range(16))
+    serving = Endpoint("192.0.2.1", 8091)
+    neurons = tuple(Neuron(uid, f"m{uid:03}", "c", 0.0, False, serving) for uid in range(16))
     snapshot = Snapshot(2, 0, neurons, Hyperparameters(0, 0))
     store.observe(snapshot)
     for one in rounds_of_a_crowd():
