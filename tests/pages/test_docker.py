@@ -14,6 +14,7 @@ import structlog
 import yaml
 
 from neurons.chain_view import ChainView
+from neurons.cli import build
 from neurons.validator.telemetry import Telemetry
 from subnet.chain.devnode.keys import keypair, seeded
 from subnet.chain.memory import MemoryChain, MemorySubnet
@@ -119,3 +120,76 @@ def test_everything_copied_is_let_through() -> None:
     names = {name for line in copied for name in line.split()}
     assert names <= allowed
     assert all((ROOT / name).exists() for name in names)
+
+
+UNITS = sorted((DOCKER / "systemd").glob("assay-*.service"))
+PROGRAMS = ("miner", "producer", "validator")
+
+
+def parsed(command: str, arguments: list[str]) -> None:
+    """Fails where the command line does not know these flags."""
+    needed = ["--netuid", "34"] if command != "producer" and "--netuid" not in arguments else []
+    build().parse_args([command, *needed, *arguments], exit_on_error=False, print_error=False)
+
+
+def known_variables() -> set[str]:
+    """Every variable that a program reads, by its own --help."""
+    return set(re.findall(r"`((?:ASSAY|BT)_\w+)`", (ROOT / "docs/commands.md").read_text()))
+
+
+def test_units_start_what_there_is() -> None:
+    """Each program has a unit, its flags parse, and its files lie below what it may write."""
+    assert {unit.stem for unit in UNITS} == {f"assay-{name}" for name in (*PROGRAMS, "update")}
+    for name in PROGRAMS:
+        text = (DOCKER / f"systemd/assay-{name}.service").read_text()
+        (line,) = re.findall(r"^ExecStart=/opt/assay/current/\.venv/bin/assay (.+)$", text, re.MULTILINE)
+        command, *arguments = line.split()
+        assert command == name
+        parsed(command, arguments)
+        assert all(path.startswith("/var/lib/assay/") for path in arguments if path.startswith("/"))
+
+
+def test_compose_and_pm2_pass_flags_that_there_are() -> None:
+    """Commands of containers and of pm2 parse."""
+    services = yaml.safe_load((DOCKER / "compose.yml").read_text())["services"]
+    for name in PROGRAMS:
+        words = [re.sub(r"\$\{NETUID.*\}", "34", word) for word in services[name]["command"]]
+        parsed(name, [word for word in words if word != name])
+    rows = re.findall(r'program\("(\w+)", \[(.*?)\]\)', (DOCKER / "pm2.config.js").read_text())
+    assert {name for name, _ in rows} == set(PROGRAMS)
+    for name, arguments in rows:
+        parsed(name, re.findall(r'"([^"]+)"', arguments))
+
+
+def test_environment_files_name_variables_that_are_read() -> None:
+    """assay.env: by the programs; update.env: by the script, which asks for no others without a default."""
+    given = re.findall(r"^(\w+)=", (DOCKER / "systemd/assay.env").read_text(), re.MULTILINE)
+    assert set(given) <= known_variables()
+    script = (DOCKER / "update.sh").read_text()
+    offered = set(re.findall(r"\b(ASSAY_\w+)=", (DOCKER / "systemd/update.env").read_text()))
+    assert offered <= set(re.findall(r"ASSAY_\w+", script))
+    (needed,) = re.findall(r"^for name in (.+); do$", script, re.MULTILINE)
+    assert set(needed.split()) <= offered
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_reads_the_units(tmp_path: Path) -> None:
+    """No unknown key, no bad value. Programs that are not installed here are replaced by one that is."""
+    paths = []
+    for unit in sorted((DOCKER / "systemd").glob("assay-*.*")):
+        paths.append(tmp_path / unit.name)
+        paths[-1].write_text(re.sub(r"^ExecStart=/\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *map(str, paths)], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_pm2_file_is_one() -> None:
+    """Node reads it: three programs, each started once, by the interpreter of the repository."""
+    code = "console.log(JSON.stringify(require('./docker/pm2.config.js')))"
+    told = subprocess.run(["node", "-e", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    apps = json.loads(told)["apps"]
+    assert {app["name"]: app["instances"] for app in apps} == dict.fromkeys(PROGRAMS, 1)
+    assert {app["script"] for app in apps} == {str(ROOT / ".venv/bin/assay")}
