@@ -62,6 +62,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         ledger = Ledger(folder / "ledger.db")
         stack.callback(ledger.close)
         pool = settings.pool.open(ledger=ledger)
+        telemetry.watch(view, pool, folder)
         dendrite = await stack.enter_async_context(Dendrite(keys.hotkey, local=local))
         following = asyncio.create_task(view.follow(stop))
         stack.callback(following.cancel)

@@ -7,9 +7,11 @@ import json as jsonlib
 from collections import Counter as Counts
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
 
+from neurons.chain_view import ChainView
 from neurons.log import Log
+from neurons.validator.monitors.collector import HostCollector
 from neurons.validator.thumbnails import Gallery
 from neurons.validator.weight_setter import WeightsStanding
 from subnet.errors import SettingsError, StateError
@@ -17,6 +19,7 @@ from subnet.evidence.state import State
 from subnet.game.answer_table import RecentAnswers
 from subnet.game.likeness import likeness
 from subnet.game.step import Draw, Round
+from subnet.media.pool.pool import Pool
 from subnet.types import JSON, Failure
 
 COMPARED_EVERY = 100  # rounds that count, between two looks for miners that answer alike
@@ -26,7 +29,8 @@ class Telemetry:
     """Counts and tells. With `json` every round is one line on standard output."""
 
     def __init__(self, json: bool, port: int | None, gallery: Path | None, log: Log) -> None:
-        registry = CollectorRegistry()
+        registry = self.registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
         self._json, self._log = json, log
         self._gallery = Gallery(gallery) if gallery else None
         self._failed = Counter("assay_failed_rounds", "Rounds that raised", registry=registry)
@@ -45,12 +49,16 @@ class Telemetry:
         if port is not None:
             _serve(port, registry)
 
+    def watch(self, view: ChainView, pool: Pool, folder: Path) -> None:
+        """From now on chain, pool and disks are told as they are when metrics are read; `folder` holds the state."""
+        self._block.set_function(lambda: view.block)
+        self.registry.register(HostCollector(lambda: view.age, pool.levels, {"state": folder, "pool": pool.root}))
+
     async def played(self, played: Round[Draw], block: int) -> None:
         """One round has been played and written down."""
         plan = played.plan
         void, label = "yes" if played.void else "no", "twins" if plan.real else plan.label.name.lower()
         self._rounds.labels(plan.modality.value, label, void).inc()
-        self._block.set(block)
         kinds = Counts(o.answer.value if isinstance(o.answer, Failure) else "prediction" for o in played.outcomes)
         for kind, count in kinds.items():
             self._answers.labels(kind).inc(count)

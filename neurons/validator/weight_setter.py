@@ -73,7 +73,7 @@ class WeightSetter:
         if snapshot is None or self._settings.disable_set_weights:
             return
         permit, answers = self._permit(snapshot), self._answers(snapshot)
-        self.standing = replace(self.standing, permit=permit, answers=answers)
+        self.standing = replace(self.standing, permit=permit, answers=answers, block=self.last)
         if await self._may_send(snapshot) and permit and self._ripe(snapshot, answers):
             await self._look_for_reveals(snapshot)
             await self._try_once(snapshot)

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from subnet.errors import MediaError, Overloaded, SettingsError, StateError, SubnetError
 from subnet.types import Modality, Prediction
@@ -107,6 +107,9 @@ class RequestHandler:
         self.seconds = Histogram(
             "assay_axon_seconds", "Time from headers to reply, answered requests", ["synapse"], registry=registry
         )
+        ready = Gauge("assay_axon_ready", "1 when /ready says yes", registry=registry)
+        ready.set_function(lambda: not self.unready())
+        ProcessCollector(registry=registry)
 
     def drain(self) -> None:
         """From now on `/ready` says no; requests in hand are answered."""

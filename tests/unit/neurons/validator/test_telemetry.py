@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import socket
 import urllib.request
 from pathlib import Path
@@ -12,14 +13,19 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from neurons.chain_view import ChainView
 from neurons.validator import thumbnails
 from neurons.validator.telemetry import COMPARED_EVERY, Telemetry
+from subnet.chain.devnode.keys import seeded
+from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import SettingsError
 from subnet.game.answer_table import KINDS
 from subnet.game.history import History
+from subnet.media.pool.pool import Pool
 from subnet.types import Label, Modality, Prediction
 from tests.unit.subnet.evidence.journals import played
 from tests.unit.subnet.game.crowds import crowd
+from tests.unit.subnet.media.pool.samples import make_sample
 
 LOG = structlog.get_logger()
 ROUND = played(History(), 0, Modality.IMAGE, Label.REAL, {"alice": Prediction(0.1)})
@@ -67,3 +73,26 @@ async def test_miners_that_answer_alike_are_counted() -> None:
         text = page.read().decode()
     assert "assay_alike_clusters 1.0" in text
     assert "assay_alike_miners 3.0" in text
+
+
+async def test_chain_pool_and_disk_are_told_as_they_are(tmp_path: Path) -> None:
+    """At each reading, also when no round was played: kinds that the pool lacks are 0, and a lost disk is left out."""
+    subnet = MemorySubnet(seeded(validators=1, miners=1))
+    view, pool = ChainView(MemoryChain(subnet, "v"), LOG), Pool(tmp_path / "pool", floor=0)
+    telemetry = Telemetry(False, None, None, LOG)
+    telemetry.watch(view, pool, tmp_path)
+    await view.refresh()
+    told = telemetry.registry.get_sample_value
+    real, fake = ({"modality": "image", "label": label} for label in ("real", "synthetic"))
+    assert (told("assay_pool_items", real), told("assay_pool_items", fake)) == (0, 0)
+    pool.put(make_sample(0), stream="main", sequence=0)
+    await subnet.advance(7)
+    await view.refresh()
+    assert (told("assay_pool_items", real), told("assay_pool_items", fake)) == (1, 0)
+    assert told("assay_block") == view.block > 0
+    assert 0 <= (told("assay_snapshot_age_seconds") or 0) < 60
+    assert (told("assay_disk_free_bytes", {"folder": "state"}) or 0) > 0
+    assert (told("process_resident_memory_bytes") or 0) > 0
+    shutil.rmtree(tmp_path)
+    assert told("assay_disk_free_bytes", {"folder": "state"}) is None
+    assert told("assay_block") == view.block

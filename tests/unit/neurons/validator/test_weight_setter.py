@@ -170,6 +170,17 @@ def answered(**counts: int) -> History:
     return History({hotkey: Standing(image=window, score=0.5, average=0.5) for hotkey, window in windows.items()})
 
 
+async def test_weights_of_an_earlier_run_are_known(rig: Rig) -> None:
+    """A restarted validator tells the age of the weights that the chain holds, not that it has set none."""
+    first = rig.weighing()
+    await rig.settle(first)
+    assert first.standing.block > 0
+    again, snapshot = rig.weighing(), await rig.view.refresh()
+    await again.when_due()
+    assert again.standing.block == snapshot.neurons[0].last_update >= first.standing.block
+    assert [a.submission for a in rig.attempts()] == [Submission.OK]
+
+
 async def test_without_a_permit_nothing_is_sent_and_it_is_told_once(rig: Rig) -> None:
     """A validator that never had, or lost, its permit warns once, and goes on when it is back."""
     setter = rig.weighing()

@@ -129,8 +129,10 @@ async def test_not_ready_while_nobody_can_ask(tmp_path: Path) -> None:
     rig = await start(tmp_path / "n.sqlite", unready=lambda: standing[0])
     answer = await get(rig, "/ready")
     assert (answer.status, json.loads(answer.body)) == (503, {"ready": False, "why": standing[0]})
+    assert "\nassay_axon_ready 0.0" in (await get(rig, "/metrics")).body.decode()
     standing[0] = ""
     assert (await get(rig, "/ready")).body == b'{"ready":true}'
+    assert "\nassay_axon_ready 1.0" in (await get(rig, "/metrics")).body.decode()
     await rig.close()
 
 
