@@ -32,7 +32,7 @@ def validator(folder: Path, max_age: float, max_weights_age: int) -> Iterator[Fi
     path = folder / LIVE
     try:
         with JournalReader(path) as reader:
-            check_state(reader.state(), reader.last or BEGINNING, lambda: replay(reader.entries()))
+            _check_state(reader)
             tail = deque(reader.live(), maxlen=5000)
             age = time.time() - max(file.stat().st_mtime for file in folder.glob("journal.db*"))
         yield Finding("journal", Health.OK, f"{reader.length:,} entries")
@@ -54,11 +54,16 @@ def journals(home: Path) -> Iterator[Finding]:
     for path in sorted(home.glob(f"validator-*/{LIVE}")):
         try:
             with JournalReader(path) as reader:
-                check_state(reader.state(), reader.last or BEGINNING, lambda reader=reader: replay(reader.entries()))
+                _check_state(reader)
         except StateError as error:
             yield Finding("journal", Health.FAIL, str(error), _journal_fix(error))
         else:
             yield Finding("journal", Health.OK, f"{path}: {reader.length:,} entries")
+
+
+def _check_state(reader: JournalReader) -> None:
+    """Raises StateError unless the state is the one of the last entry."""
+    check_state(reader.state(), reader.last or BEGINNING, lambda: replay(reader.entries()))
 
 
 def _process(lock: Path) -> Finding:
