@@ -44,6 +44,7 @@ COMMANDS = {
     "evaluate": ("neurons.commands.evaluate:evaluate", "Measure a detector, or compare two."),
     "study": ("neurons.commands.study:study", "Run a whole study: train, measure, tables and pictures."),
     "doctor": ("neurons.doctor.program:doctor", "Check that everything needed is here, and say what would mend it."),
+    "status": ("neurons.commands.operating.status:status", "How a validator or miner of this machine stands."),
     "detect": ("neurons.commands.detect:detect", "Judge files, and say why."),
     "audit": ("neurons.commands.audit:audit", "Does a data set give its labels away?"),
     "bench": ("neurons.commands.bench:bench", "How fast detectors are on this machine."),

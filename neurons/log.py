@@ -1,5 +1,7 @@
 """Logging of the programs: colour for people on a terminal, JSON lines for machines, always on standard error.
 
+With --logging.file JSON lines go to a file as well, which is rotated; secrets in either are masked.
+
 A log that cannot be written (a closed terminal, a full disk) is lost, and the program goes on.
 """
 
@@ -7,13 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import re
 import sys
+import time
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import TextIO
 
 import structlog
 
 from neurons.settings import LoggingSettings
+from subnet.errors import SettingsError, StateError
+from subnet.files import private_file
 
+_SECRET = re.compile(r"(^|_)(seed|mnemonic|password|passwd|token|secret|private_key|api_key)s?$", re.IGNORECASE)
+LEAST_SECRET = 8  # characters of an environment's secret that is looked for in texts
 Log = structlog.typing.FilteringBoundLogger
 
 
@@ -44,6 +56,47 @@ class _OneLine(logging.Filter):
         return True
 
 
+class _PrivateFile(RotatingFileHandler):
+    """Every file that rotation begins is for its owner alone, as the first one is."""
+
+    def _open(self) -> TextIOWrapper:
+        private_file(Path(self.baseFilename))
+        return super()._open()
+
+
+class _Copy:
+    """Writes every event as a line of JSON to the file of the settings, which is rotated by size."""
+
+    def __init__(self, settings: LoggingSettings) -> None:
+        """Raises SettingsError for a file that cannot be written."""
+        path = (settings.file or Path()).expanduser()
+        size = max(1, int(settings.megabytes * 2**20))
+        try:
+            self._file = _PrivateFile(path, maxBytes=size, backupCount=settings.keep, encoding="utf-8")
+        except (OSError, StateError) as error:
+            raise SettingsError(f"--logging.file {path}: {error}") from error
+
+    def __call__(self, logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        plain = structlog.processors.format_exc_info(None, method, {**event, "timestamp": moment})
+        text = structlog.processors.JSONRenderer(sort_keys=True)(None, method, plain)
+        self._file.handle(logging.makeLogRecord({"msg": str(text)}))
+        return event
+
+
+def _mask(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Nothing of an event that is named like a secret, and no token of the environment, is written down."""
+    tokens = [value for name, value in os.environ.items() if _SECRET.search(name) and len(value) >= LEAST_SECRET]
+    return {name: "***" if _SECRET.search(name) else _without(value, tokens) for name, value in event.items()}
+
+
+def _without(value: object, tokens: list[str]) -> object:
+    for token in tokens:
+        if isinstance(value, str) and token in value:
+            value = value.replace(token, "***")
+    return value
+
+
 def configure(settings: LoggingSettings, program: str) -> Log:
     """Set up logging once, at the start of a program, and return its logger."""
     level = (
@@ -59,6 +112,8 @@ def configure(settings: LoggingSettings, program: str) -> Log:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            _mask,
+            *([_Copy(settings)] if settings.file else []),
             structlog.processors.TimeStamper(fmt="iso" if not people else "%H:%M:%S", utc=not people),
             structlog.processors.StackInfoRenderer(),
             *([] if people else [structlog.processors.format_exc_info]),

@@ -238,7 +238,7 @@ class ProducerSettings:
 @Parameter(name="logging")
 @dataclass(frozen=True)
 class LoggingSettings:
-    """What is written to standard error."""
+    """What is written to standard error, and to a file."""
 
     level: Annotated[str, Parameter(env_var="BT_LOGGING_LEVEL")] = "info"
     """debug, info, warning or error."""
@@ -246,8 +246,18 @@ class LoggingSettings:
     """The same as --logging.level debug."""
     trace: Annotated[bool, Parameter(negative="")] = False
     """The same as --logging.level debug."""
+    file: Path | None = None
+    """Write JSON lines to this file, too. It is for the owner's eyes only."""
+    megabytes: float = 50.0
+    """Size from which on the file becomes FILE.1, and the older ones FILE.2 and so on."""
+    keep: int = 5
+    """Older files that are kept."""
 
     def __post_init__(self) -> None:
+        if not 0 < self.megabytes < 1e6:
+            raise SettingsError(f"--logging.megabytes must be above 0 and below 1e6, not {self.megabytes:g}")
+        if self.keep < 1:
+            raise SettingsError(f"--logging.keep must be at least 1, not {self.keep}")
         if self.level.lower() not in {"debug", "info", "warning", "error"}:
             raise SettingsError(f"--logging.level must be debug, info, warning or error, not {self.level!r}")
 

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 import psutil
+from rich.markup import escape
 
 DISTRIBUTION = "assay-subnet"
 LEAST_PYTHON = (3, 11)
@@ -42,6 +43,21 @@ class Finding:
 
     def facts(self) -> dict[str, str]:
         return {**asdict(self), "verdict": self.verdict.value}
+
+
+SIGNS = {Health.OK: "[green]ok  [/]", Health.WARN: "[yellow]warn[/]", Health.FAIL: "[red]fail[/]"}
+
+
+def line(finding: Finding) -> str:
+    """A finding in the markup of rich."""
+    fix = f"\n     [dim]{'':14}{escape(finding.fix)}[/]" if finding.fix else ""
+    return f"{SIGNS[finding.verdict]} {finding.check:14}{escape(finding.found)}{fix}"
+
+
+def versions() -> Iterator[Finding]:
+    """What runs here."""
+    key = ", ".join(f"{name} {metadata.version(name)}" for name in (DISTRIBUTION, "bittensor") if _has(name))
+    yield Finding("versions", Health.OK, f"{key}, Python {platform.python_version()}")
 
 
 def python() -> Iterator[Finding]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shlex
 import time
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -22,6 +24,7 @@ from subnet.types import Endpoint, Snapshot
 from subnet.wire.endpoints import refusal
 from subnet.wire.http.listener import listen
 
+_REQUESTS = re.compile(r'^assay_axon_requests_total\{.*?status="([^"]*)".*?\} ([0-9.e+]+)$', re.MULTILINE)
 GOOD, BAD = 1.5, 2.0  # seconds off: requests from a clock that is more than 2 s ahead are refused
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is not asked through a proxy
@@ -151,7 +154,7 @@ def port(axon: s.AxonSettings, deadline: float = 2.0) -> Iterator[Finding]:
     try:
         listen(axon.ip, axon.port).close()
     except SettingsError as error:
-        running = _axon_state(axon, deadline)
+        running = axon_state(axon, deadline)
         if running is None:
             found, _, fix = str(error).partition(": ")
             yield Finding("port", Health.FAIL, found, fix)
@@ -164,14 +167,30 @@ def port(axon: s.AxonSettings, deadline: float = 2.0) -> Iterator[Finding]:
         yield Finding("port", Health.OK, f"{axon.port} on {axon.ip} is free")
 
 
-def _axon_state(axon: s.AxonSettings, deadline: float) -> str | None:
+def axon_state(axon: s.AxonSettings, deadline: float) -> str | None:
     """Why the axon that listens there is not ready, "" for one that is; None for any other program."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(axon.ip, axon.ip)
-    root = f"http://[{host}]:{axon.port}" if ":" in host else f"http://{host}:{axon.port}"
-    health, ready = (_fetch(f"{root}/{page}", deadline) for page in ("health", "ready"))
+    health, ready = (_fetch(f"{_root(axon)}/{page}", deadline) for page in ("health", "ready"))
     if health != {"status": "ok"} or not isinstance(ready.get("ready"), bool):
         return None
     return "" if ready["ready"] else str(ready.get("why", "it is starting or stopping"))
+
+
+def axon_requests(axon: s.AxonSettings, deadline: float) -> dict[str, float]:
+    """How many requests ended with which HTTP status since the start; empty where its metrics are not to be read."""
+    try:
+        with _DIRECT.open(f"{_root(axon)}/metrics", timeout=deadline) as answer:
+            text = answer.read(2**20).decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return {}
+    counts: defaultdict[str, float] = defaultdict(float)
+    for status, count in _REQUESTS.findall(text):
+        counts[status] += float(count)
+    return dict(counts)
+
+
+def _root(axon: s.AxonSettings) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(axon.ip, axon.ip)
+    return f"http://[{host}]:{axon.port}" if ":" in host else f"http://{host}:{axon.port}"
 
 
 def _fetch(url: str, deadline: float) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.markup import escape
 
 from neurons import settings as s
 from neurons.doctor import machine
@@ -16,7 +15,6 @@ from neurons.doctor.machine import Finding, Health
 from subnet.errors import SettingsError
 
 CLOCK_URL = "https://huggingface.co"
-SIGNS = {Health.OK: "[green]ok  [/]", Health.WARN: "[yellow]warn[/]", Health.FAIL: "[red]fail[/]"}
 
 
 def doctor(
@@ -46,9 +44,7 @@ def doctor(
     for finding in _checks(netuid, subtensor, wallet, axon, deadline, clock_url):
         found.append(finding)
         if not json:
-            fix = f"\n     [dim]{'':14}{escape(finding.fix)}[/]" if finding.fix else ""
-            line = f"{SIGNS[finding.verdict]} {finding.check:14}{escape(finding.found)}{fix}"
-            console.print(line, highlight=False, soft_wrap=True)
+            console.print(machine.line(finding), highlight=False, soft_wrap=True)
     failed = sum(finding.verdict is Health.FAIL for finding in found)
     if json:
         print(jsonlib.dumps({"ok": not failed, "checks": [finding.facts() for finding in found]}))
@@ -64,12 +60,13 @@ def _checks(
     clock_url: str,
 ) -> Iterator[Finding]:
     """One finding after another, the quick ones first."""
-    from neurons.doctor import media, network
+    from neurons.doctor import media, network, standing
 
     yield from machine.python()
     yield from machine.packages()
     yield from machine.machine()
     yield from machine.disk(s.home())
+    yield from standing.journals(s.home())
     yield from network.port(axon)
     yield from network.address(axon, subtensor)
     opened, finding = network.keys(wallet, needed=netuid is not None)

@@ -16,9 +16,6 @@ from cyclopts import Parameter
 
 from neurons import settings as s
 from neurons.log import configure
-from neurons.plan import origins_of, plan_of
-from neurons.validator.settings import ValidatorSettings
-from subnet.game.sampling import Sampling
 
 
 def validator(
@@ -65,6 +62,10 @@ def validator(
     local
         This is a local network: call loopback addresses, and wait for the producer rather than ask for something else.
     """
+    from neurons.plan import origins_of, plan_of  # with the codecs, which wrong flags need not wait for
+    from neurons.validator.settings import ValidatorSettings
+    from subnet.game.sampling import Sampling
+
     mix = plan_of(plan)
     sampling = Sampling(
         sample_size=neuron.sample_size,
@@ -75,7 +76,7 @@ def validator(
     settings = ValidatorSettings(
         netuid, sampling, neuron, subtensor, wallet, pool, state, seed, rounds, local, seed_file, segments
     )
-    from neurons.validator.run import run  # the chain's SDK, which wrong flags need not wait for
+    from neurons.validator.run import run  # and the chain's SDK
     from neurons.validator.telemetry import Telemetry
 
     log = configure(logging, "validator")

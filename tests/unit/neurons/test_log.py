@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +40,33 @@ def test_what_a_library_leaves_behind_is_one_line(level: str, traceback: bool) -
     assert "the node went away" in done.stderr
     assert ("Traceback" in done.stderr) is traceback
     assert traceback or len(done.stderr.strip().splitlines()) == 1
+
+
+WRITES = """
+import pathlib
+from neurons.log import configure
+from neurons.settings import LoggingSettings
+
+log = configure(LoggingSettings(file=pathlib.Path({file!r}), megabytes=0.002, keep=2), "miner")
+for number in range(200):
+    log.info("round", number=number, seed=987654321, wallet_password="open sesame", why="sent hf_abcdefgh123")
+"""
+
+
+def test_a_log_file_is_bounded_and_holds_no_secret(tmp_path: Path) -> None:
+    """JSON lines, rotated by size, old ones dropped, for the owner alone; secrets neither there nor on stderr."""
+    file = tmp_path / "assay.log"
+    done = subprocess.run(
+        [sys.executable, "-c", WRITES.format(file=str(file))],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "HF_TOKEN": "hf_abcdefgh123"},
+    )
+    parts = sorted(tmp_path.iterdir())
+    assert [part.name for part in parts] == ["assay.log", "assay.log.1", "assay.log.2"]
+    assert all(part.stat().st_size < 2200 for part in parts)
+    assert file.stat().st_mode & 0o077 == 0
+    assert json.loads(file.read_text().splitlines()[-1])["number"] == 199
+    everything = done.stderr + "".join(part.read_text() for part in parts)
+    assert not any(secret in everything for secret in ("987654321", "sesame", "hf_abcdefgh123"))

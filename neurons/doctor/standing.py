@@ -1,0 +1,194 @@
+"""How a program that runs stands, from what lies in its state folder, its axon's port, and the chain where asked."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from neurons import settings as s
+from neurons.doctor.machine import Finding, Health
+from subnet.chain.bittensor import BittensorChain
+from subnet.errors import ChainError, SettingsError, StateError
+from subnet.evidence.entries.entry import BEGINNING, Entry
+from subnet.evidence.reader import LIVE, JournalReader
+from subnet.evidence.records import ROUND, RULES, WEIGHTS, RoundRecord, RulesRecord, WeightsRecord, read_record
+from subnet.evidence.replay import replay
+from subnet.evidence.state import check_state
+from subnet.types import Neuron, Submission
+
+RECENT = 100  # rounds that failures and void rounds are counted in
+MANY = 0.5  # share of failed answers, and of void rounds, from which on it is told
+FEW_ITEMS = 20  # of the pool, below which it runs dry soon
+RESTORE = "stop the validator and restore a backup: docs/validating.md"
+
+
+def validator(folder: Path, max_age: float, max_weights_age: int) -> Iterator[Finding]:
+    """The validator whose state lies in `folder`; ages in seconds and in blocks."""
+    yield _process(folder / "journal.lock")
+    path = folder / LIVE
+    try:
+        with JournalReader(path) as reader:
+            _check_state(reader)
+            tail = deque(reader.live(), maxlen=5000)
+            age = time.time() - max(file.stat().st_mtime for file in folder.glob("journal.db*"))
+        yield Finding("journal", Health.OK, f"{reader.length:,} entries")
+        rounds = [read_record(RoundRecord, entry) for entry in tail if entry.kind == ROUND][-RECENT:]
+        yield _last_round(rounds, age, max_age)
+        yield _weights(tail, rounds, max_weights_age)
+    except StateError as error:
+        yield Finding("journal", Health.FAIL, str(error), _journal_fix(error))
+        return
+    yield from _failures(rounds)
+
+
+def _journal_fix(error: StateError) -> str:
+    return "install the newer Assay again" if "newer Assay" in str(error) else RESTORE
+
+
+def journals(home: Path) -> Iterator[Finding]:
+    """Every validator's journal below `home` opens here, and its state is the one of its last entry."""
+    for path in sorted(home.glob(f"validator-*/{LIVE}")):
+        try:
+            with JournalReader(path) as reader:
+                _check_state(reader)
+        except StateError as error:
+            yield Finding("journal", Health.FAIL, str(error), _journal_fix(error))
+        else:
+            yield Finding("journal", Health.OK, f"{path}: {reader.length:,} entries")
+
+
+def _check_state(reader: JournalReader) -> None:
+    """Raises StateError unless the state is the one of the last entry."""
+    check_state(reader.state(), reader.last or BEGINNING, lambda: replay(reader.entries()))
+
+
+def _process(lock: Path) -> Finding:
+    """Whether a process holds the lock of the state folder."""
+    try:
+        handle = os.open(lock, os.O_RDONLY)
+    except OSError:
+        return Finding("process", Health.FAIL, "no validator has run here", "start it: assay validator")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Finding("process", Health.OK, f"runs as {os.read(handle, 32).decode(errors='replace').strip()}")
+    finally:
+        os.close(handle)
+    return Finding("process", Health.FAIL, "it does not run", "start it, and read the end of its log")
+
+
+def _last_round(rounds: list[RoundRecord], age: float, max_age: float) -> Finding:
+    if not rounds:
+        return Finding("last round", Health.FAIL, "none was played yet", "read its log: is the pool empty?")
+    found = f"round {rounds[-1].number:,} at block {rounds[-1].block:,}, {age:,.0f} s ago"
+    if age > max_age:
+        return Finding("last round", Health.FAIL, found, "read the end of its log: chain, pool, or a process that died")
+    return Finding("last round", Health.OK, found)
+
+
+def _weights(tail: deque[Entry], rounds: list[RoundRecord], most: int) -> Finding:
+    """The last weights that the chain took, beside the last round."""
+    records = [read_record(WeightsRecord, entry) for entry in tail if entry.kind == WEIGHTS]
+    taken = [record for record in records if record.submission is Submission.OK]
+    if not taken:
+        why = f"; the last attempt: {records[-1].submission.value} {records[-1].message}" if records else ""
+        fix = "weights need a permit and enough answers (--neuron.min_answers): read its log"
+        return Finding("weights", Health.WARN, f"none were set lately{why}", fix)
+    age = max(0, rounds[-1].block - taken[-1].block) if rounds else 0
+    return weights_age(age, most)
+
+
+def weights_age(age: int, most: int) -> Finding:
+    """Weights that are `age` blocks old, where `most` are allowed."""
+    fix = "read its log for what the chain answered: permit, rate limit, version key" if age > most else ""
+    return Finding("weights", Health.FAIL if age > most else Health.OK, f"{age:,} blocks old", fix)
+
+
+def _failures(rounds: list[RoundRecord]) -> Iterator[Finding]:
+    """Void rounds, and answers that failed, of the last rounds."""
+    if not rounds:
+        return
+    void = sum(bool(one.void) for one in rounds)
+    outcomes = [outcome for one in rounds for outcome in one.outcomes]
+    failed = sum(outcome.failure is not None for outcome in outcomes)
+    share = failed / max(1, len(outcomes))
+    much = share > MANY or void / len(rounds) > MANY
+    found = f"{void} of {len(rounds)} rounds void, {share:.0%} of {len(outcomes):,} answers failed"
+    fix = "can this machine reach the miners? assay doctor" if much else ""
+    yield Finding("failures", Health.WARN if much else Health.OK, found, fix)
+
+
+def ready_media(settings: s.PoolSettings) -> Iterator[Finding]:
+    """How much lies ready in the pool."""
+    fix = "start the producer on this pool: assay producer"
+    if not settings.folder.is_dir():
+        yield Finding("pool", Health.FAIL, f"there is no pool {settings.folder}", f"{fix}, or name it with --pool.path")
+        return
+    items = sum(settings.open().levels().values())
+    verdict = Health.FAIL if items == 0 else Health.WARN if items < FEW_ITEMS else Health.OK
+    yield Finding("pool", verdict, f"{items:,} items ready", "" if verdict is Health.OK else fix)
+
+
+def miner(axon: s.AxonSettings) -> Iterator[Finding]:
+    """The miner that listens at `axon`, and how the requests since its start ended."""
+    from neurons.doctor.network import axon_requests, axon_state
+
+    state = axon_state(axon, 2.0)
+    if state is None:
+        fix = "start it, or name its --axon.port and --axon.ip"
+        yield Finding("process", Health.FAIL, f"no miner answers on {axon.port} of {axon.ip}", fix)
+        return
+    verdict = Health.FAIL if state else Health.OK
+    yield Finding("process", verdict, state or f"ready on {axon.port} of {axon.ip}", "read its log" if state else "")
+    counts = axon_requests(axon, 2.0)
+    total, bad = sum(counts.values()), sum(n for status, n in counts.items() if status.startswith("5"))
+    much = total > 0 and bad / total > MANY
+    found = f"{bad:,.0f} of {total:,.0f} requests since its start failed here (5xx)"
+    yield Finding("failures", Health.WARN if much else Health.OK, found, "read its log" if much else "")
+
+
+async def on_chain(
+    subtensor: s.SubtensorSettings, folder: Path, deadline: float, most: int, role: str
+) -> list[Finding]:
+    """What the chain says of the hotkey of `folder` within `deadline` seconds."""
+    try:
+        netuid, hotkey = _identity(folder)
+        link = BittensorChain(subtensor.endpoint, netuid, None, call_deadline=deadline)
+    except (SettingsError, StateError) as error:
+        return [Finding("chain", Health.FAIL, str(error), "name the state folder with --state")]
+    try:
+        snapshot = await link.snapshot()
+    except ChainError as error:
+        return [Finding("chain", Health.FAIL, str(error), "check --subtensor.network or --subtensor.chain_endpoint")]
+    finally:
+        await link.close()
+    me = snapshot.neuron(hotkey)
+    if me is None:
+        fix = f"register it again: btcli subnets register --netuid {netuid}"
+        return [Finding("registration", Health.FAIL, f"{hotkey} is not registered on subnet {netuid}", fix)]
+    return list(_own(me, snapshot.block, most, role))
+
+
+def _own(me: Neuron, block: int, most: int, role: str) -> Iterator[Finding]:
+    found = f"uid {me.uid} at block {block:,}: incentive {me.incentive:.4f}, dividends {me.dividends:.4f}"
+    yield Finding("registration", Health.OK, found)
+    if role == "validator":
+        fix = "" if me.permit else "more stake, then wait one tempo"
+        yield Finding("permit", Health.OK if me.permit else Health.FAIL, "held" if me.permit else "none", fix)
+        yield Finding("weights", (now := weights_age(block - me.last_update, most)).verdict, now.found, now.fix)
+
+
+def _identity(folder: Path) -> tuple[int, str]:
+    """Subnet and hotkey: from the folder's name, else from the rules in its journal."""
+    parts = folder.name.split("-")
+    if len(parts) == 3 and parts[1].isdigit():
+        return int(parts[1]), parts[2]
+    with JournalReader(folder / LIVE) as reader:
+        for entry in reader.entries(RULES):
+            rules = read_record(RulesRecord, entry)
+            return rules.netuid, rules.hotkey
+    raise SettingsError(f"{folder} does not tell its subnet and hotkey")

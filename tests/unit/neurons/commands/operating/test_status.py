@@ -1,0 +1,84 @@
+"""`assay status`: how a validator or miner stands, from its folder and its port alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from subnet.evidence.journal import Journal
+from tests.unit.neurons.running import Assay
+from tests.unit.subnet.evidence.journals import write_journal
+
+HOTKEY = "5F3sa2TJAWMqDhXG6jhV4N8ko9SxwGy8TpaNS1repo5EYjQX"
+
+
+@pytest.fixture
+def assay(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Assay:
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
+    return Assay(capfd)
+
+
+def checks(facts: dict[str, object]) -> dict[str, str]:
+    return {check["check"]: check["verdict"] for check in facts["checks"]}  # type: ignore[attr-defined]
+
+
+def test_a_validator_that_runs(assay: Assay, tmp_path: Path) -> None:
+    """The lock names the process, the journal the rounds; a pool that is not there fails, and so does the command."""
+    folder = tmp_path / f"validator-1-{HOTKEY}"
+    write_journal(folder / "journal.db", 5)
+    journal = Journal(folder / "journal.db")
+    try:
+        ran = assay("status", "--json")
+    finally:
+        journal.close()
+    assert ran.json["role"] == "validator"
+    verdicts = checks(ran.json)
+    assert {verdicts[name] for name in ("process", "journal", "last round", "failures")} == {"ok"}
+    assert (verdicts["pool"], ran.json["ok"], ran.status) == ("fail", False, 1)
+    assert {tuple(check) for check in ran.json["checks"]} == {("check", "verdict", "found", "fix")}
+
+
+def test_a_validator_that_stopped_long_ago(assay: Assay, tmp_path: Path) -> None:
+    """Neither its process nor its last round is well, and each says what to do."""
+    folder = tmp_path / f"validator-1-{HOTKEY}"
+    write_journal(folder / "journal.db", 5)
+    for path in folder.glob("journal.db*"):
+        os.utime(path, (time.time() - 7200,) * 2)
+    ran = assay("status", "validator", "--json")
+    failed = {check["check"]: check["fix"] for check in ran.json["checks"] if check["verdict"] == "fail"}
+    assert {"process", "last round"} <= set(failed)
+    assert all(failed.values())
+
+
+def test_a_damaged_journal(assay: Assay, tmp_path: Path) -> None:
+    """It is named, in the table for people, too, and nothing raises."""
+    folder = tmp_path / f"validator-1-{HOTKEY}"
+    write_journal(folder / "journal.db", 5)
+    (folder / "journal.db").write_bytes(b"")
+    ran = assay("status")
+    assert ran.status == 1
+    assert "journal" in ran.out
+    assert "restore a backup" in ran.out
+
+
+def test_a_miner_that_does_not_run(assay: Assay, tmp_path: Path) -> None:
+    """Nobody on its port: exit status 1."""
+    (tmp_path / f"miner-1-{HOTKEY}").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    ran = assay("status", "--axon.port", port, "--axon.ip", "127.0.0.1", "--json")
+    assert (ran.json["role"], checks(ran.json)["process"], ran.status) == ("miner", "fail", 1)
+
+
+def test_which_one_is_meant(assay: Assay, tmp_path: Path) -> None:
+    """None, and several, are refused with what to name."""
+    assert (assay("status").status, "--state" in assay("status").message) == (2, True)
+    for name in ("miner-1-a", "validator-1-a"):
+        (tmp_path / name).mkdir()
+    ran = assay("status")
+    assert ran.status == 2
+    assert "miner-1-a" in ran.message
