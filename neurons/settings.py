@@ -44,13 +44,13 @@ class SubtensorSettings:
     chain_endpoint: Annotated[str | None, Parameter(env_var=("BT_CHAIN_ENDPOINT", "BT_SUBTENSOR_CHAIN_ENDPOINT"))] = (
         None
     )
-    """ws:// or wss:// address of a node; wins over the network."""
+    """ws:// or wss:// address of a node; wins over the network. Several, with commas between them, are used in turn
+    when one fails."""
 
     def __post_init__(self) -> None:
-        if self.chain_endpoint and not self.chain_endpoint.startswith(("ws://", "wss://")):
-            raise SettingsError(
-                f"--subtensor.chain_endpoint must begin with ws:// or wss://, not {self.chain_endpoint!r}"
-            )
+        for name in self.chain_endpoint.split(",") if self.chain_endpoint else ():
+            if not name.strip().startswith(("ws://", "wss://")):
+                raise SettingsError(f"--subtensor.chain_endpoint must begin with ws:// or wss://, not {name!r}")
 
     @property
     def endpoint(self) -> str:
