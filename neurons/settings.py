@@ -149,7 +149,8 @@ class NeuronSettings:
     disable_set_weights: bool = False
     """Score, but set no weights."""
     forward: Annotated[bool, Parameter(negative="")] = False
-    """Go on with a state that is older than what this hotkey committed on chain, behind all that it may have played."""
+    """Go on with a state that is older than what this hotkey committed on chain, behind all that it may have played, or
+    with none where it has set weights."""
     keep_media: float = 24.0
     """Hours for which media that was asked is kept in the state folder, for `assay publish --media`; 0 deletes it."""
     keep_gigabytes: float = 2.0
