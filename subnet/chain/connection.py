@@ -62,7 +62,7 @@ class Link:
         client = self._dial(name)
         try:
             await within(client.connect(), deadline, f"connecting to {name}")
-        except (ChainTimeout, *self.broken) as error:
+        except self._lost as error:
             self._refused[name] = time.monotonic()
             await self._close(client)
             self._rotate()
