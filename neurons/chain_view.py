@@ -38,12 +38,17 @@ class ChainView:
         """Read a snapshot now. Raises ChainError."""
         snapshot = await self.chain.snapshot()
         self._read_at = time.monotonic()
-        if snapshot.block < self.block - REORGANISATION:
-            self._log.warning("the chain went back", block=snapshot.block, before=self.block)
-            self.block = snapshot.block
-        self.snapshot, self.block = snapshot, max(self.block, snapshot.block)
+        self._advance(snapshot.block)
+        self.snapshot = snapshot
         self._by_hotkey = {neuron.hotkey: neuron for neuron in snapshot.neurons}
         return snapshot
+
+    def _advance(self, block: int) -> None:
+        """The head is at `block`. A little lower is a reorganisation or a node that lags; much lower another chain."""
+        if block < self.block - REORGANISATION:
+            self._log.warning("the chain went back", block=block, before=self.block)
+            self.block = block
+        self.block = max(self.block, block)
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Follow new blocks, and read a snapshot every few of them."""
@@ -53,7 +58,8 @@ class ChainView:
                 async for block in self.chain.blocks():
                     if failures:
                         self._log.info("the chain is back", block=block)
-                    failures, self.block = 0, block
+                    failures = 0
+                    self._advance(block)
                     if self.snapshot is None or not 0 <= block - self.snapshot.block < self.every:
                         await self.refresh()
                     if stop.is_set():

@@ -44,13 +44,13 @@ class SubtensorSettings:
     chain_endpoint: Annotated[str | None, Parameter(env_var=("BT_CHAIN_ENDPOINT", "BT_SUBTENSOR_CHAIN_ENDPOINT"))] = (
         None
     )
-    """ws:// or wss:// address of a node; wins over the network."""
+    """ws:// or wss:// address of a node; wins over the network. Several, with commas between them, are used in turn
+    when one fails."""
 
     def __post_init__(self) -> None:
-        if self.chain_endpoint and not self.chain_endpoint.startswith(("ws://", "wss://")):
-            raise SettingsError(
-                f"--subtensor.chain_endpoint must begin with ws:// or wss://, not {self.chain_endpoint!r}"
-            )
+        for name in self.chain_endpoint.split(",") if self.chain_endpoint else ():
+            if not name.strip().startswith(("ws://", "wss://")):
+                raise SettingsError(f"--subtensor.chain_endpoint must begin with ws:// or wss://, not {name!r}")
 
     @property
     def endpoint(self) -> str:
@@ -149,7 +149,8 @@ class NeuronSettings:
     disable_set_weights: bool = False
     """Score, but set no weights."""
     forward: Annotated[bool, Parameter(negative="")] = False
-    """Go on with a state that is older than what this hotkey committed on chain, behind all that it may have played."""
+    """Go on with a state that is older than what this hotkey committed on chain, behind all that it may have played, or
+    with none where it has set weights."""
     keep_media: float = 24.0
     """Hours for which media that was asked is kept in the state folder, for `assay publish --media`; 0 deletes it."""
     keep_gigabytes: float = 2.0

@@ -8,6 +8,7 @@ from subnet.evidence.journal import Journal
 from subnet.evidence.state import StateStore
 from subnet.game.epochs import Commitment, parse
 from subnet.protocols import Chain
+from subnet.types import Snapshot
 
 MARGIN = 10_000  # rounds that a validator may have played behind its last commitment, and more
 
@@ -36,6 +37,17 @@ async def check_low_water(
     missing = max(0, stands.seq - journal.length)
     store.skip(missing + MARGIN)
     log.warning("an older state goes on", why=why, next_round=store.state.next_round)
+
+
+def check_known(snapshot: Snapshot, hotkey: str, journal: Journal, *, forward: bool = False) -> None:
+    """Raises StateError for an empty journal of a hotkey that has set weights: its scores lie elsewhere."""
+    me = snapshot.neuron(hotkey)
+    if journal.length or forward or me is None or me.last_update in (0, me.registered_at):
+        return
+    raise StateError(
+        f"on chain hotkey {hotkey} has set weights in block {me.last_update}, and {journal.path} is empty: put its "
+        "state back (--state names another folder), or, if it is lost, begin with none by --neuron.forward"
+    )
 
 
 async def _committed(chain: Chain, hotkey: str) -> Commitment | None:

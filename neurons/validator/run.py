@@ -16,7 +16,7 @@ from neurons.secret_seed import choose_seed
 from neurons.signals import ends_before, until_signal
 from neurons.validator.challenge_source import draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
-from neurons.validator.low_water import check_low_water
+from neurons.validator.low_water import check_known, check_low_water
 from neurons.validator.onchain.clock import clocks_apart
 from neurons.validator.onchain.doppelganger import Doppelganger
 from neurons.validator.onchain.epoch_file import kept, lines_of
@@ -58,6 +58,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
             return
         probing.result()
         _check_registered(snapshot, hotkey)
+        check_known(snapshot, hotkey, journal, forward=settings.neuron.forward)
         await check_low_water(chain, hotkey, journal, store, log, forward=settings.neuron.forward)
         ledger = Ledger(folder / "ledger.db")
         stack.callback(ledger.close)

@@ -23,7 +23,7 @@ from subnet.game.scoring import evidence, is_validator, weights
 from subnet.protocols import Chain
 from subnet.types import Receipt, Snapshot, Submission
 
-NO_SCORES, UNWRITTEN = "NO_SCORES", "UNWRITTEN"  # our own reasons, beside the chain's codes
+NO_SCORES, TOO_FEW, UNWRITTEN = "NO_SCORES", "TOO_FEW", "UNWRITTEN"  # our own reasons, beside the chain's codes
 REVEALED_AFTER = 3  # tempos after a commit in which the chain must have opened it
 
 
@@ -217,9 +217,12 @@ class WeightSetter:
         await self._compare()
         wanted = weights(self._store.state.history, snapshot.neurons, self._settings.vpermit_tao_limit)
         if not wanted:
-            return Receipt(Submission.REJECTED, code=NO_SCORES, message="no miner has earned anything yet"), {}
+            why = "no miner has earned anything yet: none are set, and the chain keeps the last ones"
+            return Receipt(Submission.REJECTED, code=NO_SCORES, message=why), {}
         if self._places is not None:
             wanted = share_uids(wanted, snapshot.neurons, self._places.clusters())
+        if why := _too_few(wanted, snapshot):
+            return Receipt(Submission.REJECTED, code=TOO_FEW, message=why), {}
         self._store.observe(snapshot)
         self._write(SETTING, setting_record(snapshot, wanted, self._attempt))
         try:
@@ -243,9 +246,18 @@ class WeightSetter:
             case Submission.OK:
                 return max(snapshot.hyperparameters.weights_rate_limit, self._settings.epoch_length)
             case Submission.REJECTED:
-                return 5 if receipt.code == NO_SCORES else min(100, self._settings.epoch_length)
+                return 5 if receipt.code in (NO_SCORES, TOO_FEW) else min(100, self._settings.epoch_length)
             case _:  # too early, or it may still land
                 return max(1, receipt.blocks or 1)
+
+
+def _too_few(wanted: Mapping[int, float], snapshot: Snapshot) -> str:
+    """Why the chain would refuse so few weights; empty when it would not."""
+    least = min(snapshot.hyperparameters.min_allowed_weights, len(snapshot.neurons))
+    count = len(normalise_u16(wanted))
+    if count >= least:
+        return ""
+    return f"{count} miners have earned weights, and the chain takes none for fewer than {least} (min_allowed_weights)"
 
 
 def _outcome(block: int, weights: dict[int, float], receipt: Receipt, attempt: int | None) -> WeightsRecord:

@@ -47,7 +47,8 @@ BROKEN: Final = (bt.BittensorError, WebSocketException, OSError)
 class BittensorChain:
     """`Chain` over one SDK client. `wallet` is a bittensor wallet or a keypair of the hotkey; None only reads.
 
-    `endpoint` is finney, test, local, or a ws:// or wss:// address. Deadlines are in seconds: `call_deadline` for each
+    `endpoint` is finney, test, local, or a ws:// or wss:// address; of several with commas between them the next is
+    dialled whenever one fails. Deadlines are in seconds: `call_deadline` for each
     read, `submit_deadline` for a transaction until it is in a block, `watchdog` for the silence between two blocks.
     `seal_round` is the beacon's round that weights are sealed to where they must be, None the one that is due.
     Raises SettingsError for an endpoint that is none of these.
@@ -66,14 +67,15 @@ class BittensorChain:
         mechid: int = 0,
         seal_round: int | None = None,
     ) -> None:
-        if endpoint not in NETWORKS and not endpoint.startswith(("ws://", "wss://")):
-            raise SettingsError(
-                f"subtensor endpoint {endpoint!r}: use one of {', '.join(NETWORKS)}, or an address with ws:// or wss://"
-            )
+        names = tuple(part.strip() for part in endpoint.split(","))
+        for name in names:
+            if name not in NETWORKS and not name.startswith(("ws://", "wss://")):
+                known = ", ".join(NETWORKS)
+                raise SettingsError(f"subtensor endpoint {name!r}: use {known}, or an address with ws:// or wss://")
         self.netuid, self.endpoint, self.mechid = netuid, endpoint, mechid
         self._wallet, self._version_key, self._seal_round = wallet, version_key, seal_round
         self._call_deadline, self._submit_deadline, self._watchdog = call_deadline, submit_deadline, watchdog
-        self._link = Link(endpoint, lambda: bt.Client(endpoint), BROKEN, call_deadline)
+        self._link = Link(names, bt.Client, BROKEN, call_deadline)
         self._sent_at: int | None = None  # head when weights of unknown fate were sent
 
     @property

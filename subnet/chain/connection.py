@@ -1,4 +1,4 @@
-"""One connection to a node that is thrown away when it fails and dialled anew by the next call.
+"""One connection to a node that is thrown away when it fails and dialled anew, at the next address, by the next call.
 
 Knows what an SDK client can do (connect, close, blocks), but does not import it: `dial` makes one.
 """
@@ -17,38 +17,62 @@ from subnet.errors import ChainError, ChainTimeout
 T = TypeVar("T")
 
 CLOSE_SECONDS: Final = 0.5  # a program ends within two
+DIAL_SECONDS: Final = 1.0  # between two tries of an address that could not be reached
 OTHER_CHAIN: Final = 64  # a head this far behind the last one is no reorganisation
 MISFIT: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError)  # leak from the SDK's decoding
 
 
 class Link:
-    """`broken` are the SDK's exceptions for a connection or a call that failed; `deadline` is per call, in seconds."""
+    """`names` are the addresses in the order of preference: whenever one fails the next one is dialled.
+
+    `broken` are the SDK's exceptions for a connection or a call that failed; `deadline` is per call, in seconds.
+    """
 
     def __init__(
-        self, name: str, dial: Callable[[], Any], broken: tuple[type[Exception], ...], deadline: float
+        self,
+        names: tuple[str, ...],
+        dial: Callable[[str], Any],
+        broken: tuple[type[Exception], ...],
+        deadline: float,
     ) -> None:
-        self.name = name
+        self._names, self._turn = names, 0
+        self._refused: dict[str, float] = {}  # when it could not be reached, by address
         self.broken: tuple[type[Exception], ...] = broken + MISFIT
         self._lost: tuple[type[Exception], ...] = (ChainError, *self.broken)
         self._dial, self._deadline = dial, deadline
         self._client: Any = None
         self._dialling = asyncio.Lock()
 
+    @property
+    def name(self) -> str:
+        """The address whose turn it is."""
+        return self._names[self._turn]
+
     async def client(self, deadline: float | None = None) -> Any:
         """The connected client. Raises ChainError when the node cannot be reached within the deadline."""
         async with self._dialling:
             if self._client is None:
-                client = self._dial()
-                try:
-                    await within(client.connect(), deadline or self._deadline, f"connecting to {self.name}")
-                except ChainTimeout:
-                    await self._close(client)
-                    raise
-                except self.broken as error:
-                    await self._close(client)
-                    raise ChainError(f"cannot reach the chain at {self.name}: {error}") from error
-                self._client = client
+                self._client = await self._reach(self.name, deadline or self._deadline)
             return self._client
+
+    async def _reach(self, name: str, deadline: float) -> Any:
+        rest = self._refused.get(name, -1e9) + DIAL_SECONDS - time.monotonic()
+        if rest > 0:
+            await asyncio.sleep(min(rest, deadline))
+        client = self._dial(name)
+        try:
+            await within(client.connect(), deadline, f"connecting to {name}")
+        except self._lost as error:
+            self._refused[name] = time.monotonic()
+            await self._close(client)
+            self._rotate()
+            if isinstance(error, ChainTimeout):
+                raise
+            raise ChainError(f"cannot reach the chain at {name}: {error}") from error
+        return client
+
+    def _rotate(self) -> None:
+        self._turn = (self._turn + 1) % len(self._names)
 
     async def read(self, call: Callable[[Any], Awaitable[T]]) -> T:
         """The result of a call that only reads.
@@ -75,9 +99,10 @@ class Link:
             raise ChainError(f"the chain at {self.name} did not answer as expected: {error}") from error
 
     async def discard(self) -> None:
-        """Forget the connection; the next call dials anew."""
+        """Forget the connection; the next call dials anew, at the next address."""
         client, self._client = self._client, None
         if client is not None:
+            self._rotate()
             await self._close(client)
 
     async def _close(self, client: Any) -> None:

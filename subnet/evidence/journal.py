@@ -79,12 +79,13 @@ class Journal:
         except (OSError, sqlite3.Error) as error:
             raise StateError(f"cannot open the journal {self.path}: {error}") from error
         try:
-            check_schema(db, self.path)
+            if (schema := check_schema(db, self.path)) < SCHEMA:
+                write_atomically(self.path.with_suffix(f".schema-{schema}.db"), db.serialize(), mode=0o600)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.execute("PRAGMA wal_autocheckpoint=1")
             db.execute(f"PRAGMA user_version={SCHEMA}")  # schema 1 is a journal that has no segments yet
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             db.close()
             raise StateError(f"cannot open the journal {self.path}: {error}; restore a backup") from error
         except StateError:

@@ -29,3 +29,24 @@ async def test_a_chain_that_comes_back_lower_is_followed() -> None:
     stop.set()
     await young.advance()
     await following
+
+
+async def test_a_node_that_lags_takes_no_block_back() -> None:
+    """Neither by a snapshot nor by a head: what waits for a block would otherwise come too early."""
+    ahead, behind = (MemorySubnet(Genesis(34, (GenesisNeuron("v", "v"),), Rules(tempo=5))) for _ in range(2))
+    await ahead.advance(30)
+    await behind.advance(25)
+    chain = MemoryChain(ahead, "v", watchdog=5)
+    view, stop = ChainView(chain, structlog.get_logger()), asyncio.Event()
+    await view.refresh()
+    chain.subnet = behind
+    await view.refresh()
+    assert view.block == 30
+    following = asyncio.create_task(view.follow(stop))
+    await asyncio.sleep(0.05)
+    await behind.advance()
+    await asyncio.sleep(0.05)
+    assert (behind.block, view.block) == (26, 30)
+    stop.set()
+    await behind.advance()
+    await following

@@ -91,6 +91,20 @@ async def test_nobody_has_earned_anything(rig: Rig) -> None:
     assert await rig.chain.weights(0) == {}
 
 
+async def test_fewer_weights_than_the_chain_takes_are_not_sent(rig: Rig) -> None:
+    """It is told how many are wanted; once enough miners have earned some, they go out."""
+    await rig.subnet.apply(lambda state, block: replace(state, rules=replace(state.rules, min_allowed_weights=2)))
+    rig.memory.state = State(1, History({"m1": Standing(score=0.75, average=0.75)}))
+    setter = rig.weighing()
+    await rig.settle(setter)
+    assert [(a.code, a.weights) for a in rig.attempts()] == [("TOO_FEW", {})]
+    assert "fewer than 2" in rig.attempts()[0].message
+    rig.memory.state = State(1, SCORES)
+    await rig.subnet.advance(6)
+    await rig.settle(setter)
+    assert rig.attempts()[-1].submission is Submission.OK
+
+
 async def test_what_cannot_be_written_down_sets_no_weights(rig: Rig) -> None:
     """When too many facts wait for the disk, nobody could check weights: none are set."""
     rig.memory._unwritten.extend([("fact", "{}", b"0\n{}")] * 50)

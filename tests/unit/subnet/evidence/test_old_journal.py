@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import lzma
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,19 @@ def test_it_is_read_without_being_upgraded(journal: Path) -> None:
         state = check_state(reader.state(), reader.last or BEGINNING, lambda: replay(reader.entries()))
     assert state.next_round == 60
     assert journal.read_bytes() == before
+
+
+def test_an_upgrade_leaves_a_backup_beside_it(journal: Path) -> None:
+    """A whole copy with the old schema, which the version that wrote it opens; made once."""
+    with closing(sqlite3.connect(journal)) as db:
+        (schema,) = db.execute("PRAGMA user_version").fetchone()
+    opened = Journal(journal)
+    tip = opened.tip
+    opened.close()
+    copy = journal.with_suffix(f".schema-{schema}.db")
+    with closing(sqlite3.connect(copy)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (schema,)
+        assert db.execute("SELECT hash FROM entries ORDER BY seq DESC").fetchone() == (tip,)
+    copy.unlink()
+    Journal(journal).close()
+    assert not copy.exists()
