@@ -71,7 +71,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)  ## every benchmark, one after another (leave_one_out.py trains for hours; tables.py, gallery.py and looks.py measure nothing)
-	for name in $(filter-out leave_one_out tables gallery looks,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
+	for name in $(filter-out leave_one_out tables gallery looks soak,$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 pages: $(READY)  ## what commands write: docs/commands.md, docs/benchmarks.md, docs/detectors.md

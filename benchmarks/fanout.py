@@ -84,7 +84,7 @@ async def serve_until_closed(kind: str) -> None:
 @contextlib.contextmanager
 def server(kind: str) -> Any:
     """The port of a server process, and the process."""
-    command = [sys.executable, __file__, "--serve", kind]
+    command = [sys.executable, "-m", "benchmarks.fanout", "--serve", kind]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

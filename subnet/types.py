@@ -5,10 +5,12 @@ Nothing here does I/O, and nothing here knows torch or the chain SDK. Arrays are
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -235,6 +237,11 @@ class Query:
     body: bytes = field(repr=False)
     content_type: str
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the body in lowercase hex, made once."""
+        return hashlib.sha256(self.body).hexdigest()
 
 
 @dataclass(frozen=True)

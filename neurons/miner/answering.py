@@ -17,7 +17,7 @@ from detectors.evaluation.self_test import self_test
 from detectors.loading import open_detector
 from neurons import settings as s
 from neurons.miner.batching import Batcher
-from neurons.miner.fairness import Turns
+from neurons.miner.fairness import Turns, Weight, alike
 from neurons.miner.settings import DetectorSettings, wrong_modality
 from subnet.codec.image import decode_image
 from subnet.codec.image_header import read_header
@@ -74,12 +74,12 @@ class Answering:
     """Decodes a body off the event loop and asks the detector of its modality; hotkeys take turns at both."""
 
     def __init__(
-        self, batchers: Mapping[Modality, Batcher], decoder: VideoDecoder, executor: ThreadPoolExecutor
+        self, batchers: Mapping[Modality, Batcher], decoder: VideoDecoder, executor: ThreadPoolExecutor, weight: Weight
     ) -> None:
         self._batchers, self._executor = batchers, executor
         self._decode = {Modality.IMAGE: decode_challenge, Modality.VIDEO: decoder.decode}
-        self._decoding = {modality: Turns(DECODING, DECODING - 1) for modality in Modality}
-        self._decoded = Turns(DECODED_BYTES, DECODED_BYTES // 2)
+        self._decoding = {modality: Turns(DECODING, DECODING - 1, weight) for modality in Modality}
+        self._decoded = Turns(DECODED_BYTES, DECODED_BYTES // 2, weight)
 
     async def __call__(self, modality: Modality, body: bytes, hotkey: str) -> Prediction:
         """P(synthetic) of an encoded image or video, for `hotkey`. Raises MediaError and Overloaded."""
@@ -91,13 +91,16 @@ class Answering:
                 return await self._batchers[modality].predict(media, hotkey)
 
 
-async def answering(stack: AsyncExitStack, detectors: Mapping[Modality, Detector], max_batch: int) -> Answering:
-    """Decoders, threads and batchers of a miner, for the time of `stack`."""
+async def answering(
+    stack: AsyncExitStack, detectors: Mapping[Modality, Detector], max_batch: int, weight: Weight = alike
+) -> Answering:
+    """Decoders, threads and batchers of a miner, for the time of `stack`; hotkeys take turns by `weight`."""
     decoding = stack.enter_context(ThreadPoolExecutor(2 * DECODING, thread_name_prefix="decode"))
     thinking = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="predict"))
     decoder = VideoDecoder(CLIP, children=DECODING)
     stack.callback(decoder.close)
     batchers = {
-        m: await stack.enter_async_context(Batcher(d, thinking, max_batch=max_batch)) for m, d in detectors.items()
+        m: await stack.enter_async_context(Batcher(d, thinking, max_batch=max_batch, weight=weight))
+        for m, d in detectors.items()
     }
-    return Answering(batchers, decoder, decoding)
+    return Answering(batchers, decoder, decoding, weight)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from types import TracebackType
 
-from neurons.miner.fairness import FairQueue
+from neurons.miner.fairness import FairQueue, Weight, alike
 from subnet.errors import SubnetError
 from subnet.protocols import Detector
 from subnet.types import Media, Prediction
@@ -35,12 +35,13 @@ class Batcher:
         max_waiting: int = 512,
         budget: float = 2.0,
         linger: float = 0.002,
+        weight: Weight = alike,
     ) -> None:
         self.detector = detector
         self.limit = max_batch
         self.batches = self.items = 0
         self._executor, self._budget, self._linger, self._max_waiting = executor, budget, linger, max_waiting
-        self._waiting: FairQueue[tuple[Media, asyncio.Future[Prediction]]] = FairQueue()
+        self._waiting: FairQueue[tuple[Media, asyncio.Future[Prediction]]] = FairQueue(weight)
         self._arrived = asyncio.Event()
         self._seconds = 0.0  # per item, smoothed
         self._task: asyncio.Task[None] | None = None
@@ -62,10 +63,16 @@ class Batcher:
     async def predict(self, media: Media, hotkey: str = "") -> Prediction:
         """The detector's answer to `hotkey`, in turn with the others who wait.
 
-        Raises Overloaded when too many are waiting, and what the detector raises.
+        Raises Overloaded when too many are waiting and this would be the last of them, or is by the time another comes;
+        and what the detector raises.
         """
         if len(self._waiting) >= self._max_waiting:
-            raise Overloaded(f"{len(self._waiting)} requests are waiting for {self.detector.name}")
+            full = Overloaded(f"{len(self._waiting)} requests are waiting for {self.detector.name}")
+            last = self._waiting.displace(hotkey)
+            if last is None:
+                raise full
+            if not last[1].done():
+                last[1].set_exception(full)
         future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
         self._waiting.put(hotkey, (media, future))
         self._arrived.set()

@@ -17,6 +17,7 @@ from neurons.signals import ends_before, until_signal
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import SettingsError
 from subnet.types import Endpoint, Prediction
+from subnet.wire.admission import weight
 from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
 from subnet.wire.http.server import serve
 from subnet.wire.nonces import SqliteNonceStore
@@ -43,14 +44,17 @@ async def run(
             raise SettingsError(
                 f"hotkey {hotkey} is not registered on subnet {settings.netuid}: run `btcli subnets register` first"
             )
-        answer = await answering(stack, detectors, settings.detector.max_batch)
+        policy = settings.policy()
+        answer = await answering(
+            stack, detectors, settings.detector.max_batch, lambda hotkey: weight(hotkey, view.metagraph(), policy)
+        )
         folder = settings.folder(hotkey)
         folder.mkdir(parents=True, exist_ok=True)
         nonces = SqliteNonceStore(folder / "nonces.db")
         stack.callback(nonces.close)
         served = {modality: Served(detector.name, detector.weights_hash) for modality, detector in detectors.items()}
         publishing = Publishing(chain, view, hotkey, log)
-        axon = AxonConfig(keys.hotkey, view.metagraph, nonces, answer, served, settings.policy(), say=say)
+        axon = AxonConfig(keys.hotkey, view.metagraph, nonces, answer, served, policy, say=say)
         handler = RequestHandler(replace(axon, unready=publishing.unready, monitors=settings.axon.monitors))
         server = await serve(application(handler), settings.axon.ip, settings.axon.port, drain=handler.drain)
         stack.push_async_callback(server.stop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from subnet.game.sampling import RoundPlan
 from subnet.game.scoring import is_void, settle
 from subnet.game.variant import variant
 from subnet.protocols import Transport
-from subnet.types import Challenge, Neuron, Outcome, Reply, Sample, Snapshot
+from subnet.types import Challenge, Neuron, Outcome, Query, Reply, Sample, Snapshot
 
 
 class Draw(Protocol):
@@ -72,17 +71,20 @@ async def step(
     try:
         drawn = await loop.run_in_executor(executor, draw, plan)
         challenges = [challenge_of(plan, drawn, n.hotkey) for n in neurons]
-        varied = (
-            loop.run_in_executor(executor, variant, c, n.hotkey) for c, n in zip(challenges, neurons, strict=True)
-        )
-        queries = await asyncio.gather(*varied)
+        varied = (loop.run_in_executor(executor, vary, c, n.hotkey) for c, n in zip(challenges, neurons, strict=True))
+        queries, hashes = zip(*await asyncio.gather(*varied), strict=True)
     except (SubnetError, OSError) as fault:
         return Round(plan, snapshot.block, history, drawn, void=f"{type(fault).__name__}: {fault}")
     replies = await transport.ask(list(zip(neurons, queries, strict=True)), deadline)
     outcomes = judge(challenges, neurons, replies, snapshot.block)
     void = "nobody was heard" if is_void(outcomes) else ""
-    hashes = tuple(hashlib.sha256(query.body).hexdigest() for query in queries)
     return Round(plan, snapshot.block, settle(history, outcomes), drawn, outcomes, tuple(replies), hashes, void)
+
+
+def vary(challenge: Challenge, hotkey: str) -> tuple[Query, str]:
+    """What `hotkey` is sent, and its digest: made here, off the event loop, it is there when it is signed."""
+    query = variant(challenge, hotkey)
+    return query, query.digest
 
 
 def challenge_of(plan: RoundPlan, drawn: Draw, hotkey: str) -> Challenge:

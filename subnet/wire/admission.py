@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from subnet.types import Neuron
 
 Metagraph = Mapping[str, Neuron]  # by hotkey
+GUEST: Final = 1e-3  # the weight of whoever is no validator, beside validators' stakes in TAO
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,17 @@ def admission(hotkey: str, metagraph: Metagraph | None, policy: Policy, recent: 
     if reason:
         return Refused(403, reason)
     return Admitted() if recent >= 1 else too_fast(recent, policy)
+
+
+def weight(hotkey: str, metagraph: Metagraph | None, policy: Policy) -> float:
+    """How much of a crowded axon is `hotkey`'s: the stake of a validator, at least 1 TAO; GUEST for all others.
+
+    A validator has a permit and the least stake; where a policy asks for neither, others are served all the same.
+    """
+    neuron = (metagraph or {}).get(hotkey)
+    if neuron is None or not neuron.permit or not neuron.stake >= policy.min_stake:
+        return GUEST
+    return max(1.0, neuron.stake)
 
 
 def _no_standing(hotkey: str, neuron: Neuron | None, policy: Policy) -> str:

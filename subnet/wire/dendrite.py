@@ -27,7 +27,7 @@ from subnet.protocols import Transport
 from subnet.types import Endpoint, Failure, Neuron, Prediction, Query, Reply
 from subnet.wire.endpoints import refusal
 from subnet.wire.nonce_source import Nonces
-from subnet.wire.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, digest_of, read_answer, signed_headers
+from subnet.wire.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, read_answer, signed_headers
 
 KEEP_ALIVE_SECONDS: Final = 15.0  # less than an axon keeps a connection
 RETRY_SECONDS: Final = 0.1  # before the second try of an exchange that broke
@@ -126,24 +126,20 @@ class Dendrite(Transport):
     async def ask(self, asks: Sequence[tuple[Neuron, Query]], deadline: float) -> list[Reply]:
         """One reply per ask, in order, all within `deadline` seconds.
 
-        A body that several asks share is hashed once. Raises SettingsError when this machine is out of file
-        descriptors: that is not the miners' fault.
+        Raises SettingsError when this machine is out of file descriptors: that is not the miners' fault.
         """
         ends = time.monotonic() + deadline
-        digests: dict[int, str] = {}
         groups = [asks[i : i + self._concurrency] for i in range(0, len(asks), self._concurrency)]
         replies: list[Reply] = []
         for index, group in enumerate(groups):
             left = max(0.0, ends - time.monotonic()) / (len(groups) - index)
-            replies += await self._fan_out(group, left, digests)
+            replies += await self._fan_out(group, left)
         return replies
 
-    async def _fan_out(
-        self, asks: Sequence[tuple[Neuron, Query]], seconds: float, digests: dict[int, str]
-    ) -> list[Reply]:
+    async def _fan_out(self, asks: Sequence[tuple[Neuron, Query]], seconds: float) -> list[Reply]:
         """Send everything at once; what is not back in time is a TIMEOUT."""
         start = time.perf_counter()
-        tasks = [asyncio.create_task(self._ask_one(neuron, query, digests)) for neuron, query in asks]
+        tasks = [asyncio.create_task(self._ask_one(neuron, query)) for neuron, query in asks]
         try:
             await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         finally:
@@ -153,7 +149,7 @@ class Dendrite(Transport):
         late = Reply(Failure.TIMEOUT, time.perf_counter() - start, reason=f"no complete reply in {seconds:.1f} s")
         return [late if task.cancelled() else task.result() for task in tasks]
 
-    async def _ask_one(self, neuron: Neuron, query: Query, digests: dict[int, str]) -> Reply:
+    async def _ask_one(self, neuron: Neuron, query: Query) -> Reply:
         """One exchange, tried again once on a new connection where the first broke or was refused.
 
         A connection may be closed by the miner just as it is used again, or broken by a rival of the miner's; without
@@ -163,18 +159,15 @@ class Dendrite(Transport):
         why_not = refusal(endpoint, local=self._local)
         if endpoint is None or why_not:
             return Reply(Failure.NO_ENDPOINT, 0.0, reason=why_not)
-        digest = digests.get(id(query.body))
-        if digest is None:
-            digest = digests[id(query.body)] = digest_of(query.body)
         start = time.perf_counter()
         try:
             try:
-                return await self._exchange(endpoint, neuron.hotkey, query, digest, start)
+                return await self._exchange(endpoint, neuron.hotkey, query, start)
             except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as error:
                 if _is_ours(error):
                     raise
                 await asyncio.sleep(RETRY_SECONDS)
-                return await self._exchange(endpoint, neuron.hotkey, query, digest, start)
+                return await self._exchange(endpoint, neuron.hotkey, query, start)
         except _Unusable as error:
             return Reply(error.failure, time.perf_counter() - start, status=error.status, reason=error.reason)
         except (aiohttp.ClientResponseError, HttpProcessingError, ValueError) as error:
@@ -184,12 +177,12 @@ class Dendrite(Transport):
                 raise SettingsError(f"no room for another connection ({error}): raise `ulimit -n`") from error
             return Reply(Failure.UNREACHABLE, time.perf_counter() - start, reason=type(error).__name__)
 
-    async def _exchange(self, endpoint: Endpoint, hotkey: str, query: Query, digest: str, start: float) -> Reply:
+    async def _exchange(self, endpoint: Endpoint, hotkey: str, query: Query, start: float) -> Reply:
         """Sign, post, read, judge. The latency ends with the last byte of the reply."""
         target = SYNAPSES[query.modality].path
         if query.parameters:
             target += "?" + urlencode(query.parameters)
-        envelope = Envelope(self._nonces.next(), digest, self._keypair.ss58_address, hotkey)
+        envelope = Envelope(self._nonces.next(), query.digest, self._keypair.ss58_address, hotkey)
         headers = signed_headers(self._keypair, envelope, "POST", target)
         headers["Content-Type"] = query.content_type
         url = URL(endpoint.url + target, encoded=True)

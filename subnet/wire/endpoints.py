@@ -7,6 +7,7 @@ special-purpose addresses (IPv4 and IPv6, 2026), RFC 6052 (NAT64), RFC 3056 (6to
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Final
 
 from subnet.types import Endpoint
@@ -54,12 +55,17 @@ def refusal(endpoint: Endpoint | None, *, local: bool) -> str:
     """Why `endpoint` must not be called, or "". `local` also allows private and loopback addresses."""
     if endpoint is None:
         return "no endpoint is published"
-    if not 0 < endpoint.port < 65536:
-        return f"{endpoint.port} is not a port"
-    if endpoint.port in _SERVICES or (endpoint.port < 1024 and endpoint.port not in _WEB):
-        return f"port {endpoint.port} belongs to another service: an axon has 80, 443 or one above 1023"
+    return _refusal(endpoint.host, endpoint.port, local)
+
+
+@lru_cache(4096)
+def _refusal(host: str, port: int, local: bool) -> str:
+    if not 0 < port < 65536:
+        return f"{port} is not a port"
+    if port in _SERVICES or (port < 1024 and port not in _WEB):
+        return f"port {port} belongs to another service: an axon has 80, 443 or one above 1023"
     try:
-        address = ipaddress.ip_address(endpoint.host)
+        address = ipaddress.ip_address(host)
     except ValueError:
         return "the published host is not an IP address"
     return _kind(address, local)

@@ -26,7 +26,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from subnet.errors import MediaError, Overloaded, SettingsError, StateError, SubnetError
 from subnet.types import Modality, Prediction
-from subnet.wire.admission import Buckets, Metagraph, Policy, Refused, admission, too_fast
+from subnet.wire.admission import GUEST, Buckets, Metagraph, Policy, Refused, admission, too_fast, weight
 from subnet.wire.bodies import UNPROVEN, Bodies, BodyLimits, NoRoom
 from subnet.wire.credentials import PROVEN, Credentials, read_credentials
 from subnet.wire.synapse import Envelope, Signer, Synapse, write_reply
@@ -148,14 +148,15 @@ class RequestHandler:
         credentials = self._admit(request, synapse, self.axon.now_ns())
         hotkey, digest = credentials.hotkey, credentials.digest
         size = synapse.max_body if credentials.length is None else credentials.length
+        guest = weight(hotkey, self.axon.metagraph(), self.axon.policy) == GUEST
         if digest is None:
             with self.bodies.room(UNPROVEN, size):
                 body, digest = await self._read(request, synapse.max_body)
             self._prove(request, credentials, digest)
-            with self.bodies.room(hotkey, len(body)):
+            with self.bodies.room(hotkey, len(body), guest=guest):
                 return await self._judge(synapse, credentials, body, digest)
         self._prove(request, credentials, digest)
-        with self.bodies.room(hotkey, size):
+        with self.bodies.room(hotkey, size, guest=guest):
             body, got = await self._read(request, synapse.max_body)
             if got != digest:
                 raise _Refusal(Refused(401, "the body is not the one whose digest is signed"))

@@ -90,6 +90,27 @@ async def test_too_many_waiting_are_refused_at_once() -> None:
             assert [(await task).p_synthetic for task in waiting] == [n / 255 for n in range(5)]
 
 
+async def test_a_full_queue_makes_room_for_stake() -> None:
+    """At ten times of what can wait, the requests of a validator displace those without stake, which are Overloaded."""
+    detector = Slow()
+    detector.gate.clear()
+    weights = {"validator": 1000.0}
+    with ThreadPoolExecutor(1) as executor:
+        async with Batcher(
+            detector, executor, max_batch=1, max_waiting=4, weight=lambda hotkey: weights.get(hotkey, 1e-3)
+        ) as batcher:
+            guests = [asyncio.create_task(batcher.predict(image(0), f"guest {n % 7}")) for n in range(40)]
+            await asyncio.sleep(0.05)
+            asked = [asyncio.create_task(batcher.predict(image(255), "validator")) for _ in range(4)]
+            await asyncio.sleep(0.05)
+            with pytest.raises(Overloaded):
+                await batcher.predict(image(0), "late guest")
+            detector.gate.set()
+            assert [(await task).p_synthetic for task in asked] == [1.0] * 4
+            results = await asyncio.gather(*guests, return_exceptions=True)
+    assert sum(isinstance(result, Overloaded) for result in results) == 39  # one was with the detector
+
+
 async def test_a_failing_batch_does_not_end_the_loop() -> None:
     """What the detector raises reaches its callers; the next request is answered."""
 

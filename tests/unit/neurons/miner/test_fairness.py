@@ -38,6 +38,49 @@ def test_a_fair_queue_serves_everybody_in_turn(hotkeys: list[str]) -> None:
     assert not len(queue)
 
 
+@given(st.lists(st.floats(1e-3, 1e6), min_size=2, max_size=6))
+def test_who_wants_more_than_there_is_is_served_by_weight(weights: list[float]) -> None:
+    """While all lines are long, hotkeys are served in proportion to their weights, to within one turn each."""
+    names = [str(number) for number in range(len(weights))]
+    queue: FairQueue[str] = FairQueue(dict(zip(names, weights, strict=True)).__getitem__)
+    for name in names:
+        for _ in range(60):
+            queue.put(name, name)
+    served = [queue.take() for _ in range(60)]
+    for name, weight in zip(names, weights, strict=True):
+        assert abs(served.count(name) - 60 * weight / sum(weights)) <= len(weights)
+
+
+@given(st.integers(1, 50), st.integers(0, 40), st.floats(1000.0, 1e6))
+def test_a_validator_waits_for_no_guest(guests: int, served: int, stake: float) -> None:
+    """However many guests wait, and however long that has gone on, the first request of a validator is next."""
+    queue: FairQueue[str] = FairQueue(lambda hotkey: stake if hotkey == "validator" else 1e-3)
+    for _ in range(3):
+        for guest in range(guests):
+            queue.put(f"guest {guest}", "guest")
+    for _ in range(min(served, 3 * guests - 1)):
+        queue.take()
+    queue.put("validator", "validator")
+    assert queue.take() == "validator"
+
+
+@given(st.lists(st.sampled_from(["light", "heavy", "other"]), max_size=30), st.sampled_from(["light", "heavy", "new"]))
+def test_who_is_displaced_would_have_been_last(hotkeys: list[str], newcomer: str) -> None:
+    """A newcomer displaces the item that would be served last and no other, and none where he would be last himself."""
+    weights = {"light": 0.51, "heavy": 8.3, "other": 1.07, "new": 2.9}  # no two lines end at one time
+    queue, without, including = (FairQueue[int](weights.__getitem__) for _ in range(3))
+    for each in (queue, without, including):
+        for number, hotkey in enumerate(hotkeys):
+            each.put(hotkey, number)
+    including.put(newcomer, -1)
+    order = list(iter(without.take, None))
+    gone = queue.displace(newcomer)
+    assert (gone is None) == (list(iter(including.take, None))[-1] == -1)
+    if gone is not None:
+        assert gone == order.pop()
+    assert list(iter(queue.take, None)) == order
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.booleans()), max_size=40))
 def test_turns_stay_within_room_and_share_and_end(asks: list[tuple[str, int, bool]]) -> None:
     """No sum passes the room or a share, every ask gets its turn, and those that are given up leave nothing held."""

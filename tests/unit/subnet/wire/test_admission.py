@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subnet.types import Neuron
-from subnet.wire.admission import Admitted, Bucket, Buckets, Policy, Refused, admission
+from subnet.wire.admission import GUEST, Admitted, Bucket, Buckets, Policy, Refused, admission, weight
 
 V = Neuron(0, "validator", "cold", 100.0, permit=True)
 POLICY = Policy(min_stake=10.0)
@@ -134,3 +134,13 @@ def test_buckets_forget_who_is_quiet() -> None:
         now[0] += 0.1
         buckets.take(str(caller))
     assert len(buckets._held) <= 1100
+
+
+@given(st.floats(0.0, 1e7), st.booleans(), st.floats(0.0, 1e4))
+def test_weight_is_a_validators_stake(stake: float, permit: bool, least: float) -> None:
+    """Only a permit with the least stake weighs, by the stake; everybody else weighs the same and less than any."""
+    table = {"v": Neuron(0, "v", "cold", stake, permit=permit)}
+    policy = Policy(require_permit=False, allow_unregistered=True, min_stake=least)
+    heavy = permit and stake >= least
+    assert weight("v", table, policy) == (max(1.0, stake) if heavy else GUEST)
+    assert weight("stranger", table, policy) == weight("v", None, policy) == GUEST < 1.0

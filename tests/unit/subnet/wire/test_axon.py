@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from subnet.errors import MediaTooLarge, MediaUnreadable, SettingsError
 from subnet.types import Failure, Modality, Prediction
+from subnet.wire.admission import Policy
 from subnet.wire.axon import AxonConfig, Overloaded, RequestHandler, Served, application
 from subnet.wire.bodies import BodyLimits
 from subnet.wire.http.listener import listen
@@ -23,6 +24,7 @@ from subnet.wire.synapse import Envelope, digest_of, read_answer
 from tests.unit.subnet.wire.rig import (
     BODY,
     MINER,
+    STRANGER,
     VALIDATOR,
     WEIGHTS,
     Answered,
@@ -180,6 +182,29 @@ async def test_too_many_bodies_at_once(tmp_path: Path) -> None:
     assert (answer.status, answer.headers["retry-after"]) == (429, "1")
     assert (await first).status == 408
     assert (await post(rig, signed())).status == 200
+    await rig.close()
+
+
+async def test_validators_are_served_while_guests_ask_for_ten_times_of_what_they_may(tmp_path: Path) -> None:
+    """Guests in hand up to their part, the rest get 503 and a time to come back; a validator is answered meanwhile."""
+    go = asyncio.Event()
+
+    async def slow_for_guests(modality: Modality, body: bytes, hotkey: str) -> Prediction:
+        if hotkey != VALIDATOR.ss58_address:
+            await go.wait()
+        return Prediction(0.75)
+
+    policy = Policy(require_permit=False, allow_unregistered=True, rate=1000.0, burst=1000.0)
+    rig = await start(tmp_path / "n.sqlite", policy=policy, answer=slow_for_guests, bodies=BodyLimits(guest_bodies=2))
+    guests = [asyncio.create_task(post(rig, signed(key=STRANGER))) for _ in range(20)]
+    for _ in range(3):
+        assert (await post(rig, signed())).status == 200
+    done = asyncio.as_completed(guests)
+    answers = [await next(done) for _ in range(18)]
+    go.set()
+    answers += [await last for last in done]
+    assert sorted(answer.status for answer in answers) == [200] * 2 + [503] * 18
+    assert {answer.headers["retry-after"] for answer in answers if answer.status == 503} == {"1"}
     await rig.close()
 
 

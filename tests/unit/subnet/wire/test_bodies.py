@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -50,6 +51,23 @@ def test_the_unproven_take_nothing_from_the_proven(sizes: list[int]) -> None:
                 stack.enter_context(bodies.room(UNPROVEN, size))
         with bodies.room("a", LIMITS.hotkey_bytes):
             pass
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 16 * MB)), max_size=30))
+def test_guests_take_a_part_only(requests: list[tuple[str, int]]) -> None:
+    """However much guests want, together they have their part, a validator finds its share, and all comes back."""
+    limits = replace(LIMITS, guest_bytes=16 * MB, guest_bodies=4)
+    bodies, held = Bodies(limits), list[int]()
+    with contextlib.ExitStack() as stack:
+        for hotkey, size in requests:
+            with contextlib.suppress(NoRoom):
+                stack.enter_context(bodies.room(hotkey, size, guest=True))
+                held.append(size)
+        assert sum(held) <= 16 * MB
+        assert len(held) <= 4
+        with bodies.room("validator", limits.hotkey_bytes):
+            pass
+    assert bodies == Bodies(limits)
 
 
 def test_what_each_refusal_says() -> None:
