@@ -65,7 +65,8 @@ def taps(size: int, wanted: int, antialias: bool) -> Array:
     pixels = np.arange(size, dtype=np.float32)
     if not antialias:
         first = np.clip(place - np.float32(0.5), 0, size - 1)
-        return np.maximum(0, one - np.abs(first[:, None] - pixels))
+        near: Array = np.maximum(0, one - np.abs(first[:, None] - pixels))
+        return near
     reach = max(scale, one)
     weights = np.maximum(0, one - np.abs((pixels - place[:, None] + np.float32(0.5)) * (one / reach)))
     shares: Array = weights / weights.sum(axis=1, keepdims=True)
