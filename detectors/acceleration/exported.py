@@ -60,6 +60,7 @@ def about_from(text: str) -> About:
     """What `to_text` wrote. Raises ExportError."""
     try:
         values = dict(json.loads(text))
+        VIEWS[values["views"]]
         preprocess = {**values["preprocess"], **{key: tuple(values["preprocess"][key]) for key in ("mean", "std")}}
         own = {**values, "modality": Modality(values["modality"]), "preprocess": Preprocess(**preprocess)}
         return About(**{**own, "calibration": Calibration.from_json(values["calibration"])})
@@ -138,7 +139,7 @@ def kept(file: Path) -> Exported | None:
         detector = Exported(file.read_bytes())
         wanted = detector.about.example
         off = abs(float(detector.logits([example(detector.modality)])[0]) - wanted) / max(1.0, abs(wanted))
-    except (ExportError, OSError, LookupError, RuntimeError):
+    except (ExportError, OSError, RuntimeError):
         return None
     return detector if off <= FAITHFUL else None
 
