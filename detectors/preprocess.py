@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from detectors.pixels.sizes import target, torchvision_square
 from detectors.resampling import resample
 from detectors.rows import Preprocess
 from subnet.types import Frames
-
-CANVAS = 256  # what "tiles" are cut from: the side of every challenge
 
 
 def pixels(frames: Frames) -> Tensor:
@@ -61,22 +60,3 @@ def prepare(frames: Frames, preprocess: Preprocess, device: torch.device | str =
     if preprocess.rule == "short-edge":
         frames = torchvision_square(frames)
     return normalise(pixels(frames).to(device), preprocess)
-
-
-def target(height: int, width: int, preprocess: Preprocess) -> tuple[int, int]:
-    """Height and width that a picture of this height and width is resized to."""
-    size, short = preprocess.size, min(height, width)
-    if preprocess.rule == "keep":
-        return height, width
-    if preprocess.rule == "short-edge":
-        return size * height // short, size * width // short
-    side = max(CANVAS, size) if preprocess.rule == "tiles" else size
-    return side, side
-
-
-def torchvision_square(frames: Frames) -> Frames:
-    """The largest centred square of (T, H, W, 3) where torchvision's `CenterCrop` puts it: halves to the even pixel."""
-    height, width = frames.shape[1:3]
-    side = min(height, width)
-    top, left = round((height - side) / 2), round((width - side) / 2)
-    return frames[:, top : top + side, left : left + side]

@@ -32,7 +32,7 @@ class Preprocess:
     `resample` is the filter (`detectors.resampling`): torch's works on floats, the others give uint8 again, as the
     libraries do that they are called after; with these, centre crops begin where torchvision's do.
 
-    Networks that judge clips of some frames take them by `clips` (`detectors.tall.network.clip_frames`). `frame_side`
+    Networks that judge clips of some frames take them by `clips` (`detectors.pixels.clips.clip_frames`). `frame_side`
     is the side in pixels that each frame of a clip is brought to after all this, bilinearly and without
     anti-aliasing; 0 leaves frames as they are.
     """

@@ -263,8 +263,16 @@ class LoggingSettings:
             raise SettingsError(f"--logging.level must be debug, info, warning or error, not {self.level!r}")
 
 
+GPUS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvhost-gpu", "/dev/kfd", "/dev/dxg")  # drivers' device files on Linux
+
+
 def device(name: str) -> str:
-    """ "auto" becomes "cuda" where there is a GPU; anything that is not there is a SettingsError."""
+    """ "auto" becomes "cuda" where there is a GPU; anything that is not there is a SettingsError.
+
+    torch is asked only where the machine shows a GPU's device file, or another device than the CPU is wanted.
+    """
+    if name == "cpu" or (name == "auto" and not any(Path(file).exists() for file in GPUS)):
+        return "cpu"
     import torch
 
     if name == "auto":

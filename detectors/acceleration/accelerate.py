@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detectors.acceleration.onnx_export import ExportError, OnnxNetwork, export
-from detectors.acceleration.options import EAGER, Backend, default
+from detectors.acceleration.exported import Exported
+from detectors.acceleration.onnx_export import OnnxNetwork, export
+from detectors.acceleration.options import EAGER, ON_CPU, Backend, default
+from detectors.acceleration.session import ExportError, out_of_memory
 from detectors.camo.configuration import GENERAL
 from detectors.camo.mixture import Camo
 from detectors.ensemble.stack import Ensemble
@@ -41,16 +43,10 @@ class Fast(nn.Module):
             with torch.autocast(x.device.type, torch.bfloat16, enabled=self.backend.bf16):
                 result: Tensor = network(x)
         except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError) or _out_of_memory(str(error)):
+            if isinstance(error, torch.OutOfMemoryError) or out_of_memory(str(error)):
                 raise MemoryError(f"{len(x)} views do not fit into the memory of {x.device}") from error
             raise
         return result.float()
-
-
-def _out_of_memory(text: str) -> bool:
-    """Whether an allocator's complaint, of torch on the CPU or of onnxruntime, is about memory."""
-    text = text.lower()
-    return "allocat" in text and "memory" in text
 
 
 def accelerated(detector: Detector, backend: Backend | None = None, *, cache: Path | None = None) -> Detector:
@@ -112,6 +108,8 @@ def backend_of(detector: Detector) -> Backend | None:
         return backend_of(next(iter(detector.members.values())))
     if isinstance(detector, Camo):
         detector = detector.general
+    if isinstance(detector, Exported):
+        return ON_CPU
     if not isinstance(detector, TorchDetector):
         return None
     return detector.network.backend if isinstance(detector.network, Fast) else EAGER

@@ -12,19 +12,13 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from subnet.errors import SubnetError
+from detectors.acceleration.session import INPUT, OUTPUT, ExportError, log_odds, session
 from subnet.files import write_atomically
 
 PARITY = 1e-4  # most that log-odds may differ, as a share of those beyond 1
-INPUT, OUTPUT = "views", "log_odds"
-
-
-class ExportError(SubnetError):
-    """A network that cannot be exported, or whose export does not answer the same."""
 
 
 @contextlib.contextmanager
@@ -73,28 +67,11 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, model: bytes, threads: int = 0) -> None:
         super().__init__()
-        import onnxruntime
-        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
-        from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoKernel) as error:
-            raise ExportError(f"onnxruntime does not take the model: {error}") from error
+        self.session = session(model, threads)
         self.shape = tuple(side for side in self.session.get_inputs()[0].shape[1:])
 
     def forward(self, x: Tensor) -> Tensor:
-        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
-
-        try:
-            (log_odds,) = self.session.run(None, {INPUT: np.ascontiguousarray(x.numpy(), dtype=np.float32)})
-        except (Fail, RuntimeException) as error:
-            raise RuntimeError(f"onnxruntime: {error}") from error
-        return torch.from_numpy(log_odds)
+        return torch.from_numpy(log_odds(self.session, x.numpy()))
 
 
 @torch.inference_mode()

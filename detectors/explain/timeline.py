@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from detectors.npr.frames import even_spacing
-from detectors.tall.network import BLANK, clip_frames
+from detectors.pixels.clips import BLANK, clip_frames, even_spacing
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
 from subnet.types import Media

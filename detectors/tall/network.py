@@ -15,14 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from detectors.pixels.clips import BLANK, CLIP, clip_frames
 from detectors.preprocess import centre_square, prepare, tiles
-from detectors.rows import Clips, Preprocess
+from detectors.rows import Preprocess
 from detectors.tall.swin import PatchEmbed, Stage
 from subnet.types import Media
 
-CLIP = 4  # frames in one picture
-SPREAD = 8  # clips of a video by the authors' protocol
-BLANK = -1
 SIDE = 224  # of the picture
 PATCH = 4
 GAIN = 4.0  # on the first filters of a network that starts from nothing: residuals are faint
@@ -95,31 +93,6 @@ class TALL(nn.Module):
     def forward(self, x_BTCHW: Tensor) -> Tensor:
         logits = self.classes(x_BTCHW)
         return logits[:, 1] - logits[:, 0]
-
-
-def clip_starts(count: int, length: int = CLIP) -> list[int]:
-    """Where clips of `length` begin so that every frame is in one; the last may overlap its neighbour."""
-    if count <= length:
-        return [0]
-    return [*range(0, count - length, length), count - length]
-
-
-def clip_frames(count: int, clips: Clips = "cover", length: int = CLIP) -> list[list[int]]:
-    """The frame numbers of each clip of `length`, out of `count` frames; BLANK is a frame of zeros.
-
-    "cover": every frame is in a clip, and a video of fewer than that repeats its last one. "spread": eight clips that
-    begin evenly spaced, as TALL4Deepfake tests; short videos begin anew. "first": the first ones, as BitMind asks;
-    short videos end in zeros. "middle": one clip from the middle.
-    """
-    if clips == "first":
-        return [[frame if frame < count else BLANK for frame in range(length)]]
-    if clips == "middle":
-        start = max(0, count - length) // 2
-        return [[min(start + frame, count - 1) for frame in range(length)]]
-    if clips == "spread":
-        starts = np.linspace(0, max(0, count - length), SPREAD, dtype=int).tolist()
-        return [[(start + frame) % count for frame in range(length)] for start in starts]
-    return [[min(start + frame, count - 1) for frame in range(length)] for start in clip_starts(count, length)]
 
 
 def clip_views(media: Media, preprocess: Preprocess, device: torch.device, length: int = CLIP) -> Tensor:

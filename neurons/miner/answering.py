@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from detectors import TABLE
+from detectors.acceleration.exported import open_exported
 from detectors.evaluation.self_test import self_test
 from detectors.loading import open_detector
 from neurons import settings as s
@@ -36,27 +37,38 @@ DECODED_BYTES: Final = 64 * 2**20  # of media that wait for their detector; one 
 
 
 def load_detectors(wanted: DetectorSettings) -> dict[Modality, Detector]:
-    """Both detectors, after their self-test.
+    """Both detectors, after their self-test. On a CPU torch is imported only for what has no export.
 
     Raises SettingsError when one answers for the other modality, and what opening and testing one raises.
     """
-    names = {Modality.IMAGE: wanted.image, Modality.VIDEO: wanted.video}
-    guessing = all(name in TABLE and not TABLE[name].family for name in names.values())  # needs no torch
-    device = "cpu" if guessing else s.device(wanted.device)
-    opened = {modality: open_detector(name, device=device) for modality, name in names.items()}
-    for modality, detector in opened.items():
-        if detector.modality is not modality:
-            raise wrong_modality(modality, names[modality])
-    if wanted.serving == "fast" and not guessing:
-        from detectors.acceleration.accelerate import accelerated
+    return {modality: load_detector(wanted, modality) for modality in Modality}
 
-        opened = {m: accelerated(detector, cache=s.home() / "serving") for m, detector in opened.items()}
-    for modality, detector in opened.items():
-        try:
-            self_test(detector)
-        except CheckpointError as error:
-            raise CheckpointError(f"--detector.{modality} {names[modality]}: {error}") from error
-    return opened
+
+def load_detector(wanted: DetectorSettings, modality: Modality) -> Detector:
+    """The detector of one modality, on the first device where there are several. Raises as `load_detectors`."""
+    text = wanted.of(modality)
+    guessing = text in TABLE and not TABLE[text].family
+    device = "cpu" if guessing else s.device(wanted.device)
+    detector = _opened(text, device, fast=wanted.serving == "fast" and not guessing)
+    if detector.modality is not modality:
+        raise wrong_modality(modality, text)
+    try:
+        self_test(detector)
+    except CheckpointError as error:
+        raise CheckpointError(f"--detector.{modality} {text}: {error}") from error
+    return detector
+
+
+def _opened(text: str, device: str, *, fast: bool) -> Detector:
+    cache = s.home() / "serving"
+    if fast and device == "cpu" and (exported := open_exported(text, cache)) is not None:
+        return exported
+    detector = open_detector(text, device=device)
+    if not fast:
+        return detector
+    from detectors.acceleration.accelerate import accelerated
+
+    return accelerated(detector, cache=cache)
 
 
 def decode_challenge(data: bytes) -> Media:

@@ -44,6 +44,10 @@ class DetectorSettings:
             if find(TABLE, text, "detector").modality is not modality:
                 raise wrong_modality(modality, text)
 
+    def of(self, modality: Modality) -> str:
+        """What answers for `modality`, as it was typed."""
+        return self.image if modality is Modality.IMAGE else self.video
+
 
 def wrong_modality(modality: Modality, text: str) -> SettingsError:
     """What to say of a detector that answers for the other modality."""

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from detectors.npr.frames import even_spacing
 from detectors.npr.network import NPR
+from detectors.pixels.clips import even_spacing
 from detectors.preprocess import prepare, tiles
 from detectors.rows import ONE, ZERO, Preprocess
 from detectors.torch_detector import TorchDetector, torch_device

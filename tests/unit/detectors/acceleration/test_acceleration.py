@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from detectors.acceleration.accelerate import Fast, accelerated, backend_of, drift, original
 from detectors.acceleration.benchmark import examples, throughput
-from detectors.acceleration.onnx_export import PARITY, ExportError, export, parity, to_onnx
+from detectors.acceleration.onnx_export import PARITY, export, parity, to_onnx
 from detectors.acceleration.options import EAGER, Backend
+from detectors.acceleration.session import ExportError
 from detectors.npr.frames import frame_views
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess

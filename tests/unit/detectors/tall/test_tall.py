@@ -8,14 +8,14 @@ import timm
 import torch
 
 from detectors import TABLE
-from detectors.preprocess import CANVAS
+from detectors.pixels.clips import clip_starts
+from detectors.pixels.sizes import CANVAS
 from detectors.rows import Preprocess
 from detectors.tall.layouts import adapt, resize_table, start
 from detectors.tall.losses import hole, objective, still_objective
 from detectors.tall.network import (
     CLIP,
     TALL,
-    clip_starts,
     clip_views,
     mosaic,
     quarters,

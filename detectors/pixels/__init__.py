@@ -1,0 +1,1 @@
+"""Pixels as numpy arrays on their way to a network: importing this room imports no torch."""
