@@ -13,13 +13,16 @@ from detectors.training.fitting import served
 from detectors.training.loop import Progress, Training, TrainingResult, held_out, paced, select
 from detectors.training.recipes import recipe
 from detectors.training.validation_set import auc, examples
+from subnet.errors import SettingsError
 from subnet.types import Media
 
 
 def fill_index(
     settings: Training, report: Callable[[Progress], None] | None = None, tell: Tell = silence
 ) -> TrainingResult:
-    """Write an index of all items of `settings.data` to `settings.out`. Raises DataError."""
+    """Write an index of all items of `settings.data` to `settings.out`. Raises DataError and SettingsError."""
+    if settings.init is not None:
+        raise SettingsError("init: an index is filled with the data, and starts from no weights; leave it out")
     chosen, report = recipe(settings.detector), report or (lambda progress: None)
     records = select(read_folder(settings.data, tell), chosen, settings, tell)
     judged = held_out(settings, chosen)  # silently: nothing is calibrated by them

@@ -34,6 +34,7 @@ ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded s
 WORKERS = 64  # most processes that prepare batches
 PANS = 0.75  # share of real clips of the embedded set that are pans over photographs
 Flag = Annotated[bool, Parameter(negative="")]
+FITTED = "detectors.training.fitting:train_fitted"  # a head on a network, whose weights may be given
 _NUMBER = re.compile(r"[a-z_]+=\d+(\.\d+)?")
 
 
@@ -161,6 +162,7 @@ def train(
         make_folder(folder)
         learn, judge = _folders(data, modality, folder, seed, place)
         check_leaks(learn, modality, force=data.force, tell=warn)
+        _tell_unmatched(data.exclude, learn)
         outcome = _run(_settings(detector, data, course, (learn, judge, weights), seed, place))
     _tell(detector, outcome, json)
 
@@ -206,6 +208,7 @@ def _check_weights(detector: str, course: Course) -> None:
             read(locate(path))
     if course.init or course.network:
         from detectors.public_checkpoints import load_into
+        from detectors.training.fitting import body
         from detectors.training.loop import Training, arguments, build
         from detectors.training.recipes import recipe
 
@@ -214,8 +217,22 @@ def _check_weights(detector: str, course: Course) -> None:
             Training(detector, Path(), Path(), size=course.size, network=course.arguments),
         )
         network = build(chosen, arguments(wanted, chosen, 1))
-        if course.init and not chosen.trainer:  # which looks itself at what it starts from
+        if course.init and chosen.trainer == FITTED:
+            body(replace(wanted, init=course.init), chosen)
+        elif course.init and not chosen.trainer:  # which looks itself at what it starts from
             load_into(network, course.init, detector)
+
+
+def _tell_unmatched(exclude: tuple[str, ...], learn: Path) -> None:
+    """Names that nothing is left out by are likely misspelt."""
+    from detectors.dataset.items import read_folder
+
+    if exclude:
+        there = {record.origin for record in read_folder(learn)}
+        if nowhere := sorted({*exclude} - there):
+            warn(
+                f"--exclude {' '.join(nowhere)}: nothing of that origin in {learn}, which has {', '.join(sorted(there))}"
+            )
 
 
 def _modality(detector: str) -> Modality:
@@ -297,7 +314,10 @@ def _run(settings: Training) -> TrainingResult:
         with _watching(settings.detector) as report:
             return learn(settings, report, cache(warn))
     except KeyboardInterrupt:
-        print(f"assay: stopped; go on with --resume --out {settings.out.parent}", file=sys.stderr)
+        folder = settings.out.parent
+        kept = any(folder.glob("*.state.safetensors"))
+        how = f"go on with --resume --out {folder}" if kept else "nothing was kept yet: start again"
+        print(f"assay: stopped; {how}", file=sys.stderr)
         raise
 
 

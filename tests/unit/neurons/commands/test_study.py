@@ -55,7 +55,9 @@ def test_data_that_cannot_be_used_leave_nothing(name: str, broken: Split, whole:
     rows = index.read_text().splitlines()
     index.write_text("\n".join(row for row in rows if json.loads(row)["label"] == 0))
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(DataError, match=f"{data / broken}.*holds (no synthetic items|0 fakes)|6 items in {data}/train are too few"):
+    with pytest.raises(
+        DataError, match=f"{data / broken}.*holds (no synthetic items|0 fakes)|6 items in {data}/train are too few"
+    ):
         study(name, data=str(data), quick=True, steps=1, out=out, device="cpu")
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -228,3 +228,24 @@ def test_fine_tuning_on_a_public_layout(assay: Assay, tmp_path: Path) -> None:
     key = "layer1.0.conv1.weight"
     moved = (after.state[key].float() - before.state[key].float()).abs().max()
     assert 0 < moved < 0.01
+
+
+@pytest.mark.parametrize("name", ["spectral", "autoencoder", "retrieval"])
+def test_weights_of_another_detector_are_no_start(assay: Assay, tmp_path: Path, name: str) -> None:
+    """Weights that a detector with a head or an index cannot start from are refused in words."""
+    data, out = write_images(tmp_path / "data", 6), tmp_path / "out"
+    init = HERE / "cnn_svm.safetensors"
+    ran = assay("train", name, "--data", data, "--init", init, "--out", out, "--device", "cpu")
+    assert ran.status in (1, 2)
+    assert "weights" in ran.message
+    assert not out.exists()
+
+
+def test_an_origin_that_nothing_has_is_told(assay: Assay, tmp_path: Path) -> None:
+    """A name after --exclude that leaves nothing out is likely misspelt, and the names that there are stand beside it."""
+    data, out = write_images(tmp_path / "data", 6), tmp_path / "out"
+    words = ("train", "npr", "--data", data, "--steps", "1", "--out", out, "--device", "cpu", "--exclude", "blured")
+    ran = assay(*words)
+    assert ran.status == 0
+    assert "--exclude blured: nothing of that origin" in ran.err
+    assert "blurred" in ran.err
