@@ -29,7 +29,10 @@ SKILL = {"//Best": 0.99, "//Good": 0.95, "//Fair": 0.9, "//Middling": 0.85, "//W
 GUESSERS = {"//Random": 0.5, "//Constant": 0.5}
 MINERS = {keypair(uri).ss58_address: share for uri, share in {**SKILL, **GUESSERS}.items()}  # of right answers
 VALIDATORS = tuple(keypair(uri).ss58_address for uri in ("//Val0", "//Val1"))
-NEURONS = (*(GenesisNeuron(h, h, 5000.0) for h in VALIDATORS), *(GenesisNeuron(h, h) for h in MINERS))
+STAKES = dict(
+    zip(VALIDATORS, (6000.0, 4000.0), strict=True)
+)  # with equal ones both lead, and trust is 1 whatever they say
+NEURONS = (*(GenesisNeuron(h, h, stake) for h, stake in STAKES.items()), *(GenesisNeuron(h, h) for h in MINERS))
 
 
 class Playing:
@@ -103,7 +106,8 @@ async def test_thirty_epochs_of_two_validators_and_eight_miners(tmp_path: Path, 
     trust = [epoch.validator_trust[hotkey] for epoch in paid[-10:] for hotkey in VALIDATORS]
     last = paid[-1].incentive
     order = sorted(MINERS, key=lambda hotkey: -last[hotkey])
-    assert min(trust) > 0.9
+    assert min(trust) > 0.9, [round(one, 4) for one in trust]
+    assert min(trust) < 1  # their rounds differ, and so do their weights
     ranks = np.corrcoef([MINERS[h] for h in MINERS], [last[h] for h in MINERS])[0, 1]
     assert ranks > 0.9
     assert set(order[-2:]) == {h for h, share in MINERS.items() if share == 0.5}
