@@ -140,6 +140,8 @@ class NeuronSettings:
     seal_round: int | None = None
     """With --local: seal weights (commit-reveal) to this past round of the drand beacon, which a chain without internet
     can open, rather than to the one that is due."""
+    await_miners: int = 0
+    """With --local: play no round before so many miners have published where they listen."""
     twin_share: float = 0.0
     """Share of rounds, 0 to 1, in which some miners are asked a photograph and the others its synthetic twin: answers
     shared by look are wrong half of the time. Works on synthetic items that were made from the embedded set."""

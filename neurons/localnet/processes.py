@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from neurons.localnet import forks
 from subnet.errors import SubnetError
 from subnet.lifetime import PARENT
 
@@ -29,7 +30,19 @@ class Crew:
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._logs, self._environment = logs, {**os.environ, **environment, PARENT: str(os.getpid())}
-        self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.processes: dict[str, asyncio.subprocess.Process | forks.Fork] = {}
+
+    def prepare(self) -> None:
+        """Begin to import what miners need: `start_miner` waits for it."""
+        if forks.ABLE:
+            forks.prepare(self._environment)
+
+    async def start_miner(self, name: str, arguments: Sequence[str]) -> None:
+        """Run `assay ARGUMENTS`; what it writes goes to NAME.log."""
+        if forks.ABLE:
+            self.processes[name] = await forks.fork(arguments, self._logs / f"{name}.log")
+        else:
+            await self.start(name, "neurons", arguments)
 
     async def start(self, name: str, module: str, arguments: Sequence[str]) -> asyncio.subprocess.Process:
         """Run `python -m module arguments`; its standard output is a pipe, its standard error goes to NAME.log."""
@@ -76,14 +89,15 @@ class Crew:
         await asyncio.gather(*waiting)
 
 
-async def _ended(process: asyncio.subprocess.Process) -> None:
+async def _ended(process: asyncio.subprocess.Process | forks.Fork) -> None:
     if process.stdout:
         while await process.stdout.read(2**16):  # an unread pipe would keep `wait` from returning
             pass
     await process.wait()
 
 
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def _signal(process: asyncio.subprocess.Process | forks.Fork, number: signal.Signals) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)  # a fork that has just begun has no group yet
             os.killpg(process.pid, number)

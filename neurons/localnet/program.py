@@ -22,6 +22,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.live import Live
 
+from neurons.localnet.epochs import read_epochs
 from neurons.localnet.players import (
     MOST_VALIDATORS,
     NETUID,
@@ -45,10 +46,11 @@ from subnet.lifetime import INTERRUPTED
 if TYPE_CHECKING:
     from subnet.chain.bittensor import BittensorChain
 
-TEMPO, RATE_LIMIT = 20, 20  # blocks
+TEMPO = 20  # blocks between two epochs of the chain
+LEAST_TEMPO = 4  # below, weights cannot come twice in an epoch
 MIN_ANSWERS = 5  # a game of a few minutes cannot wait for as many as a subnet should
 LEAST_BLOCK_MS = 50  # a chain that only makes blocks answers nobody
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 
 
 def localnet(
@@ -61,6 +63,7 @@ def localnet(
     validators: int = 1,
     commit: Annotated[bool, Parameter(negative="")] = False,
     commit_reveal: Annotated[bool, Parameter(negative="")] = False,
+    tempo: int = TEMPO,
     json: Json = False,
 ) -> None:
     """Play the whole game on this machine, offline, and write a report.
@@ -85,7 +88,11 @@ def localnet(
     commit_reveal
         Weights are sealed, and open one epoch of the chain later; to a past round of the public beacon, so that no
         internet is needed.
+    tempo
+        Blocks between two epochs of the chain; weights may be set four times in one, and are set twice.
     """
+    if tempo < LEAST_TEMPO:
+        raise SettingsError(f"--tempo must be at least {LEAST_TEMPO} blocks, not {tempo}")
     if block_ms < LEAST_BLOCK_MS:
         raise SettingsError(f"--block_ms must be at least {LEAST_BLOCK_MS}, not {block_ms}")
     if rounds < 1:
@@ -99,7 +106,7 @@ def localnet(
     if folder.exists() and any(folder.iterdir()):
         raise SettingsError(f"--out {folder}: the folder is not empty; name a new one")
     rules = {"commit": commit, "commit_reveal": commit_reveal}
-    network = Network(folder.resolve(), rounds, seed, block_ms, frozenset(kill), validators, **rules)
+    network = Network(folder.resolve(), rounds, seed, block_ms, frozenset(kill), validators, tempo=tempo, **rules)
     sys.exit(asyncio.run(network.run(Console(stderr=json), json)))
 
 
@@ -115,17 +122,18 @@ class Network:
         kill: frozenset[str],
         validators: int = 1,
         *,
+        tempo: int = TEMPO,
         commit: bool = False,
         commit_reveal: bool = False,
     ) -> None:
         self.folder, self.rounds, self.seed = folder, rounds, seed
-        self.block_ms, self.kill = block_ms, kill
+        self.block_ms, self.kill, self.tempo = block_ms, kill, tempo
         self.validators, self.commit, self.commit_reveal = validator_names(validators), commit, commit_reveal
         self.keys: Keys = make_keys(folder / "wallets", PLAYERS, seed, self.validators)
         environment = {"ASSAY_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         environment |= {"BITTENSOR_RUNTIME_CACHE_DIR": str(folder / "home"), "HF_HUB_OFFLINE": "1"}
         self.crew = Crew(folder / "logs", environment)
-        self.board = Scoreboard(PLAYERS, self.keys.hotkeys, rounds)
+        self.board = Scoreboard(PLAYERS, self.keys.hotkeys, rounds, tempo)
         self.first_round_after = 0.0
 
     async def run(self, console: Console, json: bool) -> int:
@@ -151,20 +159,19 @@ class Network:
             if stop.is_set():
                 console.print("stopped; no report was written")
                 return INTERRUPTED
-        from neurons.localnet.report import summarise, write_report
+        from neurons.localnet.report import standings, summarise, write_report
 
         summary = summarise(self.board, self.folder, time.monotonic() - started, self.first_round_after, self.seed)
         write_report(summary, self.board, self.folder)
-        console.print(f"{summary['verdict']}\nreport: {self.folder}", highlight=False)
+        console.print(standings(summary), f"{summary['verdict']}\nreport: {self.folder}", sep="\n", highlight=False)
         if json:
             print(jsonlib.dumps(summary))
         return 1 if summary["as_expected"] is False else 0
 
     async def _start(self, stop: asyncio.Event) -> BittensorChain:
-        """Everything but the validator, until all miners have published where they listen."""
-        from subnet.chain.bittensor import BittensorChain, open_wallet
-
-        limits = {"tempo": TEMPO, "rate_limit": RATE_LIMIT}
+        """Everything at once, until all miners have published where they listen: with the last, rounds begin."""
+        self.crew.prepare()
+        limits = {"tempo": self.tempo, "rate_limit": self.tempo // 4}
         first = genesis(self.keys, self.validators, **limits, commit_reveal=self.commit_reveal)
         path = self.folder / "genesis.json"
         path.write_text(first.to_json())
@@ -174,8 +181,12 @@ class Network:
             await self.crew.start(_nth("producer", number), "neurons", [*making, "--device", "cpu"])
         self.common = ["--netuid", str(NETUID), "--subtensor.chain_endpoint", endpoint]
         self.common += ["--wallet.path", str(self.keys.wallets)]
+        for number in range(len(self.validators)):
+            await self._start_validator(number)
+        from subnet.chain.bittensor import BittensorChain, open_wallet
+
         for player in PLAYERS:
-            await self.crew.start(player.name, "neurons", [*player.command, *self.common, *_listening(player)])
+            await self.crew.start_miner(player.name, [*player.command, *self.common, *_listening(player)])
         chain = BittensorChain(endpoint, NETUID, open_wallet(VALIDATOR, "default", str(self.keys.wallets)))
         await self._await_miners(chain, stop)
         return chain
@@ -225,16 +236,15 @@ class Network:
         self.board.weights = await chain.weights(self.board.neurons[self.keys.hotkeys[VALIDATOR]].uid)
 
     async def _play(self, chain: BittensorChain, started: float, stop: asyncio.Event) -> None:
-        """Run the validators to their end, and then to the next epoch, so that incentives follow their last weights."""
-        watched = ["--json", "--gallery", str(self.folder / "gallery")]
-        process = await self._start_validator(0, watched)
-        others = [await self._start_validator(number) for number in range(1, len(self.validators))]
-        assert process.stdout
+        """Follow the validators to their end, and the chain to the next epoch, which pays by their last weights."""
+        playing = [self.crew.processes[name] for name in self.validators]
+        lines = playing[0].stdout
+        assert lines
         watching = asyncio.create_task(self._watch(chain, stop))
         ending = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
-                reading = asyncio.create_task(process.stdout.readline())
+                reading = asyncio.create_task(lines.readline())
                 await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
                 if not reading.done():
                     reading.cancel()
@@ -243,11 +253,12 @@ class Network:
                     break
                 self._take(jsonlib.loads(line), time.monotonic() - started)
                 self.crew.check("chain", "producer")
-            for name, ended in zip(self.validators, (process, *others), strict=True):
+            for name, ended in zip(self.validators, playing, strict=True):
                 if await ended.wait() != 0:
                     raise ProcessDied(f"{name} ended with status {ended.returncode}:\n{self.crew.tail(name)}")
             await self._await_epoch(chain, stop)
             self.board.trust = await chain.trust()
+            self.board.epochs = await read_epochs(chain, self.board.block, self.tempo)
             for name in self.validators:
                 self.board.validators[name] = await chain.weights(self.board.neurons[self.keys.hotkeys[name]].uid)
             if self.commit and not stop.is_set():
@@ -258,15 +269,18 @@ class Network:
             ending.cancel()
             watching.cancel()
 
-    async def _start_validator(self, number: int, more: Sequence[str] = ()) -> asyncio.subprocess.Process:
+    async def _start_validator(self, number: int) -> None:
+        """The first one is watched: its rounds come as lines of JSON, its challenges as small pictures."""
         name = self.validators[number]
         arguments = ["validator", *self.common, "--wallet.name", name, "--local", *self._own(number)]
         arguments += ["--rounds", str(self.rounds), "--state", str(self.folder / name)]
-        arguments += ["--neuron.interval", "0", "--neuron.epoch_length", str(RATE_LIMIT), "--neuron.timeout", "15"]
-        arguments += ["--neuron.min_answers", str(MIN_ANSWERS), *more]
+        arguments += ["--neuron.interval", "0", "--neuron.epoch_length", str(self.tempo // 2), "--neuron.timeout", "15"]
+        arguments += ["--neuron.min_answers", str(MIN_ANSWERS)]
+        arguments += ["--neuron.await_miners", str(len(PLAYERS))]
+        arguments += [] if number else ["--json", "--gallery", str(self.folder / "gallery")]
         arguments += ["--neuron.commit" if self.commit else "--neuron.no-commit"]
         arguments += ["--neuron.seal_round", str(PAST_ROUND)] if self.commit_reveal else []
-        return await self.crew.start(name, "neurons", arguments)
+        await self.crew.start(name, "neurons", arguments)
 
     def _take(self, line: dict[str, object], seconds: float) -> None:
         """One round was played. Half way, those that leave are killed."""
@@ -285,7 +299,7 @@ class Network:
 
     async def _await_epoch(self, chain: BittensorChain, stop: asyncio.Event) -> None:
         await self._look(chain)
-        target = self.board.block + TEMPO * (1 + self.commit_reveal) + 2  # sealed weights open an epoch later
+        target = self.board.block + self.tempo * (1 + self.commit_reveal) + 2  # sealed weights open an epoch later
         while self.board.block < target and not stop.is_set():
             self.crew.check("chain")
             await pause(stop, 0.25)

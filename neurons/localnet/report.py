@@ -9,6 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group
+from rich.table import Table
+
+from neurons.localnet import epochs
 from neurons.localnet.players import Player
 from neurons.localnet.plots import draw_challenges, score_curves
 from neurons.localnet.scoreboard import Line, Scoreboard
@@ -54,11 +58,17 @@ def summarise(board: Scoreboard, folder: Path, seconds: float, first: float, see
         "challenges_digest": digest(rounds),
         "seed": seed,
         "seconds": round(seconds, 1),
-        "seconds_to_first_round": round(first, 1),
+        "first_round_seconds": round(first, 1),
         "rounds_per_second": round(len(board.lines) / max(1e-9, seconds - first), 2),
         "weights_set": sum(a.submission is Submission.OK for a in attempts),
         "miners": miners,
         "validators": [_validator(name, board, folder / name) for name in board.validators],
+        "tempo": board.tempo,
+        "epochs": epochs.rows(
+            board.epochs,
+            {player.name: board.hotkeys[player.name] for player in board.players},
+            {name: board.hotkeys[name] for name in board.validators},
+        ),
         "evidence": board.evidence,
         "as_expected": fine,
         "verdict": verdict,
@@ -104,6 +114,8 @@ def _validator(name: str, board: Scoreboard, folder: Path) -> dict[str, Any]:
         attempts = [read_record(WeightsRecord, entry) for entry in journal.entries(WEIGHTS)]
         commitments = [read_record(CommitmentRecord, entry) for entry in journal.entries(COMMITMENT)]
     uids = {board.neurons[board.hotkeys[player.name]].uid: player.name for player in board.players}
+    weighted = epochs.weighted(board.epochs, neuron.hotkey, board.tempo)
+    refused = Counter(a.code or a.submission.value for a in attempts if a.submission is not Submission.OK)
     return {
         "name": name,
         "uid": neuron.uid,
@@ -112,6 +124,9 @@ def _validator(name: str, board: Scoreboard, folder: Path) -> dict[str, Any]:
         "stake": neuron.stake,
         "rounds": kinds[ROUND],
         "weights_set": sum(a.submission is Submission.OK for a in attempts),
+        "weights_refused": dict(refused),
+        "chain_epochs": len(weighted),  # from that of its first weights on
+        "chain_epochs_without_weights": weighted.count(False),
         "epochs": sum(c.block is not None for c in commitments),
         "weights_u16": {uids[uid]: value for uid, value in board.validators[name].items() if uid in uids},
         "validator_trust": board.trust.get(neuron.uid, (0.0, 0.0))[1],
@@ -188,6 +203,32 @@ def _misplaced(miners: Sequence[dict[str, Any]], players: Sequence[Player], boar
         if expected[row["name"]] == "zero" and row["score"] > ZERO * best and (faded or row["answered"] == 0):
             wrong.append(f"{row['name']} still has {row['score']:.3f}")
     return wrong
+
+
+def standings(summary: dict[str, Any]) -> Group:
+    """For a terminal: how validators and miners stand on chain in the end, and when the first round was scored."""
+    validators = _table(
+        "validator", "stake", "rounds", "weights set", "refused", "epochs", "without", "vtrust", "dividends"
+    )
+    for row in summary["validators"]:
+        sent = [row["weights_set"], sum(row["weights_refused"].values())]
+        paid = [row["chain_epochs"], row["chain_epochs_without_weights"]]
+        shares = [f"{row['validator_trust']:.4f}", f"{row['dividends']:.4f}"]
+        validators.add_row(row["name"], f"{row['stake']:.0f}", str(row["rounds"]), *map(str, sent + paid), *shares)
+    miners = _table("miner", "score", "accuracy", "weight", "consensus", "incentive")
+    for row in summary["miners"]:
+        shares = [row[name] for name in ("weight_on_chain", "consensus", "incentive")]
+        miners.add_row(row["name"], f"{row['score']:.3f}", f"{row['accuracy']:.3f}", *(f"{s:.4f}" for s in shares))
+    first = f"first round scored after {summary['first_round_seconds']:.1f} s"
+    return Group(validators, "", miners, "", f"{first}, {summary['rounds_per_second']} rounds per second from then on")
+
+
+def _table(name: str, *numbers: str) -> Table:
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    table.add_column(name)
+    for number in numbers:
+        table.add_column(number, justify="right")
+    return table
 
 
 def write_report(summary: dict[str, Any], board: Scoreboard, folder: Path) -> None:

@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from neurons.localnet.epochs import Paid
 from neurons.localnet.players import Player
 from subnet.types import Failure, Label, Neuron, Prediction
 
@@ -24,12 +25,14 @@ class Scoreboard:
     players: Sequence[Player]
     hotkeys: Mapping[str, str]  # by player's name
     rounds: int  # to be played
+    tempo: int = 0  # blocks between two epochs of the chain
     lines: list[Line] = field(default_factory=list)
     block: int = 0
     neurons: Mapping[str, Neuron] = field(default_factory=dict)  # by hotkey
     weights: Mapping[int, int] = field(default_factory=dict)  # u16 by uid
     validators: dict[str, Mapping[int, int]] = field(default_factory=dict)  # u16 by uid that each set, by name
     trust: Mapping[int, tuple[float, float]] = field(default_factory=dict)  # consensus and validator trust by uid, 0..1
+    epochs: Sequence[Paid] = ()  # of the chain
     evidence: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what was proven, by validator's name
     gone: set[str] = field(default_factory=set)  # names
 

@@ -13,7 +13,7 @@ from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.log import Log
 from neurons.secret_seed import choose_seed
-from neurons.signals import ends_before, until_signal
+from neurons.signals import ends_before, pause, until_signal
 from neurons.validator.challenge_source import draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.low_water import check_known, check_low_water
@@ -30,6 +30,8 @@ from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.evidence.journal import Journal
 from subnet.evidence.state import StateStore
+from subnet.game.history import History
+from subnet.game.sampling import eligible
 from subnet.media.pool.item import PoolItem
 from subnet.media.pool.kept import Kept
 from subnet.media.pool.ledger import Ledger
@@ -77,6 +79,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         stack.callback(tidying.cancel)
         log.info("playing", netuid=settings.netuid, hotkey=hotkey, state=str(folder))
         await _compare_clocks(chain, log)
+        await _await_miners(view, hotkey, settings.neuron, stop)
         seeds, setter = _on_chain(settings, chain, view, hotkey, past, store, log, seed)
         await ValidatorLoop(hotkey, settings, seeds, partners, store, telemetry, log).run(setter, stop)
 
@@ -107,6 +110,14 @@ def retire(pool: Pool, kept: Kept, item: PoolItem) -> None:
         kept.keep(item)
     finally:
         pool.retire(item)
+
+
+async def _await_miners(view: ChainView, hotkey: str, neuron: s.NeuronSettings, stop: asyncio.Event) -> None:
+    """Until `--neuron.await_miners` can be asked: in a local network all of them are, in every round."""
+    while not stop.is_set() and view.snapshot is not None:
+        if len(eligible(view.snapshot, History(), hotkey, neuron.vpermit_tao_limit)) >= neuron.await_miners:
+            return
+        await pause(stop, 0.05)
 
 
 async def _compare_clocks(chain: BittensorChain, log: Log) -> None:

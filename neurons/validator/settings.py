@@ -32,6 +32,8 @@ class ValidatorSettings:
             raise SettingsError(f"--netuid must be in 0..65535, not {self.netuid}")
         if self.neuron.seal_round is not None and not self.local:
             raise SettingsError("--neuron.seal_round hides weights from nobody: it is for --local alone; leave it out")
+        if self.neuron.await_miners and not self.local:
+            raise SettingsError("--neuron.await_miners would wait for ever on a real network: it is for --local alone")
 
     def folder(self, hotkey: str) -> Path:
         """Where this validator's journal, ledger and seed lie."""

@@ -117,9 +117,9 @@ class BittensorChain:
         rows = await self._query("Weights", [self._index, uid], at)
         return {int(other): int(value) for other, value in rows or []}
 
-    async def trust(self) -> dict[int, tuple[float, float]]:
-        """Consensus and validator trust by uid, 0..1, of the last epoch."""
-        at = await self.block()
+    async def trust(self, *, at: int | None = None) -> dict[int, tuple[float, float]]:
+        """Consensus and validator trust by uid, 0..1, of the last epoch, or of the last before block `at`."""
+        at = await self.block() if at is None else at
         items = [await self._query(item, [self._index], at) for item in ("Consensus", "ValidatorTrust")]
         pairs = zip(*(item or [] for item in items), strict=True)
         return {uid: (int(consensus) / U16, int(trust) / U16) for uid, (consensus, trust) in enumerate(pairs)}

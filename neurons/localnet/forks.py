@@ -1,0 +1,94 @@
+"""Miners as forks of one process that has imported what all of them need, so that imports are paid once.
+
+Each is a process of its own all the same: its own memory, threads, log, signals and end. Linux only; elsewhere
+libraries do not survive a fork, and miners are started as everything else is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from subnet.lifetime import PARENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ABLE: Final = sys.platform == "linux"
+NEEDED: Final = ("neurons.cli", "neurons.miner.program", "neurons.miner.rogue", "detectors.loading")
+NETWORKS: Final = ("detectors.torch_detector", "detectors.public_checkpoints")
+MODULES: Final = (*NEEDED, "detectors.baselines", *NETWORKS)  # what they import is what takes long
+
+
+class Fork:
+    """A process, with that of `asyncio.subprocess.Process` which a crew uses."""
+
+    stdout: None = None
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    async def wait(self) -> int:
+        """The exit status; negative for a signal."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._process.sentinel, ended.set)
+        try:
+            while (status := self.returncode) is None:
+                await ended.wait()
+                ended.clear()
+            return status
+        finally:
+            loop.remove_reader(self._process.sentinel)
+
+
+def prepare(environment: Mapping[str, str]) -> None:
+    """Begin to import, in a process beside us that sees `environment` and ends with us."""
+    with _environment(environment):
+        forkserver.set_forkserver_preload(list(MODULES))
+        forkserver.ensure_running()
+
+
+async def fork(arguments: Sequence[str], log: Path) -> Fork:
+    """Run `assay ARGUMENTS`, which writes to `log`, in a fork of what `prepare` began; waits until that is ready."""
+    process = multiprocessing.get_context("forkserver").Process(target=_run, args=(list(arguments), str(log)))
+    await asyncio.to_thread(process.start)
+    return Fork(process)
+
+
+def _run(arguments: list[str], log: str) -> None:
+    os.setsid()
+    with open(log, "wb") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+    os.environ[PARENT] = str(os.getppid())
+    sys.argv = ["assay", *arguments]
+    from neurons.__main__ import start
+
+    start()
+
+
+@contextmanager
+def _environment(more: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

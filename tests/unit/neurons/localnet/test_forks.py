@@ -1,0 +1,46 @@
+"""Commands in forks of one process that has imported what they need."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from neurons.localnet import forks
+from neurons.localnet.processes import Crew, ProcessDied
+
+pytestmark = pytest.mark.skipif(not forks.ABLE, reason="forks are for Linux")
+
+
+async def ends(crew: Crew, name: str) -> int | None:
+    await asyncio.wait_for(crew.processes[name].wait(), 60)
+    return crew.processes[name].returncode
+
+
+def test_a_fork_is_a_process_with_its_own_log_group_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says is in its log, its status is known, a dead one is told with its log's end, and a killed one is."""
+    monkeypatch.setattr(forks, "MODULES", ("neurons.cli",))
+
+    async def play() -> None:
+        crew = Crew(tmp_path, {"ASSAY_HOME": str(tmp_path / "home")})
+        crew.prepare()
+        await crew.start_miner("lists", ["detectors"])
+        await crew.start_miner("wrong", ["miner", "--netuid", "none"])
+        assert await ends(crew, "lists") == 0
+        assert await ends(crew, "wrong") not in (0, None)
+        assert "npr" in (tmp_path / "lists.log").read_text()
+        with pytest.raises(ProcessDied, match="wrong ended with status"):
+            crew.check("wrong")
+        chain = ["--subtensor.chain_endpoint", "ws://127.0.0.1:1", "--wallet.path", str(tmp_path)]
+        await crew.start_miner("killed", ["rogue", "--netuid", "1", *chain])
+        pid = crew.processes["killed"].pid
+        assert pid not in (os.getpid(), crew.processes["lists"].pid)
+        crew.kill("killed")
+        assert await ends(crew, "killed") == -signal.SIGKILL
+        assert "ASSAY_HOME" not in os.environ or os.environ["ASSAY_HOME"] != str(tmp_path / "home")
+        await crew.stop()
+
+    asyncio.run(play())
