@@ -228,11 +228,10 @@ def _tell_unmatched(exclude: tuple[str, ...], learn: Path) -> None:
     from detectors.dataset.items import read_folder
 
     if exclude:
-        there = {record.origin for record in read_folder(learn)}
-        if nowhere := sorted({*exclude} - there):
-            warn(
-                f"--exclude {' '.join(nowhere)}: nothing of that origin in {learn}, which has {', '.join(sorted(there))}"
-            )
+        origins = {record.origin for record in read_folder(learn)}
+        there, nowhere = ", ".join(sorted(origins)), " ".join(sorted({*exclude} - origins))
+        if nowhere:
+            warn(f"--exclude {nowhere}: nothing of that origin in {learn}, which has {there}")
 
 
 def _modality(detector: str) -> Modality:
