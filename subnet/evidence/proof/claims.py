@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +17,7 @@ from subnet.errors import ChainError
 from subnet.evidence.binding import AHEAD
 from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
 from subnet.evidence.findings import Finding, Verdict, unproven
+from subnet.evidence.planning import UNUSED
 from subnet.evidence.proof.past import Past, compare_metagraphs, compare_updates, look_back
 from subnet.evidence.proof.questions import MOST, Questions
 from subnet.evidence.proof.standing import BEHIND, Form, compare, forms, look, places
@@ -120,16 +122,32 @@ def judge(facts: ChainFacts, claims: Claims, proven: Counter[str]) -> Iterator[F
     yield from _unrecorded(facts, claims, before)
     yield from compare_metagraphs(facts.past, claims.metagraphs, proven)
     yield from compare_updates(facts.past, facts.hotkey, claims.settings, proven)
-    looks = {**facts.looks, **_shown(facts)} if facts.sealed else facts.looks
-    between = compare(looks, claims.settings, facts.max_weight_limit, facts.sealed)
+    shown = {block: rows for block, rows in facts.weights.items() if block is not None}
+    between = compare({**facts.looks, **shown}, claims.settings, facts.max_weight_limit, facts.sealed)
     settings = [setting for setting in claims.settings if not setting.refused]
-    told = list((_sealed if facts.sealed else _settings)(facts, settings, proven))
+    stood = _stood_since(facts, settings)
+    told = list((_sealed if facts.sealed else _settings)(facts, settings, stood, proven))
     yield from told
+    yield from _unpaid(claims.commitments, settings, stood)
     false = {finding.seq for finding in told if finding.verdict is Verdict.FALSE}
     yield from (finding for finding in between if finding.seq not in false)
 
 
-def _settings(facts: ChainFacts, settings: Sequence[WeightsClaim], proven: Counter[str]) -> Iterator[Finding]:
+def _stood_since(facts: ChainFacts, settings: Sequence[WeightsClaim]) -> set[int]:
+    """The entries of settings whose weights stood in any block behind their own that was looked at."""
+    shown = {facts.head if block is None else block: rows for block, rows in facts.weights.items()}
+    newest: dict[Form, int] = {}
+    for block, rows in {**facts.looks, **shown}.items():
+        if rows is not None:
+            form = frozenset(rows.items())
+            newest[form] = max(block, newest.get(form, 0))
+    limit = facts.max_weight_limit
+    return {s.seq for s in settings if any(newest.get(form, 0) > s.block for form in forms(s.weights, limit))}
+
+
+def _settings(
+    facts: ChainFacts, settings: Sequence[WeightsClaim], stood: Collection[int], proven: Counter[str]
+) -> Iterator[Finding]:
     known = places(settings, facts.max_weight_limit)
     oldest = next((rows for _, rows in sorted(facts.looks.items()) if rows is not None), {})
     for number, setting in enumerate(settings):
@@ -144,27 +162,36 @@ def _settings(facts: ChainFacts, settings: Sequence[WeightsClaim], proven: Count
         if form in forms(setting.weights, facts.max_weight_limit):
             proven["settings of weights stand on chain"] += 1
         elif setting.sure or (here and here != oldest and known.get(form, [number])[0] >= number):
-            yield _other_weights(setting)  # else it was sent, and never came to stand
+            yield _other_weights(setting)
+        elif setting.seq not in stood:
+            what = "their outcome is said to be unknown, and they stand in no block looked at"
+            yield unproven(setting.seq, f"weights on chain: {what}")
 
 
-def _sealed(facts: ChainFacts, settings: Sequence[WeightsClaim], proven: Counter[str]) -> Iterator[Finding]:
-    """Sealed weights are proven once they show open, in any block behind their own that was looked at."""
-    newest: dict[Form, int] = {}
-    for block, rows in {**facts.looks, **_shown(facts)}.items():
-        if rows is not None:
-            form = frozenset(rows.items())
-            newest[form] = max(block, newest.get(form, 0))
+def _sealed(
+    facts: ChainFacts, settings: Sequence[WeightsClaim], stood: Collection[int], proven: Counter[str]
+) -> Iterator[Finding]:
+    """Sealed weights are proven once they show open."""
     for setting in settings:
-        if any(newest.get(form, 0) > setting.block for form in forms(setting.weights, facts.max_weight_limit)):
+        if setting.seq in stood:
             proven["settings of weights stand on chain"] += 1
         else:
             what = "sealed ones did not show open in any block looked at, or others opened with them"
             yield unproven(setting.seq, f"weights on chain: {what}")
 
 
-def _shown(facts: ChainFacts) -> dict[int, Mapping[int, int]]:
-    """The weights that stood by block."""
-    return {facts.head if block is None else block: rows for block, rows in facts.weights.items()}
+def _unpaid(
+    commitments: Sequence[CommitmentClaim], settings: Sequence[WeightsClaim], stood: Collection[int]
+) -> Iterator[Finding]:
+    """Epochs that end without a setting that surely was sent: their outcomes are unknown, and none is in `stood`."""
+    starts = [claim.seq for claim in commitments]
+    paid: dict[int, bool] = {}
+    for setting in settings:
+        epoch = bisect_right(starts, setting.seq) - 1
+        paid[epoch] = paid.get(epoch, False) or setting.sure or setting.seq in stood
+    for epoch, start in enumerate(starts[:-1]):
+        if not paid.get(epoch, True):
+            yield unproven(start, f"{UNUSED} a setting of weights that is seen to stand")
 
 
 def line_of(record: CommitmentRecord) -> str:

@@ -69,27 +69,36 @@ async def _between(questions: Questions, ends: Sequence[int], settings: Sequence
 def compare(
     looks: Mapping[int, Rows | None], settings: Sequence[WeightsClaim], limit: int, sealed: bool
 ) -> Iterator[Finding]:
-    """Name what stood and is not of this evidence. `limit` and `sealed` are the chain's rules for weights."""
+    """Name what stood and is not of this evidence. `limit` and `sealed` are the chain's rules for weights.
+
+    Once a setting is seen to stand, neither earlier ones nor what stood before any of them come back.
+    """
     told = [(block, rows) for block, rows in sorted(looks.items()) if rows is not None]
     first = told[0][1] if told else {}
     taken, refused = (places(settings, limit, refused=refused) for refused in (False, True))
     sent = _Newest((c.began, n) for n, c in enumerate(settings))
     definite = _Newest((max(c.began, c.block + BEHIND), n) for n, c in enumerate(settings) if c.sure)
-    false = set[int]()
+    false, since = set[int](), -1  # the earliest setting that may still stand, -1 for what was before any
     for block, rows in told:
         seq, form = settings[sent.at(block)].seq if sent.at(block) >= 0 else 0, frozenset(rows.items())
-        since = 0 if sealed else definite.at(block)
-        if any(n >= since and settings[n].began <= block for n in reversed(taken.get(form, ()))):
-            continue
-        if rows == first and (sealed or definite.at(block) < 0):
+        since = -1 if sealed else max(since, definite.at(block))
+        if (place := _earliest(settings, taken.get(form, ()), since, block)) is not None:
+            since = place
+        elif rows == first and since < 0:
             if rows:
                 what = ", ".join(f"uid {uid}: {share}" for uid, share in sorted(rows.items())[:8])
                 yield unproven(seq, f"weights on chain: none of this evidence stand there, but older ones ({what})")
-        elif any(settings[n].began <= block for n in refused.get(form, ())):
+        elif (place := _earliest(settings, refused.get(form, ()), since, block)) is not None:
+            since = place
             yield unproven(seq, "weights on chain: those stand there that the journal says were refused")
         elif seq not in false:
             false.add(seq)
             yield Finding(seq, f"other weights stood on chain in block {block} than the journal tells of")
+
+
+def _earliest(settings: Sequence[WeightsClaim], alike: Sequence[int], since: int, block: int) -> int | None:
+    """The first of the places `alike`, which rise, that is none before `since` and had begun by `block`."""
+    return next((n for n in alike[bisect_left(alike, since) :] if settings[n].began <= block), None)
 
 
 class _Newest:

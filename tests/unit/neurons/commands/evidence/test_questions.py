@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError
 from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
 from subnet.evidence.entries.entry import Entry
+from subnet.evidence.findings import Verdict, Verification
 from subnet.evidence.proof import claims as proof
 from subnet.evidence.proof import questions
 from subnet.evidence.proof.claims import gather
@@ -207,3 +209,98 @@ def test_epochs_whose_seeds_were_not_used(story: Story, tmp_path: Path) -> None:
         assert line.text.endswith(name)
         counted = dict(result.proven)["epochs with a committed seed"]
         assert dict(honest.proven)["epochs with a committed seed"] - counted == (name == "without a round")
+
+
+UNKNOWN = "weights on chain: their outcome is said to be unknown, and they stand in no block looked at"
+UNUSED = "without a setting of weights that is seen to stand"
+
+
+def ambiguous(entries: Sequence[Entry], since: int) -> tuple[list[Entry], list[int], list[tuple[int, dict[int, int]]]]:
+    """A journal whose attempts from `since` on have no known outcome, the entries of those settings, and what was sent
+    in which block.
+    """
+
+    def unknown(entry: Entry, body: Body) -> Body:
+        return body | {"submission": "ambiguous"} if entry.kind == WEIGHTS and body["attempt"] >= since else body
+
+    journal = planned(entries, unknown)
+    seqs = [e.seq for e in journal if e.kind == SETTING and json.loads(e.body)["attempt"] >= since]
+    sent = [(b["block"], normalise_u16({int(u): w for u, w in b["weights"].items()})) for b in rows(journal, WEIGHTS)]
+    return journal, seqs, sent
+
+
+def named(result: Verification, text: str) -> list[int]:
+    return [finding.seq for finding in result.unproven if text in finding.text]
+
+
+def test_settings_of_unknown_outcome_that_never_stood(story: Story, tmp_path: Path) -> None:
+    """An outcome that is said to be unknown excuses nothing: each setting and epoch is named, whatever stands there."""
+    for since, older in ((1, None), (0, {}), (0, {2: 65535})):
+        entries, seqs, sent = ambiguous(story.entries, since)
+        first = {} if older is None else older
+        ever = sent[0][1] if older is None else older
+        result = found(
+            story,
+            entries,
+            tmp_path / f"{since}-{len(first)}",
+            standing=lambda at, first=first, ever=ever, sent=sent: (
+                first if at is not None and at < sent[0][0] else ever
+            ),
+        )
+        assert false(result) == ""
+        assert named(result, UNKNOWN) == seqs
+        starts = [e.seq for e in entries if e.kind == COMMITMENT]
+        assert named(result, UNUSED) == starts[since : since + len(seqs)]
+
+
+def test_settings_of_unknown_outcome_that_the_chain_took(story: Story, tmp_path: Path) -> None:
+    """They are proven as any others, and nothing is said of them."""
+    entries, seqs, _ = ambiguous(story.entries, 0)
+    result = found(story, entries, tmp_path)
+    assert (false(result), named(result, UNKNOWN), named(result, UNUSED)) == ("", [], [])
+    assert dict(result.proven)["settings of weights stand on chain"] == len(seqs)
+
+
+def test_one_of_unknown_outcome_that_lands_late(story: Story, tmp_path: Path) -> None:
+    """It is in no block of its own setting, and stands before the next one: neither false nor unused."""
+    entries, seqs, sent = ambiguous(story.entries, 1)
+
+    def late(at: int | None) -> Mapping[int, int]:
+        stood = [weights for n, (block, weights) in enumerate(sent) if at is None or block + 5 * (n == 1) <= at]
+        return stood[-1] if stood else {}
+
+    result = found(story, entries, tmp_path, standing=late)
+    assert (false(result), named(result, UNKNOWN), named(result, UNUSED)) == ("", [], [])
+    assert len(seqs) == len(sent) - 1
+
+
+@pytest.mark.parametrize(("since", "foreign"), [(0, False), (1, False), (0, True)])
+def test_older_weights_that_come_back(story: Story, tmp_path: Path, since: int, foreign: bool) -> None:
+    """Behind later ones that were seen to stand, whatever outcome is said of them, older ones cannot stand again."""
+    entries, seqs, sent = ambiguous(story.entries, since)
+    before, back = (OTHERS, OTHERS) if foreign else ({}, sent[0][1])
+
+    def standing(at: int | None) -> Mapping[int, int]:
+        if at is None or at >= sent[2][0]:
+            return back
+        return sent[1][1] if at >= sent[1][0] else back if at >= sent[0][0] else before
+
+    result = found(story, entries, tmp_path, standing=standing)
+    assert "other weights stood on chain in block" in false(result)
+    assert set(seqs[-2:]) <= {*named(result, UNKNOWN), *(finding.seq for finding in result.false)}
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_refused_weights_that_come_back(sure: bool) -> None:
+    """What the journal says was refused may stand for a while, is named then, and does not stand behind later ones."""
+    sent = [WeightsClaim(n, {1: 1.0, 2: (n + 1) / 8}, 0, 10 + 20 * n, began=10 + 20 * n, sure=sure) for n in range(3)]
+    settings = [replace(claim, sure=False, refused=True) if n == 1 else claim for n, claim in enumerate(sent)]
+    one, two, three = (normalise_u16(claim.weights) for claim in sent)
+    rising = {5: {}, 20: one, 40: two, 45: two, 60: three, 80: three}
+    told = list(compare(rising, settings, U16, sealed=False))
+    assert {finding.text for finding in told} == {
+        "weights on chain: those stand there that the journal says were refused"
+    }
+    for back in (rising | {45: one}, rising | {80: two}, rising | {80: one}):
+        wrong = [f for f in compare(back, settings, U16, sealed=False) if f.verdict is Verdict.FALSE]
+        assert len(wrong) == 1

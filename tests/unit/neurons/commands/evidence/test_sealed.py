@@ -11,7 +11,7 @@ import pytest
 
 from neurons.commands.evidence.verify import check
 from subnet.chain.memory import MemoryChain
-from subnet.evidence.records import WEIGHTS
+from subnet.evidence.records import COMMITMENT, WEIGHTS
 from tests.unit.neurons.commands.evidence.rig import EPOCHS, VALIDATOR, Story, checked, published, tell
 from tests.unit.neurons.commands.evidence.test_forgers import false, unproven
 
@@ -51,3 +51,10 @@ def test_others_that_open(story: Story, tmp_path: Path) -> None:
     result = check(depot, lambda _: Elsewhere(story.subnet, VALIDATOR.ss58_address), ThreadPoolExecutor(1))
     assert "other weights stood on chain in block" in false(result)
     assert dict(result.proven)[STAND] < EPOCHS
+
+
+def test_what_opens_behind_the_end_of_the_evidence(story: Story, tmp_path: Path) -> None:
+    """Weights that the journal does not reach are no business of it: a publication is older than the chain's head."""
+    seqs = [entry.seq for entry in story.entries if entry.kind == COMMITMENT]
+    result = checked(story, published(story, story.entries[: seqs[2]], tmp_path, media=False))
+    assert false(result) == ""
