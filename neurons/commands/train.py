@@ -212,10 +212,8 @@ def _check_weights(detector: str, course: Course) -> None:
         from detectors.training.loop import Training, arguments, build
         from detectors.training.recipes import recipe
 
-        chosen, wanted = (
-            recipe(detector),
-            Training(detector, Path(), Path(), size=course.size, network=course.arguments),
-        )
+        chosen = recipe(detector)
+        wanted = Training(detector, Path(), Path(), size=course.size, network=course.arguments)
         network = build(chosen, arguments(wanted, chosen, 1))
         if course.init and chosen.trainer == FITTED:
             body(replace(wanted, init=course.init), chosen)
@@ -229,9 +227,8 @@ def _tell_unmatched(exclude: tuple[str, ...], learn: Path) -> None:
 
     if exclude:
         origins = {record.origin for record in read_folder(learn)}
-        there, nowhere = ", ".join(sorted(origins)), " ".join(sorted({*exclude} - origins))
-        if nowhere:
-            warn(f"--exclude {nowhere}: nothing of that origin in {learn}, which has {there}")
+        if nowhere := " ".join(sorted({*exclude} - origins)):
+            warn(f"--exclude {nowhere}: nothing of that origin in {learn}, which has {', '.join(sorted(origins))}")
 
 
 def _modality(detector: str) -> Modality:
@@ -343,10 +340,10 @@ def _watching(name: str) -> Iterator[Callable[[Step], None]]:
 def _tell(detector: str, outcome: TrainingResult, json: bool) -> None:
     from detectors.training.recipes import recipe
 
-    measure = recipe(detector).measure_name
     facts = {"weights": str(outcome.weights), "sha256": outcome.sha256, "auc": outcome.auc, "steps": outcome.steps}
     if json:
         print(jsonlib.dumps({**facts, "best_step": outcome.best_step, "history": outcome.history}))
         return
+    measure = recipe(detector).measure_name
     print(f"{outcome.weights}  validation {measure} {outcome.auc:.4f} at step {outcome.best_step} of {outcome.steps}")
     print(f"measure it: assay evaluate {outcome.weights} --data embedded:test")

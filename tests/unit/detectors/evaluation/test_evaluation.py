@@ -131,7 +131,7 @@ def test_data_that_cannot_be_evaluated_on(folder: Path, tmp_path: Path) -> None:
     for side in ("real", "fake"):
         (tmp_path / side / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
     task = Task("x", tmp_path)
-    with pytest.raises(DataError, match=r"1 of the 1 real items of x are of no use: the image file ends"):
+    with pytest.raises(DataError, match=r"1 of the 1 real items of x .* are of no use: the image file ends"):
         evaluate([Blurriness()], task, items(task, Modality.IMAGE))
     short = write_clips(tmp_path / "short", 1, frames=3)
     with pytest.raises(DataError, match="3 frames; a clip needs at least 4"):

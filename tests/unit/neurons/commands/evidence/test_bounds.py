@@ -64,11 +64,9 @@ def test_a_picture_larger_than_any_in_a_pool(story: Story) -> None:
     """It is refused by its header, before anything is decoded."""
     file = io.BytesIO()
     Image.fromarray(np.zeros((4000, 4000, 3), np.uint8)).save(file, "PNG")
-    content, data = item(file.getvalue())
-    began = time.process_time()
+    content, data = item(file.getvalue()[:-1000])  # decoding would tell of the cut
     (finding,) = media_findings(round_of(story, content), data)
     assert "pixels" in finding.text
-    assert time.process_time() - began < 0.5
 
 
 def snapshot(block: int, rows: int, *, whole: bool, size: int = MAX_NEURONS) -> SnapshotRecord:
@@ -80,16 +78,17 @@ def snapshot(block: int, rows: int, *, whole: bool, size: int = MAX_NEURONS) -> 
 
 
 def test_one_row_of_a_large_subnet_costs_little() -> None:
-    """Snapshots of one changed row each are not paid for by all the rows that did not change."""
+    """Snapshots of one changed row each build no row anew that did not change."""
     snapshots, entry = Snapshots(), Entry(1, SNAPSHOT, "", "")
     snapshots.add(entry, snapshot(1, MAX_NEURONS, whole=True))
     deltas = [snapshot(block, 1, whole=False) for block in range(2, 102)]
-    began = time.process_time()
+    first = snapshots.at(1)
     for delta in deltas:
         snapshots.add(entry, delta)
-    assert time.process_time() - began < 1.0
     neurons = snapshots.at(101)
+    assert first
     assert neurons
+    assert all(now is before for now, before in zip(neurons[1:], first[1:], strict=True))
     assert [n.stake for n in neurons[:2]] == [101.0, 1.0]
     assert [n.uid for n in neurons] == list(range(MAX_NEURONS))
 
