@@ -7,11 +7,14 @@ libraries do not survive a fork, and miners are started as everything else is.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
+import select
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -66,12 +69,15 @@ def prepare(environment: Mapping[str, str]) -> None:
 
 async def fork(arguments: Sequence[str], log: Path) -> Fork:
     """Run `assay ARGUMENTS`, which writes to `log`, in a fork of what `prepare` began; waits until that is ready."""
-    process = multiprocessing.get_context("forkserver").Process(target=_run, args=(list(arguments), str(log)))
+    process = multiprocessing.get_context("forkserver").Process(
+        target=_run, args=(list(arguments), str(log), os.getpid())
+    )
     await asyncio.to_thread(process.start)
     return Fork(process)
 
 
-def _run(arguments: list[str], log: str) -> None:
+def _run(arguments: list[str], log: str, origin: int) -> None:
+    threading.Thread(target=_end_with, args=(origin,), daemon=True).start()
     os.setsid()
     with open(log, "wb") as file:
         for descriptor in (1, 2):
@@ -83,7 +89,16 @@ def _run(arguments: list[str], log: str) -> None:
     start()
 
 
-@contextmanager
+def _end_with(origin: int) -> None:
+    """End when `origin` does, also of SIGKILL, and the process that we are forked of, which may outlive it."""
+    with contextlib.suppress(ProcessLookupError):  # it is gone already
+        select.select([os.pidfd_open(origin)], [], [])
+    if os.getppid() == int(os.environ.get(PARENT, "0")):
+        os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextlib.contextmanager
 def _environment(more: Mapping[str, str]) -> Iterator[None]:
     before = dict(os.environ)
     os.environ.update(more)
