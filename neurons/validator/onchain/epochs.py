@@ -168,9 +168,12 @@ class Epochs:
             self._log.warning("another commitment stands on chain than this state knows of", epoch=stands.number)
             self._keep(self._kept.model_copy(update={"open": False}))
         if stands and stands.number != self._recorded:
-            self._record(stands)
+            async with self._under_way:
+                self._record(stands)
         self._looked = True
-        self._ready.set()
+        follows = self._kept.next if self._kept.sent_at is not None else None
+        if follows is None or statement is None or statement.text != follows.line:
+            self._ready.set()  # else an epoch is about to begin
 
     async def _commit(self) -> None:
         """Send the next commitment. The epoch before it is over from here on."""
@@ -221,7 +224,8 @@ class Epochs:
             if self._ready.is_set():
                 self._await_epoch()
             if digits and await self._chain.commitment(self._hotkey, at=statement.block + 1) == statement:
-                self._begin(epoch.model_copy(update={"block": statement.block, "block_hash": digits}))
+                async with self._under_way:  # a round that went on uncommitted is written down before the epoch begins
+                    self._begin(epoch.model_copy(update={"block": statement.block, "block_hash": digits}))
         self._settled_at = block
 
     def _begin(self, epoch: Epoch) -> None:

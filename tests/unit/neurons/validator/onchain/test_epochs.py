@@ -325,6 +325,33 @@ async def test_an_epoch_that_was_begun_and_not_written_down_is_written_before_it
     assert rig.records()[0] == rig.records()[1].model_copy(update={"state": rig.records()[0].state})
 
 
+async def test_an_epoch_begins_between_two_rounds(rig: Rig) -> None:
+    """A round that went on uncommitted while a commitment was on its way is written before the epoch's beginning."""
+    epochs = rig.start(wait=0.0)
+    await epochs.turn(0, may_send=True)
+    await rig.subnet.advance(1)
+    await rig.view.refresh()
+    async with epochs.round() as seed:
+        settling = asyncio.create_task(epochs.turn(0, may_send=True))
+        await asyncio.sleep(0.05)
+        assert seed.epoch is None
+        assert rig.records() == []
+    await settling
+    assert [record.epoch for record in rig.records()] == [0]
+    assert (await seed_of(epochs)).epoch == 0
+
+
+async def test_rounds_wait_at_a_start_for_a_commitment_that_was_sent_before(rig: Rig) -> None:
+    """After a kill while a commitment was on its way, the first round is one of its epoch."""
+    await rig.start().turn(0, may_send=True)
+    await rig.subnet.advance(1)
+    await rig.view.refresh()
+    restarted = rig.start(wait=20.0)
+    first = asyncio.create_task(seed_of(restarted))
+    await restarted.turn(0, may_send=True)
+    assert (await first).epoch == 0
+
+
 async def test_state_of_an_older_backup_plays_nothing_that_was_revealed(rig: Rig) -> None:
     """The chain has moved on: the old epoch is over, and the next commitment follows from what stands."""
     epochs = rig.start()
