@@ -17,7 +17,6 @@ from neurons.validator.weight_setter import WeightsStanding
 from subnet.errors import SettingsError, StateError
 from subnet.evidence.state import State
 from subnet.game.answer_table import RecentAnswers
-from subnet.game.likeness import likeness
 from subnet.game.step import Draw, Round
 from subnet.media.pool.pool import Pool
 from subnet.types import JSON, Failure
@@ -85,6 +84,8 @@ class Telemetry:
 
     def _compare(self) -> None:
         """Look for miners that answer alike, in the rounds since this process began."""
+        from subnet.game.likeness import likeness
+
         clusters = likeness(self._recent.table()).clusters
         self._clusters.set(len(clusters))
         self._alike.set(sum(map(len, clusters)))

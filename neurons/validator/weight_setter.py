@@ -17,7 +17,6 @@ from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError
 from subnet.evidence.records import SETTING, WEIGHTS, Record, WeightsRecord, setting_record
 from subnet.evidence.state import StateStore
-from subnet.game.likeness import likeness
 from subnet.game.places import share_uids
 from subnet.game.scoring import evidence, is_validator, weights
 from subnet.protocols import Chain
@@ -232,6 +231,8 @@ class WeightSetter:
 
     async def _compare(self) -> None:
         """Know the clusters of this hundred of rounds, whose places are shared; rounds go on meanwhile."""
+        from subnet.game.likeness import likeness
+
         while self._places is not None and self._places.known is None:
             hundred, table = self._places.hundred, self._places.table()
             self._places.learn(hundred, (await asyncio.to_thread(likeness, table)).clusters)

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from subnet.game.answer_table import AnswerTable, RecentAnswers
-from subnet.game.likeness import likeness
 from subnet.types import Neuron, Outcome
 
 WINDOW = 2_000  # rounds that count: a day's, and 78 of each pair among 256 miners that are asked by fifties
@@ -53,6 +52,8 @@ class Places:
     def clusters(self) -> Clusters:
         """The clusters of this hundred, computed where they are not known: half a second for 256 miners."""
         if self._known is None:
+            from subnet.game.likeness import likeness  # scipy: 0.3 s that a start does without
+
             self._known = likeness(self.table()).clusters
         return self._known
 
