@@ -25,7 +25,7 @@ from tests.e2e.programs import Network, network
 
 SPACING = 12  # blocks between two settings; the chain itself would take them every two
 RULES = Rules(tempo=40, weights_rate_limit=2, allow_loopback=True)
-GAME = ("--neuron.interval", 0.05, "--neuron.epoch_length", SPACING)
+GAME = ("--neuron.interval", 0.1, "--neuron.epoch_length", SPACING)
 LOG = logging.getLogger(__name__)
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.xdist_group("localnet")]
 
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.timeout(1500), pytest.mark.xdist_group("localnet")]
 def test_a_validator_that_is_killed_at_random_loses_nothing(kills: int, tmp_path: Path) -> None:
     """Every entry that was written stays, in order; the state is the journal's; each setting stands once."""
     moments, firsts = random.Random(13), list[float]()
-    with network(tmp_path, RULES, items=40 + 12 * kills) as net:
+    with network(tmp_path, RULES, items=120 + 40 * kills) as net:
         net.start_validator("validator", *GAME)
         net.until("the first round", net.rounds)
         for _ in range(kills):
