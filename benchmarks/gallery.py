@@ -8,8 +8,9 @@ again when they have some. `python -m benchmarks.tables` then puts the pictures 
 from __future__ import annotations
 
 import io
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from subnet.protocols import Detector
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures" / "detectors"
+ANSWERS = (
+    Path(__file__).parent / "results" / "gallery.json"
+)  # by detector: P(synthetic) of the real and the synthetic item
 WIDTH, DPI = 9.0, 100  # inches, and pixels in one
 PALETTES = (256, 192, 128, 96, 64)  # colours: the most that MOST leaves room for
 MOST = 120_000  # bytes of a file
@@ -62,7 +66,7 @@ LOOKS: dict[str, Look] = table(
         Look(
             "npr-weak",
             "benchmarks.looks:residuals",
-            "The same network after the first part of its course: it takes this twin for real.",
+            "The same network after the first part of its course.",
         ),
         Look("ucf", _EVIDENCE, "The map of its encoder of what all forgeries share."),
         Look(
@@ -117,15 +121,14 @@ LOOKS: dict[str, Look] = table(
         Look(
             "temporal-lstm",
             _CLIP,
-            "Eight frames in their order with the map of the frame encoder, and the answer over the seconds. The "
-            "real pan here is called synthetic, .932: a mistake.",
+            "Eight frames in their order with the map of the frame encoder, and the answer over the seconds.",
         ),
         Look("temporal-3d", _CLIP, "Eight frames as one volume with its map, and the answer over the seconds."),
         Look(
             "temporal-trajectory",
             _CLIP,
             "Eight frames, whose way through features is measured, with the map of the encoder, and the answer over "
-            "the seconds. It answers the wrong way round here: .347 for the photographed clip, .070 for its twin.",
+            "the seconds.",
         ),
     )
 )
@@ -178,18 +181,37 @@ def compose(name: str, sides: Sequence[tuple[str, str, Sequence[Panel]]]) -> byt
     return result.getvalue()
 
 
-def picture(detector: Detector, look: Look) -> bytes:
-    """What `detector` looks at in a real and in a synthetic item, with its answers."""
+def picture(detector: Detector, look: Look) -> tuple[bytes, dict[str, float]]:
+    """What `detector` looks at in a real and in a synthetic item, and its P(synthetic) of each, by label."""
     from detectors.explain.picture import INK
 
     target: Callable[[Any, Media], list[Panel]] = resolve(look.target)
-    sides = []
+    sides, answers = [], {}
     for label, media in items(detector.modality).items():
         (answer,) = detector.predict([media])
         verdict = detector.calibration.verdict(answer.p_synthetic)  # type: ignore[attr-defined]
         title = f"{NAMES[detector.modality][label]}: P(synthetic) = {answer.p_synthetic:.3f}, {verdict}"
         sides.append((title, INK[verdict], target(detector, media)))
-    return compose(look.name, sides)
+        answers[label.name.lower()] = round(answer.p_synthetic, 3)
+    return compose(look.name, sides), answers
+
+
+def answered() -> dict[str, dict[str, float]]:
+    """The answers of all pictures that were drawn, by detector and label."""
+    return dict(json.loads(ANSWERS.read_text(encoding="utf-8"))) if ANSWERS.exists() else {}
+
+
+def outcome(answers: Mapping[str, float]) -> str:
+    """One sentence: the answers of a picture, and which of them is wrong."""
+    mistakes = {
+        (False, False): "both are right",
+        (True, False): "it takes the real one for synthetic, too",
+        (False, True): "it misses the synthetic one",
+        (True, True): "it has them the wrong way round",
+    }
+    real, synthetic = answers["real"], answers["synthetic"]
+    said = mistakes[real > 0.5, synthetic <= 0.5] if (real, synthetic) != (0.5, 0.5) else "no answer to either"
+    return f"It answers {real:.3f} and {synthetic:.3f}: {said}."
 
 
 def main(words: Sequence[str]) -> None:
@@ -201,7 +223,9 @@ def main(words: Sequence[str]) -> None:
         if not TABLE[look.name].weights:
             print(f"{look.name}: no weights ship; passed over", file=sys.stderr)
             continue
-        data = picture(load_detector(look.name), look)
+        data, answers = picture(load_detector(look.name), look)
+        known = json.dumps(answered() | {look.name: answers}, indent=2, sort_keys=True)
+        write_atomically(ANSWERS, f"{known}\n".encode())
         if len(data) > MOST:
             print(f"{look.name}: {len(data):,} bytes, over {MOST:,}", file=sys.stderr)
         PICTURES.mkdir(parents=True, exist_ok=True)

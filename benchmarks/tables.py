@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gallery import LOOKS, PICTURES
+from benchmarks.gallery import LOOKS, PICTURES, answered, outcome
 from detectors.evaluation.intervals import span
 from subnet.errors import SettingsError
 from subnet.files import write_atomically
@@ -91,10 +91,12 @@ def chapter(result: dict[str, Any]) -> str:
 def looks(pictures: Path = PICTURES) -> str:
     """The pictures of what each detector looks at that there are, each below its name and what one sees in it."""
     shown = [look for look in LOOKS.values() if (pictures / f"{look.name}.png").is_file()]
-    parts = [
-        f"### {look.name}\n\n{look.sentence}\n\n![What {look.name} looks at](pictures/detectors/{look.name}.png)\n"
-        for look in shown
-    ]
+    answers, parts = answered(), []
+    for look in shown:
+        words = f"{look.sentence} {outcome(answers[look.name])}"
+        parts.append(
+            f"### {look.name}\n\n{words}\n\n![What {look.name} looks at](pictures/detectors/{look.name}.png)\n"
+        )
     without = ", ".join(f"`{look.name}`" for look in LOOKS.values() if look not in shown)
     return "\n".join(
         [LOOKING, *parts, *([f"Not pictured, since no weights of them ship: {without}.\n"] if without else [])]

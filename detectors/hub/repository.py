@@ -149,7 +149,8 @@ def polarity(config: Mapping[str, Any], path: Path = Path(CONFIG)) -> dict[int, 
 
 def label_of_word(word: str) -> Label | None:
     """What the name of a class says."""
-    return label_of(word) if label_of(word) is not None else WORDS.get(re.sub(r"[\s.-]+", "_", word.strip().lower()))
+    plain = word.strip()
+    return label_of(plain) if label_of(plain) is not None else WORDS.get(re.sub(r"[\s.-]+", "_", plain.lower()))
 
 
 @contextmanager

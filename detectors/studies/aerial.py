@@ -90,13 +90,13 @@ def study(settings: StudySettings) -> StudyReport:
         },
         claims=CLAIMS,
         facts={
-            "train": len(records),
-            "test": len(measured[SHIPPED].records),
+            "training files": len(records),
+            "test items": len(measured[SHIPPED].records),
             "steps": trained.steps,
             "validation AUC": trained.auc,
             "best step": trained.best_step,
             "seed": settings.seed,
-            "left out of training": ", ".join(settings.left_out) or "nothing",
+            "generators left out of training": ", ".join(settings.left_out) or "nothing",
         },
     )
 

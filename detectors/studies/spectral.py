@@ -88,7 +88,7 @@ def study(settings: StudySettings) -> StudyReport:
         },
         claims=CLAIMS,
         facts={"test items": len(records), "features": sum(row.size for row in FEATURES.values())}
-        | {"seed": settings.seed, "left out of training": ", ".join(settings.left_out) or "nothing"},
+        | {"seed": settings.seed, "generators left out of training": ", ".join(settings.left_out) or "nothing"},
     )
 
 

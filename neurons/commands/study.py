@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,7 +48,7 @@ def study(
     Parameters
     ----------
     name
-        Which study.
+        Which study: aerial, patchwise, autoencoder, cnn-svm, segment, spectral or retrieval.
     data
         embedded, a folder with train/, validation/ and test/, or PRESET:DIR, a published data set. Folders beside
         them called other-content or other-generator are further test sets of the study patchwise.
@@ -73,7 +73,13 @@ def study(
     if steps is not None and steps < 1:
         raise SettingsError(f"--steps must be at least 1, not {steps}")
     _check_folder(folder, name)
-    place, tell = s.device(device), cache(warn)  # every training of a study would say the same again
+    place, warnings = s.device(device), dict[str, None]()
+
+    def tell(line: str) -> None:
+        if line not in warnings:  # every training of a study would say the same again
+            warn(line)
+        warnings[line] = None
+
     from detectors.studies.report import UNSEEN, StudySettings, write_study
     from neurons.datasets.leak_gate import check_leaks
 
@@ -88,7 +94,7 @@ def study(
             report: StudyReport = resolve(row.target)(
                 StudySettings(learn, judge, test, folder, quick, steps, seed, place, stage, tell, left_out, further)
             )
-    page = write_study(report, folder)
+    page = write_study(replace(report, facts={**report.facts, "warnings": "; ".join(warnings) or "none"}), folder)
     if json:
         print(jsonlib.dumps(jsonlib.loads((folder / "report.json").read_text(encoding="utf-8"))))
     else:
@@ -120,6 +126,10 @@ def _folders(
         return three_ways(arranged, out / "data", seed=seed, tell=warn), others(arranged)
     if data != EMBEDDED:
         root = Path(data).expanduser()
+        if not root.is_dir():
+            raise SettingsError(
+                f"--data {data}: neither a folder, nor PRESET:DIR (assay dataset presets), nor {EMBEDDED}"
+            )
         folders = [root / split for split in Split]
         if missing := [folder.name for folder in folders if not folder.is_dir()]:
             raise SettingsError(

@@ -79,13 +79,15 @@ def test_pictures_are_of_all_that_ship_and_small() -> None:
             assert opened.width == pytest.approx(900, abs=20)
         chapter = text.partition(f"### {name}\n")[2].partition("\n#")[0]
         assert gallery.LOOKS[name].sentence in chapter
+        assert gallery.outcome(gallery.answered()[name]) in chapter
         assert f"(pictures/detectors/{name}.png)" in chapter
 
 
 @pytest.mark.parametrize("name", ["ensemble", "patchwise"])
 def test_a_picture_is_drawn_again_as_it_is(name: str) -> None:
     """What lies in docs/ shows what the weights that ship answer today: small differences of libraries apart."""
-    drawn = gallery.picture(load_detector(name), gallery.LOOKS[name])
+    drawn, answers = gallery.picture(load_detector(name), gallery.LOOKS[name])
+    assert answers == pytest.approx(gallery.answered()[name], abs=0.01)
     stored = io.BytesIO((gallery.PICTURES / f"{name}.png").read_bytes())
     now, then = (Image.open(source).convert("RGB") for source in (io.BytesIO(drawn), stored))
     assert now.size == then.size

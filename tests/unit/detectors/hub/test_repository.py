@@ -100,6 +100,8 @@ def test_a_single_output_is_its_own_class(tmp_path: Path) -> None:
         ("human", Label.REAL),
         ("Fake", Label.SYNTHETIC),
         ("Deep-Fake", Label.SYNTHETIC),
+        (" FAKE ", Label.SYNTHETIC),
+        ("REAL\n", Label.REAL),
         ("ai_generated", Label.SYNTHETIC),
         ("artificial", Label.SYNTHETIC),
         ("LABEL_0", None),

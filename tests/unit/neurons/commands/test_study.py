@@ -125,6 +125,14 @@ def test_a_published_set_that_cannot_be_used_leaves_nothing(tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
+def test_a_preset_that_is_not_known_is_no_folder(tmp_path: Path) -> None:
+    """Said as by `assay train` and `assay evaluate`, with where presets are listed."""
+    with pytest.raises(
+        SettingsError, match=r"--data nope:.*: neither a folder, nor PRESET:DIR \(assay dataset presets\)"
+    ):
+        study("aerial", data=f"nope:{tmp_path}", out=tmp_path / "out", device="cpu")
+
+
 @pytest.mark.parametrize("name", ["cifake", "dm-aer", "genimage", "140k-real-and-fake-faces"])
 def test_a_folder_in_another_layout_is_told_what_it_resembles(name: str, tmp_path: Path) -> None:
     """A published set without its name before it lacks folders, and the error says how it is read."""
