@@ -1,6 +1,6 @@
 """What a permitted validator notices while others attack a miner: requests served, their times, the miner's memory.
 
-    python -m benchmarks.flood [--requests 104] [--only NAME ...] [--json]
+    python -m benchmarks.flood [--requests 104] [--only NAME ...] [--json FILE]
 
 The miner is the product, in a process of its own: axon, nonce store, decoders and batchers, with detectors that answer
 at once, so that what is measured is the way to them. The attacker is another process. The validator sends signed
@@ -14,6 +14,9 @@ would wish it. Whoever is cut off comes back after 0 to 10 s.
     silent        1,100 connections that send nothing, to a miner with 1,024 descriptors
     pictures      another permitted validator with 6 PNGs of 50 megapixels in 6 kB in hand at a time
     largest       the same with 32 pictures of the largest size that is taken
+    strangers     1,000 signed requests a second of 64 keys that are not registered
+    alone         nobody else, and a detector that takes 10 ms an item: it answers 100 a second
+    guests        the same, which answers strangers, too, and is asked 1,000 times a second by 64 of them
 
 p50 and p99 in milliseconds; memory of the miner in MB before, at most during, and after; log in bytes.
 """
@@ -24,6 +27,7 @@ import argparse
 import asyncio
 import contextlib
 import functools
+import itertools
 import json
 import logging
 import os
@@ -35,9 +39,10 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +50,13 @@ import numpy as np
 import psutil
 from bittensor.sp_core import Keypair
 
+from detectors.baselines import Constant
 from detectors.loading import open_detector
 from neurons.miner.answering import IMAGE_PIXELS, answering
 from subnet.codec.image import encode_image
-from subnet.types import Media, Modality, Neuron
-from subnet.wire.admission import Policy
+from subnet.files import write_atomically
+from subnet.types import Media, Modality, Neuron, Prediction
+from subnet.wire.admission import Policy, weight
 from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
 from subnet.wire.http.server import serve
 from subnet.wire.nonces import SqliteNonceStore
@@ -58,24 +65,39 @@ from subnet.wire.synapse import Envelope, digest_of, signed_headers
 VALIDATOR, OTHER, MINER = (Keypair.create_from_uri(uri) for uri in ("//Validator", "//Other", "//Miner"))
 RECONNECT = 5.0  # seconds on average from a connection that was closed to the next in its place
 NOISE = "0x" + "5a" * 64
+SLOW = ("alone", "guests")
+TAKES = 0.01  # seconds an item of the slow detector
+OFFERED = 1000  # requests a second of strangers: ten times what the slow detector answers
+PENDING = 512  # of them at most on their way
 digest = functools.lru_cache(digest_of)  # an attacker hashes a body once
 
 
-async def serve_until_closed(descriptors: int) -> None:
+class Slow(Constant):
+    """Answers as it does, after TAKES seconds an item."""
+
+    def predict(self, batch: Sequence[Media]) -> list[Prediction]:
+        time.sleep(TAKES * len(batch))
+        return super().predict(batch)
+
+
+async def serve_until_closed(name: str) -> None:
     """The miner's process: prints its port, ends when stdin does."""
     logging.basicConfig(level=logging.WARNING)
-    if descriptors:
+    if name == "silent":
+        descriptors = 1024
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        detectors = {Modality.IMAGE: open_detector("constant"), Modality.VIDEO: open_detector("constant-video")}
-        answer = await answering(stack, detectors, 32)
+        image = Slow("constant") if name in SLOW else open_detector("constant")
+        detectors = {Modality.IMAGE: image, Modality.VIDEO: open_detector("constant-video")}
         neurons = [Neuron(uid, key.ss58_address, "", 2000.0, permit=True) for uid, key in enumerate((VALIDATOR, OTHER))]
         table = {neuron.hotkey: neuron for neuron in neurons}
         store = SqliteNonceStore(Path(folder) / "nonces.db")
         stack.callback(store.close)
         served = {modality: Served(detector.name) for modality, detector in detectors.items()}
-        policy = Policy(min_stake=1000.0, rate=1e6, burst=1e6)
+        guests = name == "guests"
+        policy = Policy(not guests, guests, 0.0 if guests else 1000.0, rate=1e6, burst=1e6)
+        answer = await answering(stack, detectors, 32, lambda hotkey: weight(hotkey, table, policy))
         handler = RequestHandler(AxonConfig(MINER, lambda: table, store, answer, served, policy))
         serving = await serve(application(handler), "127.0.0.1", 0, drain=handler.drain)
         print(serving.port, flush=True)
@@ -89,6 +111,11 @@ def request(key: Keypair, body: bytes, target: str = "/ImageSynapse", **changes:
     headers = signed_headers(key, envelope, "POST", target) | changes
     lines = [f"POST {target} HTTP/1.1", "Host: axon", *(f"{name}: {value}" for name, value in headers.items())]
     return ("\r\n".join([*lines, f"Content-Length: {len(body)}"]) + "\r\n\r\n").encode()
+
+
+def small_picture() -> bytes:
+    """A challenge of noise, some 50 kB of JPEG."""
+    return encode_image(Media(np.random.default_rng(1).integers(0, 256, (1, 256, 256, 3), np.uint8)), 85)
 
 
 def png(side: int) -> bytes:
@@ -143,6 +170,18 @@ async def keep_sending(port: int, key: Keypair, body: bytes, **changes: str) -> 
         await asyncio.sleep(0.01)
 
 
+async def keep_offering(port: int, body: bytes) -> None:
+    """OFFERED requests a second of 64 strangers, whether the last were answered or not."""
+    keys, began, pending = [Keypair.create_from_uri(f"//Stranger{n}") for n in range(64)], time.monotonic(), set()
+    for number in itertools.count():
+        await asyncio.sleep(max(0.0, began + number / OFFERED - time.monotonic()))
+        if len(pending) >= PENDING:
+            continue
+        task = asyncio.create_task(ask(port, request(keys[number % len(keys)], body), body, 5.0))
+        pending.add(task)
+        task.add_done_callback(pending.discard)
+
+
 async def attack(kind: str, port: int) -> None:
     """The attacker's process: until it is killed."""
     forged = {"X-Bittensor-Signature": NOISE}
@@ -155,6 +194,9 @@ async def attack(kind: str, port: int) -> None:
         "silent": (1100, lambda: keep_dripping(port, lambda: b"", b"")),
         "pictures": (6, lambda: keep_sending(port, OTHER, huge)),
         "largest": (32, lambda: keep_sending(port, OTHER, largest)),
+        "strangers": (1, lambda: keep_offering(port, small_picture())),
+        "alone": (0, lambda: None),
+        "guests": (1, lambda: keep_offering(port, small_picture())),
     }
     count, make = makers[kind]
     tasks = [asyncio.create_task(make()) for _ in range(count)]
@@ -188,9 +230,9 @@ def process(*arguments: str, log: Any = None) -> Iterator[subprocess.Popen[str]]
 
 async def measure(name: str, requests: int) -> Row:
     """One row: a miner, an attack that has been on for three seconds, and the validator's requests."""
-    small = encode_image(Media(np.random.default_rng(1).integers(0, 256, (1, 256, 256, 3), np.uint8)), 85)
+    small = small_picture()
     with tempfile.TemporaryFile() as log:
-        with process("--serve", "1024" if name == "silent" else "0", log=log) as miner:
+        with process("--serve", name, log=log) as miner:
             assert miner.stdout is not None
             port, memory = int(miner.stdout.readline()), psutil.Process(miner.pid)
             for _ in range(5):
@@ -218,11 +260,11 @@ async def measure(name: str, requests: int) -> Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = ("idle", "forged", "large", "half-open", "silent", "pictures", "largest")
+    names = ("idle", "forged", "large", "half-open", "silent", "pictures", "largest", "strangers", *SLOW)
     parser.add_argument("--requests", type=int, default=104)
     parser.add_argument("--only", nargs="+", choices=names, default=names)
-    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
-    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--json", type=Path, help="file for the rows, which benchmarks.tables makes a page of")
+    parser.add_argument("--serve", choices=names, help=argparse.SUPPRESS)
     parser.add_argument("--attack", choices=names, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -232,16 +274,37 @@ def main() -> None:
     if args.attack:
         asyncio.run(attack(args.attack, args.port))
         return
-    print(f"{'':<12}{'served':>10}{'p50 ms':>9}{'p99 ms':>9}{'MB before, most, after':>25}{'log bytes':>11}")
     rows = []
     for name in args.only:
-        row = asyncio.run(measure(name, args.requests))
-        rows.append(row)
-        memory = " ".join(map(str, row.memory_mb))
-        served = f"{row.served}/{row.requests}"
-        print(f"{name:<12}{served:>10}{row.p50_ms:>9.1f}{row.p99_ms:>9.1f}{memory:>25}{row.log_bytes:>11}", flush=True)
+        rows.append(asyncio.run(measure(name, args.requests)))
+        print(rows[-1], flush=True)
     if args.json:
-        print(json.dumps({"cpus": os.cpu_count(), "load": os.getloadavg()[0], "rows": [asdict(row) for row in rows]}))
+        write_atomically(args.json, (json.dumps(result_of(rows), indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def result_of(rows: Sequence[Row]) -> dict[str, Any]:
+    """The rows as `benchmarks.tables` takes them."""
+    about = (
+        "One miner with every check on, and one validator with a permit that sends "
+        f"{rows[0].requests} signed requests of a "
+        "256 px JPEG, each on a connection of its own from the attackers' address, while the attack of the row is on: "
+        "it is described in `benchmarks/flood.py`. The miner, the attackers and the validator share two cores."
+    )
+    return {
+        "title": "A validator's requests while others attack the miner",
+        "command": "python -m benchmarks.flood --json benchmarks/results/flood.json",
+        "measured": date.today().isoformat(),
+        "commit": "",
+        "about": [about],
+        "digits": [0, 1, 1, 0, 0, 0, 0],
+        "columns": ["attack", "served", "p50 ms", "p99 ms", "MB before", "MB at most", "MB after", "log bytes"],
+        "rows": [
+            [row.name, f"{row.served}/{row.requests}", f"{row.p50_ms:.1f}", f"{row.p99_ms:.1f}"]
+            + [str(value) for value in (*row.memory_mb, row.log_bytes)]
+            for row in rows
+        ],
+        "notes": ["`guests` is to be held against `alone`, all others against `idle`."],
+    }
 
 
 if __name__ == "__main__":
