@@ -26,11 +26,11 @@ from cyclopts import (
     UnknownCommandError,
 )
 from cyclopts import UnknownOptionError as UnknownOption
-from cyclopts.config import Env, Toml
 
+from neurons.sources import VARIABLES, Source, check_variables, read_file
 from subnet.errors import SettingsError, StateError, SubnetError
 from subnet.lifetime import INTERRUPTED, end_with_parent
-from subnet.printing import printable
+from subnet.printing import printable, without_credentials
 
 COMMANDS = {
     "localnet": ("neurons.localnet.program:localnet", "Play the whole game on this machine, offline."),
@@ -45,6 +45,7 @@ COMMANDS = {
     "study": ("neurons.commands.study:study", "Run a whole study: train, measure, tables and pictures."),
     "doctor": ("neurons.doctor.program:doctor", "Check that everything needed is here, and say what would mend it."),
     "status": ("neurons.commands.operating.status:status", "How a validator or miner of this machine stands."),
+    "config": ("neurons.commands.operating.config:config", "Which settings a program has, and where each is from."),
     "detect": ("neurons.commands.detect:detect", "Judge files, and say why."),
     "audit": ("neurons.commands.audit:audit", "Does a data set give its labels away?"),
     "bench": ("neurons.commands.bench:bench", "How fast detectors are on this machine."),
@@ -63,7 +64,6 @@ EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER, EXIT_PIPE = 2, 3, 1, 141
 _NAMELESS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "standard output, or a file")  # a write names none
 SEEDS, MOST = 2**32 - 1, 2**31 - 1  # the largest seed, and the largest other whole number
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-VARIABLES = Env("ASSAY_")  # ASSAY_VALIDATOR_SEED: of one command each, since a seed or a folder fits one alone
 
 
 def build() -> App:
@@ -72,11 +72,11 @@ def build() -> App:
         name="assay",
         help="A Bittensor subnet that tells real media from synthetic. Start with: assay localnet",
         default_parameter=Parameter(name_transform=str.lower, negative_iterable=()),  # choices are in small letters
-        config=[VARIABLES, _check_integers],
         version=_version,
         version_flags=["--version"],
         help_format="plaintext",  # markdown would cost a third of the time that --help takes
     )
+    app.config = sources(app)
     for name, (target, help_text) in COMMANDS.items():
         app.command(target, name=name, help=help_text)
     app.command("neurons.miner.rogue:rogue", name="rogue", show=False)
@@ -87,10 +87,10 @@ def build() -> App:
         config: Annotated[Path | None, Parameter(help="TOML file with flags: [miner.axon] port = 8091")] = None,
     ) -> object:
         if config is not None:
-            _check(config)
-            app.config = (VARIABLES, Toml(config, must_exist=True), _check_integers)
+            app.config = sources(app, config)
         try:
-            return app(tokens, exit_on_error=False, print_error=False)
+            command, bound, injected = app.parse_args(tokens, exit_on_error=False, print_error=False)
+            return command(*bound.args, **bound.kwargs, **({"app": app} if "app" in injected else {}))
         except MissingArgumentError as error:
             raise _unknown_option(error) or error from error
         except UnknownCommandError as error:
@@ -99,6 +99,12 @@ def build() -> App:
             raise _unknown_command(error.unused_tokens[0]) from error
 
     return app
+
+
+def sources(app: App, file: Path | None = None) -> tuple[Source, ...]:
+    """Where settings come from when no flag gives them, the first first. Raises SettingsError for a wrong `file`."""
+    files = () if file is None else (read_file(file, app),)
+    return (VARIABLES, check_variables(app), *files, _check_integers)
 
 
 def _check_integers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -144,15 +150,6 @@ def _version() -> str:
         return str(tomllib.loads(source.read_text(encoding="utf-8"))["project"]["version"])
 
 
-def _check(config: Path) -> None:
-    """Raises SettingsError for a file that is not there or is not TOML."""
-    try:
-        tomllib.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SettingsError(f"--config {config}: {reason}") from error
-
-
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command of `words`, by default the process's own; errors are told in one line.
 
@@ -185,7 +182,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def _fail(message: str, status: int) -> NoReturn:
     with contextlib.suppress(OSError, ValueError):  # a terminal that is gone
-        print(f"assay: {printable(' '.join(message.split()))}", file=sys.stderr)
+        print(f"assay: {printable(without_credentials(' '.join(message.split())))}", file=sys.stderr)
     sys.exit(status)
 
 

@@ -23,9 +23,10 @@ import structlog
 from neurons.settings import LoggingSettings
 from subnet.errors import SettingsError, StateError
 from subnet.files import private_file
+from subnet.printing import without_credentials
 
-_SECRET = re.compile(r"(^|_)(seed|mnemonic|password|passwd|token|secret|private_key|api_key)s?$", re.IGNORECASE)
-LEAST_SECRET = 8  # characters of an environment's secret that is looked for in texts
+SECRET = re.compile(r"(^|_)(seed|mnemonic|password|passwd|token|secret|private_key|api_key)s?$", re.IGNORECASE)
+LEASTSECRET = 8  # characters of an environment's secret that is looked for in texts
 Log = structlog.typing.FilteringBoundLogger
 
 
@@ -86,15 +87,15 @@ class _Copy:
 
 def _mask(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Nothing of an event that is named like a secret, and no token of the environment, is written down."""
-    tokens = [value for name, value in os.environ.items() if _SECRET.search(name) and len(value) >= LEAST_SECRET]
-    return {name: "***" if _SECRET.search(name) else _without(value, tokens) for name, value in event.items()}
+    tokens = [value for name, value in os.environ.items() if SECRET.search(name) and len(value) >= LEASTSECRET]
+    return {name: "***" if SECRET.search(name) else _without(value, tokens) for name, value in event.items()}
 
 
 def _without(value: object, tokens: list[str]) -> object:
     for token in tokens:
         if isinstance(value, str) and token in value:
             value = value.replace(token, "***")
-    return value
+    return without_credentials(value) if isinstance(value, str) else value
 
 
 def configure(settings: LoggingSettings, program: str) -> Log:

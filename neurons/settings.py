@@ -25,7 +25,6 @@ VALIDATOR_STAKE = 1000.0  # TAO; with a permit and this much, a neuron is a vali
 KEPT = "kept"  # below a validator's state: media that was asked
 VERSION_KEY = 2  # raised whenever the same answers give other weights than in the last version
 
-Port = Annotated[int, Parameter(env_var="BT_AXON_PORT")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of tables.")]
 
 
@@ -48,6 +47,8 @@ class SubtensorSettings:
     when one fails."""
 
     def __post_init__(self) -> None:
+        if not self.network.strip():
+            raise SettingsError("--subtensor.network is empty: give finney, test or local (variable BT_NETWORK)")
         for name in self.chain_endpoint.split(",") if self.chain_endpoint else ():
             if not name.strip().startswith(("ws://", "wss://")):
                 raise SettingsError(f"--subtensor.chain_endpoint must begin with ws:// or wss://, not {name!r}")
@@ -69,6 +70,11 @@ class WalletSettings:
     path: Annotated[Path, Parameter(env_var="BT_WALLET_PATH")] = Path("~/.bittensor/wallets")
     """Folder of the wallets."""
 
+    def __post_init__(self) -> None:
+        for flag, name in (("name", self.name), ("hotkey", self.hotkey)):
+            if not name.strip():
+                raise SettingsError(f"--wallet.{flag} is empty: name one (variable BT_WALLET_{flag.upper()})")
+
 
 @Parameter(name="axon")
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class AxonSettings:
 
     port: Annotated[int, Parameter(env_var="BT_AXON_PORT")] = 8091
     """Port to listen on; 0 takes a free one."""
-    ip: str = "0.0.0.0"
+    ip: Annotated[str, Parameter(env_var="BT_AXON_IP")] = "0.0.0.0"
     """Address to listen on."""
     external_ip: Annotated[str | None, Parameter(env_var="BT_AXON_EXTERNAL_IP")] = None
     """Address to publish on chain: the one that validators can reach."""
@@ -245,9 +251,9 @@ class LoggingSettings:
 
     level: Annotated[str, Parameter(env_var="BT_LOGGING_LEVEL")] = "info"
     """debug, info, warning or error."""
-    debug: Annotated[bool, Parameter(negative="")] = False
+    debug: Annotated[bool, Parameter(negative="", env_var="BT_LOGGING_DEBUG")] = False
     """The same as --logging.level debug."""
-    trace: Annotated[bool, Parameter(negative="")] = False
+    trace: Annotated[bool, Parameter(negative="", env_var="BT_LOGGING_TRACE")] = False
     """The same as --logging.level debug."""
     file: Path | None = None
     """Write JSON lines to this file, too. It is for the owner's eyes only."""

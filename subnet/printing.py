@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 _BLANK: Final = "\u115f\u1160\u2800\u3164\uffa0"  # letters and signs that show nothing
 MOST: Final = 60  # characters of a stranger's text within a line
+
+_USER: Final = re.compile(r"(?<=://)[^/@\s'\"]+(?=@)")
+_KEY: Final = re.compile(r"(wss?://[^\s/?'\",]+)(?:\?|/[^\s'\",]*?(?:\?|[\w-]{16,}))[^\s'\",]*")
+
+
+def without_credentials(text: str) -> str:
+    """A text with the addresses in it, save for what opens them: user and password, a node's query or long key."""
+    return _KEY.sub(r"\1/***", _USER.sub("***", text))
 
 
 def printable(text: str) -> str:

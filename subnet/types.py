@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Frames = NDArray[np.uint8]  # (T, H, W, 3), RGB
+Frames: TypeAlias = "NDArray[np.uint8]"  # (T, H, W, 3), RGB; a text, since settings know types and need no numpy
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
 
 U16 = 65535  # the largest weight, and the whole of a share, as the chain counts them
@@ -52,6 +53,8 @@ class Media:
     fps: float | None = None
 
     def __post_init__(self) -> None:
+        import numpy as np
+
         frames = self.frames
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
             raise ValueError(f"frames must be uint8 (T, H, W, 3) and not empty, not {frames.dtype} {frames.shape}")

@@ -72,7 +72,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("training",),
     ),
     "neurons": (
-        ("settings", "signals", "progress", "secret_seed", "naming", "plan", "cli"),
+        ("settings", "signals", "progress", "secret_seed", "naming", "plan", "sources", "cli"),
         ("log", "__main__"),
         ("chain_view", "producer"),
         ("datasets", "doctor", "lab", "miner", "validator"),

@@ -138,7 +138,7 @@ def _on_this_machine(subtensor: s.SubtensorSettings) -> bool:
 
 def address(axon: s.AxonSettings, subtensor: s.SubtensorSettings) -> Iterator[Finding]:
     """Whether validators would call the address that the miner is to publish."""
-    if axon.external_ip is None:
+    if not axon.external_ip:
         return
     endpoint = Endpoint(axon.external_ip, axon.external_port or axon.port)
     why_not = refusal(endpoint, local=_on_this_machine(subtensor))

@@ -91,7 +91,7 @@ class MinerSettings:
     def host(self) -> str:
         """The address to publish. Raises SettingsError where the one listened on is no address to call."""
         axon = self.axon
-        if axon.external_ip is None and axon.ip in {"0.0.0.0", "::"}:
+        if not axon.external_ip and axon.ip in {"0.0.0.0", "::"}:
             raise SettingsError("--axon.external_ip is needed: the address that validators can reach this miner at")
         return axon.external_ip or axon.ip
 

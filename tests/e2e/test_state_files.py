@@ -112,14 +112,17 @@ def test_what_is_printed_finds_no_room() -> None:
 
 
 def test_a_variable_applies_to_its_own_command(tmp_path: Path, wallet: tuple[str, ...]) -> None:
-    """ASSAY_SEED is nobody's, ASSAY_VALIDATOR_SEED the validator's, ASSAY_PRODUCER_SEED not."""
-    wrong = {"ASSAY_SEED": "x", "ASSAY_STATE": "/proc/1/no", "ASSAY_PRODUCER_SEED": "x"}
+    """ASSAY_SEED is nobody's and refused, ASSAY_VALIDATOR_SEED the validator's, ASSAY_PRODUCER_SEED not."""
+    wrong = {"ASSAY_PRODUCER_SEED": "x", "ASSAY_MINER_NETUDI": "x"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = assay(*VALIDATOR, *wallet, "--state", tmp_path, ASSAY_VALIDATOR_METRICS_PORT=port, **wrong)
     assert f"--metrics_port {port}" in line(done)
     done = assay(*VALIDATOR, *wallet, "--state", tmp_path, ASSAY_VALIDATOR_SEED="x")
     assert "ASSAY_VALIDATOR_SEED" in line(done)
+    assert done.returncode == 2
+    done = assay(*VALIDATOR, *wallet, "--state", tmp_path, ASSAY_SEED=7)
+    assert "ASSAY_SEED is no setting of assay validator; did you mean ASSAY_VALIDATOR_SEED?" in line(done)
     assert done.returncode == 2
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subnet.printing import printable
+from subnet.printing import printable, without_credentials
 
 
 @given(st.text())
@@ -20,3 +21,20 @@ def test_examples() -> None:
     """A name with a line feed and a colour, and one in another script."""
     assert printable("a\nb\x1b[31m.jpg") == "a\\nb\\x1b[31m.jpg"
     assert printable("фото 写真.jpg") == "фото 写真.jpg"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("wss://joe:hush@node:443 is silent", "wss://***@node:443 is silent"),
+        ("wss://token@node/x", "wss://***@node/x"),
+        ("wss://node/v1/0123456789abcdef01, ws://other:9944", "wss://node/***, ws://other:9944"),
+        ("wss://node?key=hush", "wss://node/***"),
+        ("http://10.0.0.7:8091/detect?seed=1 by a@b", "http://10.0.0.7:8091/detect?seed=1 by a@b"),
+        ("wss://entrypoint-finney.opentensor.ai:443", "wss://entrypoint-finney.opentensor.ai:443"),
+    ],
+)
+def test_what_opens_an_address_is_not_shown(text: str, left: str) -> None:
+    """User, password, query and long key of a node; everything else stays, so that the address is known again."""
+    assert without_credentials(text) == left
+    assert without_credentials(left) == left
