@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from subnet.types import JSON, Modality
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Task(StrEnum):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from subnet.errors import SettingsError
-from subnet.game.sampling import Origins
-from subnet.media.pool.item import Cell
-from subnet.media.pool.producer import PoolPlan, equal_shares, read_plan, stream_of
 from subnet.types import Label, Modality
+
+if TYPE_CHECKING:
+    from subnet.game.sampling import Origins
+    from subnet.media.pool.producer import PoolPlan
 
 EMBEDDED = "embedded"
 _MADE = {Modality.IMAGE: "ae-nearest", Modality.VIDEO: "video-jitter"}  # a generator of ours, to suggest
@@ -29,6 +31,9 @@ def plan_of(
     `seed` and `stream` win over the file's; where nobody names a seed it is what `draw` gives. Raises SettingsError,
     naming the file and the key.
     """
+    from subnet.media.pool.item import Cell
+    from subnet.media.pool.producer import equal_shares, read_plan, stream_of
+
     if path is not None:
         return read_plan(path, seed=seed, stream=stream, draw=draw)
     import generators

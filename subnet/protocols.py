@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from subnet.types import (
     Endpoint,
@@ -21,6 +19,9 @@ from subnet.types import (
     Snapshot,
     Statement,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Detector(Protocol):

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from neurons import settings as s
-from neurons.commands.evaluate import data_folder
 from neurons.progress import bar, warn
 from subnet.errors import DataError
 from subnet.types import Modality
@@ -71,6 +70,7 @@ def audit(
 def _records(data: str, modality: Modality, seed: int) -> tuple[list[DatasetItem], Path]:
     from detectors.dataset.cuts import sift
     from detectors.dataset.items import read_folder
+    from neurons.commands.evaluate import data_folder
 
     root = data_folder(data, modality, None, seed, "cpu")
     records = [record for record in read_folder(root, warn) if record.modality is modality]

@@ -11,29 +11,25 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from neurons import settings as s
-from neurons.commands.files import decoder, find, read
 from neurons.datasets.no_trace import make_folder
 from neurons.progress import bar
-from subnet.codec import image as codec
-from subnet.codec.sandbox import VideoDecoder
-from subnet.codec.video import Clip
 from subnet.errors import MediaError, MediaUnreadable, SettingsError
-from subnet.game.sampling import derive
 from subnet.printing import printable
-from subnet.protocols import Detector
 from subnet.types import Media, Modality
 
 if TYPE_CHECKING:
     from detectors.calibration import Calibration, Verdict
     from detectors.explain.timeline import Moment
     from detectors.whole_picture import View
+    from subnet.codec.sandbox import VideoDecoder
+    from subnet.codec.video import Clip
+    from subnet.protocols import Detector
 
     Found = dict[str, Any]
 
@@ -68,6 +64,8 @@ def detect(
     device
         auto, cpu, cuda or cuda:N.
     """
+    from neurons.commands.files import decoder, find
+
     if not files:
         raise SettingsError("FILE: name at least one image, clip or folder")
     place = s.device(device)
@@ -122,6 +120,9 @@ def _judged(
     progress: Callable[[int], None],
 ) -> Found:
     """What is said of one file; a file that cannot be read gets its reason under "error"."""
+    from neurons.commands.files import read
+    from subnet.codec.video import Clip
+
     try:
         media = read(file, clips)
         modality = Modality.VIDEO if isinstance(media, Clip) else Modality.IMAGE
@@ -148,6 +149,8 @@ def judge(
     from detectors import whole_picture
     from detectors.calibration import Calibration
     from detectors.explain.timeline import timeline
+    from subnet.codec import image as codec
+    from subnet.codec.video import Clip
 
     media = given.media if isinstance(given, Clip) else given
     calibration: Calibration = getattr(detector, "calibration", Calibration())
@@ -178,6 +181,8 @@ def judge(
 
 def _about(file: Path, given: Media | Clip, detector: Detector) -> Found:
     """What was looked at, and by whom."""
+    from subnet.codec.video import Clip
+
     media = given.media if isinstance(given, Clip) else given
     count, height, width, _ = media.frames.shape
     found: Found = {
@@ -216,10 +221,13 @@ def _explained(
     progress: Callable[[int], None],
 ) -> Found:
     """Write PNG and JSON below `out`; returns what they add."""
+    import numpy as np
+
     from detectors.explain.account import account
     from detectors.explain.deletion import deletion
     from detectors.explain.maps import cells, explainable, heat_map
     from detectors.explain.picture import draw
+    from subnet.game.sampling import derive
 
     subject = explainable(detector)
     heat = heat_map(subject, part)

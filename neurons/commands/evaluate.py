@@ -15,16 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from neurons import settings as s
-from neurons.datasets.arrangement import PresetSpec, arrange, judged
 from neurons.datasets.no_trace import make_folder, no_trace
-from neurons.datasets.spec import materialise, parse_spec
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
-from subnet.protocols import Detector
 from subnet.types import Modality
 
 if TYPE_CHECKING:
     from detectors.evaluation.evaluation import Evaluation, Task
+    from subnet.protocols import Detector
 
 EMBEDDED_ITEMS = 200
 CHAIN_ITEMS = 100  # each is shown 29 times
@@ -183,6 +181,8 @@ def _levels(text: str) -> tuple[int, ...]:
 
 def _check(data: str, limit: int | None, out: Path | None) -> None:
     """What can be known to be wrong before a detector is loaded or a data set is made."""
+    from neurons.datasets.spec import parse_spec
+
     if limit is not None and limit < 2:
         raise SettingsError(f"--limit {limit}: at least 2 items are needed, one of each class")
     parse_spec(data, Modality.IMAGE, EMBEDDED_ITEMS, 0)
@@ -192,6 +192,9 @@ def _check(data: str, limit: int | None, out: Path | None) -> None:
 
 def data_folder(data: str, modality: Modality, limit: int | None, seed: int, device: str) -> Path:
     """The folder that SPEC means; embedded data are written below $ASSAY_HOME/data the first time."""
+    from neurons.datasets.arrangement import PresetSpec, arrange, judged
+    from neurons.datasets.spec import materialise, parse_spec
+
     spec = parse_spec(data, modality, -(-(limit or EMBEDDED_ITEMS) // 2), seed)
     if isinstance(spec, PresetSpec):
         return judged(arrange(spec, s.home() / "data"))

@@ -6,18 +6,19 @@ import json as jsonlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from neurons.commands.evidence.journal import open_journal
 from neurons.naming import names_of
 from neurons.settings import Json
 from subnet.errors import SettingsError
-from subnet.evidence.explain import Account, Turn, account
-from subnet.game.history import ACCURACY_WINDOW, MCC_WINDOW
 from subnet.types import Modality
+
+if TYPE_CHECKING:
+    from subnet.evidence.explain import Account, Turn
 
 
 def explain(
@@ -44,6 +45,9 @@ def explain(
     names
         Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
     """
+    from neurons.commands.evidence.journal import open_journal
+    from subnet.evidence.explain import account
+
     if not hotkey.strip():
         raise SettingsError("HOTKEY: name one, by its address, the first letters of it, or its name")
     if last < 0:
@@ -82,6 +86,8 @@ def explain(
 
 
 def _tell(found: Account, name: str, turns: tuple[Turn, ...], console: Console) -> None:
+    from subnet.game.history import ACCURACY_WINDOW, MCC_WINDOW
+
     score = found.score
     console.print(f"[bold]{score.hotkey}[/] {escape(name)}".rstrip())
     console.print(

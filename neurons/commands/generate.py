@@ -7,24 +7,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from cyclopts import Parameter
 
 from neurons import settings as s
 from neurons.datasets.no_trace import make_folder
 from neurons.progress import bar, warn
-from subnet.codec import image as codec
-from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import GenerationError, SettingsError
-from subnet.game.sampling import derive
-from subnet.media.contact_sheet import draw_sheet
-from subnet.media.cutting import CLIP_LIMITS
-from subnet.media.embedded.source import EmbeddedSource
-from subnet.media.folder import FolderSource
-from subnet.protocols import Generator, Source
 from subnet.types import Label, Modality, Sample, Split
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from subnet.protocols import Generator, Source
 
 CRF = 12  # of MP4 files: quality beyond what the eye can tell
 
@@ -73,6 +69,7 @@ def generate(
     """
     import generators
     from generators.rows import Task
+    from subnet.media.contact_sheet import draw_sheet
     from subnet.registry import find
 
     if count < 1:
@@ -101,6 +98,11 @@ def generate(
 
 
 def _make(loaded: Generator, prompts: Sequence[str], out: Path, seed: int, number: int) -> Output:
+    import numpy as np
+
+    from subnet.codec import image as codec
+    from subnet.game.sampling import derive
+
     rng = np.random.default_rng(derive("generate", loaded.name, seed, number))
     text = prompts[number % len(prompts)] if prompts else _invent_prompt(loaded.modality, rng)
     sample = loaded.generate([text], rng)[0]
@@ -124,6 +126,11 @@ def _invent_prompt(modality: Modality, rng: np.random.Generator) -> str:
 
 
 def _reals(photos: Path | None) -> Source:
+    from subnet.codec.sandbox import VideoDecoder
+    from subnet.media.cutting import CLIP_LIMITS
+    from subnet.media.embedded.source import EmbeddedSource
+    from subnet.media.folder import FolderSource
+
     if photos is None:
         return EmbeddedSource(Split.TEST)
     if not photos.is_dir():

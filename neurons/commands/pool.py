@@ -6,19 +6,20 @@ import json as jsonlib
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from neurons.plan import plan_of
 from neurons.progress import bar
 from neurons.settings import Json, PoolSettings
 from subnet.errors import SettingsError
-from subnet.media.pool import maintenance
-from subnet.media.pool.pool import GIGABYTE, Pool
+
+if TYPE_CHECKING:
+    from subnet.media.pool import maintenance
+    from subnet.media.pool.pool import Pool
 
 DAY, HOUR = 86_400.0, 3_600.0
 
@@ -34,6 +35,9 @@ def status(*, pool: PoolSettings = PoolSettings(), plan: Path | None = None, jso
     plan
         TOML plan of the producer: shows how many items of each kind are wanted, too.
     """
+    from neurons.plan import plan_of
+    from subnet.media.pool import maintenance
+
     targets = {target.cell: target.count for target in plan_of(plan).targets} if plan is not None else None
     report = maintenance.status(_existing(pool), time.time(), targets)
     if json:
@@ -63,6 +67,8 @@ def verify(
     decode
         Decode every item, too.
     """
+    from subnet.media.pool import maintenance
+
     opened = _existing(pool)
     with bar("verify", sum(opened.levels().values())) as progress:
         report = maintenance.verify(opened, decode=decode, progress=progress)
@@ -93,6 +99,9 @@ def prune(
     older_than_days
         Delete items older than this.
     """
+    from subnet.media.pool import maintenance
+    from subnet.media.pool.pool import GIGABYTE
+
     for name, value in (("keep_gigabytes", keep_gigabytes), ("older_than_days", older_than_days)):
         if value is not None and not value >= 0:
             raise SettingsError(f"--{name} must be 0 or more, not {value:g}")
@@ -116,6 +125,8 @@ def export(out: Path, *, pool: PoolSettings = PoolSettings(), limit: int | None 
     limit
         Most items of each origin.
     """
+    from subnet.media.pool import maintenance
+
     if limit is not None and limit < 1:
         raise SettingsError(f"--limit must be at least 1, not {limit}")
     try:

@@ -14,9 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from neurons import settings as s
-from neurons.datasets.arrangement import arrange, others, parse_preset, resemblance, three_ways
 from neurons.datasets.no_trace import make_folder, no_trace
-from neurons.datasets.spec import DataSpec, materialise
 from neurons.plan import EMBEDDED
 from neurons.progress import LogLines, bar, warn
 from subnet.errors import SettingsError
@@ -121,6 +119,9 @@ def _folders(
 
     Raises SettingsError for one of the three that is missing.
     """
+    from neurons.datasets.arrangement import arrange, others, parse_preset, resemblance, three_ways
+    from neurons.datasets.spec import DataSpec, materialise
+
     if (chosen := parse_preset(data)) is not None:
         arranged = arrange(chosen, s.home() / "data")
         return three_ways(arranged, out / "data", seed=seed, tell=warn), others(arranged)

@@ -18,9 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from neurons import settings as s
-from neurons.datasets.arrangement import PresetSpec, arrange, judged
 from neurons.datasets.no_trace import make_folder, no_trace
-from neurons.datasets.spec import DataSpec, materialise, parse_spec
 from neurons.progress import LogLines, bar, warn
 from subnet.errors import SettingsError
 from subnet.types import Modality, Split
@@ -253,6 +251,9 @@ def _weights(folder: Path, detector: str, resume: bool) -> Path:
 
 def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str) -> tuple[Path, Path]:
     """The folders to train on and to judge by."""
+
+    from neurons.datasets.arrangement import PresetSpec, arrange, judged
+    from neurons.datasets.spec import DataSpec, materialise, parse_spec
 
     def folder(text: str, count: int) -> Path:
         spec = parse_spec(os.path.expanduser(text), modality, count, seed)

@@ -13,7 +13,6 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from neurons.datasets.spec import DataSpec, materialise
 from neurons.progress import bar
 from neurons.settings import Json
 from neurons.settings import device as pick
@@ -62,6 +61,8 @@ def write(
     device
         auto, cpu, cuda or cuda:N.
     """
+    from neurons.datasets.spec import DataSpec, materialise
+
     spec = DataSpec(split, modality, count, twins, seed, generator, pans)
     with bar(f"{split} {modality}s", count * (1 + twins)) as progress:
         folder = materialise(spec, out, device=pick(device), progress=progress)

@@ -5,14 +5,12 @@ assay miner --netuid 34 --wallet.name cold --wallet.hotkey hot --detector.image 
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from neurons import settings as s
-from neurons.log import configure
 from neurons.miner.settings import ANY_PORT, DetectorSettings, MinerSettings
 
 
@@ -41,6 +39,9 @@ def miner(
     """
     settings = MinerSettings(netuid, detector, subtensor, wallet, axon, blacklist, state, local)
     settings.endpoint(axon.port or ANY_PORT)
+    import asyncio
+
+    from neurons.log import configure
     from neurons.miner.run import run  # torch and the chain's SDK, which wrong flags need not wait for
 
     asyncio.run(run(settings, configure(logging, "miner")))

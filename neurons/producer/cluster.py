@@ -7,13 +7,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-
-from cyclopts import Parameter
 
 from generators.cluster.crew import Report, Worker, import_ray, produce
 from generators.rows import GeneratorRow
 from neurons.producer.makers import Origin
+from neurons.producer.settings import Cluster
 from neurons.settings import ProducerSettings
 from neurons.signals import set_by_signal
 from subnet.errors import SettingsError
@@ -24,21 +22,6 @@ from subnet.types import JSON
 
 MAKER = "neurons.producer.makers:maker_in_worker"
 CARD_GB = 24.0  # of the cluster's cards, where neither a flag nor a card of this host says
-
-
-@Parameter(name="ray")
-@dataclass(frozen=True)
-class Cluster:
-    """Where --ray works."""
-
-    address: str | None = None
-    """A running cluster to join: auto, or HOST:PORT; else $RAY_ADDRESS, else one is started on this machine."""
-    card_gigabytes: float | None = None
-    """Memory of one card of the cluster: models share a card as far as they fit. By default that of this machine."""
-
-    def __post_init__(self) -> None:
-        if self.card_gigabytes is not None and not self.card_gigabytes > 0:
-            raise SettingsError(f"--ray.card_gigabytes must be above 0, not {self.card_gigabytes:g}")
 
 
 def fill_on_ray(

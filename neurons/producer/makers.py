@@ -10,7 +10,8 @@ import numpy as np
 
 from generators.rows import GeneratorRow
 from neurons.plan import EMBEDDED
-from neurons.producer.prompting import Pictures, Prompting, Prompts, invent_prompt, open_prompting
+from neurons.producer.prompting import Pictures, Prompting, invent_prompt, open_prompting
+from neurons.producer.settings import Prompts
 from neurons.settings import home
 from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import SettingsError

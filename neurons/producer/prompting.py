@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from cyclopts import Parameter
 
 from generators.prompts.captioned import CaptionedPrompts
 from generators.prompts.rows import CAPTIONERS, REPHRASERS
 from generators.rows import GeneratorRow, Task
-from subnet.errors import SettingsError, SourceEmpty
+from neurons.producer.settings import Prompts
+from subnet.errors import SourceEmpty
 from subnet.media.pool.producer import Make
 from subnet.protocols import Source
-from subnet.registry import find
 from subnet.types import Label, Modality, Sample
 
 Prompting = Callable[[GeneratorRow, np.random.Generator], str]
-
-
-@Parameter(name="prompts")
-@dataclass(frozen=True)
-class Prompts:
-    """Where the prompts of generators come from."""
-
-    captioner: str | None = None
-    """Describe the plan's real images as prompts: blip2 (needs a GPU) or blip. Without it prompts are made up."""
-    rephraser: str | None = None
-    """Chat model that makes better prompts of the descriptions: llama-8b (needs a GPU) or smollm2."""
-
-    def __post_init__(self) -> None:
-        """Raises UnknownName, and SettingsError for a rephraser that has nothing to rephrase."""
-        for name, rows in ((self.captioner, CAPTIONERS), (self.rephraser, REPHRASERS)):
-            if name is not None:
-                find(rows, name, "model for prompts")
-        if self.rephraser is not None and self.captioner is None:
-            raise SettingsError("--prompts.rephraser needs descriptions to work on: give --prompts.captioner, too")
 
 
 def invent_prompt(row: GeneratorRow, rng: np.random.Generator) -> str:

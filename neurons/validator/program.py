@@ -8,14 +8,12 @@ what they do.
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from neurons import settings as s
-from neurons.log import configure
 
 
 def validator(
@@ -76,6 +74,9 @@ def validator(
     settings = ValidatorSettings(
         netuid, sampling, neuron, subtensor, wallet, pool, state, seed, rounds, local, seed_file, segments
     )
+    import asyncio
+
+    from neurons.log import configure
     from neurons.validator.run import run  # and the chain's SDK
     from neurons.validator.telemetry import Telemetry
 

@@ -6,6 +6,7 @@ import json as jsonlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 from rich.console import Console
@@ -17,13 +18,11 @@ from neurons.naming import names_of
 from neurons.settings import Json
 from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.entries.entry import BEGINNING
-from subnet.evidence.entries.segments import list_segments
 from subnet.evidence.findings import Verdict, text_of, verification
-from subnet.evidence.proof.verify import Examination
-from subnet.evidence.reader import LIVE, JournalReader
-from subnet.evidence.reader import backup as copy
-from subnet.evidence.replay import Replay
-from subnet.evidence.state import check_state, check_whole, confirm_state
+
+if TYPE_CHECKING:
+    from subnet.evidence.reader import JournalReader
+    from subnet.evidence.replay import Replay
 
 journal = App(name="journal", help="Look at a validator's journal, check its parts, copy it.")
 
@@ -39,6 +38,8 @@ def list_parts(journal: Path, *, segments: Path | None = None, json: Json = Fals
     segments
         Folder of its finished parts; by default the one beside it.
     """
+    from subnet.evidence.entries.segments import list_segments
+
     with open_journal(journal, segments) as reader:
         first = next((entry.seq for entry in reader.live()), 1)
         parts = [(s.first, s.last, s.path) for s in list_segments(reader.segments) if s.last < first]
@@ -68,6 +69,8 @@ def verify(journal: Path, *, segments: Path | None = None, json: Json = False) -
     segments
         Folder of its finished parts; by default the one beside it.
     """
+    from subnet.evidence.state import check_whole
+
     with open_journal(journal, segments) as reader:
         count = check_whole(reader)
     text = f"{count:,} entries, each follows from the one before, and the state from the last"
@@ -87,6 +90,10 @@ def backup(journal: Path, out: Path, *, segments: Path | None = None, json: Json
     segments
         Folder of its finished parts; by default the one beside it.
     """
+    from subnet.evidence.reader import LIVE
+    from subnet.evidence.reader import backup as copy
+    from subnet.evidence.state import check_whole
+
     open_journal(journal, segments).close()
     if out.exists() and not out.is_dir():
         raise SettingsError(f"OUT {out} is a file; name a new folder")
@@ -112,6 +119,9 @@ def replay(journal: Path, *, segments: Path | None = None, names: Path | None = 
     names
         Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
     """
+    from subnet.evidence.proof.verify import Examination
+    from subnet.evidence.state import check_state, confirm_state
+
     called = names_of(names, journal)
     with open_journal(journal, segments) as reader, processes(reader.length) as executor:
         examined = Examination(executor).run(reader.entries())
@@ -137,6 +147,8 @@ def replay(journal: Path, *, segments: Path | None = None, names: Path | None = 
 
 def open_journal(journal: Path, segments: Path | None = None) -> JournalReader:
     """Raises SettingsError for a path that is no file, StateError for a file that is no journal."""
+    from subnet.evidence.reader import JournalReader
+
     if not journal.is_file():
         raise SettingsError(f"{journal} is not a file; give a validator's journal.db")
     if segments is not None and not segments.is_dir():

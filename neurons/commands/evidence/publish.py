@@ -8,13 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from neurons.commands.evidence.journal import open_journal
 from neurons.settings import KEPT, Json
 from subnet.errors import SettingsError
-from subnet.evidence.proof.depot import Depot
-from subnet.evidence.proof.depot import publish as write
-from subnet.evidence.records import RULES, RulesRecord, read_record
-from subnet.media.pool.kept import Kept
 
 
 def publish(
@@ -41,6 +36,12 @@ def publish(
         Publish what was asked, too, as far as it is kept: without it nobody can prove what each miner was sent. Look
         at the licences of your sources first.
     """
+    from neurons.commands.evidence.journal import open_journal
+    from subnet.evidence.proof.depot import Depot
+    from subnet.evidence.proof.depot import publish as write
+    from subnet.evidence.records import RULES, RulesRecord, read_record
+    from subnet.media.pool.kept import Kept
+
     kept = Kept(journal.parent / KEPT, 0, 0)
     with open_journal(journal, segments) as reader:
         first = next(reader.entries(RULES), None)

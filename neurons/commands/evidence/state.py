@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from cyclopts import App
@@ -19,11 +19,10 @@ from neurons.commands.evidence.archive import BESIDE, FORMAT, Contents, pack, un
 from neurons.settings import Json
 from subnet.errors import SettingsError, StateError
 from subnet.evidence.entries.entry import Entry
-from subnet.evidence.journal import Journal
-from subnet.evidence.reader import LIVE, JournalReader, backup, plain_tables
-from subnet.evidence.records import RULES, RulesRecord, read_record
-from subnet.evidence.state import check_whole
 from subnet.files import private_folder, write_atomically
+
+if TYPE_CHECKING:
+    from subnet.evidence.records import RulesRecord
 
 state = App(name="state", help="Move a stopped validator's state to another machine.")
 
@@ -43,6 +42,9 @@ def export(folder: Path, out: Path, *, segments: Path | None = None, json: Json 
     segments
         Folder of the journal's finished parts, when it is another than the one in the state folder.
     """
+    from subnet.evidence.journal import Journal
+    from subnet.evidence.reader import LIVE
+
     if not (folder / LIVE).is_file():
         raise SettingsError(f"FOLDER {folder} has no {LIVE}; name a validator's state folder")
     if out.exists():
@@ -81,6 +83,9 @@ def import_(archive: Path, folder: Path, *, json: Json = False) -> None:
     folder
         A new or empty folder; start the validator with --state FOLDER.
     """
+    from subnet.evidence.reader import LIVE, JournalReader
+    from subnet.evidence.state import check_whole
+
     if not archive.is_file():
         raise SettingsError(f"ARCHIVE {archive} is not a file")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -128,6 +133,8 @@ def _named(copy: Path, archive: Path) -> Iterator[None]:
 
 def _check_ledger(path: Path) -> None:
     """Raises StateError where it is no ledger, or would run anything."""
+    from subnet.evidence.reader import plain_tables
+
     if not path.exists():
         return
     try:
@@ -140,6 +147,8 @@ def _check_ledger(path: Path) -> None:
 
 def _rules(entries: Iterable[Entry]) -> RulesRecord | None:
     """The first rules of a journal: whose it is."""
+    from subnet.evidence.records import RULES, RulesRecord, read_record
+
     first = next((entry for entry in entries if entry.kind == RULES), None)
     return read_record(RulesRecord, first) if first else None
 
@@ -161,6 +170,8 @@ def _check_owner(archive: Path, contents: Contents, rules: RulesRecord | None, f
 
 
 def _copy(folder: Path, copy: Path, segments: Path | None) -> None:
+    from subnet.evidence.reader import LIVE, backup
+
     backup(folder / LIVE, copy, segments)
     for path in sorted(folder.iterdir()):
         if path.is_dir() or path.name in (LIVE, LEDGER) or path.name.endswith(BESIDE) or path.name.startswith("."):

@@ -8,31 +8,26 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import asdict
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
 from neurons.commands.evidence.workers import processes
 from neurons.settings import Json, SubtensorSettings
-from subnet.codec.versions import codec_versions
 from subnet.errors import ChainError, JournalBroken, MediaError, SettingsError, StateError
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Finding, Verdict, Verification, text_of, verification
-from subnet.evidence.proof.claims import ChainFacts, gather, judge
-from subnet.evidence.proof.depot import Depot
-from subnet.evidence.proof.origins import check_origin
-from subnet.evidence.proof.past import unasked
-from subnet.evidence.proof.publication import MANIFEST, Manifest
-from subnet.evidence.proof.variants import check_variants
-from subnet.evidence.proof.verify import Examination, Examined
-from subnet.evidence.records import RoundRecord, read_record
-from subnet.evidence.rules import summary
-from subnet.media.embedded.source import original_of
-from subnet.media.pool.kept import checked, sample_of
-from subnet.protocols import Chain
+
+if TYPE_CHECKING:
+    from subnet.evidence.proof.claims import ChainFacts
+    from subnet.evidence.proof.depot import Depot
+    from subnet.evidence.proof.publication import Manifest
+    from subnet.evidence.proof.verify import Examined
+    from subnet.evidence.records import RoundRecord
+    from subnet.protocols import Chain
 
 EXIT_FALSE: Final = 4
-ChainOf = Callable[[int], Chain]  # by netuid
+ChainOf = Callable[[int], "Chain"]  # by netuid
 
 
 def verify(
@@ -53,6 +48,8 @@ def verify(
     offline
         Ask no chain: commitments and weights that stand there are not proven.
     """
+    from subnet.evidence.proof.depot import Depot
+
     depot = Depot(source)
     result = check(depot, None if offline else _chain(subtensor))
     if json:
@@ -71,6 +68,12 @@ def check(depot: Depot, chain_of: ChainOf | None, executor: Executor | None = No
     """Everything about the evidence in `depot`. Raises SettingsError where there is none, StateError where it
     cannot be read or holds nothing.
     """
+    from subnet.codec.versions import codec_versions
+    from subnet.evidence.proof.claims import judge
+    from subnet.evidence.proof.past import unasked
+    from subnet.evidence.proof.publication import MANIFEST
+    from subnet.evidence.proof.verify import Examination
+
     manifest = depot.manifest()
     if manifest is None:
         raise SettingsError(f"SOURCE {depot.address}: no manifest.json there; name a place that `assay publish` wrote")
@@ -112,6 +115,12 @@ class _Media:
 
 def media_findings(entry: Entry, data: bytes) -> list[Finding]:
     """What is wrong with the media of one round, or with what was made of it."""
+    from subnet.evidence.proof.origins import check_origin
+    from subnet.evidence.proof.variants import check_variants
+    from subnet.evidence.records import RoundRecord, read_record
+    from subnet.media.embedded.source import original_of
+    from subnet.media.pool.kept import checked, sample_of
+
     played = read_record(RoundRecord, entry)
     try:
         sample = sample_of(data, played.item)
@@ -134,6 +143,8 @@ def _chain(subtensor: SubtensorSettings) -> ChainOf:
 
 
 async def _ask(chain: Chain, manifest: Manifest, examined: Examined) -> ChainFacts:
+    from subnet.evidence.proof.claims import gather
+
     try:
         return await gather(chain, manifest.hotkey, examined.player.claims)
     except ChainError as error:
@@ -150,6 +161,8 @@ def _identity(manifest: Manifest, examined: Examined) -> list[Finding]:
 
 
 def _about(manifest: Manifest, examined: Examined) -> list[str]:
+    from subnet.evidence.rules import summary
+
     player = examined.player
     epochs = [claim.record.epoch for claim in player.commitments]
     spoken = f"commitments {epochs[0]}-{epochs[-1]}" if epochs else "no commitments"

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from neurons.producer.cluster import Cluster, workers_of
+from neurons.producer.cluster import workers_of
 from neurons.producer.makers import resolve_plan
+from neurons.producer.settings import Cluster
 from subnet.codec import image as codec
 from subnet.errors import SettingsError
 from subnet.media.embedded.source import EmbeddedSource

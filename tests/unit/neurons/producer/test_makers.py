@@ -10,7 +10,7 @@ import pytest
 
 import generators
 from neurons.producer.makers import maker_in_worker, makers, resolve, resolve_plan
-from neurons.producer.prompting import Prompts
+from neurons.producer.settings import Prompts
 from subnet.codec import image as codec
 from subnet.errors import SettingsError, UnknownName
 from subnet.media.hub.catalog import SOURCES

@@ -11,7 +11,8 @@ import pytest
 import generators
 from generators.prompts.captioned import CaptionedPrompts
 from neurons.producer.makers import makers, resolve_plan
-from neurons.producer.prompting import LazyPrompts, Pictures, Prompts, invent_prompt, open_prompting
+from neurons.producer.prompting import LazyPrompts, Pictures, invent_prompt, open_prompting
+from neurons.producer.settings import Prompts
 from subnet.errors import SettingsError, SourceEmpty, UnknownName
 from subnet.media.pool.item import Cell
 from subnet.media.pool.producer import PoolPlan, Target
