@@ -14,7 +14,10 @@ from importlib import metadata
 from pathlib import Path
 
 import psutil
+from cyclopts import App, ArgumentCollection
 from rich.markup import escape
+
+from neurons.sources import UNATTENDED, odd_variables, unknown_variables
 
 DISTRIBUTION = "assay-subnet"
 LEAST_PYTHON = (3, 11)
@@ -66,6 +69,21 @@ def python() -> Iterator[Finding]:
     old = sys.version_info[:2] < LEAST_PYTHON
     fix = f"install Python {LEAST_PYTHON[0]}.{LEAST_PYTHON[1]} or newer" if old else ""
     yield Finding("python", Health.FAIL if old else Health.OK, here, fix)
+
+
+def variables(app: App) -> Iterator[Finding]:
+    """No variable ASSAY_* that no command of `app` reads; BT_* that are misspelt, or contradict each other."""
+    programs: dict[tuple[str, ...], ArgumentCollection] = {
+        (name,): app[name].assemble_argument_collection() for name in UNATTENDED
+    }
+    unknown = list(unknown_variables(app, programs))
+    for found in unknown:
+        yield Finding("variables", Health.FAIL, found, "correct its name, or unset it: no program starts with it")
+    odd = sorted({found for arguments in programs.values() for found in odd_variables(arguments)})
+    for found in odd:
+        yield Finding("variables", Health.WARN, found, "correct its name, or unset it")
+    if not unknown and not odd:
+        yield Finding("variables", Health.OK, "none that no program reads; see them all: assay config")
 
 
 def packages(distribution: str = DISTRIBUTION) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from neurons.doctor.machine import Finding, Health
 from subnet.chain.bittensor import BittensorChain, open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.game.scoring import is_validator
+from subnet.printing import without_credentials
 from subnet.types import Endpoint, Snapshot
 from subnet.wire.endpoints import refusal
 from subnet.wire.http.listener import listen
@@ -94,18 +95,35 @@ async def chain(
     try:
         began = time.monotonic()
         block = await link.block()
-        found = [Finding("chain", Health.OK, f"{subtensor.endpoint} is at block {block:,}")]
+        name = without_credentials(subtensor.endpoint)
+        found = [Finding("chain", Health.OK, f"{name} is at block {block:,}")]
         took = time.monotonic() - began
         if took > deadline / 2:
-            found = [Finding("chain", Health.WARN, f"{subtensor.endpoint} took {took:.1f} s", "use a nearer node")]
+            found = [Finding("chain", Health.WARN, f"{name} took {took:.1f} s", "use a nearer node")]
         if netuid is not None:
             found += registration(await link.snapshot(), subtensor, wallet, opened)
         return found
     except ChainError as error:
         fix = "check --subtensor.network or --subtensor.chain_endpoint, and whether this machine may reach it"
-        return [Finding("chain", needed, str(error), fix)]
+        return [Finding("chain", needed, without_credentials(str(error)), fix)]
     finally:
         await link.close()
+
+
+async def spares(subtensor: s.SubtensorSettings, netuid: int | None, deadline: float) -> list[Finding]:
+    """Each address of several, asked by itself: together they hide that one is dead until all are."""
+    found, needed = [], Health.WARN if netuid is None else Health.FAIL
+    names = [name.strip() for name in (subtensor.chain_endpoint or "").split(",")]
+    for name in names if len(names) > 1 else ():
+        link = BittensorChain(name, 0, None, call_deadline=deadline)
+        try:
+            await link.block()
+        except ChainError as error:
+            fix = f"take {without_credentials(name)} out of --subtensor.chain_endpoint, or mend that node"
+            found.append(Finding("endpoints", needed, without_credentials(str(error)), fix))
+        finally:
+            await link.close()
+    return found
 
 
 def registration(

@@ -6,7 +6,10 @@ import asyncio
 import json as jsonlib
 import sys
 from collections.abc import Iterator
+from itertools import chain
+from typing import Annotated
 
+from cyclopts import App, Parameter
 from rich.console import Console
 
 from neurons import settings as s
@@ -23,6 +26,8 @@ def doctor(
     subtensor: s.SubtensorSettings = s.SubtensorSettings(),
     wallet: s.WalletSettings = s.WalletSettings(),
     axon: s.AxonSettings = s.AxonSettings(),
+    pool: s.PoolSettings = s.PoolSettings(),
+    app: Annotated[App, Parameter(parse=False)],
     deadline: float = 10.0,
     clock_url: str = CLOCK_URL,
     json: s.Json = False,
@@ -41,7 +46,8 @@ def doctor(
     if not deadline > 0:
         raise SettingsError(f"--deadline must be above 0, not {deadline:g}")
     console, found = Console(), []
-    for finding in _checks(netuid, subtensor, wallet, axon, deadline, clock_url):
+    here = (machine.variables(app), _here(wallet, axon, pool))
+    for finding in chain(*here, _beyond(netuid, subtensor, wallet, axon, deadline, clock_url), _works()):
         found.append(finding)
         if not json:
             console.print(machine.line(finding), highlight=False, soft_wrap=True)
@@ -51,7 +57,22 @@ def doctor(
     sys.exit(1 if failed else 0)
 
 
-def _checks(
+def _here(wallet: s.WalletSettings, axon: s.AxonSettings, pool: s.PoolSettings) -> Iterator[Finding]:
+    """This machine: one finding after another, the quick ones first."""
+    from neurons.doctor import folders, network, standing
+
+    yield from machine.python()
+    yield from machine.packages()
+    yield from machine.machine()
+    yield from machine.disk(s.home())
+    yield from standing.journals(s.home())
+    yield from folders.databases(s.home())
+    yield from folders.secrets(s.home(), wallet)
+    yield from folders.pool(pool)
+    yield from network.port(axon)
+
+
+def _beyond(
     netuid: int | None,
     subtensor: s.SubtensorSettings,
     wallet: s.WalletSettings,
@@ -59,20 +80,21 @@ def _checks(
     deadline: float,
     clock_url: str,
 ) -> Iterator[Finding]:
-    """One finding after another, the quick ones first."""
-    from neurons.doctor import media, network, standing
+    """What others see of it: the address, the keys, the clock, the chain."""
+    from neurons.doctor import network
 
-    yield from machine.python()
-    yield from machine.packages()
-    yield from machine.machine()
-    yield from machine.disk(s.home())
-    yield from standing.journals(s.home())
-    yield from network.port(axon)
     yield from network.address(axon, subtensor)
     opened, finding = network.keys(wallet, needed=netuid is not None)
     yield finding
     yield from network.clock(clock_url)
     yield from asyncio.run(network.chain(subtensor, netuid, wallet, opened, deadline))
+    yield from asyncio.run(network.spares(subtensor, netuid, deadline))
+
+
+def _works() -> Iterator[Finding]:
+    """Whether media and models work here."""
+    from neurons.doctor import media
+
     yield from machine.graphics()
     yield from media.embedded_set()
     yield from media.detectors()

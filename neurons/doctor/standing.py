@@ -18,6 +18,7 @@ from subnet.evidence.reader import LIVE, JournalReader
 from subnet.evidence.records import ROUND, RULES, WEIGHTS, RoundRecord, RulesRecord, WeightsRecord, read_record
 from subnet.evidence.replay import replay
 from subnet.evidence.state import check_state
+from subnet.printing import without_credentials
 from subnet.types import Neuron, Submission
 
 RECENT = 100  # rounds that failures and void rounds are counted in
@@ -163,7 +164,14 @@ async def on_chain(
     try:
         snapshot = await link.snapshot()
     except ChainError as error:
-        return [Finding("chain", Health.FAIL, str(error), "check --subtensor.network or --subtensor.chain_endpoint")]
+        return [
+            Finding(
+                "chain",
+                Health.FAIL,
+                without_credentials(str(error)),
+                "check --subtensor.network or --subtensor.chain_endpoint",
+            )
+        ]
     finally:
         await link.close()
     me = snapshot.neuron(hotkey)

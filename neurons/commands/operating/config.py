@@ -17,10 +17,10 @@ from rich.markup import escape
 
 from neurons.cli import sources
 from neurons.settings import Json, home
+from neurons.sources import UNATTENDED
 from subnet.errors import SettingsError
 from subnet.printing import without_credentials
 
-UNATTENDED = ("miner", "validator", "producer")
 MISSING = "missing"
 KINDS = {"cli": "flag", "env": "variable", MISSING: MISSING}  # by the source of a token; a file's is its path
 MASK = "***"

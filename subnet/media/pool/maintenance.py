@@ -105,6 +105,12 @@ def verify(pool: Pool, *, decode: bool = False, progress: Callable[[int], None] 
     return Verified(valid, tuple(quarantined))
 
 
+def damaged(pool: Pool, *, most: int) -> tuple[tuple[Path, str], ...]:
+    """Which of the `most` next items of each cell are damaged, with the reason; none is touched."""
+    items = [item for cell in pool.cells() for item in pool.items(cell)[:most]]
+    return tuple((item.path, reason) for item in items if (reason := _damage(item, decode=False)))
+
+
 def _damage(item: PoolItem, decode: bool) -> str | None:
     """Why an item is damaged; None when it is whole, "" when it was retired meanwhile."""
     try:
