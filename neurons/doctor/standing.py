@@ -19,11 +19,12 @@ from subnet.evidence.records import ROUND, RULES, WEIGHTS, RoundRecord, RulesRec
 from subnet.evidence.replay import replay
 from subnet.evidence.state import check_state
 from subnet.printing import without_credentials
-from subnet.types import Neuron, Submission
+from subnet.types import Neuron, Snapshot, Submission
 
 RECENT = 100  # rounds that failures and void rounds are counted in
 MANY = 0.5  # share of failed answers, and of void rounds, from which on it is told
 FEW_ITEMS = 20  # of the pool, below which it runs dry soon
+LEAST_TRUST = 0.5  # vtrust below which a validator's weights count for less than half
 RESTORE = "stop the validator and restore a backup: docs/validating.md"
 
 
@@ -163,6 +164,7 @@ async def on_chain(
         return [Finding("chain", Health.FAIL, str(error), "name the state folder with --state")]
     try:
         snapshot = await link.snapshot()
+        trust = await link.trust(at=snapshot.block)
     except ChainError as error:
         return [
             Finding(
@@ -178,16 +180,34 @@ async def on_chain(
     if me is None:
         fix = f"register it again: btcli subnets register --netuid {netuid}"
         return [Finding("registration", Health.FAIL, f"{hotkey} is not registered on subnet {netuid}", fix)]
-    return list(_own(me, snapshot.block, most, role))
+    consensus, validator_trust = trust.get(me.uid, (0.0, 0.0))
+    about = [Finding("registration", Health.OK, f"uid {me.uid} at block {snapshot.block:,}, stake {me.stake:,.0f}")]
+    if role == "miner":
+        return about + list(_of_a_miner(me, consensus))
+    return about + list(_of_a_validator(me, validator_trust, snapshot, most))
 
 
-def _own(me: Neuron, block: int, most: int, role: str) -> Iterator[Finding]:
-    found = f"uid {me.uid} at block {block:,}: incentive {me.incentive:.4f}, dividends {me.dividends:.4f}"
-    yield Finding("registration", Health.OK, found)
-    if role == "validator":
-        fix = "" if me.permit else "more stake, then wait one tempo"
-        yield Finding("permit", Health.OK if me.permit else Health.FAIL, "held" if me.permit else "none", fix)
-        yield Finding("weights", (now := weights_age(block - me.last_update, most)).verdict, now.found, now.fix)
+def _of_a_miner(me: Neuron, consensus: float) -> Iterator[Finding]:
+    """What the last epoch paid, and where validators are sent."""
+    found = f"{me.incentive:.4f} of the subnet's in the last epoch, consensus {consensus:.4f}"
+    fix = "" if me.incentive else "a new miner waits for answers enough; else see why: assay explain HOTKEY JOURNAL"
+    yield Finding("incentive", Health.OK if me.incentive else Health.WARN, found, fix)
+    if me.endpoint is None:
+        yield Finding("published", Health.FAIL, "no address: no validator asks it", "start the miner: it publishes one")
+    else:
+        yield Finding("published", Health.OK, me.endpoint.url)
+
+
+def _of_a_validator(me: Neuron, trust: float, snapshot: Snapshot, most: int) -> Iterator[Finding]:
+    """Whether it may set weights, how old they are, and how far others agree with them (vtrust)."""
+    fix = "" if me.permit else "more stake, then wait one tempo"
+    yield Finding("permit", Health.OK if me.permit else Health.FAIL, "held" if me.permit else "none", fix)
+    age = weights_age(snapshot.block - me.last_update, most)
+    yield Finding("weights", age.verdict, age.found if me.last_update else "none were ever set", age.fix)
+    low = trust < LEAST_TRUST
+    found = f"{trust:.3f} in the last epoch, dividends {me.dividends:.4f}"
+    fix = "weights differ from the others', or no epoch has counted them: plan, version, and age of the weights"
+    yield Finding("vtrust", Health.WARN if low else Health.OK, found, fix if low else "")
 
 
 def _identity(folder: Path) -> tuple[int, str]:

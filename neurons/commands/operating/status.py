@@ -46,8 +46,8 @@ def status(
     state
         Its state folder; by default the only one below $ASSAY_HOME.
     ask_chain
-        Ask the chain, too: the weights' age now, and what the chain says of the hotkey. Otherwise nothing leaves this
-        machine.
+        Ask the chain, too: the weights' age now and vtrust of a validator, incentive and published address of a miner.
+        Otherwise nothing leaves this machine.
     max_age
         Seconds that the last round of a validator may be old.
     max_weights_age
