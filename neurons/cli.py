@@ -116,13 +116,16 @@ def _check_integers(app: App, commands: tuple[str, ...], arguments: ArgumentColl
     for argument in arguments:
         if int in (argument.hint, *get_args(argument.hint)):
             seed = argument.name.endswith("seed")
-            most = (SEEDS if argument.hint is int else None) if seed else MOST
+            secret = seed and argument.hint is not int
+            most = None if secret else SEEDS if seed else MOST
             for token in argument.tokens:
                 if token.implicit_value is UNSET and not _INTEGER.fullmatch(token.value):
-                    raise CoercionError(token=token, argument=argument, target_type=int)
+                    said = token.evolve(value="***") if secret else token
+                    raise CoercionError(token=said, argument=argument, target_type=int)
                 if token.implicit_value is UNSET and (int(token.value) < 0 or (most and int(token.value) > most)):
                     end = f"to {most}" if most else "on"
-                    raise SettingsError(f"{argument.name} must be a whole number from 0 {end}, not {token.value}")
+                    value = "below it" if secret else token.value
+                    raise SettingsError(f"{argument.name} must be a whole number from 0 {end}, not {value}")
 
 
 def _unknown_option(error: MissingArgumentError) -> UnknownOption | None:

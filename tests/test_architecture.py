@@ -91,7 +91,8 @@ _CLIENT = "what parameters of any shape from a client can raise"
 WIDE: Mapping[str, tuple[int, str]] = {
     "subnet/media/pool/kept.py": (1, "the header of a stranger's item may be of any shape"),
     "neurons/doctor/media.py": (1, "whatever a library of another version raises is a finding"),
-    "subnet/chain/bittensor.py": (5, "the SDK's errors for wallets, wires and runtimes have no common base"),
+    "subnet/chain/bittensor.py": (4, "the SDK's errors for wires and runtimes have no common base"),
+    "subnet/chain/wallets.py": (1, "the SDK's errors for wallets have no common base"),
     "subnet/chain/devnode/node/rpc.py": (1, _CLIENT),
     "subnet/chain/devnode/runtime/extrinsics.py": (1, _CLIENT),
     "subnet/codec/image.py": (3, _DECODING),

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from neurons import settings as s
 from neurons.doctor.machine import Finding, Health
-from subnet.chain.bittensor import BittensorChain, open_wallet
+from subnet.chain.bittensor import BittensorChain
+from subnet.chain.wallets import open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.game.scoring import is_validator
 from subnet.printing import without_credentials

@@ -183,7 +183,8 @@ class Network:
         self.common += ["--wallet.path", str(self.keys.wallets)]
         for number in range(len(self.validators)):
             await self._start_validator(number)
-        from subnet.chain.bittensor import BittensorChain, open_wallet
+        from subnet.chain.bittensor import BittensorChain
+        from subnet.chain.wallets import open_wallet
 
         for player in PLAYERS:
             await self.crew.start_miner(player.name, [*player.command, *self.common, *_listening(player)])

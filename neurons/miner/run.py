@@ -14,7 +14,8 @@ from neurons.miner.answering import answering, load_detectors
 from neurons.miner.publishing import Publishing
 from neurons.miner.settings import MinerSettings
 from neurons.signals import ends_before, until_signal
-from subnet.chain.bittensor import BittensorChain, open_wallet
+from subnet.chain.bittensor import BittensorChain
+from subnet.chain.wallets import open_wallet
 from subnet.errors import SettingsError
 from subnet.types import Endpoint, Prediction
 from subnet.wire.admission import weight

@@ -26,7 +26,8 @@ from neurons.validator.settings import ValidatorSettings
 from neurons.validator.telemetry import Telemetry
 from neurons.validator.upkeep import Upkeep
 from neurons.validator.weight_setter import WeightSetter
-from subnet.chain.bittensor import BittensorChain, open_wallet
+from subnet.chain.bittensor import BittensorChain
+from subnet.chain.wallets import open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.evidence.journal import Journal
 from subnet.evidence.state import StateStore

@@ -13,11 +13,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any, Final
 
 import bittensor as bt
-from bittensor.sp_core import KeyfileError
 from websockets.exceptions import WebSocketException
 
 from subnet.chain.commitments import NO_PALLET, Space, fields_of, text_of, too_large
@@ -333,18 +331,3 @@ def _misfit(error: Exception, name: str = "set_weights") -> ChainError:
     return ChainError(
         f"bittensor {version} cannot build {name} for this chain's runtime ({error!r}): install another version"
     )
-
-
-def open_wallet(name: str, hotkey: str, path: str | None = None) -> Any:
-    """The wallet NAME with its hotkey loaded. Raises SettingsError when a file is missing, unreadable or encrypted."""
-    root = Path(path).expanduser() if path else Path.home() / ".bittensor" / "wallets"
-    wallet = bt.Wallet(name, hotkey, str(root))
-    where = root / name / "hotkeys" / hotkey
-    try:
-        str(wallet.hotkey.ss58_address)  # reading it loads the file
-    except (OSError, ValueError, KeyfileError, bt.BittensorError) as error:
-        raise SettingsError(
-            f"wallet: no usable hotkey at {where} ({error}); create it with `btcli wallet new-hotkey`, "
-            "or correct --wallet.name, --wallet.hotkey and --wallet.path"
-        ) from error
-    return wallet

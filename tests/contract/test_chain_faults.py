@@ -13,13 +13,14 @@ from contextlib import aclosing
 import bittensor as bt
 import pytest
 
-from subnet.chain.bittensor import BittensorChain, open_wallet
+from subnet.chain.bittensor import BittensorChain
 from subnet.chain.devnode.keys import keypair, seeded
 from subnet.chain.devnode.ledger.genesis import Rules
 from subnet.chain.devnode.node.chain import DevChain
 from subnet.chain.devnode.node.faults import Faults
 from subnet.chain.devnode.node.server import Node
 from subnet.chain.devnode.runtime.metadata import read_metadata
+from subnet.chain.wallets import open_wallet
 from subnet.errors import ChainError, ChainTimeout, SettingsError
 from subnet.types import Submission
 from tests.contract.chain_worlds import NodeWorld, node_world, until
