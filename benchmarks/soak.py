@@ -4,15 +4,18 @@
 
 The validator is the product in a process of its own, from `neurons.validator.run.run` on: chain view, plans, pool,
 ledger, kept media, variants, dendrite, judging, journal with its segments, commitments, weights, telemetry with its
-metrics. It plays without a pause against the development chain (blocks of 250 ms, tempo 100, weights each 100 blocks),
-which it reaches through bittensor's client. Three parts are lighter than in life. Media is noise of 64 x 64 pixels, two
-rounds in a hundred are clips of 8 frames, put into the pool by one process. The miners are one server that checks no
+metrics. It plays without a pause against the development chain (blocks of a second, tempo 100, weights each 100),
+which it reaches through bittensor's client. Three parts are lighter than in life. Media is noise of 64 x 64 pixels, one
+round in a hundred is a clip of 8 frames, put into the pool by one process. The miners are one server that checks no
 signature, answers at once, and signs: of 50 replies about one is no JSON, one a 503, and one a connection that is cut.
 Kept media has 10 MB, so that its end is reached.
 
-Every ten rounds the validator says what it holds: resident memory, descriptors, threads, tasks of its event loop, bytes
-of its files: lines of JSON on standard output. Saved in a file, they become table and picture with --looks, at any
-time and without playing. The slope is that of a least-squares line behind the first tenth of the rounds.
+Every fifty rounds the validator says what it holds: resident memory, blocks that Python's allocator has given out (a
+leak of objects shows there before the noise of memory lets it through), descriptors, threads, tasks of its event loop,
+bytes of its files: lines of JSON on standard output. Saved in a file, they become table and picture with --looks, at
+any time and without playing. The slope is that of a least-squares line over the second half of the rounds, and never
+before the longest window in memory is full: what is compared to find miners that answer alike, 2,000 rounds. Beside it
+stands the slope up to there, which is how windows fill.
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ from neurons.validator.telemetry import Telemetry
 from subnet.chain.bittensor import BittensorChain
 from subnet.chain.devnode.keys import keypair, neuron, wallet_from_seed
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
+from subnet.game.places import HUNDRED, WINDOW
 from subnet.game.sampling import Sampling
 from subnet.game.step import Draw, Round
 from subnet.lifetime import PARENT, end_with_parent
@@ -56,11 +60,25 @@ from subnet.wire.synapse import Envelope, write_reply
 
 NETUID = 34
 ORIGIN = "noise"
-BLOCK = 500  # milliseconds
-EVERY = 10  # rounds between two looks
+BLOCK = 1000  # milliseconds
+EVERY = 50  # rounds between two looks
+FULL = WINDOW + 2 * HUNDRED  # rounds after which every window in memory is full
 DEPTH = 40  # items that are kept ready in each cell
 TEMPO = 100
-FIELDS = ("round", "seconds", "memory", "descriptors", "threads", "tasks", "live", "segments", "ledger", "kept")
+FIELDS = (
+    "round",
+    "seconds",
+    "memory",
+    "blocks",
+    "descriptors",
+    "threads",
+    "tasks",
+    "live",
+    "segments",
+    "ledger",
+    "kept",
+)
+AT_ONCE = 8  # miners that publish together
 
 
 def main() -> None:
@@ -83,8 +101,8 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             looks = asyncio.run(soak(Path(folder), given.rounds, given.miners))
-    table = result(looks, given.rounds, given.miners)
-    print(*(f"{name:<36}{value}" for name, value in table["rows"]), sep="\n")
+    table = result(looks, given.miners)
+    print(*(f"{name:<38}{filling:<32}{full}" for name, filling, full in table["rows"]), sep="\n")
     if given.json:
         given.json.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     if given.picture:
@@ -137,10 +155,14 @@ def line_of(child: subprocess.Popen[str]) -> str:
 
 async def publish(endpoint: str, port: int, miners: int) -> None:
     """Have every miner publish the one server."""
-    for number in range(miners):
+
+    async def one(number: int) -> None:
         chain = BittensorChain(endpoint, NETUID, keypair(f"//Miner{number}"))
         await chain.serve(Endpoint("127.0.0.1", port))
         await chain.close()
+
+    for first in range(0, miners, AT_ONCE):
+        await asyncio.gather(*map(one, range(first, min(miners, first + AT_ONCE))))
 
 
 async def answer(given: argparse.Namespace) -> None:
@@ -204,10 +226,11 @@ class Looking(Telemetry):
 
     def _look(self, number: int) -> dict[str, float]:
         gc.collect()
-        memory, process = self._process.memory_info().rss, self._process
+        process = self._process
+        memory = (process.memory_info().rss, sys.getallocatedblocks())
         sizes = [size(self._folder / name) for name in ("journal.db", "segments", "ledger.db", "kept")]
         counts = (process.num_fds(), process.num_threads(), len(asyncio.all_tasks()))
-        return dict(zip(FIELDS, (number, time.monotonic() - self._began, memory, *counts, *sizes), strict=True))
+        return dict(zip(FIELDS, (number, time.monotonic() - self._began, *memory, *counts, *sizes), strict=True))
 
 
 def size(path: Path) -> int:
@@ -224,7 +247,7 @@ async def play(given: argparse.Namespace) -> None:
     """The validator."""
     folder = given.folder
     origins = {(modality, label): {ORIGIN: 1.0} for modality in Modality for label in Label}
-    sampling = Sampling(video_share=0.02, origins=origins, sample_size=given.miners)
+    sampling = Sampling(video_share=0.01, origins=origins, sample_size=given.miners)
     neuron = s.NeuronSettings(interval=0.0, sample_size=given.miners, keep_gigabytes=0.01, epoch_length=TEMPO)
     state, pool = folder / "validator", s.PoolSettings(path=folder / "pool", floor_gigabytes=0.0)
     subtensor = s.SubtensorSettings(chain_endpoint=given.endpoint)
@@ -239,32 +262,46 @@ async def play(given: argparse.Namespace) -> None:
 PARTS: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {"answer": answer, "fill": fill, "play": play}
 
 
+def halves(looks: list[dict[str, float]]) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+    """Looks while windows fill, and those over the second half, once they are full. Raises SystemExit without any."""
+    begins = max(FULL, looks[-1]["round"] / 2) if looks else 0
+    before, behind = ([look for look in looks if (look["round"] > begins) is side] for side in (False, True))
+    if len(behind) < 10:
+        raise SystemExit(f"{len(behind)} looks once the windows are full: let it play {2 * FULL:,} rounds at least")
+    return [look for look in before if look["round"] <= FULL], behind
+
+
 def slope(looks: list[dict[str, float]], field: str) -> float:
-    """Least-squares growth a round behind the first tenth."""
-    kept = [look for look in looks if look["round"] > looks[-1]["round"] / 10]
-    return float(np.polyfit([look["round"] for look in kept], [look[field] for look in kept], 1)[0])
+    """Least-squares growth a round."""
+    return float(np.polyfit([look["round"] for look in looks], [look[field] for look in looks], 1)[0])
 
 
-def result(looks: list[dict[str, float]], rounds: int, miners: int) -> dict[str, Any]:
+def result(looks: list[dict[str, float]], miners: int) -> dict[str, Any]:
     """The table of the page."""
-    steady = [look for look in looks if look["round"] > looks[-1]["round"] / 10]
+    filling, full = halves(looks)
+    last, rounds = looks[-1], f"{looks[-1]['round']:.0f}"
 
-    def span(field: str, unit: float = 1, digits: int = 0) -> str:
-        values = [look[field] / unit for look in steady]
-        return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+    def span(side: list[dict[str, float]], field: str, unit: float = 1, digits: int = 0) -> str:
+        values = [look[field] / unit for look in side]
+        return f"{min(values):,.{digits}f} to {max(values):,.{digits}f}"
 
-    last = looks[-1]
+    def both(name: str, *about: Any, after: str = "") -> list[str]:
+        return [name, *(f"{span(side, *about)}{after}" for side in (filling, full))]
+
+    def slopes(name: str, field: str, unit: float, after: str, digits: int = 2) -> list[str]:
+        return [name, *(f"{slope(side, field) * unit:+,.{digits}f} {after}" for side in (filling, full))]
+
     rows = [
-        ["resident memory, slope", f"{slope(looks, 'memory') * 1000 / 1e6:+.2f} MB per 1,000 rounds"],
-        ["resident memory", f"{span('memory', 1e6)} MB"],
-        ["descriptors", span("descriptors")],
-        ["threads", span("threads")],
-        ["tasks of the event loop", span("tasks")],
-        ["journal, live file", f"{span('live', 1e6, 1)} MB: bounded, older rounds are moved to segments"],
-        ["journal, segments", f"{slope(looks, 'segments'):,.0f} B a round"],
-        ["ledger", f"{slope(looks, 'ledger'):,.0f} B a round, forgotten after 30 days"],
-        ["kept media", f"{span('kept', 1e6, 1)} MB of 10 MB allowed"],
-        ["rounds", f"{last['round']:,.0f} in {last['seconds'] / 60:.0f} min"],
+        slopes("resident memory, slope", "memory", 1e-3, "MB per 1,000 rounds"),
+        both("resident memory", "memory", 1e6, after=" MB"),
+        slopes("blocks of Python's allocator, slope", "blocks", 1, "a round", 1),
+        both("descriptors", "descriptors"),
+        both("threads", "threads"),
+        both("tasks of the event loop", "tasks"),
+        both("journal, live file", "live", 1e6, 1, after=" MB"),
+        slopes("journal, segments", "segments", 1, "B a round", 0),
+        slopes("ledger, forgotten after 30 days", "ledger", 1, "B a round", 0),
+        both("kept media, 10 MB allowed", "kept", 1e6, 1, after=" MB"),
     ]
     return {
         "title": "Weeks in minutes",
@@ -273,13 +310,15 @@ def result(looks: list[dict[str, float]], rounds: int, miners: int) -> dict[str,
         "measured": date.today().isoformat(),
         "commit": "",
         "about": [
-            f"A validator that asks {miners} miners in each of {last['round']:,.0f} rounds, without a pause. Real are "
-            "the whole validator, its files, bittensor's client and a development chain with epochs, commitments and "
-            "weights; the media is small noise, two rounds in a hundred are clips, and the miners are one server that "
-            "signs at once and fails in about one reply of 17. Lowest to highest behind the first tenth."
+            f"A validator that asks {miners} miners in each of {last['round']:,.0f} rounds, without a pause, in "
+            f"{last['seconds'] / 60:.0f} minutes. Real are the whole validator, its files, bittensor's client and a "
+            "development chain with epochs, commitments and weights; the media is small noise, one round in a hundred "
+            "is a clip, and the miners are one server that signs at once and fails in about one reply of 17. "
+            f"Every window in memory is full after {FULL:,} rounds: slopes are least-squares lines, spans lowest to "
+            "highest."
         ],
         "digits": [3, 2],
-        "columns": ["what", "behind the first tenth of the rounds"],
+        "columns": ["what", f"rounds 1-{FULL:,}", f"rounds {full[0]['round']:,.0f}-{last['round']:,.0f}"],
         "rows": rows,
         "notes": ["![Memory, descriptors and files over the rounds](pictures/soak.png)"],
     }
@@ -301,11 +340,13 @@ def draw(looks: list[dict[str, float]], path: Path) -> None:
     for panel, (title, (names, unit)) in zip(axes, panels.items(), strict=True):
         for name in names:
             panel.plot([look["round"] for look in looks], [look[name] / unit for look in looks], label=name)
+        panel.axvline(FULL, color="grey", linewidth=0.8, linestyle=":")
         panel.set(ylabel=title, ylim=(0, None))
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(axis="y", alpha=0.25)
         if len(names) > 1:
             panel.legend(frameon=False, ncols=len(names), fontsize=8)
+    axes[0].text(FULL, 0, " windows are full", color="grey", fontsize=8, va="bottom")
     axes[-1].set(xlabel="rounds")
     figure.tight_layout()
     figure.savefig(path)

@@ -75,7 +75,8 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         budget, seconds = int(settings.neuron.keep_gigabytes * GIGABYTE), settings.neuron.keep_media * 3600
         keeping = Kept(folder / s.KEPT, budget, seconds)
         partners = Partners(view, dendrite, draw, partial(retire, pool, keeping), executor)
-        tidying = asyncio.create_task(Upkeep(journal, ledger, pool, executor, log).run(stop))
+        aside = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="upkeep"))
+        tidying = asyncio.create_task(Upkeep(journal, ledger, pool, aside, log).run(stop))
         stack.callback(tidying.cancel)
         log.info("playing", netuid=settings.netuid, hotkey=hotkey, state=str(folder))
         await _compare_clocks(chain, log)
