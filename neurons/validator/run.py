@@ -70,8 +70,9 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         following = asyncio.create_task(view.follow(stop))
         stack.callback(following.cancel)
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
-        patience = 60.0 if local else 2.0
-        draw = partial(draw_challenge, pool, patience=patience, substitute=not local, stopping=stop.is_set)
+        draw = partial(
+            draw_challenge, pool, patience=60.0 if local else 2.0, substitute=not local, stopping=stop.is_set
+        )
         budget, seconds = int(settings.neuron.keep_gigabytes * GIGABYTE), settings.neuron.keep_media * 3600
         keeping = Kept(folder / s.KEPT, budget, seconds)
         partners = Partners(view, dendrite, draw, partial(retire, pool, keeping), executor)
