@@ -4,18 +4,18 @@
 
 The validator is the product in a process of its own, from `neurons.validator.run.run` on: chain view, plans, pool,
 ledger, kept media, variants, dendrite, judging, journal with its segments, commitments, weights, telemetry with its
-metrics. It plays without a pause against the development chain (blocks of a second, tempo 100, weights each 100),
-which it reaches through bittensor's client. Three parts are lighter than in life. Media is noise of 64 x 64 pixels, one
-round in a hundred is a clip of 8 frames, put into the pool by one process. The miners are one server that checks no
-signature, answers at once, and signs: of 50 replies about one is no JSON, one a 503, and one a connection that is cut.
-Kept media has 10 MB, so that its end is reached.
+metrics. It plays without a pause against the development chain (blocks of 4 s, tempo 25, weights each 25 blocks), by
+bittensor's client. Three parts are lighter than in life. Media is noise of 64 x 64 pixels, one round in a hundred is a
+clip of 8 frames, put into the pool by one process. The miners are one server that checks no signature, answers at once,
+and signs: of 50 replies about one is no JSON, one a 503, and one a connection that is cut. Kept media has 10 MB, so
+that its end is reached.
 
-Every fifty rounds the validator says what it holds: resident memory, blocks that Python's allocator has given out (a
-leak of objects shows there before the noise of memory lets it through), descriptors, threads, tasks of its event loop,
-bytes of its files: lines of JSON on standard output. Saved in a file, they become table and picture with --looks, at
-any time and without playing. The slope is that of a least-squares line over the second half of the rounds, and never
-before the longest window in memory is full: what is compared to find miners that answer alike, 2,000 rounds. Beside it
-stands the slope up to there, which is how windows fill.
+It starts with its longest window in memory full: answers of the 2,000 rounds that are compared to find miners that
+answer alike. What else has an end reaches it within some hundred rounds. Every fifty rounds the validator says what it
+holds: resident memory, blocks that Python's allocator has given out (a leak of objects shows there before the noise of
+memory lets it through), descriptors, threads, tasks of its event loop, bytes of its files: lines of JSON on standard
+output. Saved in a file, they become table and picture with --looks, at any time and without playing. Slopes are those
+of least-squares lines over the first and over the second half of the rounds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -48,23 +48,23 @@ from neurons.validator.telemetry import Telemetry
 from subnet.chain.bittensor import BittensorChain
 from subnet.chain.devnode.keys import keypair, neuron, wallet_from_seed
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
-from subnet.game.places import HUNDRED, WINDOW
+from subnet.game.places import WINDOW
 from subnet.game.sampling import Sampling
 from subnet.game.step import Draw, Round
 from subnet.lifetime import PARENT, end_with_parent
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
-from subnet.types import Endpoint, Label, Media, Modality, Provenance, Sample
+from subnet.types import Endpoint, Label, Media, Modality, Outcome, Prediction, Provenance, Sample
 from subnet.wire.http.server import serve
 from subnet.wire.synapse import Envelope, write_reply
 
 NETUID = 34
 ORIGIN = "noise"
-BLOCK = 1000  # milliseconds
+BLOCK = 4000  # milliseconds
 EVERY = 50  # rounds between two looks
-FULL = WINDOW + 2 * HUNDRED  # rounds after which every window in memory is full
+SETTLED = 700  # rounds after which kept media is full and segments were packed
 DEPTH = 40  # items that are kept ready in each cell
-TEMPO = 100
+TEMPO = 25  # blocks
 FIELDS = (
     "round",
     "seconds",
@@ -78,7 +78,7 @@ FIELDS = (
     "ledger",
     "kept",
 )
-AT_ONCE = 8  # miners that publish together
+AT_ONCE = 32  # miners that publish together
 
 
 def main() -> None:
@@ -102,7 +102,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             looks = asyncio.run(soak(Path(folder), given.rounds, given.miners))
     table = result(looks, given.miners)
-    print(*(f"{name:<38}{filling:<32}{full}" for name, filling, full in table["rows"]), sep="\n")
+    print(*(f"{name:<38}{first:<32}{second}" for name, first, second in table["rows"]), sep="\n")
     if given.json:
         given.json.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     if given.picture:
@@ -209,7 +209,7 @@ async def fill(given: argparse.Namespace) -> None:
                     origin=ORIGIN,
                 )
                 at[cell] += 1
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
 
 
 class Looking(Telemetry):
@@ -218,6 +218,14 @@ class Looking(Telemetry):
     def __init__(self, folder: Path, log: Any) -> None:
         super().__init__(False, 0, None, log)
         self._folder, self._began, self._process = folder, time.monotonic(), psutil.Process()
+
+    def fill(self, hotkeys: Sequence[str]) -> None:
+        """Begin with the answers of `WINDOW` rounds."""
+        dice = random.Random(2)
+        for number in range(WINDOW):
+            label = Label(number % 2)
+            answers = ((hotkey, Prediction(dice.random())) for hotkey in hotkeys)
+            self._recent.add([Outcome(hotkey, "", Modality.IMAGE, label, answer, 0.0, 0) for hotkey, answer in answers])
 
     async def played(self, played: Round[Draw], block: int) -> None:
         await super().played(played, block)
@@ -256,19 +264,20 @@ async def play(given: argparse.Namespace) -> None:
         NETUID, sampling, neuron, subtensor, wallet, pool, state, rounds=given.rounds, local=True
     )
     log = configure(s.LoggingSettings(level="warning"), "validator")
-    await run(settings, Looking(state, log), log)
+    telemetry = Looking(state, log)
+    telemetry.fill([keypair(f"//Miner{number}").ss58_address for number in range(given.miners)])
+    await run(settings, telemetry, log)
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {"answer": answer, "fill": fill, "play": play}
 
 
 def halves(looks: list[dict[str, float]]) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
-    """Looks while windows fill, and those over the second half, once they are full. Raises SystemExit without any."""
-    begins = max(FULL, looks[-1]["round"] / 2) if looks else 0
-    before, behind = ([look for look in looks if (look["round"] > begins) is side] for side in (False, True))
-    if len(behind) < 10:
-        raise SystemExit(f"{len(behind)} looks once the windows are full: let it play {2 * FULL:,} rounds at least")
-    return [look for look in before if look["round"] <= FULL], behind
+    """Looks of both halves of the rounds. Raises SystemExit where the second begins before all has settled."""
+    middle = looks[-1]["round"] / 2 if looks else 0
+    if middle < SETTLED:
+        raise SystemExit(f"{2 * middle:.0f} rounds say nothing yet: let it play {2 * SETTLED:,} at least")
+    return [look for look in looks if look["round"] <= middle], [look for look in looks if look["round"] > middle]
 
 
 def slope(looks: list[dict[str, float]], field: str) -> float:
@@ -278,7 +287,7 @@ def slope(looks: list[dict[str, float]], field: str) -> float:
 
 def result(looks: list[dict[str, float]], miners: int) -> dict[str, Any]:
     """The table of the page."""
-    filling, full = halves(looks)
+    first, second = halves(looks)
     last, rounds = looks[-1], f"{looks[-1]['round']:.0f}"
 
     def span(side: list[dict[str, float]], field: str, unit: float = 1, digits: int = 0) -> str:
@@ -286,10 +295,10 @@ def result(looks: list[dict[str, float]], miners: int) -> dict[str, Any]:
         return f"{min(values):,.{digits}f} to {max(values):,.{digits}f}"
 
     def both(name: str, *about: Any, after: str = "") -> list[str]:
-        return [name, *(f"{span(side, *about)}{after}" for side in (filling, full))]
+        return [name, *(f"{span(side, *about)}{after}" for side in (first, second))]
 
     def slopes(name: str, field: str, unit: float, after: str, digits: int = 2) -> list[str]:
-        return [name, *(f"{slope(side, field) * unit:+,.{digits}f} {after}" for side in (filling, full))]
+        return [name, *(f"{slope(side, field) * unit:+,.{digits}f} {after}" for side in (first, second))]
 
     rows = [
         slopes("resident memory, slope", "memory", 1e-3, "MB per 1,000 rounds"),
@@ -314,11 +323,14 @@ def result(looks: list[dict[str, float]], miners: int) -> dict[str, Any]:
             f"{last['seconds'] / 60:.0f} minutes. Real are the whole validator, its files, bittensor's client and a "
             "development chain with epochs, commitments and weights; the media is small noise, one round in a hundred "
             "is a clip, and the miners are one server that signs at once and fails in about one reply of 17. "
-            f"Every window in memory is full after {FULL:,} rounds: slopes are least-squares lines, spans lowest to "
-            "highest."
+            f"It starts with the answers of {WINDOW:,} rounds, its longest window in memory. Slopes are least-squares "
+            "lines, spans lowest to highest."
         ],
         "digits": [3, 2],
-        "columns": ["what", f"rounds 1-{FULL:,}", f"rounds {full[0]['round']:,.0f}-{last['round']:,.0f}"],
+        "columns": [
+            "what",
+            *(f"rounds {side[0]['round']:,.0f} to {side[-1]['round']:,.0f}" for side in (first, second)),
+        ],
         "rows": rows,
         "notes": ["![Memory, descriptors and files over the rounds](pictures/soak.png)"],
     }
@@ -340,13 +352,13 @@ def draw(looks: list[dict[str, float]], path: Path) -> None:
     for panel, (title, (names, unit)) in zip(axes, panels.items(), strict=True):
         for name in names:
             panel.plot([look["round"] for look in looks], [look[name] / unit for look in looks], label=name)
-        panel.axvline(FULL, color="grey", linewidth=0.8, linestyle=":")
+        panel.axvline(looks[-1]["round"] / 2, color="grey", linewidth=0.8, linestyle=":")
         panel.set(ylabel=title, ylim=(0, None))
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(axis="y", alpha=0.25)
         if len(names) > 1:
             panel.legend(frameon=False, ncols=len(names), fontsize=8)
-    axes[0].text(FULL, 0, " windows are full", color="grey", fontsize=8, va="bottom")
+    axes[0].text(looks[-1]["round"] / 2, 0, " second half", color="grey", fontsize=8, va="bottom")
     axes[-1].set(xlabel="rounds")
     figure.tight_layout()
     figure.savefig(path)
