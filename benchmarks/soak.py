@@ -7,12 +7,13 @@ ledger, kept media, variants, dendrite, judging, journal with its segments, comm
 metrics. It plays without a pause against the development chain (blocks of 4 s, tempo 25, weights each 25 blocks), by
 bittensor's client. Three parts are lighter than in life. Media is noise of 64 x 64 pixels, one round in a hundred is a
 clip of 8 frames, put into the pool by one process. The miners are one server that checks no signature, answers at once,
-and signs: of 50 replies about one is no JSON, one a 503, and one a connection that is cut. Kept media has 10 MB, so
+and signs: of 50 replies about one is no JSON, one a 503, and one a connection that is cut. Kept media has 5 MB, so
 that its end is reached.
 
 It starts with its longest window in memory full: answers of the 2,000 rounds that are compared to find miners that
 answer alike. What else has an end reaches it within some hundred rounds. Every fifty rounds the validator says what it
-holds: resident memory, blocks that Python's allocator has given out (a leak of objects shows there before the noise of
+holds: resident memory once what was freed went back to the system, as it does each minute in life, and the most so far
+without that; blocks that Python's allocator has given out (a leak of objects shows there before the noise of
 memory lets it through), descriptors, threads, tasks of its event loop, bytes of its files: lines of JSON on standard
 output. Saved in a file, they become table and picture with --looks, at any time and without playing. Slopes are those
 of least-squares lines over the first and over the second half of the rounds.
@@ -27,6 +28,7 @@ import json
 import logging
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -45,6 +47,7 @@ from neurons.log import configure
 from neurons.validator.run import run
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.telemetry import Telemetry
+from neurons.validator.upkeep import give_back
 from subnet.chain.bittensor import BittensorChain
 from subnet.chain.devnode.keys import keypair, neuron, wallet_from_seed
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
@@ -62,7 +65,7 @@ NETUID = 34
 ORIGIN = "noise"
 BLOCK = 4000  # milliseconds
 EVERY = 50  # rounds between two looks
-SETTLED = 700  # rounds after which kept media is full and segments were packed
+SETTLED = 500  # rounds after which kept media is full and segments were packed
 DEPTH = 40  # items that are kept ready in each cell
 TEMPO = 25  # blocks
 FIELDS = (
@@ -234,8 +237,9 @@ class Looking(Telemetry):
 
     def _look(self, number: int) -> dict[str, float]:
         gc.collect()
-        process = self._process
-        memory = (process.memory_info().rss, sys.getallocatedblocks())
+        give_back()
+        process, peak = self._process, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        memory = (process.memory_info().rss, peak, sys.getallocatedblocks())
         sizes = [size(self._folder / name) for name in ("journal.db", "segments", "ledger.db", "kept")]
         counts = (process.num_fds(), process.num_threads(), len(asyncio.all_tasks()))
         return dict(zip(FIELDS, (number, time.monotonic() - self._began, *memory, *counts, *sizes), strict=True))
@@ -256,7 +260,7 @@ async def play(given: argparse.Namespace) -> None:
     folder = given.folder
     origins = {(modality, label): {ORIGIN: 1.0} for modality in Modality for label in Label}
     sampling = Sampling(video_share=0.01, origins=origins, sample_size=given.miners)
-    neuron = s.NeuronSettings(interval=0.0, sample_size=given.miners, keep_gigabytes=0.01, epoch_length=TEMPO)
+    neuron = s.NeuronSettings(interval=0.0, sample_size=given.miners, keep_gigabytes=0.005, epoch_length=TEMPO)
     state, pool = folder / "validator", s.PoolSettings(path=folder / "pool", floor_gigabytes=0.0)
     subtensor = s.SubtensorSettings(chain_endpoint=given.endpoint)
     wallet = s.WalletSettings(name="validator", path=folder / "wallets")
@@ -303,6 +307,7 @@ def result(looks: list[dict[str, float]], miners: int) -> dict[str, Any]:
     rows = [
         slopes("resident memory, slope", "memory", 1e-3, "MB per 1,000 rounds"),
         both("resident memory", "memory", 1e6, after=" MB"),
+        both("resident memory, the most so far", "peak", 1e6, after=" MB"),
         slopes("blocks of Python's allocator, slope", "blocks", 1, "a round", 1),
         both("descriptors", "descriptors"),
         both("threads", "threads"),
@@ -310,7 +315,7 @@ def result(looks: list[dict[str, float]], miners: int) -> dict[str, Any]:
         both("journal, live file", "live", 1e6, 1, after=" MB"),
         slopes("journal, segments", "segments", 1, "B a round", 0),
         slopes("ledger, forgotten after 30 days", "ledger", 1, "B a round", 0),
-        both("kept media, 10 MB allowed", "kept", 1e6, 1, after=" MB"),
+        both("kept media, 5 MB allowed", "kept", 1e6, 1, after=" MB"),
     ]
     return {
         "title": "Weeks in minutes",
@@ -345,7 +350,7 @@ def draw(looks: list[dict[str, float]], path: Path) -> None:
 
     figure, axes = plt.subplots(3, 1, figsize=(8, 7.5), dpi=120, sharex=True)
     panels = {
-        "resident memory, MB": (("memory",), 1e6),
+        "resident memory, MB": (("memory", "peak"), 1e6),
         "count": (("descriptors", "threads", "tasks"), 1),
         "files, MB": (("live", "segments", "ledger", "kept"), 1e6),
     }
