@@ -72,6 +72,7 @@ FIELDS = (
     "round",
     "seconds",
     "memory",
+    "peak",
     "blocks",
     "descriptors",
     "threads",
