@@ -4,15 +4,19 @@
 
 The validator is the product in a process of its own, from `neurons.validator.run.run` on: chain view, plans, pool,
 ledger, kept media, variants, dendrite, judging, journal with its segments, commitments, weights, telemetry with its
-metrics. It plays without a pause against the development chain (blocks of 250 ms, tempo 100, weights each 100 blocks),
-which it reaches through bittensor's client. Three parts are lighter than in life. Media is noise of 64 x 64 pixels, two
-rounds in a hundred are clips of 8 frames, put into the pool by one process. The miners are one server that checks no
-signature, answers at once, and signs: of 50 replies about one is no JSON, one a 503, and one a connection that is cut.
-Kept media has 10 MB, so that its end is reached.
+metrics. It plays without a pause against the development chain (blocks of 4 s, tempo 25, weights each 25 blocks), by
+bittensor's client. Three parts are lighter than in life. Media is noise of 64 x 64 pixels, one round in a hundred is a
+clip of 8 frames, put into the pool by one process. The miners are one server that checks no signature, answers at once,
+and signs: of 50 replies about one is no JSON, one a 503, and one a connection that is cut. Kept media has 5 MB, so
+that its end is reached.
 
-Every ten rounds the validator says what it holds: resident memory, descriptors, threads, tasks of its event loop, bytes
-of its files: lines of JSON on standard output. Saved in a file, they become table and picture with --looks, at any
-time and without playing. The slope is that of a least-squares line behind the first tenth of the rounds.
+It starts with its longest window in memory full: answers of the 2,000 rounds that are compared to find miners that
+answer alike. What else has an end reaches it within some hundred rounds. Every fifty rounds the validator says what it
+holds: resident memory once what was freed went back to the system, as it does each minute in life, and the most so far
+without that; blocks that Python's allocator has given out (a leak of objects shows there before the noise of
+memory lets it through), descriptors, threads, tasks of its event loop, bytes of its files: lines of JSON on standard
+output. Saved in a file, they become table and picture with --looks, at any time and without playing. Slopes are those
+of least-squares lines over the first and over the second half of the rounds.
 """
 
 from __future__ import annotations
@@ -24,11 +28,12 @@ import json
 import logging
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -42,25 +47,42 @@ from neurons.log import configure
 from neurons.validator.run import run
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.telemetry import Telemetry
+from neurons.validator.upkeep import give_back
 from subnet.chain.bittensor import BittensorChain
 from subnet.chain.devnode.keys import keypair, neuron, wallet_from_seed
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
+from subnet.game.places import WINDOW
 from subnet.game.sampling import Sampling
 from subnet.game.step import Draw, Round
 from subnet.lifetime import PARENT, end_with_parent
 from subnet.media.pool.item import Cell
 from subnet.media.pool.pool import Pool
-from subnet.types import Endpoint, Label, Media, Modality, Provenance, Sample
+from subnet.types import Endpoint, Label, Media, Modality, Outcome, Prediction, Provenance, Sample
 from subnet.wire.http.server import serve
 from subnet.wire.synapse import Envelope, write_reply
 
 NETUID = 34
 ORIGIN = "noise"
-BLOCK = 500  # milliseconds
-EVERY = 10  # rounds between two looks
+BLOCK = 4000  # milliseconds
+EVERY = 50  # rounds between two looks
+SETTLED = 500  # rounds after which kept media is full and segments were packed
 DEPTH = 40  # items that are kept ready in each cell
-TEMPO = 100
-FIELDS = ("round", "seconds", "memory", "descriptors", "threads", "tasks", "live", "segments", "ledger", "kept")
+TEMPO = 25  # blocks
+FIELDS = (
+    "round",
+    "seconds",
+    "memory",
+    "peak",
+    "blocks",
+    "descriptors",
+    "threads",
+    "tasks",
+    "live",
+    "segments",
+    "ledger",
+    "kept",
+)
+AT_ONCE = 32  # miners that publish together
 
 
 def main() -> None:
@@ -83,8 +105,8 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             looks = asyncio.run(soak(Path(folder), given.rounds, given.miners))
-    table = result(looks, given.rounds, given.miners)
-    print(*(f"{name:<36}{value}" for name, value in table["rows"]), sep="\n")
+    table = result(looks, given.miners)
+    print(*(f"{name:<38}{first:<32}{second}" for name, first, second in table["rows"]), sep="\n")
     if given.json:
         given.json.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     if given.picture:
@@ -137,10 +159,14 @@ def line_of(child: subprocess.Popen[str]) -> str:
 
 async def publish(endpoint: str, port: int, miners: int) -> None:
     """Have every miner publish the one server."""
-    for number in range(miners):
+
+    async def one(number: int) -> None:
         chain = BittensorChain(endpoint, NETUID, keypair(f"//Miner{number}"))
         await chain.serve(Endpoint("127.0.0.1", port))
         await chain.close()
+
+    for first in range(0, miners, AT_ONCE):
+        await asyncio.gather(*map(one, range(first, min(miners, first + AT_ONCE))))
 
 
 async def answer(given: argparse.Namespace) -> None:
@@ -187,7 +213,7 @@ async def fill(given: argparse.Namespace) -> None:
                     origin=ORIGIN,
                 )
                 at[cell] += 1
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
 
 
 class Looking(Telemetry):
@@ -197,6 +223,14 @@ class Looking(Telemetry):
         super().__init__(False, 0, None, log)
         self._folder, self._began, self._process = folder, time.monotonic(), psutil.Process()
 
+    def fill(self, hotkeys: Sequence[str]) -> None:
+        """Begin with the answers of `WINDOW` rounds."""
+        dice = random.Random(2)
+        for number in range(WINDOW):
+            label = Label(number % 2)
+            answers = ((hotkey, Prediction(dice.random())) for hotkey in hotkeys)
+            self._recent.add([Outcome(hotkey, "", Modality.IMAGE, label, answer, 0.0, 0) for hotkey, answer in answers])
+
     async def played(self, played: Round[Draw], block: int) -> None:
         await super().played(played, block)
         if (played.plan.number + 1) % EVERY == 0:
@@ -204,10 +238,12 @@ class Looking(Telemetry):
 
     def _look(self, number: int) -> dict[str, float]:
         gc.collect()
-        memory, process = self._process.memory_info().rss, self._process
+        give_back()
+        process, peak = self._process, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        memory = (process.memory_info().rss, peak, sys.getallocatedblocks())
         sizes = [size(self._folder / name) for name in ("journal.db", "segments", "ledger.db", "kept")]
         counts = (process.num_fds(), process.num_threads(), len(asyncio.all_tasks()))
-        return dict(zip(FIELDS, (number, time.monotonic() - self._began, memory, *counts, *sizes), strict=True))
+        return dict(zip(FIELDS, (number, time.monotonic() - self._began, *memory, *counts, *sizes), strict=True))
 
 
 def size(path: Path) -> int:
@@ -224,8 +260,8 @@ async def play(given: argparse.Namespace) -> None:
     """The validator."""
     folder = given.folder
     origins = {(modality, label): {ORIGIN: 1.0} for modality in Modality for label in Label}
-    sampling = Sampling(video_share=0.02, origins=origins, sample_size=given.miners)
-    neuron = s.NeuronSettings(interval=0.0, sample_size=given.miners, keep_gigabytes=0.01, epoch_length=TEMPO)
+    sampling = Sampling(video_share=0.01, origins=origins, sample_size=given.miners)
+    neuron = s.NeuronSettings(interval=0.0, sample_size=given.miners, keep_gigabytes=0.005, epoch_length=TEMPO)
     state, pool = folder / "validator", s.PoolSettings(path=folder / "pool", floor_gigabytes=0.0)
     subtensor = s.SubtensorSettings(chain_endpoint=given.endpoint)
     wallet = s.WalletSettings(name="validator", path=folder / "wallets")
@@ -233,38 +269,54 @@ async def play(given: argparse.Namespace) -> None:
         NETUID, sampling, neuron, subtensor, wallet, pool, state, rounds=given.rounds, local=True
     )
     log = configure(s.LoggingSettings(level="warning"), "validator")
-    await run(settings, Looking(state, log), log)
+    telemetry = Looking(state, log)
+    telemetry.fill([keypair(f"//Miner{number}").ss58_address for number in range(given.miners)])
+    await run(settings, telemetry, log)
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {"answer": answer, "fill": fill, "play": play}
 
 
+def halves(looks: list[dict[str, float]]) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+    """Looks of both halves of the rounds. Raises SystemExit where the second begins before all has settled."""
+    middle = looks[-1]["round"] / 2 if looks else 0
+    if middle < SETTLED:
+        raise SystemExit(f"{2 * middle:.0f} rounds say nothing yet: let it play {2 * SETTLED:,} at least")
+    return [look for look in looks if look["round"] <= middle], [look for look in looks if look["round"] > middle]
+
+
 def slope(looks: list[dict[str, float]], field: str) -> float:
-    """Least-squares growth a round behind the first tenth."""
-    kept = [look for look in looks if look["round"] > looks[-1]["round"] / 10]
-    return float(np.polyfit([look["round"] for look in kept], [look[field] for look in kept], 1)[0])
+    """Least-squares growth a round."""
+    return float(np.polyfit([look["round"] for look in looks], [look[field] for look in looks], 1)[0])
 
 
-def result(looks: list[dict[str, float]], rounds: int, miners: int) -> dict[str, Any]:
+def result(looks: list[dict[str, float]], miners: int) -> dict[str, Any]:
     """The table of the page."""
-    steady = [look for look in looks if look["round"] > looks[-1]["round"] / 10]
+    first, second = halves(looks)
+    last, rounds = looks[-1], f"{looks[-1]['round']:.0f}"
 
-    def span(field: str, unit: float = 1, digits: int = 0) -> str:
-        values = [look[field] / unit for look in steady]
-        return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+    def span(side: list[dict[str, float]], field: str, unit: float = 1, digits: int = 0) -> str:
+        values = [look[field] / unit for look in side]
+        return f"{min(values):,.{digits}f} to {max(values):,.{digits}f}"
 
-    last = looks[-1]
+    def both(name: str, *about: Any, after: str = "") -> list[str]:
+        return [name, *(f"{span(side, *about)}{after}" for side in (first, second))]
+
+    def slopes(name: str, field: str, unit: float, after: str, digits: int = 2) -> list[str]:
+        return [name, *(f"{slope(side, field) * unit:+,.{digits}f} {after}" for side in (first, second))]
+
     rows = [
-        ["resident memory, slope", f"{slope(looks, 'memory') * 1000 / 1e6:+.2f} MB per 1,000 rounds"],
-        ["resident memory", f"{span('memory', 1e6)} MB"],
-        ["descriptors", span("descriptors")],
-        ["threads", span("threads")],
-        ["tasks of the event loop", span("tasks")],
-        ["journal, live file", f"{span('live', 1e6, 1)} MB: bounded, older rounds are moved to segments"],
-        ["journal, segments", f"{slope(looks, 'segments'):,.0f} B a round"],
-        ["ledger", f"{slope(looks, 'ledger'):,.0f} B a round, forgotten after 30 days"],
-        ["kept media", f"{span('kept', 1e6, 1)} MB of 10 MB allowed"],
-        ["rounds", f"{last['round']:,.0f} in {last['seconds'] / 60:.0f} min"],
+        slopes("resident memory, slope", "memory", 1e-3, "MB per 1,000 rounds"),
+        both("resident memory", "memory", 1e6, after=" MB"),
+        both("resident memory, the most so far", "peak", 1e6, after=" MB"),
+        slopes("blocks of Python's allocator, slope", "blocks", 1, "a round", 1),
+        both("descriptors", "descriptors"),
+        both("threads", "threads"),
+        both("tasks of the event loop", "tasks"),
+        both("journal, live file", "live", 1e6, 1, after=" MB"),
+        slopes("journal, segments", "segments", 1, "B a round", 0),
+        slopes("ledger, forgotten after 30 days", "ledger", 1, "B a round", 0),
+        both("kept media, 5 MB allowed", "kept", 1e6, 1, after=" MB"),
     ]
     return {
         "title": "Weeks in minutes",
@@ -273,13 +325,18 @@ def result(looks: list[dict[str, float]], rounds: int, miners: int) -> dict[str,
         "measured": date.today().isoformat(),
         "commit": "",
         "about": [
-            f"A validator that asks {miners} miners in each of {last['round']:,.0f} rounds, without a pause. Real are "
-            "the whole validator, its files, bittensor's client and a development chain with epochs, commitments and "
-            "weights; the media is small noise, two rounds in a hundred are clips, and the miners are one server that "
-            "signs at once and fails in about one reply of 17. Lowest to highest behind the first tenth."
+            f"A validator that asks {miners} miners in each of {last['round']:,.0f} rounds, without a pause, in "
+            f"{last['seconds'] / 60:.0f} minutes. Real are the whole validator, its files, bittensor's client and a "
+            "development chain with epochs, commitments and weights; the media is small noise, one round in a hundred "
+            "is a clip, and the miners are one server that signs at once and fails in about one reply of 17. "
+            f"It starts with the answers of {WINDOW:,} rounds, its longest window in memory. Slopes are least-squares "
+            "lines, spans lowest to highest."
         ],
         "digits": [3, 2],
-        "columns": ["what", "behind the first tenth of the rounds"],
+        "columns": [
+            "what",
+            *(f"rounds {side[0]['round']:,.0f} to {side[-1]['round']:,.0f}" for side in (first, second)),
+        ],
         "rows": rows,
         "notes": ["![Memory, descriptors and files over the rounds](pictures/soak.png)"],
     }
@@ -294,18 +351,20 @@ def draw(looks: list[dict[str, float]], path: Path) -> None:
 
     figure, axes = plt.subplots(3, 1, figsize=(8, 7.5), dpi=120, sharex=True)
     panels = {
-        "resident memory, MB": (("memory",), 1e6),
+        "resident memory, MB": (("memory", "peak"), 1e6),
         "count": (("descriptors", "threads", "tasks"), 1),
         "files, MB": (("live", "segments", "ledger", "kept"), 1e6),
     }
     for panel, (title, (names, unit)) in zip(axes, panels.items(), strict=True):
         for name in names:
             panel.plot([look["round"] for look in looks], [look[name] / unit for look in looks], label=name)
+        panel.axvline(looks[-1]["round"] / 2, color="grey", linewidth=0.8, linestyle=":")
         panel.set(ylabel=title, ylim=(0, None))
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(axis="y", alpha=0.25)
         if len(names) > 1:
             panel.legend(frameon=False, ncols=len(names), fontsize=8)
+    axes[0].text(looks[-1]["round"] / 2, 0, " second half", color="grey", fontsize=8, va="bottom")
     axes[-1].set(xlabel="rounds")
     figure.tight_layout()
     figure.savefig(path)

@@ -52,8 +52,8 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         journal = Journal(folder / "journal.db", settings.segments)
         stack.callback(journal.close)
         past, store = read_past(journal), StateStore(journal)
-        endpoint, seal_round = settings.subtensor.endpoint, settings.neuron.seal_round
-        chain = BittensorChain(endpoint, settings.netuid, keys, version_key=s.VERSION_KEY, seal_round=seal_round)
+        endpoint, neuron = settings.subtensor.endpoint, settings.neuron
+        chain = BittensorChain(endpoint, settings.netuid, keys, version_key=s.VERSION_KEY, seal_round=neuron.seal_round)
         stack.push_async_callback(chain.close)
         view = ChainView(chain, log, every=1 if local else 5)
         snapshot = await first_snapshot(view, stop, log, patience=60)
@@ -61,8 +61,8 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
             return
         probing.result()
         _check_registered(snapshot, hotkey)
-        check_known(snapshot, hotkey, journal, forward=settings.neuron.forward)
-        await check_low_water(chain, hotkey, journal, store, log, forward=settings.neuron.forward)
+        check_known(snapshot, hotkey, journal, forward=neuron.forward)
+        await check_low_water(chain, hotkey, journal, store, log, forward=neuron.forward)
         ledger = Ledger(folder / "ledger.db")
         stack.callback(ledger.close)
         pool = settings.pool.open(ledger=ledger)
@@ -73,14 +73,14 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
         patience = 60.0 if local else 2.0
         draw = partial(draw_challenge, pool, patience=patience, substitute=not local, stopping=stop.is_set)
-        budget, seconds = int(settings.neuron.keep_gigabytes * GIGABYTE), settings.neuron.keep_media * 3600
-        keeping = Kept(folder / s.KEPT, budget, seconds)
+        keeping = Kept(folder / s.KEPT, int(neuron.keep_gigabytes * GIGABYTE), neuron.keep_media * 3600)
         partners = Partners(view, dendrite, draw, partial(retire, pool, keeping), executor)
-        tidying = asyncio.create_task(Upkeep(journal, ledger, pool, executor, log).run(stop))
+        aside = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="upkeep"))
+        tidying = asyncio.create_task(Upkeep(journal, ledger, pool, aside, log).run(stop))
         stack.callback(tidying.cancel)
         log.info("playing", netuid=settings.netuid, hotkey=hotkey, state=str(folder))
         await _compare_clocks(chain, log)
-        await _await_miners(view, hotkey, settings.neuron, stop)
+        await _await_miners(view, hotkey, neuron, stop)
         seeds, setter = _on_chain(settings, chain, view, hotkey, past, store, log, seed)
         await ValidatorLoop(hotkey, settings, seeds, partners, store, telemetry, log).run(setter, stop)
 

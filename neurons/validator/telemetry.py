@@ -17,6 +17,7 @@ from neurons.validator.weight_setter import WeightsStanding
 from subnet.errors import SettingsError, StateError
 from subnet.evidence.state import State
 from subnet.game.answer_table import RecentAnswers
+from subnet.game.places import WINDOW
 from subnet.game.step import Draw, Round
 from subnet.media.pool.pool import Pool
 from subnet.types import JSON, Failure
@@ -43,7 +44,8 @@ class Telemetry:
         self._median_answers = Gauge("assay_median_answers", "Answers of the median miner", registry=registry)
         self._clusters = Gauge("assay_alike_clusters", "Groups of miners that answer alike", registry=registry)
         self._alike = Gauge("assay_alike_miners", "Miners in such groups", registry=registry)
-        self._recent, self._counted = RecentAnswers(), 0
+        self._recent, self._counted = RecentAnswers(WINDOW), 0
+        self._scored: set[str] = set()  # hotkeys whose score is told
         self._unrevealed = Gauge("assay_unrevealed_commits", "Sealed weights that never opened", registry=registry)
         if port is not None:
             _serve(port, registry)
@@ -61,8 +63,7 @@ class Telemetry:
         kinds = Counts(o.answer.value if isinstance(o.answer, Failure) else "prediction" for o in played.outcomes)
         for kind, count in kinds.items():
             self._answers.labels(kind).inc(count)
-        for outcome in played.outcomes:
-            self._score.labels(outcome.hotkey).set(played.history[outcome.hotkey].score)
+        self._tell_scores(played)
         if played.void:
             self._log.warning("void round", number=plan.number, why=played.void)
         self._log.debug("round", number=plan.number, modality=plan.modality.value, label=plan.label.name, **kinds)
@@ -76,6 +77,15 @@ class Telemetry:
             if self._counted % COMPARED_EVERY == 0:
                 await asyncio.to_thread(self._compare)
 
+    def _tell_scores(self, played: Round[Draw]) -> None:
+        """Of those who were asked; hotkeys that left the subnet are told no more."""
+        for outcome in played.outcomes:
+            self._score.labels(outcome.hotkey).set(played.history[outcome.hotkey].score)
+            self._scored.add(outcome.hotkey)
+        for hotkey in self._scored - played.history.standings.keys():
+            self._score.remove(hotkey)
+            self._scored.discard(hotkey)
+
     def _keep(self, gallery: Gallery, played: Round[Draw]) -> None:
         try:
             gallery.keep(played)
@@ -83,7 +93,7 @@ class Telemetry:
             self._log.warning("no thumbnail", number=played.plan.number, why=str(error))
 
     def _compare(self) -> None:
-        """Look for miners that answer alike, in the rounds since this process began."""
+        """Look for miners that answer alike, in the last `WINDOW` rounds since this process began."""
         from subnet.game.likeness import likeness
 
         clusters = likeness(self._recent.table()).clusters

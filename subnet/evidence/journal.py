@@ -15,7 +15,7 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -135,16 +135,12 @@ class Journal:
         if self._plain < 2 * self._segment_bytes:
             return None
         with JournalReader(self.path, self.segments) as reader:
-            entries, size = list[Entry](), 0
-            for entry in reader.live():
-                entries.append(entry)
-                size += len(entry.body)
-                if size >= self._segment_bytes:
-                    break
-        segment = write_segment(self.segments, entries)
+            segment = write_segment(self.segments, _first(reader.live(), self._segment_bytes))
         with self._writing:
             try:
-                self._db.execute("DELETE FROM entries WHERE seq <= ?", (segment.last,))
+                packed = "FROM entries WHERE seq <= ?"
+                (size,) = self._db.execute(f"SELECT sum(length(body)) {packed}", (segment.last,)).fetchone()
+                self._db.execute(f"DELETE {packed}", (segment.last,))
             except sqlite3.Error as error:
                 self._roll_back()
                 raise StateError(f"cannot write to the journal {self.path}: {error}; free space on its disk") from error
@@ -183,6 +179,15 @@ class Journal:
         if hasattr(self, "_db"):
             self._db.close()
         os.close(self._lock)
+
+
+def _first(entries: Iterable[Entry], size: int) -> Iterator[Entry]:
+    """The first entries, until they have `size` bytes of text together."""
+    for entry in entries:
+        yield entry
+        size -= len(entry.body)
+        if size <= 0:
+            return
 
 
 def _create(path: Path) -> None:

@@ -307,10 +307,11 @@ def read_record(kind: type[RecordT], entry: Entry) -> RecordT:
 
 def outcomes(played: RoundRecord) -> list[Outcome]:
     """The outcomes of a recorded round, as they were judged."""
+    number = str(played.number)
     return [
         Outcome(
             row.hotkey,
-            str(played.number),
+            number,
             played.modality,
             row.truth(played.label),
             row.failure or Prediction(row.p_synthetic if row.p_synthetic is not None else -1),

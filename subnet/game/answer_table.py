@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 RECENT = 10_000  # rounds whose answers are compared: beyond them miners are others than they were
 KINDS = tuple((modality, label) for modality in Modality for label in Label)  # what `kinds` counts
+_Column = tuple[int, "array[int]", "array[float]"]  # a kind, rows of hotkeys, and what they answered
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,22 +44,37 @@ class AnswerTable:
 
 
 class RecentAnswers:
-    """The predictions of the last `rounds` rounds that count, as small as they get: 12 bytes each."""
+    """The predictions of the last `rounds` rounds that count, as small as they get: 12 bytes each, 250 a round."""
 
     def __init__(self, rounds: int = RECENT) -> None:
         self._rows: dict[str, int] = {}
-        self._rounds: deque[list[tuple[int, array[int], array[float]]]] = deque(maxlen=rounds)
+        self._next, self._added = 0, 0  # row of the next hotkey that is not known, and rounds so far
+        self._rounds: deque[tuple[_Column, ...]] = deque(maxlen=rounds)
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """One more round. Where miners were asked different items (twin rounds: other labels), each has a column."""
-        columns: dict[int, tuple[int, array[int], array[float]]] = {}
+        columns: dict[int, tuple[list[int], list[float]]] = {}
         for outcome in outcomes:
             if isinstance(outcome.answer, Prediction):
                 kind = KINDS.index((outcome.modality, outcome.label))
-                _, rows, values = columns.setdefault(kind, (kind, array("i"), array("d")))
-                rows.append(self._rows.setdefault(outcome.hotkey, len(self._rows)))
+                rows, values = columns.setdefault(kind, ([], []))
+                rows.append(self._row(outcome.hotkey))
                 values.append(outcome.answer.p_synthetic)
-        self._rounds.append(list(columns.values()))
+        # made of lists, arrays have no room to grow
+        self._rounds.append(tuple((kind, array("I", rows), array("d", p)) for kind, (rows, p) in columns.items()))
+        self._added += 1
+        if self._added % (self._rounds.maxlen or sys.maxsize) == 0:
+            self._forget()
+
+    def _row(self, hotkey: str) -> int:
+        row = self._rows.setdefault(hotkey, self._next)
+        self._next += row == self._next
+        return row
+
+    def _forget(self) -> None:
+        """Drop hotkeys that have no answer left, so that departed miners take no memory for ever."""
+        left = {row for columns in self._rounds for _, rows, _ in columns for row in rows}
+        self._rows = {hotkey: row for hotkey, row in self._rows.items() if row in left}
 
     def table(self) -> AnswerTable:
         """All that is kept, hotkeys in order of their names; those without an answer left are not in it."""

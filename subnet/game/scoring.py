@@ -68,8 +68,9 @@ def modality_reward(window: Window) -> float:
     return mcc(window) / 2 + window.accuracy() / 2
 
 
-# Of two windows only the one that was asked changes; the other's reward is known from the round before.
-_unchanged = lru_cache(maxsize=1 << 12)(modality_reward)
+# Of two windows only the one that was asked changes; the other's reward is known from the round before: one of each of
+# 256 miners, four times over.
+_unchanged = lru_cache(maxsize=1 << 10)(modality_reward)
 
 
 def reward(standing: Standing) -> float:

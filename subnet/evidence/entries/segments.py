@@ -10,8 +10,9 @@ third. Measured by `benchmarks/journal.py`.
 from __future__ import annotations
 
 import bz2
+import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,17 +48,28 @@ def list_segments(folder: Path) -> list[Segment]:
     return sorted(Segment(int(match[1]), int(match[2]), path) for path, match in names if match)
 
 
-def write_segment(folder: Path, entries: Sequence[Entry]) -> Segment:
-    """Write `entries` as one segment, on disk when this returns, and read it back. Raises StateError."""
-    first, last = entries[0].seq, entries[-1].seq
+def write_segment(folder: Path, entries: Iterable[Entry]) -> Segment:
+    """Write `entries`, at least one, as one segment, on disk when this returns, and read it back. Raises StateError.
+
+    One entry is held at a time, and the compressed bytes.
+    """
+    packer, packed, written, first, last = bz2.BZ2Compressor(), bytearray(), hashlib.sha256(), 0, 0
+    for entry in entries:
+        line = write_line(entry).encode()
+        packed += packer.compress(line)
+        written.update(line)
+        first, last = first or entry.seq, entry.seq
+    packed += packer.flush()
     segment = Segment(first, last, folder / f"{first:012d}-{last:012d}.jsonl.bz2")
-    lines = "".join(map(write_line, entries))
     try:
         private_folder(folder)
-        write_atomically(segment.path, bz2.compress(lines.encode()), mode=0o600)
+        write_atomically(segment.path, bytes(packed), mode=0o600)
     except OSError as error:
         raise StateError(f"the segment {segment.path} cannot be written: {error.strerror}") from error
-    if list(read_segment(segment)) != list(entries):
+    back = hashlib.sha256()
+    for entry in read_segment(segment):
+        back.update(write_line(entry).encode())
+    if back.digest() != written.digest():
         raise StateError(f"the segment {segment.path} does not read back as it was written: is its disk failing?")
     return segment
 

@@ -86,8 +86,9 @@ class Ledger:
 
     @property
     def unwritten(self) -> int:
-        """Claims that the disk has refused so far."""
-        return len(self._unwritten)
+        """Claims that the disk has refused so far; one that is being written is waited for."""
+        with self._lock:
+            return len(self._unwritten)
 
     def blocked(self, contents: Sequence[str], hotkeys: Collection[str]) -> set[str]:
         """Those of `contents` that were asked of at least one of `hotkeys`."""

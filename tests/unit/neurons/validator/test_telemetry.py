@@ -75,6 +75,21 @@ async def test_miners_that_answer_alike_are_counted() -> None:
     assert "assay_alike_miners 3.0" in text
 
 
+async def test_scores_of_departed_hotkeys_are_told_no_more() -> None:
+    """A gauge for each miner that is there, however many came and went."""
+    telemetry, told = Telemetry(False, None, None, LOG), "assay_score"
+    for number in range(3):
+        answers = {"stays": Prediction(0.1), f"miner {number}": Prediction(0.1)}
+        await telemetry.played(played(History(), number, Modality.IMAGE, Label.REAL, answers), number)
+    scores = [
+        sample.labels["hotkey"]
+        for metric in telemetry.registry.collect()
+        for sample in metric.samples
+        if sample.name == told
+    ]
+    assert scores == ["stays", "miner 2"]
+
+
 async def test_chain_pool_and_disk_are_told_as_they_are(tmp_path: Path) -> None:
     """At each reading, also when no round was played: kinds that the pool lacks are 0, and a lost disk is left out."""
     subnet = MemorySubnet(seeded(validators=1, miners=1))

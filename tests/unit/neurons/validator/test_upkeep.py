@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
 from neurons.validator import upkeep as module
-from neurons.validator.upkeep import REMEMBER, Upkeep
+from neurons.validator.upkeep import REMEMBER, Upkeep, give_back
 from subnet.evidence.entries.segments import list_segments
 from subnet.evidence.journal import Journal
 from subnet.media.pool.ledger import Ledger
@@ -105,3 +107,20 @@ async def test_trouble_is_logged_and_tried_again(state: State, tmp_path: Path, m
         await running
     assert {line["event"] for line in lines if line["log_level"] == "error"} == {"upkeep"}
     assert len(list(state.journal.entries())) == 20
+
+
+def test_freed_memory_goes_back() -> None:
+    """What a thread freed between things that stay, its share of the process's memory shrinks by."""
+    give_back()
+    before = psutil.Process().memory_info().rss
+    stay = []
+    for _ in range(2000):
+        freed, kept = bytes(20_000), bytes(600)
+        stay.append((freed, kept))
+    stay = [(b"", kept) for _, kept in stay]
+    held = psutil.Process().memory_info().rss
+    assert held - before > 30_000_000
+    if hasattr(ctypes.CDLL(None), "malloc_trim"):
+        assert give_back()
+        assert psutil.Process().memory_info().rss < held - 20_000_000
+    assert len(stay) == 2000

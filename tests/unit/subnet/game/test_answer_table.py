@@ -49,3 +49,19 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     """A table cannot be built wrong."""
     with pytest.raises(ValueError, match="do not fit"):
         AnswerTable(("a",), np.zeros((2, 3)), np.zeros(3, np.int64))
+
+
+def test_departed_hotkeys_take_no_memory() -> None:
+    """However many come and go: names are kept for two windows at most, and who comes again has his old place or a new
+    one.
+    """
+    recent = RecentAnswers(rounds=3)
+    for n in range(100):
+        recent.add([outcome("stays", Label.REAL, Prediction(0.5)), outcome(f"new {n}", Label.REAL, Prediction(0.1))])
+    assert len(recent._rows) <= 7
+    recent.add([outcome("new 0", Label.REAL, Prediction(0.9))])
+    table = recent.table()
+    assert table.hotkeys == ("new 0", "new 98", "new 99", "stays")
+    np.testing.assert_array_equal(
+        table.p, [[np.nan, np.nan, 0.9], [0.1, np.nan, np.nan], [np.nan, 0.1, np.nan], [0.5, 0.5, np.nan]]
+    )

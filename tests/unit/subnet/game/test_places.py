@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import random
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subnet.game.answer_table import KINDS, AnswerTable
+from subnet.game.answer_table import KINDS, AnswerTable, RecentAnswers
+from subnet.game.history import History
 from subnet.game.likeness import likeness
 from subnet.game.places import HUNDRED, WINDOW, Places, share_places, share_uids
-from subnet.types import Neuron, Outcome, Prediction
+from subnet.game.scoring import retain, settle
+from subnet.types import Label, Modality, Neuron, Outcome, Prediction
 from tests.unit.subnet.game.crowds import crowd
 
+FULL = WINDOW + 2 * HUNDRED + 50  # rounds
 COPIES = ("m000", "m001", "m002")
 
 
@@ -50,6 +55,34 @@ def test_only_the_last_rounds_are_compared() -> None:
     for number in range(0, 3 * (WINDOW + 300), 3):
         places.add(number, one)
     assert places.table().p.shape == (4, WINDOW)
+
+
+def test_memory_is_flat_once_the_windows_are_full() -> None:
+    """What the game remembers of 8 miners takes no more after 1,000 further rounds, whoever leaves and comes."""
+    places, recent, history, dice = Places(), RecentAnswers(WINDOW), History(), random.Random(1)
+
+    def play(first: int, last: int) -> int:
+        nonlocal history
+        for number in range(first, last):
+            hotkeys = [*(f"m{n:03d}" for n in range(7)), f"newcomer {number // 10}"]
+            modality = Modality.VIDEO if number % 10 == 0 else Modality.IMAGE
+            outcomes = [
+                Outcome(hotkey, "c", modality, Label(number % 2), Prediction(dice.random()), 0.1, number)
+                for hotkey in hotkeys
+            ]
+            places.add(number, outcomes)
+            recent.add(outcomes)
+            history = retain(settle(history, outcomes), frozenset(hotkeys))
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        full, later = play(0, FULL), play(FULL, FULL + 1000)
+    finally:
+        tracemalloc.stop()
+    assert places.table().p.shape[1] == recent.table().p.shape[1] == WINDOW
+    assert full < 2_500_000
+    assert later - full < 120_000  # one window without an end would take 370,000
 
 
 def test_what_came_too_late_is_not_taken() -> None:

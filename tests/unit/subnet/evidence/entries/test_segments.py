@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,20 @@ def test_a_segment_reads_back_to_the_last_letter(quick: Path, texts: list[tuple[
         return
     assert list(read_segment(segment)) == entries
     assert list_segments(folder) == [segment]
+
+
+def test_packing_holds_one_entry_at_a_time(tmp_path: Path) -> None:
+    """Four MB of text take what bzip2 itself needs, 11 MB: what threads free of more, a process keeps."""
+    text = random.Random(1).randbytes(20_000).hex()
+    entries = (Entry(n, "round", f'{{"n": {n}, "text": "{text}"}}', f"{n:064x}") for n in range(1, 101))
+    tracemalloc.start()
+    try:
+        segment = write_segment(tmp_path, entries)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (segment.first, segment.last) == (1, 100)
+    assert peak < 12_000_000, peak
 
 
 def test_the_live_file_stays_small_and_the_chain_whole(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,15 @@ def test_it_is_private_and_needs_a_folder(tmp_path: Path) -> None:
         assert len(modes) == 3
     with pytest.raises(StateError, match="cannot be made"):
         Ledger(tmp_path / "ledger.db" / "below")
+
+
+def test_a_claim_under_way_is_no_refusal(tmp_path: Path) -> None:
+    """Who asks while another thread writes a claim down waits for it: nothing is unwritten on a disk that works."""
+    hotkeys = [f"hotkey-{n}" for n in range(500)]
+    with Ledger(tmp_path / "ledger.db") as ledger, ThreadPoolExecutor(1) as executor:
+        writing = executor.submit(lambda: [ledger.claim(f"{n}", hotkeys, now=0.0) for n in range(20)])
+        counts = set()
+        while not writing.done():
+            counts.add(ledger.unwritten)
+        assert all(writing.result())
+        assert counts == {0}
