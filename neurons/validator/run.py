@@ -19,7 +19,7 @@ from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.low_water import check_known, check_low_water
 from neurons.validator.onchain.clock import clocks_apart
 from neurons.validator.onchain.doppelganger import Doppelganger
-from neurons.validator.onchain.epoch_file import kept, lines_of
+from neurons.validator.onchain.epoch_file import SECRETS, kept, lines_of
 from neurons.validator.onchain.epochs import Epochs, Seeds, Uncommitted
 from neurons.validator.onchain.past import Past, read_past
 from neurons.validator.settings import ValidatorSettings
@@ -51,7 +51,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         seed = choose_seed(settings.seed, settings.seed_file, folder)
         journal = Journal(folder / "journal.db", settings.segments)
         stack.callback(journal.close)
-        past, store = read_past(journal), StateStore(journal)
+        past, store = read_past(journal, kept(folder / SECRETS)), StateStore(journal)
         endpoint, neuron = settings.subtensor.endpoint, settings.neuron
         chain = BittensorChain(endpoint, settings.netuid, keys, version_key=s.VERSION_KEY, seal_round=neuron.seal_round)
         stack.push_async_callback(chain.close)
@@ -96,7 +96,7 @@ def _on_chain(
     seed: int,
 ) -> tuple[Seeds, WeightSetter]:
     """What this validator sends: commitments, unless they are off, and weights."""
-    neuron, secrets, netuid = settings.neuron, settings.folder(hotkey) / "epochs.json", settings.netuid
+    neuron, secrets, netuid = settings.neuron, settings.folder(hotkey) / SECRETS, settings.netuid
     drawn, recorded = settings.seed is None, past.epoch
     seeds: Seeds = Uncommitted(seed)
     if neuron.commit and not neuron.disable_set_weights:

@@ -10,6 +10,7 @@ from subnet.errors import StateError
 from subnet.files import private_file, write_atomically
 
 SCHEMA = 1
+SECRETS = "epochs.json"
 
 
 class Epoch(BaseModel):

@@ -70,8 +70,8 @@ async def _end(seeds: Epochs, moment: str, stop: asyncio.Event) -> None:
 async def play(folder: Path, endpoint: str, moment: str) -> None:
     log, key, hotkey = structlog.get_logger(), keypair("//Val0"), keypair("//Val0").ss58_address
     journal = Journal(folder / "journal.db")
-    past, store = read_past(journal), StateStore(journal)
     chain, path, stop = Mortal(endpoint, 1, key), folder / "epochs.json", asyncio.Event()
+    past, store = read_past(journal, kept(path)), StateStore(journal)
     chain.moment = moment
     view = ChainView(chain, log, every=1)
     await view.refresh()

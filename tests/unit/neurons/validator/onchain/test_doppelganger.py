@@ -12,16 +12,32 @@ from structlog.testing import capture_logs
 
 from neurons.chain_view import ChainView
 from neurons.settings import NeuronSettings
+from neurons.validator.onchain import past as past_module
 from neurons.validator.onchain.doppelganger import Doppelganger
-from neurons.validator.onchain.past import LANDS, read_past
+from neurons.validator.onchain.epoch_file import Epoch, Kept
+from neurons.validator.onchain.past import LANDS, Past, read_past
 from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
+from subnet.errors import JournalBroken
+from subnet.evidence.entries.segments import list_segments
 from subnet.evidence.journal import Journal
-from subnet.evidence.records import SETTING, WEIGHTS, SettingRecord, WeightsRecord, setting_record
+from subnet.evidence.reader import JournalReader
+from subnet.evidence.records import (
+    COMMITMENT,
+    ROUND,
+    SETTING,
+    WEIGHTS,
+    CommitmentRecord,
+    SettingRecord,
+    WeightsRecord,
+    setting_record,
+)
 from subnet.evidence.state import State, StateStore
+from subnet.game.epochs import Commitment, dump
 from subnet.game.history import History, Standing
 from subnet.types import Submission
+from tests.unit.subnet.evidence.journals import play
 
 LOG = structlog.get_logger()
 TEMPO = 6
@@ -195,3 +211,48 @@ async def test_a_setting_without_its_outcome_is_looked_up_on_chain(machine: Mach
     assert machine.last_update == landed or not sent
     await machine.live(2)
     assert machine.outcomes()[2].submission is Submission.OK
+
+
+def finished(machine: Machine, rounds: int) -> None:
+    """So many rounds more, all but the newest of them in finished segments, and the machine stopped."""
+    store, journal = machine.store, machine.journal
+    play(store, rounds)
+    while journal.finish_segment():
+        pass
+    with JournalReader(journal.path) as reader:
+        assert {entry.kind for entry in reader.live()} == {ROUND}
+
+
+@pytest.mark.parametrize("fate", [Submission.OK, Submission.AMBIGUOUS, None])
+async def test_what_a_finished_segment_holds_is_ours_too(machine: Machine, fate: Submission | None) -> None:
+    """A restart while the last commitment and weights lie in one: nothing is written twice, waited for or forgotten."""
+    machine.journal._segment_bytes = 2_000
+    await machine.live()
+    landed, setting = machine.last_update, machine.settings()[0]
+    said = Commitment(7, "ab" * 32, None, machine.journal.tip, machine.journal.length)
+    record = CommitmentRecord(epoch=7, commitment="ab" * 32, revealed=None, head=said.head, seq=said.seq, block=5)
+    machine.store.write(COMMITMENT, record)
+    if fate is not Submission.OK:
+        machine.store.write(SETTING, setting.model_copy(update={"attempt": 1}))
+    if fate is Submission.AMBIGUOUS:
+        machine.store.write(WEIGHTS, machine.outcomes()[0].model_copy(update={"attempt": 1, "submission": fate}))
+    finished(machine, 30)
+    past = read_past(machine.journal, Kept(stands=Epoch(number=7, secret="ab" * 32, line=dump(said)), open=True))
+    assert past.epoch == 7
+    assert past.accounts_for(landed)
+    assert (past.unsettled is None) == (fate is Submission.OK)
+    assert past.unsettled is None or past.unsettled.weights == {1: 0.75, 2: 0.25}
+
+
+async def test_a_journal_is_read_back_no_further_than_it_must(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a commitment that stands and without weights: so many rounds, whose number is bounded."""
+    monkeypatch.setattr(past_module, "ROUNDS", 5)
+    machine.journal._segment_bytes = 2_000
+    finished(machine, 30)
+    oldest, *_ = list_segments(machine.journal.segments)
+    oldest.path.write_bytes(b"damaged")
+    assert read_past(machine.journal) == Past()
+    with pytest.raises(JournalBroken, match="damaged"):
+        read_past(machine.journal, Kept(stands=Epoch(number=0, secret="ab" * 32, line="none")))
