@@ -14,6 +14,7 @@ SHOWN = 40  # kinds of what is not proven, and false lines, before the rest is o
 EXAMPLES = 3  # texts of one kind that are shown, of what is not proven
 ALIKE = 10  # false lines of one kind that are shown
 KEPT = 5000  # findings of one kind that are kept
+KINDS = 500  # kinds of which any are kept
 LONGEST = 1000  # characters of a line before the rest is left out
 _FOREIGN = re.compile(r"""\(.*\)|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\w{30,}|\d+""", re.DOTALL)
 
@@ -58,12 +59,15 @@ class Verification:
 
 
 def kind_of(text: str) -> str:
-    """What findings of one kind have in common: numbers, addresses, and what a stranger wrote, are left out."""
+    """What findings of one kind have in common: numbers, addresses, and what a stranger wrote, are left out.
+
+    What a stranger wrote stands in quotation marks, or in brackets where it may have lost one of them.
+    """
     return _FOREIGN.sub("", text[:LONGEST])
 
 
 class Findings:
-    """The first `KEPT` of each kind, each once; how many came behind them is counted."""
+    """The first `KEPT` of each of `KINDS` kinds, each once; how many came behind them is counted."""
 
     def __init__(self, findings: Iterable[Finding] = ()) -> None:
         self._kept: dict[tuple[Verdict, str], dict[Finding, None]] = {}
@@ -72,6 +76,9 @@ class Findings:
 
     def append(self, finding: Finding) -> None:
         key = finding.verdict, kind_of(finding.text)
+        if key not in self._kept and len(self._kept) >= KINDS:
+            self.more[finding.verdict, ""] += 1
+            return
         kept = self._kept.setdefault(key, {})
         if len(kept) < KEPT:
             kept[finding] = None
@@ -120,8 +127,8 @@ def _unproven_lines(result: Verification) -> Iterator[str]:
         if rest or beyond:
             count = len(rest) + beyond
             yield f"not proven: {count:,} more like this: {ordered[0][0][:80]}...{_places(rest)}"
-    if len(kinds) > SHOWN:
-        yield f"not proven: and {len(kinds) - SHOWN:,} things more"
+    if more := max(0, len(kinds) - SHOWN) + result.more.get((Verdict.UNPROVEN, ""), 0):
+        yield f"not proven: and {more:,} things more"
 
 
 def _false_lines(result: Verification) -> Iterator[str]:

@@ -35,7 +35,7 @@ def differences(before: RulesRecord | None, rules: RulesRecord) -> Iterator[str]
         said, now = _fields(before), _fields(rules)
         for name in sorted({*said, *now}):
             if said.get(name) != now.get(name):
-                yield f"why the rules changed: {name} from {_change(said.get(name), now.get(name))}"
+                yield f"why the rules changed: {name} (from {_change(said.get(name), now.get(name))})"
     for name in ("alpha", "averaging", "headroom"):
         if getattr(rules, name) != getattr(SMOOTHING, name):
             yield f"other rules than this version's: {name} {getattr(rules, name)}, not {getattr(SMOOTHING, name)}"

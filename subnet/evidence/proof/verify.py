@@ -21,6 +21,7 @@ from subnet.evidence.proof.origins import SUBSTITUTE
 from subnet.evidence.proof.signatures import CHUNK, Signatures, check_signatures
 from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord
 from subnet.evidence.replay import Replayer
+from subnet.printing import excerpt
 from subnet.wire.synapse import REPLY_VERSION
 
 IN_FLIGHT: Final = 16  # chunks of rounds that wait for a process
@@ -143,7 +144,7 @@ def _uncheckable(rules: RulesRecord | None) -> str:
         return "answers: schema 1 and 2 kept no signatures"
     version = rules.protocols.get("reply")
     if version != REPLY_VERSION:
-        return f"answers: signed as {version}, this version checks {REPLY_VERSION}"
+        return f"answers: signed as {excerpt(str(version))!r}, this version checks {REPLY_VERSION}"
     return ""
 
 

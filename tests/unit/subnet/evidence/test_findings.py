@@ -60,6 +60,16 @@ def test_kinds_leave_out_what_a_stranger_chose() -> None:
     assert kind_of("plans: one thing") != kind_of("plans: another thing")
 
 
+@pytest.mark.parametrize("verdict", Verdict)
+def test_kinds_are_bounded(verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever makes kinds without end: the first are kept, and the others counted."""
+    monkeypatch.setattr(report, "KINDS", 10)
+    findings = Findings(Finding(n, "thing " + "x" * (n % 20), verdict) for n in range(100))
+    assert len(list(findings)) == 50
+    told = text_of(verification([], Counter(), findings))
+    assert ("not proven: and 50 things more" if verdict is Verdict.UNPROVEN else "in 100 places") in told
+
+
 @pytest.mark.parametrize("blank", [" ", "\u3164", "\u2800", "\u115f", "\u1160", "\uffa0", "\u00a0", "\t", "\n"])
 def test_a_text_cannot_wrap_into_a_line_of_its_own(blank: str) -> None:
     """On a terminal of 80 columns blanks would push what follows them to the beginning of a line."""

@@ -132,7 +132,7 @@ def test_signatures_of_another_protocol(story: Story, tmp_path: Path) -> None:
         return body
 
     result = falsified(story, tmp_path, change)
-    assert "answers: signed as assay-reply/9, this version checks assay-reply/1" in unproven(result)
+    assert "answers: signed as 'assay-reply/9', this version checks assay-reply/1" in unproven(result)
     assert "is not signed" not in false(result)
 
 

@@ -282,8 +282,8 @@ def test_rules_in_the_middle(story: Story, tmp_path: Path, name: str, value: flo
     entries[place + 1 : place + 1] = [Entry(0, RULES, json.dumps(rules), "")]
     entries.insert(place, Entry(0, RULES, json.dumps({**rules, name: value}), ""))
     result = unproven(found(story, planned(entries), tmp_path))
-    assert f"{place + 1}: why the rules changed: {name} from {rules.get(name)} to {value}" in result
-    assert f"{place + 3}: why the rules changed: {name} from {value} to" in result
+    assert f"{place + 1}: why the rules changed: {name} (from {rules.get(name)} to {value})" in result
+    assert f"{place + 3}: why the rules changed: {name} (from {value} to" in result
     assert f"{place + 1}: other rules than this version's: {name} {value}" in result
 
 

@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from subnet.evidence.entries.entry import BEGINNING, Entry
-from subnet.evidence.findings import Verification
+from subnet.evidence.findings import Verification, kind_of
 from subnet.evidence.proof.origins import SUBSTITUTE, check_origin
 from subnet.evidence.records import (
     COMMITMENT,
@@ -339,12 +340,34 @@ def test_a_rule_that_changes_far_behind_is_shown_where_it_changes() -> None:
     before = rules_record(34, "v", replace(SAMPLING, origins=many_origins(1.0)), vpermit_tao_limit=1.0, min_answers=1)
     after = rules_record(34, "v", replace(SAMPLING, origins=many_origins(2.0)), vpermit_tao_limit=2.0, min_answers=1)
     limits, origins = sorted(differences(before, after), key=lambda text: "origins" in text)
-    assert limits == "why the rules changed: vpermit_tao_limit from 1.0 to 2.0"
-    said, now = origins.split(" from ")[1].split(" to ")
+    assert limits == "why the rules changed: vpermit_tao_limit (from 1.0 to 2.0)"
+    said, now = origins.removesuffix(")").split("(from ")[1].split(" to ")
     assert said != now
     assert '"origin-99": 1.0' in said
     assert '"origin-99": 2.0' in now
     assert max(len(said), len(now)) <= 203
+
+
+@pytest.mark.parametrize("odd", ["{n} word ", '"{n}', "'{n}(", ") {n} \\\\", "(({n}"])
+def test_changes_of_one_rule_are_of_one_kind(odd: str) -> None:
+    """Whatever its values hold, and wherever they are cut: many changes of one rule hide no other's."""
+    words = [odd.replace("{n}", "abcdefghij"[n] * (n + 1)) * 60 for n in range(10)]
+    changed = [
+        rules_record(34, "v", replace(SAMPLING, public=("a" * (n * 40), word)), vpermit_tao_limit=n, min_answers=1)
+        for n, word in enumerate(words)
+    ]
+    told = [text for pair in pairwise(changed) for text in differences(*pair)]
+    assert len(told) == 18
+    assert len({kind_of(text) for text in told}) == 2
+
+
+def test_signatures_of_odd_protocols_are_of_one_kind(story: Story, tmp_path: Path) -> None:
+    """The name of one is the validator's to choose."""
+    result = []
+    for name in ("one thing", 'another "', "'"):
+        entries = planned(story.entries, lambda e, b, n=name: b | {"protocols": {"reply": n}} if e.kind == RULES else b)
+        result += found(story, entries, tmp_path / str(len(result))).unproven
+    assert len({kind_of(finding.text) for finding in result if finding.text.startswith("answers: signed as")}) == 1
 
 
 def many_origins(share: float) -> Mapping[tuple[Modality, Label], Mapping[str, float]]:
