@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
+from sys import intern
 from typing import Final
 
 from subnet.errors import JournalBroken, SettingsError
@@ -21,14 +22,31 @@ UNHEARD, NOBODY = "nobody was heard", "nobody to ask"  # why the rules make a ro
 UNUSED: Final = "seeds: epochs that ended, so that their seeds were known and not used, without"
 
 
-@dataclass(frozen=True)
+MOST: Final = 2**22  # hotkeys of rounds that wait for their secret, 32 MiB; an epoch of 144 rounds has 10,000
+_FIELDS: Final = ("modality", "label", "origin", "level", "seed")
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
-    """A round, and what its plan follows from beside the seed."""
+    """What of a round must be as its epoch's seed gives, and what that follows from beside the seed.
+
+    It is kept until the seed is known, so it is small: hotkeys of all rounds are the same strings.
+    """
 
     seq: int
-    played: RoundRecord
+    number: int
+    said: tuple[object, ...]  # the values of `_FIELDS`
+    asked: tuple[str, ...]
     sampling: Sampling
-    miners: tuple[Neuron, ...] | None  # who could be asked; None where the metagraph of its block is not known
+    miners: tuple[str, ...] | None  # who could be asked; None where the metagraph of its block is not known
+
+
+def planned(seq: int, played: RoundRecord, sampling: Sampling, miners: Sequence[Neuron] | None) -> Planned:
+    """What is kept of a round."""
+    asked = tuple(intern(row.hotkey) for row in played.outcomes)
+    could = None if miners is None else tuple(intern(miner.hotkey) for miner in miners)
+    said = tuple(getattr(played, name) for name in _FIELDS)
+    return Planned(seq, played.number, said, asked, sampling, could)
 
 
 class Epochs:
@@ -41,19 +59,30 @@ class Epochs:
         self._paid = False  # whether weights were set since the last commitment
         self._last: tuple[int, CommitmentRecord, Commitment] | None = None
         self._waiting: list[Planned] = []
+        self._hotkeys = 0  # of those that wait
+        self._count = 0  # rounds of the epoch that runs
 
     def pay(self) -> None:
         """Weights were set, or may have been."""
         self._paid = True
 
-    def plan(self, planned: Planned) -> Iterator[Finding]:
-        """Take a round in."""
-        epoch, current = planned.played.epoch, self._last[1].epoch if self._last else None
+    def plan(self, epoch: int | None, planned: Planned) -> Iterator[Finding]:
+        """Take in a round that is said to be of `epoch`."""
+        current = self._last[1].epoch if self._last else None
         if epoch is None:
             return  # `subnet.evidence.binding` asks why
         if epoch != current:
             stands = "no commitment stands" if current is None else f"commitment {current} stands"
-            yield Finding(planned.seq, f"round {planned.played.number} is said to be of epoch {epoch}, but {stands}")
+            yield Finding(planned.seq, f"round {planned.number} is said to be of epoch {epoch}, but {stands}")
+            return
+        self._count += 1
+        if self._waiting and self._waiting[-1].miners == planned.miners:
+            planned = replace(planned, miners=self._waiting[-1].miners)  # one tuple for all
+        else:
+            self._hotkeys += len(planned.miners or ())
+        self._hotkeys += len(planned.asked)
+        if self._hotkeys > MOST:
+            yield unproven(planned.seq, f"plans: epoch {epoch} is so long that its last rounds were not kept")
         else:
             self._waiting.append(planned)
 
@@ -64,9 +93,10 @@ class Epochs:
         except ValueError as error:
             yield Finding(seq, str(error))
             return
-        before, waiting, self._waiting = self._last, self._waiting, []
+        before, waiting, count = self._last, self._waiting, self._count
+        self._waiting, self._hotkeys, self._count = [], 0, 0
         if before:
-            yield from self._unused(before[0], len(waiting))
+            yield from self._unused(before[0], count)
         self._paid = False
         self._last = seq, record, said
         broken = break_between(before[2] if before else None, said, netuid, hotkey)
@@ -107,24 +137,28 @@ class Epochs:
         for seq, count in self._rounds:
             if 0 < count < usual / 2:
                 yield unproven(seq, "seeds: epochs that ended with less than half of the usual number of rounds")
-        yield from (unproven(p.seq, f"plans: epoch {p.played.epoch} is not revealed yet") for p in self._waiting)
+        epoch = self._last[1].epoch if self._last else 0
+        yield from (unproven(waiting.seq, f"plans: epoch {epoch} is not revealed yet") for waiting in self._waiting)
 
 
 def _differs(seed: int, planned: Planned) -> str:
     """What in a recorded round the seed does not give, "" for nothing."""
-    played = planned.played
     try:
-        due = plan(seed, played.number, planned.sampling, planned.miners or ())
+        due = plan(seed, planned.number, planned.sampling, [_neuron(hotkey) for hotkey in planned.miners or ()])
     except SettingsError as error:
         return f"no plan follows from the rules: {error}"
-    pairs = {name: (getattr(played, name), getattr(due, name)) for name in _FIELDS}
-    wrong = [f"{name} is {said}, not {wanted}" for name, (said, wanted) in pairs.items() if said != wanted]
-    asked = tuple(row.hotkey for row in played.outcomes)
+    given = [(name, said, getattr(due, name)) for name, said in zip(_FIELDS, planned.said, strict=True)]
+    wrong = [f"{name} is {said}, not {wanted}" for name, said, wanted in given if said != wanted]
     if wrong:
-        return f"round {played.number} is not what its epoch's seed gives: {', '.join(wrong)}"
-    if asked and planned.miners is not None and asked != due.hotkeys:
-        return f"round {played.number}: {_who(asked, due.hotkeys)}"
+        return f"round {planned.number} is not what its epoch's seed gives: {', '.join(wrong)}"
+    if planned.asked and planned.miners is not None and planned.asked != due.hotkeys:
+        return f"round {planned.number}: {_who(planned.asked, due.hotkeys)}"
     return ""
+
+
+def _neuron(hotkey: str) -> Neuron:
+    """A miner of whom nothing but its name matters."""
+    return Neuron(0, hotkey, "", 0.0, permit=False, endpoint=None)
 
 
 def judge_again(seq: int, played: RoundRecord) -> list[Outcome]:
@@ -154,6 +188,9 @@ def check_void(seq: int, played: RoundRecord, judged: list[Outcome]) -> Iterator
 
 def check_rows(seq: int, played: RoundRecord, sampling: Sampling | None) -> Iterator[Finding]:
     """What rows say that cannot be, whatever the seed; `sampling` is None before any rules."""
+    asked = Counter(row.hotkey for row in played.outcomes)
+    if twice := len(played.outcomes) - len(asked):
+        yield Finding(seq, f"round {played.number}: {twice} are asked twice, first {asked.most_common(1)[0][0]}")
     for row in played.outcomes:
         if row.failure is not None and (row.p_synthetic is not None or row.signature):
             yield Finding(seq, f"{row.hotkey} is said to have failed, beside an answer of its own")
@@ -173,17 +210,11 @@ def check_asked(seq: int, played: RoundRecord, sampling: Sampling, miners: Seque
     if not sampling.level_weights[played.level]:
         yield Finding(seq, f"round {played.number}: the rules have no level {played.level}")
     asked = [row.hotkey for row in played.outcomes]
-    if twice := len(asked) - len(set(asked)):
-        yield Finding(seq, f"round {played.number}: {twice} are asked twice, first {_repeated(asked)}")
     if others := sorted(set(asked) - {miner.hotkey for miner in miners}):
         yield Finding(seq, f"round {played.number}: {len(others)} were asked who are no miners then, first {others[0]}")
     due = min(sampling.sample_size, len(miners))
     if asked and len(asked) != due:
         yield Finding(seq, f"round {played.number}: {len(asked)} were asked, the rules ask {due}")
-
-
-def _repeated(asked: Sequence[str]) -> str:
-    return next(hotkey for place, hotkey in enumerate(asked) if hotkey in asked[:place])
 
 
 def halves(played: RoundRecord, sampling: Sampling | None) -> str:
@@ -200,9 +231,6 @@ def halves(played: RoundRecord, sampling: Sampling | None) -> str:
     if wrong := own ^ due:
         return f"round {played.number}: {len(wrong)} have the label of the other half, first {min(wrong)}"
     return ""
-
-
-_FIELDS = ("modality", "label", "origin", "level", "seed")
 
 
 def _who(asked: tuple[str, ...], due: tuple[str, ...]) -> str:

@@ -28,7 +28,7 @@ ROUND, WEIGHTS, DEPARTED = "round", "weights", "departed"
 RULES, SNAPSHOT, SETTING, COMMITMENT = "rules", "snapshot", "setting", "commitment"
 
 
-MAX_NEURONS: Final = 4096  # of a subnet, 16 times what the chain allows by default
+MAX_NEURONS: Final = 1024  # of a subnet, 4 times what the chain allows by default
 
 Count = Annotated[int, Field(ge=0, le=MAX_SEQ)]
 Block = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -89,14 +89,14 @@ class RoundRecord(Record):
     block: Block
     modality: Modality
     label: Label
-    origin: str
+    origin: Word
     level: int = Field(ge=0, le=3)
     seed: int = Field(ge=0, lt=2**64)
     provenance: dict[str, Any] | None
     void: str
     outcomes: tuple[OutcomeRecord, ...] = Field(fail_fast=True, max_length=MAX_NEURONS)
     epoch: Count | None = None
-    item: str = ""
+    item: Word = ""
 
 
 class SettingRecord(Record):

@@ -7,23 +7,22 @@ are checked beside it (`subnet.evidence.proof.signatures`), and what each was se
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from subnet.errors import JournalBroken
 from subnet.evidence.binding import AHEAD, Binding
-from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
+from subnet.evidence.claim import Claims, CommitmentClaim, Metagraphs, Sent, Settings
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Finding, Verdict, unproven
-from subnet.evidence.metagraphs import Metagraphs
-from subnet.evidence.planning import NOBODY, Epochs, Planned, check_asked, check_rows, check_void, judge_again
+from subnet.evidence.nonces import Nonces
+from subnet.evidence.planning import NOBODY, Epochs, check_asked, check_rows, check_void, judge_again, planned
 from subnet.evidence.records import (
     COMMITMENT,
     DEPARTED,
+    MAX_NEURONS,
     ROUND,
     RULES,
     SETTING,
@@ -42,14 +41,14 @@ from subnet.evidence.records import (
 from subnet.evidence.rules import differences, smoothing_of
 from subnet.evidence.snapshots import Snapshots
 from subnet.game.history import History, begin_averages
-from subnet.game.places import Clusters, Places, share_uids
+from subnet.game.places import HUNDRED, Clusters, Places, share_uids
 from subnet.game.sampling import Sampling, eligible
 from subnet.game.scoring import SMOOTHING, Smoothing, evidence, retain, settle, weights
 from subnet.printing import excerpt
-from subnet.types import Hyperparameters, Neuron, Snapshot, Submission
+from subnet.types import Hyperparameters, Neuron, Snapshot
 
-Sent = tuple[int, SettingRecord, dict[int, float]]  # a setting's entry, what it says, and weights by uid
-SETTLES: Final = 2  # blocks that a validator's view of the chain may be behind it
+HOTKEYS: Final = 4 * MAX_NEURONS  # with scores at one time
+LEAPS: Final = 8  # clusters that are computed sooner than a hundred rounds after others
 
 
 @dataclass
@@ -65,19 +64,17 @@ class Replayer:
     rules: RulesRecord | None = None
     played: RoundRecord | None = None  # the round of the last entry that was one; None where that did not read
     commitments: list[CommitmentClaim] = field(default_factory=list)
-    settings: list[WeightsClaim] = field(default_factory=list)
     metagraphs: Metagraphs = field(default_factory=Metagraphs)
 
     def __post_init__(self) -> None:
         self._sampling, self._smoothing, self._averages = Sampling(), SMOOTHING, False
         self._snapshots, self._epochs = Snapshots(), Epochs(self.proven)
-        self._binding, self._places = Binding(), Places()
+        self._binding, self._places, self._clusterings = Binding(), Places(), 0
+        self._sent, self._nonces = Settings(self._epochs.pay), Nonces()
         self._last: SettingRecord | None = None
         self._clusters: Clusters = ()
         self._since: int | None = None  # block of the first snapshot
         self._enough = False  # answers stood behind weights in this run: newcomers stop none
-        self._setting: Sent | None = None
-        self._nonces: dict[str, array[int]] = {}
         self._takes: dict[str, Callable[[Entry], Iterator[Finding]]] = {
             ROUND: self._round,
             DEPARTED: self._departed,
@@ -109,25 +106,26 @@ class Replayer:
     @property
     def claims(self) -> Claims:
         """What only the chain can prove."""
-        return Claims(self.commitments, self.settings, self.metagraphs.claims, self._binding.latest)
+        return Claims(self.commitments, self._sent.claims, self.metagraphs.claims, self._binding.latest)
 
     def end(self) -> list[Finding]:
         """What the entries that came leave open."""
-        open_setting, self._setting = self._setting, None
-        claimed = self._claim(open_setting, None) if open_setting else ()
-        return [*self._epochs.end(), *self._binding.end(), *claimed]
+        return [*self._epochs.end(), *self._binding.end(), *self._sent.end()]
 
     # -- rounds
 
     def _round(self, entry: Entry) -> Iterator[Finding]:
         self.played = None
-        self.played = played = read_record(RoundRecord, entry)
+        played = read_record(RoundRecord, entry)
+        if len(self.history.standings.keys() | {row.hotkey for row in played.outcomes}) > HOTKEYS:
+            raise JournalBroken(f"entry {entry.seq}: over {HOTKEYS:,} hotkeys would have scores, as on no subnet")
+        self.played = played
         if played.number < self.next_round:
             yield Finding(entry.seq, f"round {played.number} comes after round {self.next_round - 1}")
         elif played.number > self.next_round:
             last = played.number - 1
-            skipped = f"{self.next_round}" if last == self.next_round else f"{self.next_round}-{last}"
-            yield unproven(entry.seq, f"round {skipped} has no record: the validator's own fault, or left out")
+            skipped = f"round {last} has" if last == self.next_round else f"rounds {self.next_round}-{last} have"
+            yield unproven(entry.seq, f"{skipped} no record: the validator's own fault, or left out")
         self._binding.mark(entry.seq, played.block)
         self.rounds, self.void = self.rounds + 1, self.void + bool(played.void)
         self.next_round = max(self.next_round, played.number + 1)
@@ -135,7 +133,7 @@ class Replayer:
         yield from self._planned(entry, played)
         yield from check_void(entry.seq, played, judged)
         yield from check_rows(entry.seq, played, self._sampling if self.rules else None)
-        yield from self._reused(entry, played)
+        yield from self._nonces.add(entry.seq, played)
         self.history = settle(self.history, [] if played.void else judged, self._smoothing)
         if not played.void:
             self._places.add(played.number, judged)
@@ -149,7 +147,7 @@ class Replayer:
             miners = tuple(eligible(snapshot, self.history, rules.hotkey, rules.vpermit_tao_limit))
         if rules is not None or played.epoch is not None:
             yield from self._binding.seed(entry.seq, played)
-            yield from self._epochs.plan(Planned(entry.seq, played, self._sampling, miners))
+            yield from self._epochs.plan(played.epoch, planned(entry.seq, played, self._sampling, miners))
         if rules is None or neurons is None or miners is None:
             yield self._unplanned(entry, played)
             return
@@ -165,20 +163,6 @@ class Replayer:
         if self.rules and self._since is not None and played.block < self._since - AHEAD:
             return Finding(entry.seq, f"it is said to be of block {played.block}, before the first snapshot's")
         return unproven(entry.seq, "who was asked: no rules or no snapshot are recorded")
-
-    def _reused(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
-        """An answer is to one request: its nonce never comes again."""
-        for row in played.outcomes:
-            if row.nonce is None or not 0 <= row.nonce < 2**64:
-                continue
-            nonces = self._nonces.setdefault(row.hotkey, array("Q"))
-            at = len(nonces) if not nonces or row.nonce > nonces[-1] else bisect_left(nonces, row.nonce)
-            if at < len(nonces) and nonces[at] == row.nonce:
-                yield Finding(entry.seq, f"the answer of {row.hotkey} was given to an earlier request")
-                continue
-            if at < len(nonces):
-                yield unproven(entry.seq, "the order of answers: the validator's clock went back")
-            nonces.insert(at, row.nonce)
 
     def _scores(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:
         wrong = {}
@@ -224,83 +208,51 @@ class Replayer:
         self._snapshots.add(entry, record)
         self._since = record.block if self._since is None else self._since
         if self.rules and (neurons := self._snapshots.at(record.block)):
-            self.metagraphs.claim(entry.seq, record.block, neurons, self.rules.vpermit_tao_limit)
-        yield from ()
+            yield from self.metagraphs.claim(entry.seq, record.block, neurons, self.rules.vpermit_tao_limit)
 
     def _set(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(SettingRecord, entry)
         neurons = self._snapshots.at(record.block)
         if self.rules is None or neurons is None:
             raise JournalBroken(f"entry {entry.seq}: weights without the rules and the snapshot that they follow from")
-        self.metagraphs.claim(entry.seq, record.block, neurons, self.rules.vpermit_tao_limit)
-        if self._setting is not None:
-            yield from self._claim(self._setting, None)
-        self._settle(record.block)
+        yield from self.metagraphs.claim(entry.seq, record.block, neurons, self.rules.vpermit_tao_limit)
         self._binding.mark(entry.seq, record.block)
         behind = evidence(self.history, neurons, self.rules.vpermit_tao_limit)
         self._enough = self._enough or behind >= self.rules.min_answers
         if not self._enough:
             yield unproven(entry.seq, "why weights were set: the median miner has fewer answers than min_answers")
-        hotkeys = {n.uid: n.hotkey for n in neurons}
+        yield from self._follow(entry, record, neurons)
         uids = {n.hotkey: n.uid for n in neurons}
+        sent = {uids[h]: w for h, w in record.weights.items() if h in uids}
+        yield from self._sent.begin(Sent(entry.seq, record, sent, uids.get(self.rules.hotkey)))
+
+    def _follow(self, entry: Entry, record: SettingRecord, neurons: tuple[Neuron, ...]) -> Iterator[Finding]:
+        """Whether weights follow from the scores."""
+        self._last, self._clusters = record, ()
+        if self.rules is None:
+            return
         computed = weights(self.history, neurons, self.rules.vpermit_tao_limit, self._smoothing)
-        self._last, self._clusters = record, self._places.clusters() if self.rules.share_places else ()
-        computed = share_uids(computed, neurons, self._clusters) if self.rules.share_places else computed
+        if self.rules.share_places:
+            self._clusterings += self._places.known is None
+            if self._clusterings > LEAPS + self.rounds // HUNDRED:
+                yield unproven(entry.seq, "weights: numbers of rounds leap so often that no clusters were computed")
+                return
+            self._clusters = self._places.clusters()
+            computed = share_uids(computed, neurons, self._clusters)
+        hotkeys = {n.uid: n.hotkey for n in neurons}
         wanted = {hotkeys[uid]: weight for uid, weight in computed.items()}
         if wanted == record.weights:
             self.proven["settings of weights follow from the scores"] += 1
-        else:
-            wrong = sorted(h for h in {*wanted, *record.weights} if wanted.get(h) != record.weights.get(h))
-            said, due = record.weights.get(wrong[0], 0.0), wanted.get(wrong[0], 0.0)
-            yield Finding(entry.seq, f"weights of {len(wrong)} differ: {wrong[0]} has {said}, the scores give {due}")
-        self._setting = entry.seq, record, {uids[h]: w for h, w in record.weights.items() if h in uids}
+            return
+        wrong = sorted(h for h in {*wanted, *record.weights} if wanted.get(h) != record.weights.get(h))
+        said, due = record.weights.get(wrong[0], 0.0), wanted.get(wrong[0], 0.0)
+        yield Finding(entry.seq, f"weights of {len(wrong)} differ: {wrong[0]} has {said}, the scores give {due}")
 
     def _weights(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(WeightsRecord, entry)
         self.attempts += 1
         self._binding.mark(entry.seq, record.block)
-        if record.attempt is None and not record.weights:
-            return  # nothing was sent: a setting before it stays open
-        setting, self._setting = self._setting, None
-        if setting is None or setting[1].attempt != record.attempt:
-            yield from self._claim(setting, None) if setting else ()
-            if record.weights:  # schemas 1 and 2 wrote no more
-                verdict = Verdict.FALSE if self.rules else Verdict.UNPROVEN
-                yield Finding(entry.seq, "weights by uid alone, without a setting before them", verdict)
-            return
-        if record.block < setting[1].block:
-            yield Finding(entry.seq, f"sent in block {record.block}, by a setting of block {setting[1].block}")
-        if record.weights != setting[2]:
-            yield Finding(entry.seq, f"the weights that were sent are not those of the setting, entry {setting[0]}")
-        yield from self._claim(setting, record)
-
-    def _claim(self, setting: Sent, record: WeightsRecord | None) -> Iterator[Finding]:
-        """Weights that were set, and what became of them, None where nothing says so."""
-        seq, said, sent = setting
-        neurons = self._snapshots.at(said.block) or ()
-        me = next((n.uid for n in neurons if self.rules and n.hotkey == self.rules.hotkey), None)
-        fate = record.submission if record else Submission.AMBIGUOUS
-        if me is None and fate is Submission.OK:
-            yield Finding(seq, "the chain is said to have taken weights, but the validator is not in the snapshot")
-        elif me is None:
-            yield unproven(seq, "weights on chain: the validator is not in the snapshot")
-        if record is None:
-            yield unproven(seq, "weights that were set: nothing says what became of them")
-        sure, refused = fate is Submission.OK, fate in (Submission.REJECTED, Submission.TOO_EARLY)
-        if refused:
-            yield unproven(seq, "that the chain refused weights: nobody signs that")
-        else:
-            self._epochs.pay()
-        if me is not None:
-            block = record.block if record else said.block
-            self.settings.append(WeightsClaim(seq, sent, me, block, sure, began=said.block, refused=refused))
-
-    def _settle(self, block: int) -> None:
-        """Something else was done in `block`: until then the last weights stood."""
-        place = next((n for n in reversed(range(len(self.settings))) if not self.settings[n].refused), None)
-        last = None if place is None else self.settings[place]
-        if place is not None and last and last.settled is None and block >= last.block + SETTLES:
-            self.settings[place] = replace(last, settled=block)
+        yield from self._sent.outcome(entry.seq, record, Verdict.FALSE if self.rules else Verdict.UNPROVEN)
 
     # -- commitments
 
@@ -312,8 +264,8 @@ class Replayer:
             why = excerpt(record.refused) or "no reason"
             yield unproven(entry.seq, f"seeds: the chain took no commitment ({why})")
             return
-        self._settle(record.block)
-        self.metagraphs.commit(record)
+        self._sent.settle(record.block)
+        yield from self.metagraphs.commit(record)
         self.proven["commitments name the journal's head"] += all(finding.seq != entry.seq for finding in told)
         self.commitments.append(CommitmentClaim(entry.seq, record))
         if self.rules is None:

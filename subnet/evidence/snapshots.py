@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from sys import intern
 
 from subnet.errors import JournalBroken
 from subnet.evidence.entries.entry import Entry
@@ -63,7 +64,7 @@ def changes(before: Rows | None, snapshot: Snapshot) -> tuple[SnapshotRecord | N
 
 def _neuron(row: NeuronRecord) -> Neuron:
     endpoint = PUBLISHED if row.serves else None
-    return Neuron(row.uid, row.hotkey, row.coldkey, row.stake, row.permit, endpoint)
+    return Neuron(row.uid, intern(row.hotkey), intern(row.coldkey), row.stake, row.permit, endpoint)
 
 
 class Snapshots:

@@ -10,8 +10,11 @@ import os
 import resource
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,16 +22,32 @@ from PIL import Image
 
 from neurons.commands.evidence.verify import check, media_findings
 from subnet.errors import JournalBroken, StateError
+from subnet.evidence import claim, planning, replay
+from subnet.evidence.claim import Metagraphs, Sent, Settings, WeightsClaim
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.entries.lines import write_line
+from subnet.evidence.findings import Verdict
+from subnet.evidence.planning import Epochs, Planned, planned
 from subnet.evidence.proof import depot as depots
 from subnet.evidence.proof import verify as proof
 from subnet.evidence.proof.depot import Depot
 from subnet.evidence.proof.publication import MANIFEST, MAX_ITEM, MAX_TEXT
-from subnet.evidence.records import MAX_NEURONS, ROUND, SNAPSHOT, SnapshotRecord
+from subnet.evidence.records import (
+    MAX_NEURONS,
+    ROUND,
+    RULES,
+    SETTING,
+    SNAPSHOT,
+    CommitmentRecord,
+    RoundRecord,
+    SettingRecord,
+    SnapshotRecord,
+    WeightsRecord,
+)
 from subnet.evidence.snapshots import Snapshots
 from subnet.media.pool.item import _MAGIC
-from tests.unit.neurons.commands.evidence.rig import NETUID, Body, Story, checked, published, rewritten, tell
+from subnet.types import Neuron, Submission
+from tests.unit.neurons.commands.evidence.rig import NETUID, SAMPLING, Body, Story, checked, published, rewritten, tell
 from tests.unit.neurons.commands.evidence.test_hostile_evidence import laid_out, rehashed
 
 
@@ -232,3 +251,124 @@ def test_a_file_that_is_said_to_be_large(tmp_path: Path, kind: str) -> None:
     (tmp_path / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(StateError, match=rf"{kind}\.0\.size"):
         check(Depot(tmp_path), None)
+
+
+def kept(seq: int, hotkeys: Sequence[str], miners: Sequence[str]) -> Planned:
+    """A round of an epoch, read from a text of its own."""
+    row = {"p_synthetic": None, "failure": "timeout", "latency": 0, "status": None, "reason": "", "detector": None}
+    rows = [{**row, "hotkey": h, "weights_hash": None, "query": "x" * 64, "score": 0} for h in hotkeys]
+    plan = {"modality": "image", "label": 1, "origin": "here", "level": 0, "seed": 1}
+    body = {
+        "number": seq,
+        "block": 1,
+        **plan,
+        "provenance": {"x": "y" * 1000},
+        "void": "",
+        "outcomes": rows,
+        "epoch": 0,
+    }
+    neurons = [Neuron(n, json.loads(json.dumps(h)), "c", 0.0, permit=False) for n, h in enumerate(miners)]
+    return planned(seq, RoundRecord.model_validate_json(json.dumps(body)), SAMPLING, neurons)
+
+
+def standing_epochs() -> Epochs:
+    """In which an epoch runs."""
+    epochs, said = Epochs(Counter()), {"commitment": "ab" * 32, "revealed": None, "head": "cd" * 32, "seq": 1}
+    record = CommitmentRecord.model_validate({"epoch": 0, **said, "block": 5, "block_hash": "ef" * 32})
+    assert list(epochs.reveal(2, record, NETUID, "v")) == []
+    return epochs
+
+
+def test_rounds_that_wait_for_their_secret_share_what_they_name() -> None:
+    """Of each only what its plan is held against is kept, and hotkeys are the same strings in all."""
+    names = [f"miner {n}" for n in range(50)]
+    epochs = standing_epochs()
+    for seq in range(3, 23):
+        assert list(epochs.plan(0, kept(seq, names, names))) == []
+    waiting = epochs._waiting
+    assert len({id(one.miners) for one in waiting}) == 1
+    assert len({id(name) for one in waiting for name in (*one.asked, *(one.miners or ()))}) == len(names)
+
+
+def test_an_epoch_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds are kept up to a bound; those behind it are not proven, each of them."""
+    monkeypatch.setattr(planning, "MOST", 100)
+    epochs, names = standing_epochs(), [f"miner {n}" for n in range(10)]
+    told = [finding for seq in range(3, 23) for finding in epochs.plan(0, kept(seq, names, names))]
+    assert [finding.seq for finding in told] == list(range(12, 23))
+    assert {finding.text for finding in told} == {"plans: epoch 0 is so long that its last rounds were not kept"}
+
+
+def test_metagraphs_that_change_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are kept up to a bound, and those that are alike once."""
+    monkeypatch.setattr(claim, "ROWS", 12)
+    metagraphs = Metagraphs()
+    alike, other = ([Neuron(n, f"{name}{n}", "c", 0.0, permit=False) for n in range(4)] for name in "ab")
+    told = [finding for seq in range(9) for finding in metagraphs.claim(seq, seq, tuple(alike), 1.0)]
+    assert (told, len(metagraphs.claims), len({id(c.neurons) for c in metagraphs.claims})) == ([], 9, 1)
+    told = [f for seq in range(9, 15) for f in metagraphs.claim(seq, seq, tuple(other if seq % 2 else alike), 1.0)]
+    assert [finding.seq for finding in told] == [11, 12, 13, 14]
+    assert [c.moved for c in metagraphs.claims] == [False] * 9 + [True] * 2
+
+
+class Counted(list[WeightsClaim]):
+    """Counts how often its items are looked at."""
+
+    looks = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        self.looks += 1
+        return super().__getitem__(place)
+
+
+def test_settings_that_were_refused_are_not_looked_through() -> None:
+    """However many there are behind the last that may stand, which ends where something else is done."""
+    settings = Settings(lambda: None)
+    settings.claims = looked = Counted()
+    for attempt in range(100):
+        fate = Submission.REJECTED if attempt else Submission.OK
+        record = SettingRecord(block=10 + attempt, attempt=attempt, weights={})
+        list(settings.begin(Sent(attempt, record, {}, 0)))
+        sent = {"weights": {}, "code": None, "message": "", "attempt": attempt}
+        list(settings.outcome(attempt, WeightsRecord(block=10 + attempt, submission=fate, **sent), Verdict.FALSE))
+    assert looked.looks <= 300
+    assert [c.settled for c in settings.claims] == [12] + [None] * 99
+
+
+def test_more_hotkeys_than_any_subnet_has(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without rules, too: a round of more than can be is false, and nobody's score follows from it."""
+    monkeypatch.setattr(replay, "HOTKEYS", 3)
+    rounds = [(e.kind, e.body) for e in story.entries if e.kind == ROUND][:8]
+    entries = rehashed(rounds)
+    result = checked(story, laid_out(tmp_path, "".join(map(write_line, entries)).encode(), entries[-1]))
+    asked, false = set[str](), set[int]()
+    for seq, (_, body) in enumerate(rounds, 1):
+        fresh = asked | {row["hotkey"] for row in json.loads(body)["outcomes"]}
+        asked, false = (asked, false | {seq}) if len(fresh) > 3 else (fresh, false)
+    assert false
+    assert {f.seq for f in result.false if "over 3 hotkeys would have scores" in f.text} == false
+
+
+def test_one_hotkey_many_times_in_a_round(story: Story, tmp_path: Path) -> None:
+    """Before any rules it is false as behind them."""
+    body: Body = json.loads(next(e.body for e in story.entries if e.kind == ROUND))
+    body["outcomes"] = [body["outcomes"][0]] * 4
+    entries = rehashed([(ROUND, json.dumps(body))])
+    result = checked(story, laid_out(tmp_path, "".join(map(write_line, entries)).encode(), entries[-1]))
+    assert any("3 are asked twice, first " in finding.text for finding in result.false)
+
+
+def test_clusters_are_not_computed_for_every_leap(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Round numbers that go up by hundreds would each ask for clusters of their own."""
+    monkeypatch.setattr(replay, "LEAPS", 1)
+
+    def leaping(entry: Entry, body: Body) -> Body:
+        if entry.kind == ROUND:
+            body["number"] *= 100
+        return body | {"share_places": True} if entry.kind == RULES else body
+
+    result = checked(story, published(story, rewritten(story.entries, leaping), tmp_path, media=False))
+    told = [f.seq for f in result.unproven if "leap so often that no clusters were computed" in f.text]
+    assert told == [e.seq for e in story.entries if e.kind == SETTING][1:]
