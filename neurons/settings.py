@@ -173,7 +173,7 @@ class NeuronSettings:
         for name in ("timeout", "sample_size", "epoch_length"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"--neuron.{name} must be above 0, not {getattr(self, name)}")
-        for name in ("keep_media", "keep_gigabytes"):
+        for name in ("keep_media", "keep_gigabytes", "min_answers", "vpermit_tao_limit"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"--neuron.{name} must not be negative, not {getattr(self, name)}")
         if not 0 <= self.twin_share <= 1:

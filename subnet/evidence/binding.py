@@ -18,7 +18,7 @@ from subnet.printing import excerpt
 
 HEADS: Final = 65536  # entries before a commitment among which the one that it names is looked for
 AHEAD: Final = 8  # blocks that a validator's view may be ahead of the chain, after a fork
-BEHIND: Final = 64  # blocks that the snapshot of a round may be behind the commitment that it follows
+BEHIND: Final = 64  # blocks that may pass before anything is recorded, and a snapshot be behind a commitment
 
 
 class Binding:
@@ -33,6 +33,7 @@ class Binding:
         self._blocks: list[tuple[int, int]] = []  # entries and blocks that no earlier one exceeds
         self._plain: list[int] = []  # rounds without an epoch, while a commitment stands, that need a reason
         self._reason = ""
+        self._newest: int | None = None  # block of anything before
         self.latest = (0, 0)  # block and entry
 
     def end_entry(self, digest: str) -> None:
@@ -43,12 +44,20 @@ class Binding:
         """The rules were written: a validator was started."""
         self._reason = "a start, before a commitment of this run stood"
 
-    def mark(self, seq: int, block: int) -> None:
+    def mark(self, seq: int, block: int) -> Iterator[Finding]:
         """A round, a setting or weights that are said to be of `block`."""
+        yield from self._leap(seq, block)
         self._loose.append(seq)
         self.latest = max(self.latest, (block, seq))
         if self._standing and (not self._blocks or block > self._blocks[-1][1]):
             self._blocks.append((seq, block))
+
+    def _leap(self, seq: int, block: int) -> Iterator[Finding]:
+        """Whoever says that all is of one block, until it must be of another, has the metagraph stand still."""
+        if self._newest is not None and block > self._newest + BEHIND:
+            told = f"over {BEHIND} passed without a record, or what was recorded before is of later ones than it says"
+            yield unproven(seq, f"blocks: {told}")
+        self._newest = block if self._newest is None else max(block, self._newest)
 
     def seed(self, seq: int, played: RoundRecord) -> Iterator[Finding]:
         """A round with a committed seed or without one."""
@@ -78,6 +87,7 @@ class Binding:
         if record.block is None:
             self._reason = f"the chain took no commitment ({excerpt(record.refused) or 'no reason'})"
             return
+        yield from self._leap(seq, record.block)
         for at, block in self._blocks:
             if at <= record.seq and block > record.block + AHEAD:
                 yield Finding(at, f"it is said to be of block {block}, but stood before commitment {record.epoch}'s")

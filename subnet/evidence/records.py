@@ -58,7 +58,7 @@ class OutcomeRecord(Written):
     hotkey: Word
     p_synthetic: float | None
     failure: Failure | None
-    latency: float  # seconds
+    latency: Amount  # seconds
     status: Count | None
     reason: Word
     detector: Word | None
@@ -124,8 +124,8 @@ class RulesRecord(Record):
     netuid: Uid
     hotkey: Word  # the validator's
     sampling: dict[str, Any]  # the fields of `Sampling`; origins by "image/real"
-    vpermit_tao_limit: float
-    min_answers: int
+    vpermit_tao_limit: float = Field(ge=0)
+    min_answers: Count
     alpha: float = ALPHA
     averaging: Count = 0  # as in `Smoothing`; 0 in versions that did not average
     headroom: float = 1.0

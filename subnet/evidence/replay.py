@@ -73,6 +73,7 @@ class Replayer:
         self._sent, self._nonces = Settings(self._epochs.pay), Nonces()
         self._last: SettingRecord | None = None
         self._clusters: Clusters = ()
+        self._netuids = set[int]()
         self._since: int | None = None  # block of the first snapshot
         self._enough = False  # answers stood behind weights in this run: newcomers stop none
         self._takes: dict[str, Callable[[Entry], Iterator[Finding]]] = {
@@ -126,7 +127,7 @@ class Replayer:
             last = played.number - 1
             skipped = f"round {last} has" if last == self.next_round else f"rounds {self.next_round}-{last} have"
             yield unproven(entry.seq, f"{skipped} no record: the validator's own fault, or left out")
-        self._binding.mark(entry.seq, played.block)
+        yield from self._binding.mark(entry.seq, played.block)
         self.rounds, self.void = self.rounds + 1, self.void + bool(played.void)
         self.next_round = max(self.next_round, played.number + 1)
         judged = judge_again(entry.seq, played)
@@ -184,6 +185,9 @@ class Replayer:
         if self.rules and self._snapshots.at(record.block) is None:
             yield Finding(entry.seq, what) if self._snapshots.rows else unproven(entry.seq, what)
         neurons = self._snapshots.rows.values()
+        if never := sorted(set(record.hotkeys) - self.history.standings.keys()):
+            verdict = Verdict.FALSE if self.rules else Verdict.UNPROVEN
+            yield Finding(entry.seq, f"{len(never)} are said to have left who had no score, first {never[0]}", verdict)
         for hotkey in sorted({n.hotkey for n in neurons}.intersection(record.hotkeys)):
             yield Finding(entry.seq, f"{hotkey} is said to have left, but it is in the metagraph")
         self.history = retain(self.history, frozenset(self.history.standings) - set(record.hotkeys))
@@ -200,15 +204,23 @@ class Replayer:
         self._enough = False
         self._sampling, self.rules = load_sampling(entry, rules.sampling), rules
         self._smoothing = smoothing_of(entry, rules)
+        yield from self._one_subnet(entry)
         if rules.averaging and not self._averages:  # what older versions played counts by its scores
             self._averages, self.history = True, begin_averages(self.history)
 
     def _snapshot(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(SnapshotRecord, entry)
         self._snapshots.add(entry, record)
+        self._netuids.add(record.netuid)
+        yield from self._one_subnet(entry)
         self._since = record.block if self._since is None else self._since
         if self.rules and (neurons := self._snapshots.at(record.block)):
             yield from self.metagraphs.claim(entry.seq, record.block, neurons, self.rules.vpermit_tao_limit)
+
+    def _one_subnet(self, entry: Entry) -> Iterator[Finding]:
+        if self.rules and (others := sorted(self._netuids - {self.rules.netuid})):
+            yield Finding(entry.seq, f"the metagraph is of subnet {others[0]}, the rules are of {self.rules.netuid}")
+            self._netuids = {self.rules.netuid}
 
     def _set(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(SettingRecord, entry)
@@ -216,7 +228,7 @@ class Replayer:
         if self.rules is None or neurons is None:
             raise JournalBroken(f"entry {entry.seq}: weights without the rules and the snapshot that they follow from")
         yield from self.metagraphs.claim(entry.seq, record.block, neurons, self.rules.vpermit_tao_limit)
-        self._binding.mark(entry.seq, record.block)
+        yield from self._binding.mark(entry.seq, record.block)
         behind = evidence(self.history, neurons, self.rules.vpermit_tao_limit)
         self._enough = self._enough or behind >= self.rules.min_answers
         if not self._enough:
@@ -251,7 +263,7 @@ class Replayer:
     def _weights(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(WeightsRecord, entry)
         self.attempts += 1
-        self._binding.mark(entry.seq, record.block)
+        yield from self._binding.mark(entry.seq, record.block)
         yield from self._sent.outcome(entry.seq, record, Verdict.FALSE if self.rules else Verdict.UNPROVEN)
 
     # -- commitments

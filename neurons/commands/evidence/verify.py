@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Final
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from subnet.protocols import Chain
 
 EXIT_FALSE: Final = 4
+RULED: Final = 3  # the first schema whose journals hold rules
 ChainOf = Callable[[int], "Chain"]  # by netuid
 
 
@@ -153,11 +154,18 @@ async def _ask(chain: Chain, manifest: Manifest, examined: Examined) -> ChainFac
         await chain.close()
 
 
-def _identity(manifest: Manifest, examined: Examined) -> list[Finding]:
-    rules = examined.player.rules
-    if rules is not None and (rules.netuid, rules.hotkey) != (manifest.netuid, manifest.hotkey):
-        return [Finding(0, f"the manifest names {manifest.hotkey}, the entries are {rules.hotkey}'s")]
-    return []
+def _identity(manifest: Manifest, examined: Examined) -> Iterator[Finding]:
+    rules, began = examined.player.rules, examined.began
+    if rules is None or began is None:
+        return
+    if rules.hotkey != manifest.hotkey:
+        yield Finding(0, f"the manifest names {manifest.hotkey}, the entries are {rules.hotkey}'s")
+    if rules.netuid != manifest.netuid:
+        yield Finding(0, f"the manifest names subnet {manifest.netuid}, the entries are of {rules.netuid}")
+    if manifest.schema_version < RULED:
+        yield Finding(0, f"the manifest is of schema {manifest.schema_version}, its entries are of {RULED} or later")
+    if manifest.codecs != began.codecs:
+        yield Finding(0, "the manifest names other codecs than the first rules do")
 
 
 def _about(manifest: Manifest, examined: Examined) -> list[str]:

@@ -71,12 +71,12 @@ def _entry(seq: int, kind: str, body: str, digest: str) -> Entry:
         _Body.model_validate_json(body)
     except ValidationError as error:
         raise ValueError(f"the body of entry {seq} is no JSON object: {first_wrong(error)}") from error
-    if _names_twice(body):
+    if names_twice(body):
         raise ValueError(f"the body of entry {seq} holds an object that names something twice")
     return Entry(seq, kind, body, digest)
 
 
-def _names_twice(text: str) -> bool:
+def names_twice(text: str) -> bool:
     """Whether an object in a JSON text has two values of one name: which counts would depend on who reads it."""
     twice = False
 

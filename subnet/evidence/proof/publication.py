@@ -23,7 +23,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entries.entry import Entry
-from subnet.evidence.entries.lines import HASH, MAX_LINE, MAX_SEQ, MAX_TEXT, first_wrong, read_lines, write_line
+from subnet.evidence.entries.lines import (
+    HASH,
+    MAX_LINE,
+    MAX_SEQ,
+    MAX_TEXT,
+    first_wrong,
+    names_twice,
+    read_lines,
+    write_line,
+)
 from subnet.evidence.reader import SCHEMA
 from subnet.evidence.records import COMMITMENT, WEIGHTS, CommitmentRecord, Uid, WeightsRecord, read_record
 from subnet.types import Submission
@@ -111,6 +120,8 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
         raise StateError(f"{where} is no manifest: {first_wrong(error)}") from error
+    if names_twice(data.decode()):
+        raise StateError(f"{where} is no manifest: it holds an object that names something twice")
     if manifest.schema_version > SCHEMA:
         known = f"schema {manifest.schema_version}, this one knows {SCHEMA}"
         raise StateError(f"{where} is of a journal of a newer Assay ({known})")

@@ -40,6 +40,7 @@ class Examined:
     last: Entry
     proven: Counter[str]
     findings: Findings
+    began: RulesRecord | None = None  # the first rules
 
 
 class Examination:
@@ -54,7 +55,7 @@ class Examination:
         self._signatures: deque[Future[Signatures]] = deque()
         self._variants: deque[Future[list[Finding]]] = deque()
         self._same_codecs, self._rules, self._failures = False, self.player.rules, Failures()
-        self._items = Items()
+        self._items, self._began = Items(), self.player.rules
 
     def run(self, entries: Iterable[Entry]) -> Examined:
         """Check every entry. One that does not follow from the one before is told; where some lack, the rest waits."""
@@ -79,11 +80,12 @@ class Examination:
         self._check_chunk()
         self._collect(0, 0)
         self.findings += [*self.player.end(), *self._failures.findings(), *self._items.findings()]
-        return Examined(self.player, last, self.player.proven + self.proven, self.findings)
+        return Examined(self.player, last, self.player.proven + self.proven, self.findings, self._began)
 
     def _also(self, entry: Entry, wrong: bool) -> None:
         if entry.kind == RULES and self.player.rules is not None:
             self._check_chunk()
+            self._began = self._began or self.player.rules
             self._same_codecs = self.player.rules.codecs == self._codecs
         if entry.kind != ROUND:
             return

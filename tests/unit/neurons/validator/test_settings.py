@@ -16,3 +16,10 @@ def test_weights_are_sealed_to_a_past_round_on_local_networks_alone() -> None:
     with pytest.raises(SettingsError, match=r"--neuron.seal_round hides weights from nobody.*leave it out"):
         ValidatorSettings(34, Sampling(), neuron)
     assert ValidatorSettings(34, Sampling(), neuron, local=True).neuron.seal_round == 1000
+
+
+@pytest.mark.parametrize("name", ["keep_media", "keep_gigabytes", "min_answers", "vpermit_tao_limit"])
+def test_what_is_counted_is_not_negative(name: str) -> None:
+    """The flag is named; nothing that evidence calls false is ever written."""
+    with pytest.raises(SettingsError, match=rf"--neuron\.{name} must not be negative, not -1"):
+        NeuronSettings(**{name: -1})

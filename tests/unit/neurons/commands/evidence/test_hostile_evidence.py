@@ -17,13 +17,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from neurons.commands.evidence.verify import check
+from subnet.codec.versions import codec_versions
 from subnet.errors import SettingsError, StateError
 from subnet.evidence.entries.entry import GENESIS, Entry, link
 from subnet.evidence.entries.lines import MAX_TEXT, write_line
 from subnet.evidence.findings import Verification, text_of
 from subnet.evidence.proof.depot import Depot
 from subnet.evidence.proof.publication import MANIFEST, parse_manifest
-from tests.unit.neurons.commands.evidence.rig import NETUID, VALIDATOR, Body, Story, checked, tell
+from tests.unit.neurons.commands.evidence.rig import NETUID, VALIDATOR, Body, Story, checked, published, tell
 from tests.unit.neurons.running import Assay
 from tests.unit.subnet.evidence.entries.test_lines import DEEP, JSON
 
@@ -44,7 +45,7 @@ def laid_out(folder: Path, text: bytes, last: Entry | None = None, **listed: obj
     part = {"file": "entries/a.zst", "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     part = {**part, "first": 1, "last": seq, "head": head, **listed}
     manifest = {"format": "assay-evidence/1", "schema_version": 3, "netuid": NETUID, "hotkey": VALIDATOR.ss58_address}
-    (folder / MANIFEST).write_text(json.dumps({**manifest, "codecs": {}, "parts": [part], "media": []}))
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "codecs": codec_versions(), "parts": [part], "media": []}))
     return Depot(folder)
 
 
@@ -286,3 +287,44 @@ def test_an_empty_manifest_proves_nothing(assay: Assay, tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "parts": []}))
     told = assay("verify", tmp_path, "--offline")
     assert (told.status, "nothing was checked" in told.err) == (3, True)
+
+
+@pytest.mark.parametrize("twice", ['"hotkey":"x",', '"parts":[],', '"codecs":{"a":"1","a":"2"},'])
+def test_a_manifest_that_names_something_twice(tmp_path: Path, twice: str) -> None:
+    """Which of the two counts would depend on who reads it."""
+    laid_out(tmp_path, b"")
+    text = (tmp_path / MANIFEST).read_text()
+    if "codecs" in twice:
+        text = text.replace(f'"codecs": {json.dumps(codec_versions())}, ', "")
+    (tmp_path / MANIFEST).write_text(text.replace("{", "{" + twice, 1))
+    with pytest.raises(StateError, match="names something twice"):
+        check(Depot(tmp_path), None)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("schema_version", 1, "the manifest is of schema 1, its entries are of 3 or later"),
+        ("codecs", {"pillow": "0.1"}, "the manifest names other codecs than the first rules do"),
+        ("netuid", NETUID + 1, f"the manifest names subnet {NETUID + 1}, the entries are of {NETUID}"),
+    ],
+)
+def test_a_manifest_of_other_entries(story: Story, tmp_path: Path, field: str, value: object, told: str) -> None:
+    """What it says of them is held against what they say of themselves."""
+    depot = published(story, story.entries, tmp_path, media=False)
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, field: value}))
+    assert [f.text for f in check(depot, None, ThreadPoolExecutor(1)).false] == [told]
+
+
+@pytest.mark.parametrize(
+    ("seq", "change"),
+    [
+        (ROUND, row(latency=-1e300)),
+        (1, lambda body: body.update(min_answers=-5)),
+        (1, lambda body: body.update(vpermit_tao_limit=-1.0)),
+    ],
+)
+def test_a_number_below_what_any_program_writes(story: Story, tmp_path: Path, seq: int, change: Any) -> None:
+    """It is false, with its number."""
+    assert seq in places(with_body(story, seq, changed(story, seq, change), tmp_path))

@@ -16,6 +16,7 @@ from subnet.evidence.findings import Verification, kind_of
 from subnet.evidence.proof.origins import SUBSTITUTE, check_origin
 from subnet.evidence.records import (
     COMMITMENT,
+    DEPARTED,
     ROUND,
     RULES,
     SETTING,
@@ -372,3 +373,45 @@ def test_signatures_of_odd_protocols_are_of_one_kind(story: Story, tmp_path: Pat
 
 def many_origins(share: float) -> Mapping[tuple[Modality, Label], Mapping[str, float]]:
     return {(Modality.IMAGE, Label.REAL): {f"origin-{n:02}": share if n == 99 else 1.0 for n in range(100)}}
+
+
+@pytest.mark.parametrize("kinds", [(ROUND,), (ROUND, SETTING)])
+def test_a_metagraph_that_stands_still_is_asked_about(story: Story, tmp_path: Path, kinds: Sequence[str]) -> None:
+    """All rounds of an epoch of one block, and its weights 100 blocks later: the snapshot is older than it may be."""
+    told = "blocks: over 64 passed without a record, or what was recorded before is of later ones than it says"
+    entries = planned(story.entries)
+    setting = next(e.seq for e in entries if e.kind == SETTING)
+    last = {ROUND: setting, SETTING: setting + 1}[kinds[-1]]
+
+    def later(entry: Entry, body: Body) -> Body:
+        if (entry.kind == COMMITMENT and body["epoch"] > 0) or (entry.seq >= last and "block" in body):
+            body["block"] += 100
+        return body
+
+    result = found(story, planned(story.entries, later), tmp_path / "later")
+    assert [finding.seq for finding in result.unproven if finding.text == told] == [last]
+    assert told not in unproven(found(story, entries, tmp_path / "true"))
+
+
+def test_a_metagraph_of_another_subnet(story: Story, tmp_path: Path) -> None:
+    """Snapshots are of the subnet that the rules name, whichever come first."""
+
+    def other(entry: Entry, body: Body) -> Body:
+        return body | {"netuid": 999} if entry.kind == SNAPSHOT else body
+
+    told = f"the metagraph is of subnet 999, the rules are of {rig.NETUID}"
+    result = found(story, planned(story.entries, other), tmp_path / "behind")
+    assert f"{next(e.seq for e in story.entries if e.kind == SNAPSHOT)}: {told}" in false(result)
+    before = [story.entries[1], story.entries[0], *story.entries[2:]]
+    assert (story.entries[0].kind, story.entries[1].kind) == (RULES, SNAPSHOT)
+    assert f"2: {told}" in false(found(story, planned(before, other), tmp_path / "before"))
+
+
+def test_who_never_was_does_not_leave(story: Story, tmp_path: Path) -> None:
+    """A departure ends a score; who has none is named in no honest one."""
+    entries = list(story.entries)
+    place = next(i for i, entry in enumerate(entries) if entry.kind == SETTING)
+    block = json.loads(entries[place].body)["block"]
+    entries.insert(place, Entry(0, DEPARTED, json.dumps({"block": block, "hotkeys": ["5NeverWasHere"]}), ""))
+    result = false(found(story, planned(entries), tmp_path))
+    assert f"{place + 1}: 1 are said to have left who had no score, first 5NeverWasHere" in result
