@@ -1,12 +1,15 @@
-"""Files as a whole: written so that no reader ever sees a part, kept from other users, and counted."""
+"""Files as a whole: written so that no reader ever sees a part, kept from other users, held by one process, counted."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+from subnet.errors import StateError
 
 TEMPORARY = ".tmp-"
 
@@ -55,6 +58,23 @@ def private_file(path: Path) -> Path:
     finally:
         os.close(handle)
     return path
+
+
+def hold(path: Path, what: str, rule: str) -> int:
+    """Make `path` the lock of this process on `what`, with its id inside, until the given descriptor is closed.
+
+    Raises StateError where another process has it: who, and the `rule`. Raises OSError where no file can be made.
+    """
+    handle = os.open(private_file(path), os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+        os.close(handle)
+        raise StateError(f"{what} is in use by the process {holder}: {rule}") from error
+    os.ftruncate(handle, 0)
+    os.write(handle, str(os.getpid()).encode())
+    return handle
 
 
 def walk(root: Path) -> Iterator[os.DirEntry[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -15,6 +16,7 @@ from neurons.log import Log
 from neurons.secret_seed import choose_seed
 from neurons.signals import ends_before, pause, until_signal
 from neurons.validator.challenge_source import draw_challenge
+from neurons.validator.hotkey_lock import hold_hotkey
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.low_water import check_known, check_low_water
 from neurons.validator.onchain.clock import clocks_apart
@@ -38,7 +40,7 @@ from subnet.media.pool.kept import Kept
 from subnet.media.pool.ledger import Ledger
 from subnet.media.pool.pool import GIGABYTE, Pool
 from subnet.types import Snapshot
-from subnet.wire.dendrite import Dendrite
+from subnet.wire.dendrite import Dendrite, at_once
 
 
 async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> None:
@@ -48,9 +50,8 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
     folder = settings.folder(hotkey)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(until_signal())
+        journal = _hold(stack, settings, hotkey, log)
         seed = choose_seed(settings.seed, settings.seed_file, folder)
-        journal = Journal(folder / "journal.db", settings.segments)
-        stack.callback(journal.close)
         past, store = read_past(journal, kept(folder / SECRETS)), StateStore(journal)
         endpoint, neuron = settings.subtensor.endpoint, settings.neuron
         chain = BittensorChain(endpoint, settings.netuid, keys, version_key=s.VERSION_KEY, seal_round=neuron.seal_round)
@@ -67,7 +68,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         stack.callback(ledger.close)
         pool = settings.pool.open(ledger=ledger)
         telemetry.watch(view, pool, folder)
-        dendrite = await stack.enter_async_context(Dendrite(keys.hotkey, local=local))
+        dendrite = await stack.enter_async_context(Dendrite(keys.hotkey, local=local, concurrency=at_once()))
         following = asyncio.create_task(view.follow(stop))
         stack.callback(following.cancel)
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
@@ -83,6 +84,15 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         await _await_miners(view, hotkey, neuron, stop)
         seeds, setter = _on_chain(settings, chain, view, hotkey, past, store, log, seed)
         await ValidatorLoop(hotkey, settings, seeds, partners, store, telemetry, log).run(setter, stop)
+
+
+def _hold(stack: AsyncExitStack, settings: ValidatorSettings, hotkey: str, log: Log) -> Journal:
+    """The journal, held by this process alone as is the hotkey. Raises StateError with the id of another."""
+    if (lock := hold_hotkey(settings.netuid, hotkey, log)) is not None:
+        stack.callback(os.close, lock)
+    journal = Journal(settings.folder(hotkey) / "journal.db", settings.segments)
+    stack.callback(journal.close)
+    return journal
 
 
 def _on_chain(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from neurons import settings as s
-from neurons.chain_view import ChainView
+from neurons.chain_view import REORGANISATION, ChainView
 from neurons.log import Log
 from neurons.signals import pause
 from neurons.validator.onchain.doppelganger import Doppelganger
@@ -105,7 +105,7 @@ class WeightSetter:
             fate = Receipt(
                 Submission.OK, block=me.last_update, message="sent before a restart, and stood on chain after it"
             )
-        elif snapshot.block > setting.block + LANDS:
+        elif not setting.block - REORGANISATION <= snapshot.block <= setting.block + LANDS:
             fate = Receipt(
                 Submission.REJECTED, code="Expired", message="sent before a restart, if at all; it never stood"
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from subnet.chain.connection import OTHER_CHAIN
 from subnet.types import Receipt, Submission
 
 TOO_EARLY: Final = frozenset(
@@ -83,7 +84,7 @@ def fate_of(sent_at: int, stand: Stand) -> Receipt:
     if stand.last > sent_at:
         return Receipt(Submission.OK, block=stand.last)
     left = sent_at + ERA_BLOCKS - stand.block
-    if left < 0:
+    if left < 0 or stand.block < sent_at - OTHER_CHAIN:  # over, or this is not the chain that it was sent to
         return Receipt(Submission.REJECTED, code="Expired")
     return Receipt(Submission.AMBIGUOUS, blocks=left + 1, message="earlier weights may still land")
 

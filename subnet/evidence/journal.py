@@ -11,7 +11,6 @@ The live file keeps the newest entries; older ones become compressed segments (`
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -24,7 +23,7 @@ from subnet.evidence.entries.entry import BEGINNING, Entry, chained, link
 from subnet.evidence.entries.lines import read_row
 from subnet.evidence.entries.segments import FOLDER, Segment, last_entry, list_segments, read_segment, write_segment
 from subnet.evidence.reader import SCHEMA, JournalReader, at_door, check_schema, read_entries, read_state, refuse_empty
-from subnet.files import private_file, private_folder, write_atomically
+from subnet.files import hold, private_file, private_folder, write_atomically
 
 SEGMENT_BYTES = 4 * 2**20  # of text in a segment, a second's work; the live file keeps at most twice that
 _TABLES = f"""
@@ -43,7 +42,7 @@ class Journal:
         self._segment_bytes, self._writing = segment_bytes, threading.Lock()
         try:
             private_folder(path.parent)
-            self._lock = _lock(path.with_suffix(".lock"))
+            self._lock = hold(path.with_suffix(".lock"), str(path.parent), "one validator per state folder")
         except OSError as error:
             where = f"cannot keep a journal in {path.parent}: {error.strerror}"
             raise StateError(f"{where}; name a folder that can be written (--state or $ASSAY_HOME)") from error
@@ -194,16 +193,3 @@ def _create(path: Path) -> None:
     with closing(sqlite3.connect(":memory:")) as db:
         db.executescript(_TABLES)
         write_atomically(path, db.serialize(), mode=0o600)
-
-
-def _lock(path: Path) -> int:
-    handle = os.open(private_file(path), os.O_RDWR)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-        os.close(handle)
-        raise StateError(f"{path.parent} is in use by the process {holder}: one validator per state folder") from error
-    os.ftruncate(handle, 0)
-    os.write(handle, str(os.getpid()).encode())
-    return handle

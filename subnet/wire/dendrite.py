@@ -26,9 +26,11 @@ from subnet.errors import SettingsError
 from subnet.protocols import Transport
 from subnet.types import Endpoint, Failure, Neuron, Prediction, Query, Reply
 from subnet.wire.endpoints import refusal
+from subnet.wire.http.connections import room_for_connections
 from subnet.wire.nonce_source import Nonces
 from subnet.wire.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, read_answer, signed_headers
 
+MOST_AT_ONCE: Final = 256  # connections; as many as a subnet has neurons
 KEEP_ALIVE_SECONDS: Final = 15.0  # less than an axon keeps a connection
 RETRY_SECONDS: Final = 0.1  # before the second try of an exchange that broke
 MAX_INTERIM: Final = 8  # responses of status 1xx before the real one; none is asked for
@@ -100,7 +102,7 @@ class Dendrite(Transport):
         keypair: Signer,
         *,
         local: bool = False,
-        concurrency: int = 256,
+        concurrency: int = MOST_AT_ONCE,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         if concurrency < 1:
@@ -221,6 +223,11 @@ class Dendrite(Transport):
                 trust_env=False,
             )
         return self._session
+
+
+def at_once() -> int:
+    """How many connections a validator should open at once here: fewer where `ulimit -n` is low."""
+    return min(MOST_AT_ONCE, room_for_connections())
 
 
 def _is_ours(error: Exception) -> bool:

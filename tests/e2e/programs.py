@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,15 +13,18 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from websockets.sync.client import connect
+
 from subnet.chain.devnode.keys import wallet_from_seed
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
-from subnet.chain.devnode.node.store import Saved, read
+from subnet.chain.devnode.node.store import Saved, read, write
 from subnet.errors import SettingsError
 from subnet.evidence.reader import JournalReader
+from subnet.evidence.records import ROUND, RoundRecord, read_record
 from subnet.media.pool.pool import Pool
 from subnet.types import Label
 from tests.unit.subnet.media.pool.samples import make_sample
@@ -86,20 +90,39 @@ class Network:
         words = ("--port", self.port, "--block-ms", self.block_ms, "--state", self.folder / "chain.json", *given)
         self.spawn("chain", "subnet.chain.devnode", *words)
 
+    def faulty(self, **faults: object) -> None:
+        """Turn knobs of the running node: `subnet.chain.devnode.node.faults`."""
+        with connect(self.endpoint) as node:
+            node.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "dev_setFaults", "params": [faults]}))
+            assert json.loads(node.recv())["result"]
+
+    def rewrite(self, change: Callable[[Saved], Saved]) -> Saved:
+        """Kill the node, change its file, and start it again: the chain as it was before."""
+        self.kill("chain")
+        try:
+            before = self.saved()
+            write(self.folder / "chain.json", change(before))
+        finally:
+            self.start_chain()
+        return before
+
     def joined(self, name: str) -> tuple[object, ...]:
         wallet = ("--wallet.path", self.folder / "wallets", "--wallet.name", name)
         chain = ("--netuid", NETUID, "--subtensor.chain_endpoint", self.endpoint)
         return (*chain, *wallet, "--state", self.folder / f"state-{name}", "--local")
 
-    def start_miner(self) -> None:
-        axon = ("--axon.ip", "127.0.0.1", "--axon.port", 0)
+    def start_miner(self, host: str = "127.0.0.1") -> None:
+        axon = ("--axon.ip", host, "--axon.port", 0)
         self.spawn("miner", "neurons", "miner", *self.joined("miner"), *GUESSING, *axon)
         self.until("the miner serves", lambda: any(row.axon for row in self.saved().state.rows))
 
-    def start_validator(self, name: str = "validator", *words: object) -> subprocess.Popen[bytes]:
+    def start_validator(
+        self, name: str = "validator", *words: object, program: Sequence[object] = ("neurons",), timeout: float = 5.0
+    ) -> subprocess.Popen[bytes]:
+        """`program` is the module that is `assay`, and words of its own before ours."""
         pool = ("--pool.path", self.folder / f"pool-{name}", "--plan", self.folder / "plan.toml")
-        game = ("--neuron.min_answers", 0, "--neuron.timeout", 5)
-        return self.spawn(name, "neurons", "validator", *self.joined(name), *pool, *game, *words)
+        game = ("--neuron.min_answers", 0, "--neuron.timeout", timeout)
+        return self.spawn(name, *map(str, program), "validator", *self.joined(name), *pool, *game, *words)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
         process = self.processes.pop(name)
@@ -135,6 +158,13 @@ class Network:
             return []
         with JournalReader(self.journal(name)) as reader:
             return [entry.hash for entry in reader.entries()]
+
+    def played(self, name: str = "validator") -> list[RoundRecord]:
+        """Its rounds in order."""
+        if not self.journal(name).exists():
+            return []
+        with JournalReader(self.journal(name)) as reader:
+            return [read_record(RoundRecord, entry) for entry in reader.entries(ROUND)]
 
     def blocks(self, name: str = "validator") -> list[int]:
         """In which weights of this one came to stand, in order."""

@@ -38,7 +38,7 @@ def wallet(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     return ("--wallet.path", str(folder), "--wallet.name", "v")
 
 
-@pytest.mark.parametrize("name", ["empty", "state", "no folder", "read-only", "seed"])
+@pytest.mark.parametrize("name", ["empty", "state", "newer", "no folder", "read-only", "seed"])
 def test_a_validator_does_not_start_on_state_that_is_not_whole(
     tmp_path: Path, wallet: tuple[str, ...], name: str
 ) -> None:
@@ -51,6 +51,10 @@ def test_a_validator_does_not_start_on_state_that_is_not_whole(
     elif name == "state":
         with sqlite3.connect(path) as db:
             db.execute("UPDATE state SET value = replace(CAST(value AS TEXT), '0.', '0.9')")
+        db.close()
+    elif name == "newer":
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA user_version = 99")
         db.close()
     elif name == "no folder":
         folder = path / "below a file"

@@ -216,7 +216,7 @@ class Epochs:
             return
         statement = await self._chain.commitment(self._hotkey)
         if statement is None or statement.text != epoch.line:
-            if block > sent_at + LANDS:
+            if not sent_at - REORGANISATION <= block <= sent_at + LANDS:
                 self._refused("it was sent, and never came to stand on chain")
                 self._tried = None
         else:

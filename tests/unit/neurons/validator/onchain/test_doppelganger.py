@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -256,3 +256,14 @@ async def test_a_journal_is_read_back_no_further_than_it_must(
     assert read_past(machine.journal) == Past()
     with pytest.raises(JournalBroken, match="damaged"):
         read_past(machine.journal, Kept(stands=Epoch(number=0, secret="ab" * 32, line="none")))
+
+
+async def test_a_setting_of_a_chain_that_was_reset_is_not_waited_for(machine: Machine) -> None:
+    """Its block is far ahead of the chain that there is now: it never stood there, and weights go on."""
+    await machine.live()
+    snapshot = await machine.view.refresh()
+    ahead = replace(snapshot, block=snapshot.block + 1000)
+    machine.store.write(SETTING, setting_record(ahead, {1: 0.75, 2: 0.25}, 1))
+    machine.start()
+    await machine.live()
+    assert (machine.outcomes()[1].submission, machine.outcomes()[1].code) == (Submission.REJECTED, "Expired")
