@@ -1,11 +1,12 @@
 """Whether each fault of `tests/faults.toml` has tests that notice when its cure is taken out.
 
     python -m tests.mutations [--quick] [F3 ...]
+    python -m tests.mutations --page
 
 The tree is copied to a temporary folder. There the named tests must pass as they are; then each cure is replaced by
 what stands for its absence, one at a time, and each test named for it must fail. Prints a line for every cure; status
 1 where a test passed without its cure, or did not pass with it. Allow an hour for all of them, or a few minutes with
---quick, which leaves out the real programs of tests/e2e.
+--quick, which leaves out the real programs of tests/e2e. --page writes the table of docs/operating.md instead.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from xml.etree import ElementTree
 from tests.places import ROOT
 
 TABLE = ROOT / "tests" / "faults.toml"
+PAGE = ROOT / "docs" / "operating.md"
+START, END = "<!-- faults: written by python -m tests.mutations --page -->", "<!-- end of faults -->"
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "site", "mutants")
 PROGRAMS = "tests/e2e/"
 PATIENCE = 900  # seconds for the tests of one cure: a program without it may wait for ever
@@ -130,6 +133,12 @@ def check(tree: Path, fault: Fault) -> bool:
     return right
 
 
+def markdown(faults: Sequence[Fault]) -> str:
+    """The table of docs/operating.md, between its marks."""
+    rows = (f"| {fault.name} | {fault.what} | {fault.conduct} | {fault.says} |\n" for fault in faults)
+    return f"{START}\n| | Fault | What the programs do | What they say |\n|---|---|---|---|\n{''.join(rows)}{END}"
+
+
 def quick(fault: Fault) -> Fault:
     """`fault` without tests of real programs, and without cures that have no others."""
     cures = (replace(cure, tests=tuple(t for t in cure.tests if not t.startswith(PROGRAMS))) for cure in fault.cures)
@@ -140,8 +149,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("names", nargs="*", help="faults, such as F3; by default all of them")
     parser.add_argument("--quick", action="store_true", help="leave out tests/e2e, which starts the real programs")
-    given = parser.parse_args()
-    every = read_faults()
+    parser.add_argument("--page", action="store_true", help="write the table of docs/operating.md, and check nothing")
+    given, every = parser.parse_args(), read_faults()
+    if given.page:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
+        PAGE.write_text(before + markdown(every) + rest.partition(END)[2], encoding="utf-8")
+        return 0
     faults = [fault for fault in every if not given.names or fault.name in given.names]
     if given.quick:
         faults = [quick(fault) for fault in faults]

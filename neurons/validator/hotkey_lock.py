@@ -1,4 +1,4 @@
-"""One validator per hotkey and subnet on this machine, whatever state folders are named: two would fight over weights."""
+"""One validator per hotkey and subnet on this machine, whatever folders it has: two would fight over weights."""
 
 from __future__ import annotations
 

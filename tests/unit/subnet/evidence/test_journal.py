@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import signal
 import sqlite3
@@ -186,6 +188,36 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
         assert len(entries) == journal.length >= acknowledged[-1]
         assert journal.state() == b"state %d" % journal.length
         journal.close()
+
+
+@pytest.mark.parametrize("moment", range(1, 9))
+def test_kill_9_between_any_two_statements(tmp_path: Path, moment: int) -> None:
+    """An entry and the state behind it are on disk together, or neither is."""
+    path = tmp_path / "journal.db"
+    with contextlib.closing(Journal(path)) as journal:
+        journal.append("fact", '{"n": 0}', b"state 1")
+    if (child := os.fork()) == 0:
+        try:
+            _append_until(Journal(path), moment)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    with contextlib.closing(Journal(path)) as journal:
+        assert journal.length in (1, 2, 3)
+        assert journal.state() == b"state %d" % journal.length
+
+
+def _append_until(journal: Journal, moment: int) -> None:
+    """Die as SQLite is about to begin its statement number `moment`."""
+    statements = itertools.count(1)
+
+    def look(_statement: str) -> None:
+        if next(statements) == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    journal._db.set_trace_callback(look)
+    while True:
+        journal.append("fact", '{"n": 1}', b"state %d" % (journal.length + 1))
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
