@@ -40,7 +40,8 @@ from subnet.media.pool.kept import Kept
 from subnet.media.pool.ledger import Ledger
 from subnet.media.pool.pool import GIGABYTE, Pool
 from subnet.types import Snapshot
-from subnet.wire.dendrite import Dendrite, at_once
+from subnet.wire.dendrite import MOST_AT_ONCE, Dendrite
+from subnet.wire.http.connections import room_for_connections
 
 
 async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> None:
@@ -68,7 +69,8 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         stack.callback(ledger.close)
         pool = settings.pool.open(ledger=ledger)
         telemetry.watch(view, pool, folder)
-        dendrite = await stack.enter_async_context(Dendrite(keys.hotkey, local=local, concurrency=at_once()))
+        at_once = min(MOST_AT_ONCE, room_for_connections())  # fewer where `ulimit -n` is low
+        dendrite = await stack.enter_async_context(Dendrite(keys.hotkey, local=local, concurrency=at_once))
         following = asyncio.create_task(view.follow(stop))
         stack.callback(following.cancel)
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))

@@ -26,7 +26,6 @@ from subnet.errors import SettingsError
 from subnet.protocols import Transport
 from subnet.types import Endpoint, Failure, Neuron, Prediction, Query, Reply
 from subnet.wire.endpoints import refusal
-from subnet.wire.http.connections import room_for_connections
 from subnet.wire.nonce_source import Nonces
 from subnet.wire.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, read_answer, signed_headers
 
@@ -223,11 +222,6 @@ class Dendrite(Transport):
                 trust_env=False,
             )
         return self._session
-
-
-def at_once() -> int:
-    """How many connections a validator should open at once here: fewer where `ulimit -n` is low."""
-    return min(MOST_AT_ONCE, room_for_connections())
 
 
 def _is_ours(error: Exception) -> bool:
