@@ -224,6 +224,10 @@ RESPONSES: dict[str, tuple[bytes, Failure]] = {
     "gzip bomb": (http(BOMB, headers="Content-Encoding: gzip\r\n"), Failure.MALFORMED),
     "deflate": (http(b"x", headers="Content-Encoding: deflate\r\n"), Failure.MALFORMED),
     "brotli": (http(b"x", headers="Content-Encoding: br\r\n"), Failure.MALFORMED),
+    "plain, and called gzip": (
+        said("0.5").replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1),
+        Failure.MALFORMED,
+    ),
     "cut in the body": (http(b'{"prediction": 0.5}')[:-5], Failure.UNREACHABLE),
     "cut in the head": (b"HTTP/1.1 200 OK\r\nContent-Le", Failure.UNREACHABLE),
     "header of a megabyte": (http(b"{}", headers="X-Pad: " + "a" * 2**20 + "\r\n"), Failure.MALFORMED),
