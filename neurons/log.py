@@ -26,7 +26,7 @@ from subnet.files import private_file
 from subnet.printing import without_credentials
 
 SECRET = re.compile(r"(^|_)(seed|mnemonic|password|passwd|token|secret|private_key|api_key)s?$", re.IGNORECASE)
-LEASTSECRET = 8  # characters of an environment's secret that is looked for in texts
+LEAST_SECRET = 8  # characters of an environment's secret that is looked for in texts
 Log = structlog.typing.FilteringBoundLogger
 
 
@@ -87,7 +87,7 @@ class _Copy:
 
 def _mask(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Nothing of an event that is named like a secret, and no token of the environment, is written down."""
-    tokens = [value for name, value in os.environ.items() if SECRET.search(name) and len(value) >= LEASTSECRET]
+    tokens = [value for name, value in os.environ.items() if SECRET.search(name) and len(value) >= LEAST_SECRET]
     return {name: "***" if SECRET.search(name) else _without(value, tokens) for name, value in event.items()}
 
 
