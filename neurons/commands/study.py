@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from detectors.studies.report import Stage, StudyReport
 
 ITEMS = {Split.TRAIN: 300, Split.VALIDATION: 60, Split.TEST: 100}  # real ones, each with two twins
-QUICK = {Split.TRAIN: 80, Split.VALIDATION: 30, Split.TEST: 40}
+QUICK = {Split.TRAIN: 60, Split.VALIDATION: 30, Split.TEST: 40}
 TWINS = 2
 Flag = Annotated[bool, Parameter(negative="")]
 
