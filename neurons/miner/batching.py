@@ -3,6 +3,9 @@
 A batch starts as soon as the detector is free and holds whatever is waiting by then, at most as many as it can predict
 within the latency budget; an idle detector never waits for company longer than `linger`. Out of memory halves the
 batch for good and tries again, so that one large batch cannot take a miner down.
+
+Guests are judged when nobody with standing waits, and no more of them at once than take GUESTS: a batch that runs
+cannot be stopped, and a validator who comes meanwhile waits for its end.
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ from neurons.miner.fairness import FairQueue, Weight, alike
 from subnet.errors import SubnetError
 from subnet.protocols import Detector
 from subnet.types import Media, Prediction
+from subnet.wire.admission import GUEST
 from subnet.wire.axon import Overloaded
 
 _SMOOTHING = 0.2
+GUESTS = 0.01  # seconds that a batch of guests may take, where one item does not take longer
 
 
 class Batcher:
@@ -42,6 +47,7 @@ class Batcher:
         self.batches = self.items = 0
         self._executor, self._budget, self._linger, self._max_waiting = executor, budget, linger, max_waiting
         self._waiting: FairQueue[tuple[Media, asyncio.Future[Prediction]]] = FairQueue(weight)
+        self._weight = weight
         self._arrived = asyncio.Event()
         self._seconds = 0.0  # per item, smoothed
         self._task: asyncio.Task[None] | None = None
@@ -88,10 +94,19 @@ class Batcher:
             await self._arrived.wait()
             if len(self._waiting) < self.size:
                 await asyncio.sleep(self._linger)
-            batch = [entry for _ in range(self.size) if (entry := self._waiting.take())]
+            batch = self._next()
             if not self._waiting:
                 self._arrived.clear()
             await self._answer([entry for entry in batch if not entry[1].cancelled()])
+
+    def _next(self) -> list[tuple[Media, asyncio.Future[Prediction]]]:
+        """Those who have standing, else some guests."""
+        batch = [entry for _ in range(self.size) if (entry := self._waiting.take(self._stands))]
+        guests = max(1, min(self.size, int(GUESTS / self._seconds))) if self._seconds else 1
+        return batch or [entry for _ in range(guests) if (entry := self._waiting.take())]
+
+    def _stands(self, hotkey: str, entry: tuple[Media, asyncio.Future[Prediction]]) -> bool:
+        return self._weight(hotkey) > GUEST
 
     async def _answer(self, batch: Sequence[tuple[Media, asyncio.Future[Prediction]]]) -> None:
         if not batch:

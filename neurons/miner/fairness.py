@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
+from subnet.wire.admission import GUEST
+
 Item = TypeVar("Item")
 Weight = Callable[[str], float]  # of a hotkey, above 0
 
@@ -84,13 +86,13 @@ class FairQueue(Generic[Item]):
 
 
 class Turns:
-    """`room` units for all, of which one hotkey holds at most `share`; who finds none waits in a fair queue.
+    """`room` units for all, of which one hotkey holds at most `share`, and all guests half; they wait in a fair queue.
 
     What costs more than `share` counts as `share`, so that it is possible at all.
     """
 
     def __init__(self, room: int, share: int, weight: Weight = alike) -> None:
-        self._room, self._share = room, share
+        self._room, self._share, self._weight = room, share, weight
         self._held: dict[str, int] = {}
         self._waiting: FairQueue[tuple[int, asyncio.Future[None]]] = FairQueue(weight)
 
@@ -122,8 +124,13 @@ class Turns:
             return True
         if self._held.get(hotkey, 0) + cost > self._share or sum(self._held.values()) + cost > self._room:
             return False
+        if self._weight(hotkey) <= GUEST and (held := self._held_by_guests()) and held + cost > self._room // 2:
+            return False
         self._hold(hotkey, cost)
         return True
+
+    def _held_by_guests(self) -> int:
+        return sum(held for hotkey, held in self._held.items() if self._weight(hotkey) <= GUEST)
 
     def _hold(self, hotkey: str, cost: int) -> None:
         held = self._held.get(hotkey, 0) + cost

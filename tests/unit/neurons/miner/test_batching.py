@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from neurons.miner.batching import Batcher
+from neurons.miner.batching import GUESTS, Batcher
 from subnet.types import Media, Modality, Prediction
 from subnet.wire.axon import Overloaded
 
@@ -109,6 +109,26 @@ async def test_a_full_queue_makes_room_for_stake() -> None:
             assert [(await task).p_synthetic for task in asked] == [1.0] * 4
             results = await asyncio.gather(*guests, return_exceptions=True)
     assert sum(isinstance(result, Overloaded) for result in results) == 39  # one was with the detector
+
+
+async def test_guests_neither_share_a_validators_batch_nor_run_long() -> None:
+    """Whoever has standing waits for one short batch of guests at most, and is judged without them."""
+    detector = Slow()
+    detector.gate.clear()
+    with ThreadPoolExecutor(1) as executor:
+        async with Batcher(
+            detector, executor, max_batch=16, weight=lambda hotkey: 1e-3 if hotkey.startswith("guest") else 1000.0
+        ) as batcher:
+            batcher._seconds = GUESTS / 2  # an item
+            guests = [asyncio.create_task(batcher.predict(image(0), f"guest {n}")) for n in range(40)]
+            await asyncio.sleep(0.05)
+            asked = [asyncio.create_task(batcher.predict(image(255), "validator")) for _ in range(3)]
+            await asyncio.sleep(0.05)
+            detector.gate.set()
+            assert [(await task).p_synthetic for task in asked] == [1.0] * 3
+            first, second, *_ = detector.batches
+            await asyncio.gather(*guests)
+    assert (first, second) == (2, 3)
 
 
 async def test_a_failing_batch_does_not_end_the_loop() -> None:

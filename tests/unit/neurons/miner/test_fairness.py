@@ -18,6 +18,7 @@ from neurons.miner.fairness import FairQueue, Turns
 from subnet.codec.image import encode_image
 from subnet.errors import MediaError, MediaTooLarge
 from subnet.types import Media, Modality, Prediction
+from subnet.wire.admission import GUEST
 
 
 @given(st.lists(st.sampled_from("abcd")))
@@ -120,6 +121,20 @@ async def test_one_hotkey_leaves_room_for_the_next() -> None:
         async with asyncio.timeout(1), turns.turn("modest"):
             pass
         waiting.cancel()
+
+
+async def test_guests_leave_half_of_the_room() -> None:
+    """However many of them there are, a validator's turn begins at once; alone a guest may hold more than half."""
+    turns = Turns(8, 6, lambda hotkey: GUEST if hotkey.startswith("guest") else 5.0)
+    async with turns.turn("guest 0", 6):
+        pass
+    guests = [asyncio.create_task(turns.turn(f"guest {n}").__aenter__()) for n in range(20)]
+    await asyncio.sleep(0)
+    assert sum(guest.done() for guest in guests) == 4
+    async with asyncio.timeout(1), turns.turn("validator", 4):
+        pass
+    for guest in guests:
+        guest.cancel()
 
 
 def bomb(side: int) -> bytes:
