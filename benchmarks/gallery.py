@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from subnet.protocols import Detector
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures" / "detectors"
-ANSWERS = (
-    Path(__file__).parent / "results" / "gallery.json"
-)  # by detector: P(synthetic) of the real and the synthetic item
+ANSWERS = Path(__file__).with_suffix(".json")  # by detector: P(synthetic) of the real and the synthetic item
 WIDTH, DPI = 9.0, 100  # inches, and pixels in one
 PALETTES = (256, 192, 128, 96, 64)  # colours: the most that MOST leaves room for
 MOST = 120_000  # bytes of a file

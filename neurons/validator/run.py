@@ -13,7 +13,7 @@ from functools import partial
 from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.log import Log
-from neurons.secret_seed import choose_seed
+from neurons.secret_seed import choose_seed, read_seed
 from neurons.signals import ends_before, pause, until_signal
 from neurons.validator.challenge_source import draw_challenge
 from neurons.validator.hotkey_lock import hold_hotkey
@@ -89,9 +89,11 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
 
 
 def _hold(stack: AsyncExitStack, settings: ValidatorSettings, hotkey: str, log: Log) -> Journal:
-    """The journal, held by this process alone as is the hotkey. Raises StateError with the id of another."""
+    """The journal, this process's alone as is the hotkey. Raises StateError with the id of another; SettingsError."""
     if (lock := hold_hotkey(settings.netuid, hotkey, log)) is not None:
         stack.callback(os.close, lock)
+    if settings.seed_file is not None:
+        read_seed(settings.seed_file)  # a bad one is told before a journal is made
     journal = Journal(settings.folder(hotkey) / "journal.db", settings.segments)
     stack.callback(journal.close)
     return journal

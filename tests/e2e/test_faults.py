@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from subnet.chain.bittensor import open_wallet
 from subnet.chain.devnode.keys import wallet_from_seed
 from subnet.chain.devnode.ledger.genesis import Rules
 from subnet.chain.devnode.ledger.state import Row
 from subnet.chain.devnode.node.store import Saved
+from subnet.chain.wallets import open_wallet
 from subnet.codec.image import encode_image
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import DEPARTED, SETTING, WEIGHTS, DepartedRecord, WeightsRecord, read_record
@@ -43,7 +43,7 @@ PLAN = """total = 4
 "video/real/photos" = 1
 "video/synthetic/model" = 1
 """
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("localnet")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("localnet")]
 
 
 @pytest.fixture(scope="module")
