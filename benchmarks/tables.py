@@ -38,7 +38,18 @@ is a family that no detector was trained on. `retrieval` says membership and is 
 """,
 }
 ORDERS = {
-    "benchmarks.md": ("leave-one-out", "quality", "leak", "agreement", "speed", "round", "flood", "evidence", "windows", "soak"),
+    "benchmarks.md": (
+        "leave-one-out",
+        "quality",
+        "leak",
+        "agreement",
+        "speed",
+        "round",
+        "flood",
+        "evidence",
+        "windows",
+        "soak",
+    ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "cost"),
 }
 LOOKING = """

@@ -20,7 +20,7 @@ GAME = ("--neuron.interval", 0.2, "--neuron.epoch_length", TEMPO)
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.xdist_group("localnet")]
 
 
-@pytest.mark.parametrize("sealed", [False, True], ids=["open", "commit-reveal"])
+@pytest.mark.parametrize("sealed", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["open", "sealed"])
 @pytest.mark.parametrize("blows", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_no_epoch_is_lost_or_doubled(blows: int, sealed: bool, tmp_path: Path) -> None:
     """Two validators set weights in every epoch of a chain that dies and stalls, and never twice within one."""
