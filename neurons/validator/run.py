@@ -74,7 +74,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         following = asyncio.create_task(view.follow(stop))
         stack.callback(following.cancel)
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
-        patience = 60.0 if local else 2.0
+        patience = 300.0 if local else 2.0
         draw = partial(draw_challenge, pool, patience=patience, substitute=not local, stopping=stop.is_set)
         keeping = Kept(folder / s.KEPT, int(neuron.keep_gigabytes * GIGABYTE), neuron.keep_media * 3600)
         partners = Partners(view, dendrite, draw, partial(retire, pool, keeping), executor)

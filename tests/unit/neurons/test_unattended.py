@@ -6,6 +6,8 @@ import ast
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import bittensor as bt
@@ -42,16 +44,19 @@ def _is_of_a_network(call: ast.Call) -> bool:
     )
 
 
-@pytest.fixture
-def encrypted(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a wallet "w" whose hotkey has a password."""
-    wallet = wallet_from_seed("w", tmp_path, "unattended")
+    folder = tmp_path_factory.mktemp("encrypted")
+    wallet = wallet_from_seed("w", folder, "unattended")
     wallet.hotkey_file.set_keypair(wallet.hotkey, encrypt=True, overwrite=True, password=PASSWORD)
-    return tmp_path
+    return folder
 
 
-def run(words: tuple[object, ...], seconds: float, **environment: str) -> tuple[int | None, str]:
-    """Exit status, None for one that had to be stopped, and all that was printed.
+def run(
+    words: tuple[object, ...], seconds: float, enough: Callable[[], bool] = lambda: False, **environment: str
+) -> tuple[int | None, str]:
+    """Exit status, None for one that had to be stopped, after `seconds` or when `enough` says so, and all it printed.
 
     Standard input is a pipe that stays open and silent, and there is no terminal: a question would wait for ever.
     """
@@ -66,12 +71,13 @@ def run(words: tuple[object, ...], seconds: float, **environment: str) -> tuple[
         env={**os.environ, **environment},
         start_new_session=True,
     )
+    ends = time.monotonic() + seconds
     try:
-        printed, _ = process.communicate(timeout=seconds)
-        return process.returncode, printed
-    except subprocess.TimeoutExpired:
+        while process.poll() is None and time.monotonic() < ends and not enough():
+            time.sleep(0.05)
+        status = process.poll()
         process.terminate()
-        return None, process.communicate(timeout=30)[0]
+        return status, process.communicate(timeout=60)[0]
     finally:
         os.close(reading)
         os.close(writing)
@@ -112,7 +118,15 @@ def test_no_program_tells_a_secret(name: str, tmp_path: Path) -> None:
         "producer": ("producer", "--seed", SEED, "--once", "--total", 1, "--pool.path", tmp_path / "pool"),
     }
     secrets = {"BT_WALLET_PASSWORD": PASSWORD, "HF_TOKEN": TOKEN, "ASSAY_HOME": str(tmp_path / "home")}
-    _, printed = run((*words[name], *common), 60 if name == "producer" else 12, **secrets)
+    pool = tmp_path / "pool"
+
+    def enough() -> bool:
+        """It has logged, or done, what a start does."""
+        return log.exists() and (
+            bool(list(pool.rglob("*.item"))) if name == "producer" else "***@127.0.0.1:9" in log.read_text()
+        )
+
+    _, printed = run((*words[name], *common), 120, enough, **secrets)
     told = printed + log.read_text()
     assert "Traceback" not in printed
     assert "***@127.0.0.1:9" in told or name == "producer"  # the node is named, and how to enter it is not
