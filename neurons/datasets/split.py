@@ -13,16 +13,20 @@ from subnet.errors import DataError, SettingsError
 from subnet.game.sampling import derive
 from subnet.media.dataset_folder import write_index
 
+SIDES = ("train", "validation")
 SHARE = 0.15  # of the items, for validation
 LINK = PurePath("files")  # in a folder that holds an index of files that lie elsewhere
+MARK = ".held-out"  # in a folder that a split wrote to: the two sides there may be replaced by those of another
 
 
 def split(root: Path, into: Path, *, seed: int = 0, share: float = SHARE, tell: Tell = silence) -> tuple[Path, Path]:
     """Folders `into`/train and `into`/validation with an index each; files are hard links where the disk allows.
 
     Where an item goes depends on the seed and its cluster alone: twins, crops of one photograph and frames of one clip
-    go together. Raises DataError when a side lacks a class. What is left out is told.
+    go together. Raises DataError when a side lacks a class, SettingsError where `into` is no place to write to. What is
+    left out is told.
     """
+    _check_place(root, into)
     records = read_folder(root, tell)
     names = _cluster_names(records)
     out = {name for name in set(names) if derive("held out", seed, name) < share * 2**63}
@@ -36,7 +40,21 @@ def split(root: Path, into: Path, *, seed: int = 0, share: float = SHARE, tell: 
                 f"{error} ({len(set(names)):,} clips and photographs, of which {len(out):,} are held out); "
                 "give more data, or a folder of its own with --validation"
             ) from error
-    return _write(kept, root, into / "train"), _write(held, root, into / "validation")
+    into.mkdir(parents=True, exist_ok=True)
+    (into / MARK).touch()
+    return _write(kept, root, into / SIDES[0]), _write(held, root, into / SIDES[1])
+
+
+def _check_place(root: Path, into: Path) -> None:
+    """Raises SettingsError where a split would be read as data the next time, or replace what no split has made."""
+    data, place = root.resolve(), into.resolve()
+    if place.is_relative_to(data) or data.is_relative_to(place):
+        raise SettingsError(
+            f"--out: what is held out of {root} would lie in {into}, and one of the two is inside the other; "
+            "name a folder elsewhere"
+        )
+    if not (into / MARK).is_file() and (others := [side for side in SIDES if (into / side).exists()]):
+        raise SettingsError(f"--out: {into / others[0]} is there already and no run made it; name another folder")
 
 
 def _cluster_names(records: Sequence[DatasetItem]) -> list[str]:

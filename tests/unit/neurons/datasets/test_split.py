@@ -15,7 +15,7 @@ from detectors.dataset.items import read_folder
 from neurons.datasets.leak_gate import refuse_leaks
 from neurons.datasets.split import split
 from subnet.codec import image as codec
-from subnet.errors import DataError
+from subnet.errors import DataError, SettingsError
 from subnet.types import Media
 
 
@@ -134,3 +134,17 @@ def test_times_do_not_stop_a_training_and_other_leaks_do(tmp_path: Path) -> None
     with pytest.raises(DataError, match=r"format tells the label.*--force"):
         refuse_leaks(read_folder(tmp_path), force=False)
     assert any(note.startswith("format tells the label") for note in refuse_leaks(read_folder(tmp_path), force=True))
+
+
+@pytest.mark.parametrize(
+    ("root", "into"),
+    [("mine/train", "mine"), ("mine", "mine"), ("mine", "mine/runs/data"), ("mine/train", "other"), ("other", "mine")],
+)
+def test_nobodys_data_are_replaced(tmp_path: Path, root: str, into: str) -> None:
+    """Neither the data themselves nor others that lie where a run divides its own: all that was there stays, alone."""
+    for name in ("mine", "other"):
+        folder(tmp_path / name / "train", 20)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(SettingsError, match="--out: .*name a(nother)? folder"):
+        split(tmp_path / root, tmp_path / into)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
