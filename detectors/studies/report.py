@@ -98,10 +98,11 @@ class StudyReport:
 
 
 def write_study(report: StudyReport, folder: Path) -> Path:
-    """Write the report below `folder`; returns the page. Files of an older report there are replaced."""
+    """Write the report below `folder`; returns the page. Files of an older report there are replaced.
+
+    The numbers come first: they say whose folder it is, should the rest not come to be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in report.pictures.items():
-        write_atomically(folder / f"{name}.png", picture.png)
     numbers = {
         "study": report.name,
         "facts": dict(report.facts),
@@ -113,6 +114,8 @@ def write_study(report: StudyReport, folder: Path) -> Path:
         "not_repeated": [asdict(claim) for claim in report.claims],
     }
     write_atomically(folder / "report.json", json.dumps(numbers, indent=1).encode() + b"\n")
+    for name, picture in report.pictures.items():
+        write_atomically(folder / f"{name}.png", picture.png)
     index = folder / "index.html"
     write_atomically(index, page(report).encode("utf-8", errors="backslashreplace"))
     return index

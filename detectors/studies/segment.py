@@ -14,7 +14,7 @@ from detectors import TABLE
 from detectors.checkpoints import HERE
 from detectors.dataset.contents import clusters
 from detectors.dataset.cuts import challenge_media, key_of
-from detectors.dataset.items import DatasetItem, read_folder
+from detectors.dataset.items import DatasetItem, both_classes, read_folder
 from detectors.evaluation.evaluation import Task, evaluate, items
 from detectors.evaluation.intervals import measure
 from detectors.evaluation.metrics import Floats, Ints
@@ -110,7 +110,9 @@ def trained(settings: StudySettings) -> Path:
 
 def pictures(settings: StudySettings) -> list[Shown]:
     """Photographs of the test folder whole, their twins, and composites of every kind, at LEVELS. Raises DataError."""
-    pairs = twins(read_folder(settings.test))[: QUICK_PHOTOGRAPHS if settings.quick else PHOTOGRAPHS]
+    records = read_folder(settings.test)
+    both_classes(records, str(settings.test))
+    pairs = twins(records)[: QUICK_PHOTOGRAPHS if settings.quick else PHOTOGRAPHS]
     if len(pairs) < 2:
         raise DataError(
             f"data: {settings.test} holds {len(pairs)} fakes whose photograph is known by its pair; masks are measured "

@@ -33,7 +33,7 @@ from detectors.torch_detector import TorchDetector, channels_last
 from detectors.training.batches import Batch, Batches, BatchPlan, methods
 from detectors.training.losses import Objective
 from detectors.training.recipes import Recipe, recipe
-from detectors.training.state import TrainingState, restore, store
+from detectors.training.state import TrainingState, fingerprint, restore, store
 from detectors.training.validation_set import Examples, examples, tell_few
 from subnet.errors import DataError, SettingsError
 from subnet.registry import resolve
@@ -130,7 +130,8 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
     maker = resolve(chosen.batches)
     batches: Batches = maker(records, lambda record: pixels[record.path], plan, steps=steps, seed=settings.seed)
     validation = examples(judged, settings.validation_items, seed=settings.seed)
-    run = _Run(settings, chosen, steps, len(batches.methods), validation)
+    identity = fingerprint({**asdict(settings), "steps": steps}, records, judged)
+    run = _Run(settings, chosen, steps, len(batches.methods), validation, identity)
     run.through(batches, report or (lambda progress: None))
     return run.finish(plan, records)
 
@@ -207,7 +208,9 @@ def rate(step: int, steps: int) -> float:
 class _Run:
     """The things with a lifetime: network, optimiser, moving average, state on disk."""
 
-    def __init__(self, settings: Training, chosen: Recipe, steps: int, origins: int, validation: Examples) -> None:
+    def __init__(
+        self, settings: Training, chosen: Recipe, steps: int, origins: int, validation: Examples, identity: str
+    ) -> None:
         self.settings, self.recipe, self.steps, self.validation = settings, chosen, steps, validation
         torch.manual_seed(settings.seed)
         self.size = arguments(settings, chosen, origins)
@@ -223,16 +226,13 @@ class _Run:
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
         self.objective: Objective = resolve(chosen.objective)
         self.state_path = settings.out.with_suffix(".state.safetensors")
-        self.state = TrainingState.fresh(self._fingerprint(), self._bare().state_dict())
+        self.state = TrainingState.fresh(identity, self._bare().state_dict())
         if self.state_path.is_file():
             self.state = restore(self.state_path, self.state.fingerprint, self._bare(), self.optimiser)
 
     def _bare(self) -> nn.Module:
         bare: nn.Module = self.accelerator.unwrap_model(self.network)
         return bare
-
-    def _fingerprint(self) -> str:
-        return json.dumps({**asdict(self.settings), "steps": self.steps}, sort_keys=True, default=_resolved)
 
     def through(self, batches: Batches, report: Callable[[Progress], None]) -> None:
         """All steps that are left, or until validation has not improved for `patience` evaluations."""
@@ -339,10 +339,6 @@ def write_trained(
         half=settings.half,
         exact=exact,
     )
-
-
-def _resolved(value: object) -> str:
-    return str(value.expanduser().resolve()) if isinstance(value, Path) else str(value)
 
 
 def _plain(value: object) -> str:

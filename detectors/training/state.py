@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from detectors.checkpoints import load_strictly
+from detectors.dataset.cuts import key_of
+from detectors.dataset.items import DatasetItem
 from subnet.errors import SettingsError, StateError
 from subnet.files import write_atomically
 
 KEY = "assay-training"
 PATHS = frozenset({"data", "validation", "init"})  # settings that are paths
 WITHOUT_EFFECT = frozenset({"out", "save_every", "workers", "snapshots"})  # settings that leave weights as they are
+FILES = frozenset({"training set", "validation set"})  # what the folders held; states of older versions do not say
 
 
 @dataclass
@@ -113,13 +117,38 @@ def restore(path: Path, fingerprint: str, network: nn.Module, optimiser: torch.o
     )
 
 
+def fingerprint(settings: Mapping[str, Any], trained: Sequence[DatasetItem], judged: Sequence[DatasetItem]) -> str:
+    """The run of `settings` on these items of its folders `data` and `validation`, as one text."""
+    data = Path(settings["data"])
+    held = settings["validation"] or data.parent / "validation"
+    files = {"training set": _files(trained, data), "validation set": _files(judged, Path(held))}
+    return json.dumps({**settings, **files}, sort_keys=True, default=_resolved)
+
+
+def _files(records: Sequence[DatasetItem], root: Path) -> str:
+    """How many there are, and a digest of their names, sizes in bytes, labels and what else is said of them."""
+    rows = (
+        (key_of(each, root), each.path.stat().st_size, each.label, each.origin, each.pair, each.item)
+        for each in records
+    )
+    digest = hashlib.sha256("".join(sorted(map(repr, rows))).encode())
+    return f"{len(records)} items ({digest.hexdigest()[:8]})"
+
+
+def _resolved(value: object) -> str:
+    return str(value.expanduser().resolve()) if isinstance(value, Path) else str(value)
+
+
 def differences(stored: str, wanted: str) -> list[str]:
-    """The settings in which two fingerprints of runs differ, as text. Where the weights go and how often they are saved
-    changes nothing in them; a path is the same in all its forms."""
+    """The settings in which two fingerprints of runs differ, as text, or else the folders that hold other items now.
+
+    Where the weights go and how often they are saved changes nothing in them; a path is the same in all its forms.
+    """
     before, now = json.loads(stored), json.loads(wanted)
-    names = sorted((before.keys() | now.keys()) - WITHOUT_EFFECT)
+    names = sorted((before.keys() | now.keys()) - WITHOUT_EFFECT - (FILES - before.keys()))
     changed = [name for name in names if _same_form(name, before.get(name)) != _same_form(name, now.get(name))]
-    return [f"{name} was {before.get(name)}, not {now.get(name)}" for name in changed]
+    told = [name for name in changed if name not in FILES] or changed
+    return [f"{name} was {before.get(name)}, not {now.get(name)}" for name in told]
 
 
 def _same_form(name: str, value: Any) -> Any:

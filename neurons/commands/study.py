@@ -18,6 +18,7 @@ from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.plan import EMBEDDED
 from neurons.progress import LogLines, bar, warn
 from subnet.errors import SettingsError
+from subnet.files import TEMPORARY
 from subnet.types import Modality, Split
 
 if TYPE_CHECKING:
@@ -106,10 +107,14 @@ def _check_folder(out: Path, name: str) -> None:
         mine = jsonlib.loads(report.read_text(encoding="utf-8")).get("study") == name
     except (OSError, ValueError, AttributeError):
         mine = False
-    left = [] if mine or not out.is_dir() else list(out.iterdir())  # by an interrupted run: data, weights and states
-    others = [path.name for path in left if path.name not in ("data", "weights") and path.suffix != ".safetensors"]
-    if others:
-        raise SettingsError(f"--out {out}: holds {sorted(others)[0]}, which is none of this study's; name a new folder")
+    left = [] if mine or not out.is_dir() else sorted(path.name for path in out.iterdir())
+    if others := [name for name in left if not _of_a_run(name)]:
+        raise SettingsError(f"--out {out}: holds {others[0]}, which is none of this study's; name a new folder")
+
+
+def _of_a_run(name: str) -> bool:
+    """Whether an interrupted run leaves a file or folder of this name: data, weights, states, and one half written."""
+    return name in ("data", "weights") or name.endswith(".safetensors") or name.startswith(TEMPORARY)
 
 
 def _folders(

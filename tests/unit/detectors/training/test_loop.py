@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +21,9 @@ from detectors.dataset.items import DatasetItem, load_media, read_folder
 from detectors.training.batches import Batches, BatchPlan
 from detectors.training.loop import Progress, Training, rate, train
 from detectors.training.validation_set import tell_few
+from subnet.codec import image as codec
 from subnet.errors import CheckpointError, DataError, SettingsError, StateError
-from subnet.types import Label, Modality
+from subnet.types import Label, Media, Modality
 from tests.unit.detectors.folders import write_images
 
 PLAN = BatchPlan(pairs=2, crop=32)
@@ -189,6 +192,29 @@ def test_a_run_goes_on_under_another_form_of_its_paths(
         assert again.steps == 2
     with pytest.raises(SettingsError, match=r"other settings \(data was .*train, not .*validation\)"):
         train(settings(root, "forms.safetensors", steps=2, data=root / "validation"))
+
+
+@pytest.mark.parametrize("changed", ["train", "validation"])
+def test_a_run_does_not_go_on_with_other_items_in_its_folders(root: Path, tmp_path: Path, changed: str) -> None:
+    """An item more, or other pixels in a file of the same name: the state is not theirs, and which folder is named."""
+    for name in ("train", "validation"):
+        shutil.copytree(root / name, tmp_path / name)
+    run = settings(tmp_path, "run.safetensors", steps=1)
+    train(run)
+    index = tmp_path / changed / "index.jsonl"
+    before = index.read_text()
+    kind = "training" if changed == "train" else changed
+    index.write_text(before + "\n" + before.splitlines()[0].replace('"item": "', '"item": "another '))
+    with pytest.raises(
+        SettingsError, match=rf"other settings \({kind} set was \d+ items \(.*\), not \d+ items \(.*\)\)"
+    ):
+        train(run)
+    index.write_text(before)
+    assert train(run).steps == 1
+    file = tmp_path / changed / json.loads(before.splitlines()[0])["file"]
+    file.write_bytes(codec.encode_png(Media(load_media(read_folder(tmp_path / changed)[0]).frames[:, ::-1].copy())))
+    with pytest.raises(SettingsError, match=f"{kind} set was"):
+        train(run)
 
 
 def test_the_folder_that_lacks_something_is_named(root: Path, tmp_path: Path) -> None:
