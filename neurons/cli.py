@@ -123,9 +123,10 @@ def _check_integers(app: App, commands: tuple[str, ...], arguments: ArgumentColl
                     said = token.evolve(value="***") if secret else token
                     raise CoercionError(token=said, argument=argument, target_type=int)
                 if token.implicit_value is UNSET and (int(token.value) < 0 or (most and int(token.value) > most)):
-                    end = f"to {most}" if most else "on"
                     value = "below it" if secret else token.value
-                    raise SettingsError(f"{argument.name} must be a whole number from 0 {end}, not {value}")
+                    end = f"from 0 to {most}" if most and seed else "from 0 on" if seed else f"of at most {most}"
+                    bound = end if seed or int(token.value) > 0 else "that is not negative"  # 0 is not for every count
+                    raise SettingsError(f"{argument.name} must be a whole number {bound}, not {value}")
 
 
 def _unknown_option(error: MissingArgumentError) -> UnknownOption | None:

@@ -80,7 +80,7 @@ def evaluate(
         from detectors.evaluation.evaluation import evaluate as measure
 
         modality = opened[0].modality
-        task = Task(data, data_folder(data, modality, limit, seed, place), asked, limit, seed)
+        task = Task(data, _judged_part(data, data_folder(data, modality, limit, seed, place)), asked, limit, seed)
         records = items(task, modality, warn)
     with bar("evaluate", len(records) * len(task.views)) as progress:
         found = measure(opened, task, records, progress=progress)
@@ -202,6 +202,17 @@ def data_folder(data: str, modality: Modality, limit: int | None, seed: int, dev
         return spec
     with bar(f"{spec.split} set", 2 * spec.count) as progress:
         return materialise(spec, s.home() / "data", device=device, progress=progress)
+
+
+def _judged_part(data: str, folder: Path) -> Path:
+    """Of a folder that is divided the part that nothing is trained on, as of a published set; told."""
+    from neurons.datasets.arrangement import divided, judged
+
+    if not divided(folder):
+        return folder
+    part = judged(folder)
+    warn(f"--data {data}: judged on {part.name}/ alone, since it is divided; name another part to have that judged")
+    return part
 
 
 def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) -> None:

@@ -154,13 +154,15 @@ def train(
     weights = _weights(folder, detector, resume)
     _check_weights(detector, course)
     place = s.device(device)
+    from neurons.datasets.exclusion import check_excluded
     from neurons.datasets.leak_gate import check_leaks
 
     with no_trace(folder):
         make_folder(folder)
         learn, judge = _folders(data, modality, folder, seed, place)
+        parts = {data.data: learn, data.validation or f"the validation part of {data.data}": judge}
+        check_excluded(data.exclude, parts, modality, warn)
         check_leaks(learn, modality, force=data.force, tell=warn)
-        _tell_unmatched(data.exclude, learn)
         outcome = _run(_settings(detector, data, course, (learn, judge, weights), seed, place))
     _tell(detector, outcome, json)
 
@@ -185,7 +187,7 @@ def _settings(
         experts=course.experts,
         size=course.size,
         network=course.arguments,
-        plan=_plan(detector, course.crop),
+        plan=_plan(detector, course.crop, course.size),
         device=device,
         precision=course.precision or ("bf16" if device.startswith("cuda") else "no"),
         patience=course.patience,
@@ -219,16 +221,6 @@ def _check_weights(detector: str, course: Course) -> None:
             load_into(network, course.init, detector)
 
 
-def _tell_unmatched(exclude: tuple[str, ...], learn: Path) -> None:
-    """Names that nothing is left out by are likely misspelt."""
-    from detectors.dataset.items import read_folder
-
-    if exclude:
-        origins = {record.origin for record in read_folder(learn)}
-        if nowhere := " ".join(sorted({*exclude} - origins)):
-            warn(f"--exclude {nowhere}: nothing of that origin in {learn}, which has {', '.join(sorted(origins))}")
-
-
 def _modality(detector: str) -> Modality:
     from detectors import TABLE
     from detectors.training.recipes import RECIPES, recipe
@@ -252,7 +244,7 @@ def _weights(folder: Path, detector: str, resume: bool) -> Path:
 def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str) -> tuple[Path, Path]:
     """The folders to train on and to judge by."""
 
-    from neurons.datasets.arrangement import PresetSpec, arrange, judged
+    from neurons.datasets.arrangement import PresetSpec, arrange, parse_preset, train_part, tuning_part, two_ways
     from neurons.datasets.spec import DataSpec, materialise, parse_spec
 
     def folder(text: str, count: int) -> Path:
@@ -272,25 +264,16 @@ def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str
     learn = folder(wanted.data, many)
     held = wanted.validation or (f"embedded:{Split.VALIDATION}" if wanted.data.startswith("embedded:") else None)
     if held is not None:
-        return _train_part(learn), judged(folder(held, max(20, many // 4)))
-    if (learn / "train").is_dir() and (learn / "validation").is_dir():
-        return learn / "train", learn / "validation"
-    learn = _train_part(learn)
-    from neurons.datasets.split import split
-
-    return split(learn, out / "data", seed=seed, tell=warn)
+        return train_part(learn), tuning_part(folder(held, max(20, many // 4)), held)
+    published = parse_preset(os.path.expanduser(wanted.data)) is not None
+    return two_ways(learn, out / "data", published=published, seed=seed, tell=warn)
 
 
-def _train_part(folder: Path) -> Path:
-    """The part of a data set that is trained on: train/ where it is divided, so that no test item is trained on."""
-    return folder / "train" if (folder / "train").is_dir() else folder
-
-
-def _plan(detector: str, crop: int | None) -> BatchPlan | None:
+def _plan(detector: str, crop: int | None, size: str) -> BatchPlan | None:
     """The recipe's examples with crops of another size; None where it is the recipe's own."""
     from detectors.training.recipes import recipe
 
-    return None if crop is None else replace(recipe(detector).plan, crop=crop)
+    return None if crop is None else replace(recipe(detector).plan_for(size), crop=crop)
 
 
 def _start(detector: str) -> Path | None:

@@ -18,6 +18,8 @@ from subnet.game.sampling import derive
 from subnet.media.folder import take_inventory
 from subnet.types import Split
 
+TESTS, VALIDATIONS = (Split.TEST, "testing"), (Split.VALIDATION, "valid", "val", "eval", "dev")  # folders' names
+
 
 @dataclass(frozen=True)
 class PresetSpec:
@@ -65,11 +67,45 @@ def arrange(spec: PresetSpec, home: Path) -> Path:
 
 
 def judged(folder: Path) -> Path:
-    """The part of an arranged data set that is evaluated on: the test set, else validation, else all of it."""
-    for name in (Split.TEST, Split.VALIDATION):
+    """The part of a divided data set that is evaluated on: the test set, else validation, else all of it."""
+    for name in (*TESTS, *VALIDATIONS):
         if (folder / name).is_dir():
             return folder / name
     return folder
+
+
+def divided(folder: Path) -> bool:
+    """Whether there is a part to judge by beside train/: a folder called train alone may show trains."""
+    return (folder / Split.TRAIN).is_dir() and judged(folder) != folder
+
+
+def train_part(folder: Path) -> Path:
+    """The part of a data set that is trained on: train/ where it is divided, so that no test item is trained on."""
+    return folder / Split.TRAIN if divided(folder) else folder
+
+
+def tuning_part(folder: Path, text: str) -> Path:
+    """The part that a training may choose by: never a test set. Raises SettingsError naming --validation `text`."""
+    for name in VALIDATIONS:
+        if (folder / name).is_dir():
+            return folder / name
+    if judged(folder) != folder:
+        raise SettingsError(
+            f"--validation {text}: has a test set and no validation set, and nothing is trained or tuned on the test "
+            "set; leave --validation away, and a part of the training set is held out"
+        )
+    return folder
+
+
+def two_ways(folder: Path, into: Path, *, published: bool, seed: int = 0, tell: Tell = silence) -> tuple[Path, Path]:
+    """Folders to train on and to choose by, the latter held out below `into` where there is none.
+
+    The validation set of a published data set without a test set is what an evaluation judges by, and chooses nothing.
+    """
+    learn, held = folder / Split.TRAIN, folder / Split.VALIDATION
+    if learn.is_dir() and held.is_dir() and not (published and judged(folder) == held):
+        return learn, held
+    return split(train_part(folder), into, seed=seed, tell=tell)
 
 
 def others(folder: Path) -> dict[str, Path]:

@@ -50,10 +50,11 @@ def test_seeds_of_all_commands_are_of_one_kind(command: str, seed: int, assay: A
 @pytest.mark.parametrize("words", COUNTS, ids=lambda words: f"{words[0]} {words[-1]}")
 @pytest.mark.parametrize("number", [-1, 10**30])
 def test_counts_are_of_one_kind(words: tuple[str, ...], number: int, assay: Assay, tmp_path: Path) -> None:
-    """None is negative or beyond what a machine counts to; the flag is named, and nothing is made."""
+    """None is negative or beyond what a machine counts to; the flag is named, no 0 is promised, and nothing is made."""
     ran = assay(*words, number)
     assert (ran.status, "Traceback" in ran.err) == (2, False)
-    assert f"{words[-1]} must be" in ran.message
+    bound = "that is not negative" if number < 0 else "of at most 2147483647"
+    assert f"{words[-1]} must be a whole number {bound}, not {number}" in ran.message
     assert not list(tmp_path.iterdir())
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from detectors.evaluation.frame_order import FORMS
 from subnet.codec import image as codec
 from subnet.types import Media
-from tests.unit.detectors.folders import write_clips
+from tests.unit.detectors.folders import write_clips, write_images
 from tests.unit.neurons.running import Assay
 
 
@@ -50,3 +50,14 @@ def test_what_is_refused_leaves_no_folder(assay: Assay, tmp_path: Path) -> None:
         ran = assay("evaluate", *words, "--out", tmp_path / "new" / "out", "--device", "cpu")
         assert ran.status == 2
         assert not (tmp_path / "new").exists()
+
+
+def test_what_was_trained_on_is_not_judged_by(assay: Assay, tmp_path: Path) -> None:
+    """Of a divided folder the test part alone is asked, and that is told; one of its parts is all of it."""
+    for part, count in (("train", 3), ("validation", 2), ("test", 2)):
+        write_images(tmp_path / "data" / part, count, part)
+    words = ("evaluate", "random", "--levels", "0", "--device", "cpu", "--json", "--data")
+    for place, items in (("data", 4), ("data/train", 6)):
+        ran = assay(*words, tmp_path / place)
+        assert ran.json["items"] == items
+        assert (f"--data {tmp_path / 'data'}: judged on test/ alone" in ran.err) is (place == "data")

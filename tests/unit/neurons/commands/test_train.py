@@ -121,13 +121,17 @@ def test_networks_are_tried_before_data_are_made(
     assert not list(tmp_path.iterdir())
 
 
-def test_an_empty_class_names_the_flag_that_emptied_it(assay: Assay, tmp_path: Path) -> None:
-    """All fakes are left out by --exclude, and the error says so."""
-    write_images(tmp_path / "data" / "train", 4)
-    write_images(tmp_path / "data" / "validation", 3, "validation")
+@pytest.mark.parametrize("part", ["whole", "divided"])
+def test_an_empty_class_names_the_flag_that_emptied_it(assay: Assay, tmp_path: Path, part: str) -> None:
+    """All fakes are left out by --exclude: the error says so, and names the data as the user did."""
+    data, sides = tmp_path / "data", {"train": 8, "validation": 6}
+    for side, count in {"": 8}.items() if part == "whole" else sides.items():
+        write_images(data / side, count, side or "train")
     words = ("--exclude", "blurred", "--steps", "1", "--out", tmp_path / "out", "--device", "cpu", "--force")
-    ran = assay("train", "npr", "--data", tmp_path / "data", *words)
-    assert "without blurred (--exclude) holds no synthetic items" in ran.message
+    ran = assay("train", "npr", "--data", data, *words)
+    assert (ran.status, "Traceback" in ran.err) == (2, False)
+    assert f"--exclude blurred: no synthetic items of {data} are left, all are of blurred" in ran.message
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_says_who_takes_clips(assay: Assay) -> None:
@@ -247,5 +251,5 @@ def test_an_origin_that_nothing_has_is_told(assay: Assay, tmp_path: Path) -> Non
     words = ("train", "npr", "--data", data, "--steps", "1", "--out", out, "--device", "cpu", "--exclude", "blured")
     ran = assay(*words)
     assert ran.status == 0
-    assert "--exclude blured: nothing of that origin" in ran.err
+    assert f"--exclude blured: nothing of that origin in {data}, which has" in ran.err
     assert "blurred" in ran.err

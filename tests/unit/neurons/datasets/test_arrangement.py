@@ -11,7 +11,16 @@ from detectors.dataset.contents import clusters
 from detectors.dataset.items import read_folder
 from detectors.dataset.presets import PRESETS
 from neurons.commands.evaluate import data_folder
-from neurons.datasets.arrangement import arrange, judged, parse_preset, three_ways
+from neurons.datasets.arrangement import (
+    arrange,
+    divided,
+    judged,
+    parse_preset,
+    three_ways,
+    train_part,
+    tuning_part,
+    two_ways,
+)
 from subnet.errors import SettingsError
 from subnet.types import Label, Modality
 from tests.unit.detectors.dataset.preset_trees import write_tree
@@ -79,3 +88,39 @@ def test_an_evaluation_reads_the_test_set(tmp_path: Path, monkeypatch: pytest.Mo
     root = write_tree(PRESETS["cifake"], tmp_path / "set")
     folder = data_folder(f"cifake:{root}", Modality.IMAGE, None, 0, "cpu")
     assert all("test" in item.path.resolve().parts for item in read_folder(folder))
+
+
+def test_what_is_evaluated_on_chooses_nothing(tmp_path: Path) -> None:
+    """A published validation set without a test set beside it is judged by, so that a part of train/ is held out."""
+    for name, published in (("dm-aer", True), ("dm-aer", False), ("140k-real-and-fake-faces", True)):
+        spec = parse_preset(f"{name}:{write_tree(PRESETS[name], tmp_path / f'{name}-{published}', 40)}")
+        assert spec is not None
+        folder = arrange(spec, tmp_path / "home")
+        learn, held = two_ways(folder, tmp_path / "out" / f"{name}-{published}", published=published)
+        files = [{item.path.resolve() for item in read_folder(part)} for part in (learn, held, judged(folder))]
+        assert not files[0] & files[1]
+        assert not files[0] & files[2]
+        assert bool(files[1] & files[2]) is (name == "dm-aer" and not published)
+
+
+def test_nothing_is_tuned_on_a_test_set(tmp_path: Path) -> None:
+    """Given as --validation, a divided folder is its validation part, whatever that is called; without one it is refused."""
+    for names, part in ((("train", "val", "test"), "val"), (("valid", "testing"), "valid"), ((), ".")):
+        root = tmp_path / "-".join(["set", *names])
+        for name in ("real", *names):
+            (root / name).mkdir(parents=True)
+        assert tuning_part(root, "mine") == root / part
+    (tmp_path / "cut" / "train").mkdir(parents=True)
+    assert tuning_part(tmp_path / "cut", "mine") == tmp_path / "cut"
+    (tmp_path / "cut" / "test").mkdir()
+    with pytest.raises(SettingsError, match="--validation mine: has a test set and no validation set"):
+        tuning_part(tmp_path / "cut", "mine")
+
+
+def test_a_folder_called_train_may_show_trains(tmp_path: Path) -> None:
+    """Beside a part to judge by it is what is trained on; beside other kinds of things it is one of them."""
+    for name in ("airplane", "train"):
+        (tmp_path / name / "0_real").mkdir(parents=True)
+    assert (divided(tmp_path), train_part(tmp_path)) == (False, tmp_path)
+    (tmp_path / "val").mkdir()
+    assert (divided(tmp_path), train_part(tmp_path)) == (True, tmp_path / "train")
