@@ -109,6 +109,7 @@ def study(settings: StudySettings) -> StudyReport:
         "Five networks, alone and below a support vector machine on 50 principal components of their features.",
         {
             "performance": _performance(networks, by_name),
+            "confusion": _confusion(by_name),
             "levels": _by("by_level", "AUC by level of augmentation", by_name, "level "),
             "generators": _by("by_generator", "AUC by generator", by_name, "", without(settings)),
             "variance": _variance(networks),
@@ -231,6 +232,12 @@ def _matrices(found: Mapping[str, Evaluation]) -> dict[str, Floats]:
         tp, fp, fn, tn = (float(cell[0]) for cell in confusion(given.p, given.y, np.ones((1, len(given.p)))))
         result[name] = np.array([[tn, fp], [fn, tp]])
     return result
+
+
+def _confusion(found: Mapping[str, Evaluation]) -> Table:
+    rows = {name: [int(cell) for cell in matrix.ravel()] for name, matrix in _matrices(found).items()}
+    called = [f"{truth} called {verdict}" for truth in ("real", "synthetic") for verdict in ("real", "synthetic")]
+    return Table("Answers by truth and verdict, at 0.5, all levels together", tuple(called), rows)
 
 
 def _maps(

@@ -14,7 +14,7 @@ from tests.unit.detectors.folders import write_images
 
 TABLES = {
     "autoencoder": {"variants", "levels", "generators", "reconstruction", "samples"},
-    "cnn-svm": {"performance", "levels", "generators", "variance", "clusters", "maps"},
+    "cnn-svm": {"performance", "confusion", "levels", "generators", "variance", "clusters", "maps"},
 }
 PICTURES = {
     "autoencoder": {"stage-1.png", "stage-2.png", "reconstructions.png"},
@@ -42,6 +42,9 @@ def test_a_study_runs_from_end_to_end(name: str, tmp_path: Path) -> None:
     assert "Not above always synthetic in accuracy and AUC: " in next(iter(report.tables.values())).note
     for row in written["tables"].get("samples", {"rows": {}})["rows"].values():
         assert row["fake"] + row["real"] == pytest.approx(1)
+    for network, row in written["tables"].get("confusion", {"rows": {}})["rows"].items():
+        right = row["real called real"] + row["synthetic called synthetic"]
+        assert right / sum(row.values()) == pytest.approx(rows[network]["accuracy"]["value"])
 
 
 SIZES = {"train": 13, "validation": 2, "test": 4}
