@@ -27,7 +27,7 @@ from subnet.types import Label, Media
 
 # Words of published classifiers beside those that folders of data sets are called by.
 WORDS = {
-    **dict.fromkeys(("human", "realism", "photo", "photograph", "camera", "live", "bonafide"), Label.REAL),
+    **dict.fromkeys(("human", "hum", "realism", "photo", "photograph", "camera", "live", "bonafide"), Label.REAL),
     **dict.fromkeys(
         (
             "deep_fake",

@@ -98,6 +98,7 @@ def test_a_single_output_is_its_own_class(tmp_path: Path) -> None:
         ("REAL", Label.REAL),
         ("Realism", Label.REAL),
         ("human", Label.REAL),
+        ("hum", Label.REAL),
         ("Fake", Label.SYNTHETIC),
         ("Deep-Fake", Label.SYNTHETIC),
         (" FAKE ", Label.SYNTHETIC),
