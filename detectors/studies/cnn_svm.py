@@ -123,9 +123,7 @@ def study(settings: StudySettings) -> StudyReport:
             ),
             "variance": Picture(_variance_curves(networks), "Variance of the test set's features by components."),
             "confusion": Picture(matrices(_matrices(by_name)), "Confusion matrices at 0.5, all levels together."),
-            "maps": Picture(
-                maps, "A real and a synthetic picture, and where each network's evidence for that label lies."
-            ),
+            "maps": Picture(maps, "A real and a synthetic picture, and where each network's evidence of it lies."),
         },
         CLAIMS,
         {"best custom network": best, "items": len(records), "seed": settings.seed, "quick": str(settings.quick)},
