@@ -154,7 +154,8 @@ def _settings(
             yield unproven(setting.seq, "weights on chain: others were sent before they could be looked for")
             continue
         if setting.settled not in facts.weights:
-            yield unproven(setting.seq, "weights on chain: the node keeps no state of their blocks, or their uid was another's by then")
+            why = "the node keeps no state of their blocks, or their uid was another's by then"
+            yield unproven(setting.seq, f"weights on chain: {why}")
             continue
         here = facts.weights[setting.settled]
         form = frozenset(here.items())
