@@ -6,9 +6,17 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from rich.markup import escape
+
 from subnet.errors import SettingsError
+from subnet.printing import printable
 
 DEFAULT_HOTKEY = "default"
+
+
+def literal(text: str) -> str:
+    """A text of strangers for a table of ours: neither markup nor a command to the terminal."""
+    return escape(printable(text))
 
 
 def names_of(path: Path | None, journal: Path) -> Mapping[str, str]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from neurons.naming import names_of
+from neurons.naming import literal, names_of
 from neurons.settings import Json
 from subnet.errors import SettingsError
 from subnet.types import Modality
@@ -89,7 +88,7 @@ def _tell(found: Account, name: str, turns: tuple[Turn, ...], console: Console) 
     from subnet.game.history import ACCURACY_WINDOW, MCC_WINDOW
 
     score = found.score
-    console.print(f"[bold]{score.hotkey}[/] {escape(name)}".rstrip())
+    console.print(f"[bold]{literal(score.hotkey)}[/] {literal(name)}".rstrip())
     console.print(
         f"score {score.value:.4f}, place {found.rank} of {found.miners}, {found.share:.1%} of all scores; "
         f"answered {score.answered} of {score.asked}",
@@ -107,7 +106,7 @@ def _tell(found: Account, name: str, turns: tuple[Turn, ...], console: Console) 
         table = Table(key, "right", "asked", "share", "", box=None, show_edge=False)
         for kind, tally in kinds.items():
             failed = f"[red]{tally.failed} failed[/]" if tally.failed else ""
-            table.add_row(kind, str(tally.right), str(tally.asked), f"{tally.share:.2f}", failed)
+            table.add_row(literal(kind), str(tally.right), str(tally.asked), f"{tally.share:.2f}", failed)
         console.print(table, "")
     if turns:
         table = Table("round", "asked", "answer", "", "score after", box=None)
@@ -116,7 +115,7 @@ def _tell(found: Account, name: str, turns: tuple[Turn, ...], console: Console) 
             answer = turn.answer if isinstance(turn.answer, str) else f"{turn.answer:.3f}"
             table.add_row(
                 str(turn.number),
-                asked,
+                literal(asked),
                 answer,
                 "[green]right[/]" if turn.right else "[red]wrong[/]",
                 f"{turn.score:.4f}",
@@ -141,7 +140,7 @@ def _tell_pay(found: Account, called: Mapping[str, str], console: Console) -> No
         console.print("no weights were set yet", highlight=False)
         return
     console.print(f"weight {pay.weight:.6f} of 1 in the last setting, block {pay.block}", highlight=False)
-    if others := [escape(called.get(name, name)) for name in pay.sharing if name != found.score.hotkey]:
+    if others := [literal(called.get(name, name)) for name in pay.sharing if name != found.score.hotkey]:
         console.print(f"  one place, shared with {', '.join(others)}: they answer alike", highlight=False)
 
 
@@ -160,7 +159,7 @@ def _tell_likeness(found: Account, called: Mapping[str, str], console: Console) 
         other = link.second if link.first == me else link.first
         correlation = "" if link.correlation is None else f"{link.correlation:.3f}"
         numbers = (str(link.shared), correlation, str(link.errors), f"{link.expected:.1f}", f"{link.p_value:.1e}")
-        table.add_row(escape(called.get(other, other)), *numbers)
+        table.add_row(literal(called.get(other, other)), *numbers)
     console.print(
         table, "[dim]One model behind several hotkeys, a relay, or honest miners with one public detector.[/]"
     )

@@ -214,6 +214,7 @@ class WeightSetter:
         if self._store.blocked:
             return Receipt(Submission.REJECTED, code=UNWRITTEN, message="nothing can be written down: no weights"), {}
         await self._compare()
+        snapshot = self._view.snapshot or snapshot  # others came while it was compared, or the chain was asked
         wanted = weights(self._store.state.history, snapshot.neurons, self._settings.vpermit_tao_limit)
         if not wanted:
             why = "no miner has earned anything yet: none are set, and the chain keeps the last ones"
@@ -224,6 +225,9 @@ class WeightSetter:
             return Receipt(Submission.REJECTED, code=TOO_FEW, message=why), {}
         self._store.observe(snapshot)
         self._write(SETTING, setting_record(snapshot, wanted, self._attempt))
+        if self._store.unwritten:
+            why = "what is about to be sent is not on disk: a journal without it would make these weights nobody's"
+            return Receipt(Submission.REJECTED, code=UNWRITTEN, message=why), wanted
         try:
             return await self._chain.set_weights(wanted), wanted
         except ChainError as error:

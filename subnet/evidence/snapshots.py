@@ -92,8 +92,14 @@ class Snapshots:
         self._states.append((record.block, rows, tuple(neuron for _, neuron in sorted(self._neurons.items()))))
 
     def at(self, block: int) -> tuple[Neuron, ...] | None:
-        """The neurons that stood in `block`: the newest state that is no younger; None where there is none."""
-        return next((neurons for at, _, neurons in reversed(self._states) if at <= block), None)
+        """The neurons that stood in `block`; None where there is none.
+
+        The last state of that very block, or else the last that is no younger: a node that lags may have told an older
+        one in between.
+        """
+        newest = list(reversed(self._states))
+        exact = next((neurons for at, _, neurons in newest if at == block), None)
+        return exact or next((neurons for at, _, neurons in newest if at <= block), None)
 
     @property
     def rows(self) -> Rows:

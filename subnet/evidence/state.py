@@ -1,8 +1,8 @@
 """What a validator must not forget, and how it is written down with every fact.
 
 `StateStore` holds the state between rounds. A fact that the disk refuses is kept and written before the next one, so a
-full disk costs nothing at first; after `PATIENCE` facts in a row `blocked` turns true and no weights may be set, since
-nobody could check them.
+full disk costs no round; after `PATIENCE` facts in a row `blocked` turns true, and weights are not
+even tried. Weights that are not on disk themselves are never sent: nobody could check them.
 
 Each fact carries the sha256 of the state after it, so the hash chain covers the state, too: a state that was edited, or
 that belongs to another journal, is refused at the next start.

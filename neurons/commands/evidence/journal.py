@@ -14,7 +14,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from neurons.commands.evidence.workers import processes
-from neurons.naming import names_of
+from neurons.naming import literal, names_of
 from neurons.settings import Json
 from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.entries.entry import BEGINNING
@@ -161,5 +161,5 @@ def _table(result: Replay, called: Mapping[str, str]) -> Table:
     title = f"{result.rounds} rounds replayed{void}, up to round {result.next_round - 1}: every score confirmed"
     table = Table("hotkey", *(["name"] if called else []), "score", box=None, title=title, title_justify="left")
     for hotkey, standing in sorted(result.history.standings.items(), key=lambda pair: -pair[1].score):
-        table.add_row(hotkey, *([called.get(hotkey, "")] if called else []), f"{standing.score:.6f}")
+        table.add_row(literal(hotkey), *([literal(called.get(hotkey, ""))] if called else []), f"{standing.score:.6f}")
     return table

@@ -93,7 +93,12 @@ def read_lines(chunks: Iterable[bytes], packed: int) -> Iterator[Entry]:
 
     What grows more than `MAX_RATIO` times, or beyond `MAX_TEXT`, is refused as soon as it does.
     """
-    return map(read_line, split_lines(chunks, min(MAX_TEXT, SMALL_TEXT + MAX_RATIO * packed)))
+    return map(read_line, split_lines(chunks, most_text(packed)))
+
+
+def most_text(packed: int) -> int:
+    """How many bytes of text are read of a compressed file of `packed` bytes."""
+    return min(MAX_TEXT, SMALL_TEXT + MAX_RATIO * packed)
 
 
 def split_lines(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:

@@ -20,7 +20,7 @@ from subnet.evidence.findings import Finding, Verdict, unproven
 from subnet.evidence.planning import UNUSED
 from subnet.evidence.proof.past import Past, compare_metagraphs, compare_updates, look_back
 from subnet.evidence.proof.questions import MOST, Questions
-from subnet.evidence.proof.standing import BEHIND, Form, compare, forms, look, places
+from subnet.evidence.proof.standing import BEHIND, Form, compare, forms, look, places, stood_since
 from subnet.evidence.records import CommitmentRecord
 from subnet.game.epochs import Commitment, dump, parse
 from subnet.protocols import Chain
@@ -52,18 +52,18 @@ async def gather(chain: Chain, hotkey: str, claims: Claims) -> ChainFacts:
     """Ask a node all that `judge` compares. Raises ChainError when it cannot be reached at all."""
     questions = Questions(chain)
     snapshot = await questions.begin()
-    rules, me = snapshot.hyperparameters, snapshot.neuron(hotkey)
+    rules = snapshot.hyperparameters
     past = await look_back(questions, claims.metagraphs, claims.commitments, claims.settings)
     sealed = rules.commit_reveal or any(s.hyperparameters.commit_reveal for s in past.told.values() if s)
     commitments, asked = await _stood(questions, hotkey, claims)
     return ChainFacts(
         commitments=commitments,
         hashes={block: await questions.block_hash(block) for block in asked},
-        weights=await _standing(questions, claims.settings, sealed),
+        weights=await _standing(questions, hotkey, claims.settings, sealed),
         now=await chain.commitment(hotkey),
         hotkey=hotkey,
         head=snapshot.block,
-        looks=await look(questions, me.uid if me else None, claims.commitments, claims.settings),
+        looks=await look(questions, hotkey, claims.commitments, claims.settings),
         past=past,
         sealed=sealed,
         max_weight_limit=rules.max_weight_limit,
@@ -73,16 +73,15 @@ async def gather(chain: Chain, hotkey: str, claims: Claims) -> ChainFacts:
 
 
 async def _standing(
-    questions: Questions, settings: Sequence[WeightsClaim], sealed: bool
+    questions: Questions, hotkey: str, settings: Sequence[WeightsClaim], sealed: bool
 ) -> dict[int | None, Mapping[int, int]]:
     """The weights that stood when the next ones were set, the newest first."""
     standing = dict[int | None, Mapping[int, int]]()
     for setting in reversed(settings):
         for at in (setting.settled, None) if sealed and setting is settings[-1] else (setting.settled,):
-            try:
-                standing[at] = await questions.weights(setting.uid, at)
-            except ChainError:
-                continue
+            rows = await stood_since(questions, hotkey, setting.began, at)
+            if rows is not None:
+                standing[at] = rows
     return standing
 
 
@@ -155,7 +154,8 @@ def _settings(
             yield unproven(setting.seq, "weights on chain: others were sent before they could be looked for")
             continue
         if setting.settled not in facts.weights:
-            yield unproven(setting.seq, "weights on chain: the node keeps no state of their blocks")
+            why = "the node keeps no state of their blocks, or their uid was another's by then"
+            yield unproven(setting.seq, f"weights on chain: {why}")
             continue
         here = facts.weights[setting.settled]
         form = frozenset(here.items())

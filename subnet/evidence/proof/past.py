@@ -51,10 +51,15 @@ async def look_back(
     told = dict[int, Snapshot | None]()
     for block in sorted(asked, reverse=True):
         told[block] = await _told(questions, block)
-        if told[block] and any(c.block == block and _differences(c, told) for c in claims):
+        if told[block] and any(_differences(c, told) for c in _distinct(claims, block)):
             for near in (block - NEAR, block + NEAR):
                 told[near] = told.get(near) or await _told(questions, near)
     return Past(told, asked, how)
+
+
+def _distinct(claims: Sequence[MetagraphClaim], block: int) -> Iterator[MetagraphClaim]:
+    """The claims of `block` that say different things: thousands may say the same."""
+    return iter({(id(claim.neurons), claim.limit): claim for claim in claims if claim.block == block}.values())
 
 
 async def _drawn(
@@ -83,6 +88,7 @@ def compare_metagraphs(past: Past, claims: Sequence[MetagraphClaim], proven: Cou
     if past.how:
         yield Finding(0, past.how, Verdict.UNPROVEN)
     newest = 0
+    differences = dict[tuple[int, int, float], list[str]]()  # of claims that say the same
     for claim in sorted(claims, key=lambda claim: claim.seq):
         if claim.block < newest - STALE:
             yield Finding(claim.seq, f"the metagraph of block {claim.block} is used behind that of block {newest}")
@@ -92,7 +98,7 @@ def compare_metagraphs(past: Past, claims: Sequence[MetagraphClaim], proven: Cou
                 yield Finding(claim.seq, PRUNED, Verdict.UNPROVEN)
             if claim.moved:
                 yield Finding(claim.seq, MOVED, Verdict.UNPROVEN)
-        elif wrong := _differences(claim, past.told):
+        elif wrong := _known(differences, claim, past.told):
             more = f", and {len(wrong) - 1} rows more" if len(wrong) > 1 else ""
             yield Finding(claim.seq, f"the metagraph of block {claim.block} is not the chain's: {wrong[0]}{more}")
         else:
@@ -104,14 +110,24 @@ def unasked(claims: Sequence[MetagraphClaim]) -> Iterator[Finding]:
     return (Finding(claim.seq, MOVED, Verdict.UNPROVEN) for claim in claims if claim.moved)
 
 
+def _known(
+    differences: dict[tuple[int, int, float], list[str]], claim: MetagraphClaim, told: Mapping[int, Snapshot | None]
+) -> list[str]:
+    key = claim.block, id(claim.neurons), claim.limit
+    if key not in differences:
+        differences[key] = _differences(claim, told)
+    return differences[key]
+
+
 def _differences(claim: MetagraphClaim, told: Mapping[int, Snapshot | None]) -> list[str]:
     """Rows that are not the chain's, neither in the claim's block nor near it."""
     here = told[claim.block]
     near = [told.get(claim.block + away) for away in (-NEAR, NEAR)]
     roles = [roles_of(snapshot.neurons, claim.limit) for snapshot in (here, *near) if snapshot]
-    uids = sorted({*claim.roles, *(roles[0] if roles else ())})
-    wrong = [uid for uid in uids if claim.roles.get(uid) not in [there.get(uid) for there in roles]]
-    return [f"uid {uid} {_told_apart(claim.roles.get(uid), roles[0].get(uid))}" for uid in wrong]
+    said = claim.roles
+    uids = sorted({*said, *(roles[0] if roles else ())})
+    wrong = [uid for uid in uids if said.get(uid) not in [there.get(uid) for there in roles]]
+    return [f"uid {uid} {_told_apart(said.get(uid), roles[0].get(uid))}" for uid in wrong]
 
 
 def _told_apart(said: Role | None, there: Role | None) -> str:

@@ -29,6 +29,7 @@ from subnet.evidence.entries.lines import (
     MAX_SEQ,
     MAX_TEXT,
     first_wrong,
+    most_text,
     names_twice,
     read_lines,
     write_line,
@@ -155,6 +156,17 @@ def pack_part(entries: Sequence[Entry]) -> PackedPart:
     return PackedPart(part, data, tuple(sorted(items)))
 
 
+def pack_parts(entries: Sequence[Entry]) -> Iterator[PackedPart]:
+    """`entries` as one file, or as several where they repeat so much that nobody would unpack them."""
+    packed, text = pack_part(entries), sum(len(_line(entry)) for entry in entries)
+    if text <= most_text(packed.part.size) or len(entries) == 1:
+        yield packed
+        return
+    half = len(entries) // 2
+    yield from pack_parts(entries[:half])
+    yield from pack_parts(entries[half:])
+
+
 def _line(entry: Entry) -> bytes:
     line = write_line(entry).encode()
     if len(line) > MAX_LINE:
@@ -196,7 +208,7 @@ def finished_parts(entries: Iterable[Entry], after: int) -> Iterator[PackedPart]
         size += len(write_line(entry).encode())
         ends = _ends(entry, committed)
         if ends or size > PART_TEXT:
-            waiting.append(pack_part(open_entries))
+            waiting += pack_parts(open_entries)
             open_entries, size = [], 0
         if ends:
             yield from waiting

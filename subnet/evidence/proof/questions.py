@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +20,14 @@ MOST: Final = 20_000  # questions of a kind about one publication: a year of epo
 ENOUGH: Final = 2  # blocks without a state, after which older ones are not asked for
 
 
+@dataclass(frozen=True)
+class Tenure:
+    """A hotkey's uid, and the block since which it has it: weights of before are somebody else's, or were wiped out."""
+
+    uid: int
+    since: int
+
+
 class Questions:
     """A node that is asked for old states. Every method raises ChainError for what it does not tell."""
 
@@ -26,13 +35,15 @@ class Questions:
         self._chain = chain
         self._known: dict[tuple[object, ...], Any] = {}
         self._untold: dict[str, list[int]] = {}  # blocks by what was asked
+        self._tenures: dict[str, dict[Tenure, int]] = {}  # by hotkey, each with the last block in which it is known
+        self._now: Snapshot | None = None
         self.counts, self.head = Counter[str](), 0
 
     async def begin(self) -> Snapshot:
         """The subnet as it stands now; `head` is its block from then on."""
-        now = await self._chain.snapshot()
-        self.head = now.block
-        return now
+        self._now = await self._chain.snapshot()
+        self.head = self._now.block
+        return self._now
 
     @property
     def exhausted(self) -> bool:
@@ -43,6 +54,20 @@ class Questions:
         """The subnet as it stood in block `at`."""
         known: Snapshot = await self._told("snapshot", at, partial(self._chain.snapshot, at=at))
         return known
+
+    async def tenure(self, hotkey: str, at: int | None) -> Tenure | None:
+        """What `hotkey` held in block `at`, or holds now; None where it was not registered."""
+        block, tenures = self.head if at is None else at, self._tenures.setdefault(hotkey, {})
+        for then, ask in ((self.head, self._begun), (block, partial(self.snapshot, block))):
+            if me := (await ask()).neuron(hotkey):
+                tenure = Tenure(me.uid, me.registered_at)
+                tenures[tenure] = max(then, tenures.get(tenure, 0))
+            if known := next((t for t, held in tenures.items() if t.since <= block <= held), None):
+                return known
+        return None
+
+    async def _begun(self) -> Snapshot:
+        return self._now or await self.begin()
 
     async def weights(self, uid: int, at: int | None) -> dict[int, int]:
         """The weights of `uid` as they stood in block `at`, or stand now."""

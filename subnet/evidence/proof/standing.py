@@ -26,27 +26,35 @@ Form = frozenset[tuple[int, int]]  # rows as they can be looked up
 
 async def look(
     questions: Questions,
-    uid: int | None,
+    hotkey: str,
     commitments: Sequence[CommitmentClaim],
     settings: Sequence[WeightsClaim],
 ) -> dict[int, Rows | None]:
-    """The weights that stood in each block looked at, None where a node does not tell; `uid` where none is claimed."""
+    """The weights of `hotkey` that stood in each block looked at, None where a node does not tell, or it had no uid."""
     ends = sorted({c.record.block for c in commitments if c.record.block})
     blocks = {end - back for end in ends for back in (0, 1)}
     for claim in settings:
         blocks |= {claim.began - 1} if claim.settled is None else {claim.began - 1, claim.settled - 1}
     blocks |= await _between(questions, ends, settings)
-    starts = [claim.began for claim in settings]
-    rising = all(a <= b for a, b in pairwise(starts))
+    starts = sorted(claim.began for claim in settings)
     standing = dict[int, Rows | None]()
     for block in sorted((block for block in blocks if block > 0), reverse=True):
-        place = bisect_right(starts, block) if rising else len(starts)
-        mine = settings[max(0, place - 1)].uid if settings else uid
-        try:
-            standing[block] = None if mine is None else await questions.weights(mine, block)
-        except ChainError:
-            standing[block] = None
+        place = bisect_right(starts, block)
+        standing[block] = await stood_since(questions, hotkey, starts[place - 1] if place else block, block)
     return standing
+
+
+async def stood_since(questions: Questions, hotkey: str, since: int, at: int | None) -> Rows | None:
+    """The weights of `hotkey` in block `at`, or now; None where a node does not tell.
+
+    Nor where it has not had its uid from block `since` on: those are somebody else's, or of before it was registered
+    anew. Weights that it set after that are seen by the block of its last ones (`subnet.evidence.proof.past`).
+    """
+    try:
+        tenure = await questions.tenure(hotkey, at)
+        return await questions.weights(tenure.uid, at) if tenure and tenure.since <= since else None
+    except ChainError:
+        return None
 
 
 async def _between(questions: Questions, ends: Sequence[int], settings: Sequence[WeightsClaim]) -> set[int]:

@@ -13,15 +13,17 @@ from structlog.testing import capture_logs
 
 from neurons.chain_view import ChainView
 from neurons.settings import NeuronSettings
+from neurons.validator.onchain.doppelganger import Doppelganger
+from neurons.validator.onchain.past import Past
 from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import ChainError
 from subnet.evidence.journal import Journal
-from subnet.evidence.records import WEIGHTS, WeightsRecord
+from subnet.evidence.records import DEPARTED, SETTING, WEIGHTS, DepartedRecord, SettingRecord, WeightsRecord
 from subnet.evidence.state import State, StateStore
 from subnet.game.history import History, Standing, Window
-from subnet.types import Receipt, Submission
+from subnet.types import Receipt, Snapshot, Submission
 
 LOG = structlog.get_logger()
 NEURONS = (GenesisNeuron("v", "v", 5000.0), GenesisNeuron("m1", "m1"), GenesisNeuron("m2", "m2"))
@@ -112,6 +114,42 @@ async def test_what_cannot_be_written_down_sets_no_weights(rig: Rig) -> None:
     await rig.settle(rig.weighing())
     assert [a.code for a in rig.attempts()] == ["UNWRITTEN"]
     assert await rig.chain.weights(0) == {}
+
+
+async def test_what_is_not_on_disk_is_not_sent(rig: Rig) -> None:
+    """A validator that dies before the disk has room again would leave weights on chain that its journal does not know.
+
+    So from the first fact that waits: they go out with the first try after there is room.
+    """
+    setter = rig.weighing()
+    rig.journal._db.execute("PRAGMA max_page_count=1")
+    assert rig.memory.write(DEPARTED, DepartedRecord(block=1, hotkeys=("5" * 200,) * 30)) is not None
+    await rig.settle(setter)
+    assert await rig.chain.weights(0) == {}
+    rig.journal._db.execute("PRAGMA max_page_count=1000000")
+    await rig.subnet.advance(10)
+    await rig.settle(setter)
+    assert [(a.submission, a.code, a.attempt) for a in rig.attempts()] == [
+        (Submission.REJECTED, "UNWRITTEN", 0),
+        (Submission.OK, None, 1),
+    ]
+
+
+async def test_weights_follow_from_the_newest_metagraph(rig: Rig) -> None:
+    """Also where that came while something else was waited for: a round under way may use it already."""
+
+    class Slow(Doppelganger):
+        async def look(self, snapshot: Snapshot) -> bool:
+            await rig.subnet.advance(3)
+            await rig.view.refresh()
+            return True
+
+    setter = rig.weighing()
+    setter._guard = Slow(rig.chain, "v", Past(), tuple, LOG)
+    await rig.settle(setter)
+    (setting,) = (SettingRecord.model_validate_json(entry.body) for entry in rig.journal.entries(SETTING))
+    assert rig.view.snapshot is not None
+    assert setting.block == rig.view.snapshot.block
 
 
 class Broken(MemoryChain):

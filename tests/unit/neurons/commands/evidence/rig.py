@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -96,12 +96,19 @@ class _Miners:
         return Reply(said.answer, 0.1, detector.name, None, 200, nonce=envelope.nonce, signature=said.body.signature)
 
 
-def tell(folder: Path, *, commit: bool = True, sealed: bool = False) -> Story:
+Between = Callable[[int, MemorySubnet], Awaitable[None]]
+
+
+async def nothing(epoch: int, subnet: MemorySubnet) -> None:
+    """What happens on chain between the weights of an epoch and the next commitment."""
+
+
+def tell(folder: Path, *, commit: bool = True, sealed: bool = False, between: Between = nothing) -> Story:
     """Play `EPOCHS` epochs of `ROUNDS` rounds, each with weights at its end: `sealed` ones, or in the open."""
-    return asyncio.run(_tell(folder, commit, sealed))
+    return asyncio.run(_tell(folder, commit, sealed, between))
 
 
-async def _tell(folder: Path, commit: bool, sealed: bool) -> Story:
+async def _tell(folder: Path, commit: bool, sealed: bool, between: Between) -> Story:
     neurons = (
         GenesisNeuron(VALIDATOR.ss58_address, "v", 5000.0),
         *(GenesisNeuron(key.ss58_address, "m") for key in MINERS),
@@ -130,13 +137,13 @@ async def _tell(folder: Path, commit: bool, sealed: bool) -> Story:
             seeds = Epochs(chain, view, hotkey, 7, folder / "epochs.json", store, log, netuid=NETUID, drawn=False)
         loop = ValidatorLoop(hotkey, settings, seeds, partners, store, Watching(), log)
         await view.refresh()
-        await _play(loop, WeightSetter(chain, view, hotkey, neuron, store, log), subnet)
+        await _play(loop, WeightSetter(chain, view, hotkey, neuron, store, log), subnet, between)
     story = Story(tuple(journal.entries()), subnet, kept, journal.path)
     journal.close()
     return story
 
 
-async def _play(loop: ValidatorLoop, setter: WeightSetter, subnet: MemorySubnet) -> None:
+async def _play(loop: ValidatorLoop, setter: WeightSetter, subnet: MemorySubnet, between: Between) -> None:
     view = loop.partners.view
     await loop.seeds.turn(0, may_send=False)
     await loop.play()
@@ -149,6 +156,7 @@ async def _play(loop: ValidatorLoop, setter: WeightSetter, subnet: MemorySubnet)
         await setter.when_due()
         assert setter.standing.attempts == {Submission.OK: k + 1}
         await subnet.advance(3)
+        await between(k, subnet)
         await view.refresh()
     await _begin_epoch(loop, setter, subnet)
     await loop.play()

@@ -12,7 +12,11 @@ import pytest
 
 from subnet.evidence.entries.segments import list_segments
 from subnet.evidence.journal import Journal
-from subnet.evidence.state import StateStore
+from subnet.evidence.records import ROUND, RoundRecord, outcomes
+from subnet.evidence.state import State, StateStore
+from subnet.game.history import History
+from subnet.game.scoring import settle
+from subnet.printing import printable
 from tests.unit.neurons.running import Assay
 from tests.unit.subnet.evidence.journals import play
 
@@ -96,3 +100,21 @@ def test_missing_segments_are_told(assay: Assay, live: Journal, tmp_path: Path) 
     assert (ran.status, "--segments" in ran.message) == (3, True)
     assert assay("replay", tmp_path / "bare" / "journal.db", "--segments", live.segments).status == 0
     assert assay("replay", live.path, "--segments", tmp_path / "nowhere").status == 2
+
+
+@pytest.mark.parametrize("name", ["[/red]", "[bold]x", "\x1b[2J", "[link=file:///]"])
+def test_names_of_strangers_are_shown_as_they_are(assay: Assay, tmp_path: Path, name: str) -> None:
+    """A hotkey or an origin that reads as a command to the table, or to the terminal, is neither."""
+    failed = {"p_synthetic": None, "failure": "malformed", "latency": 0, "status": None, "reason": "", "score": 0.0}
+    row = {"hotkey": name, **failed, "detector": name, "weights_hash": None, "query": ""}
+    plain = {"number": 0, "block": 1, "modality": "image", "label": 1, "origin": name, "level": 0, "seed": 1}
+    played = RoundRecord.model_validate({**plain, "provenance": None, "void": "", "outcomes": (row,)})
+    journal = Journal(tmp_path / "journal.db")
+    StateStore(journal).write(ROUND, played, State(1, settle(History(), outcomes(played))))
+    journal.close()
+    escaped = printable(name)
+    for command in (["replay", str(journal.path)], ["explain", name, str(journal.path)]):
+        done = assay(*command)
+        assert (done.status, done.err) == (0, "")
+        assert escaped in done.out
+        assert "\x1b[2J" not in done.out

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from neurons.commands.evidence.verify import check
-from subnet.chain.memory import MemoryChain
+from subnet.chain.devnode.ledger.state import Row
+from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import ChainError
+from subnet.evidence.claim import MetagraphClaim
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Verification, text_of
 from subnet.evidence.proof import past, questions
@@ -173,3 +178,55 @@ def test_weights_of_other_blocks(story: Story, tmp_path: Path, monkeypatch: pyte
         assert "weights were set in block" in told
     else:
         assert f"{settings[2][0] - 1}: the chain took no weights in block {settings[2][1]}" in told
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_validator_that_was_registered_anew(tmp_path: Path, elsewhere: bool) -> None:
+    """Its uid was another hotkey's for a while, whose weights stood there; then it had that one again, or a new one."""
+
+    async def lose_and_register(epoch: int, subnet: MemorySubnet) -> None:
+        if epoch != 1:
+            return
+        own = subnet.state.uid(VALIDATOR.ss58_address)
+        assert own is not None
+        mine = subnet.state.rows[own]
+
+        def anew(block: int, hotkey: str, **more: Any) -> Row:
+            return replace(mine, hotkey=hotkey, registered_at=block, last_update=block, weights=(), **more)
+
+        await subnet.apply(lambda s, block: s.with_row(own, anew(block, "5Other")))
+        await subnet.apply(lambda s, block: s.with_row(own, replace(s.rows[own], weights=((3, 65535),))))
+        await subnet.advance(8)
+        if elsewhere:
+            await subnet.apply(lambda s, block: replace(s, rows=(*s.rows, anew(block, mine.hotkey))))
+        else:
+            await subnet.apply(lambda s, block: s.with_row(own, anew(block, mine.hotkey)))
+        await subnet.advance(2)
+
+    story = tell(tmp_path / "story", between=lose_and_register)
+    result = check(
+        published(story, story.entries, tmp_path / "public", media=False), story.chain, ThreadPoolExecutor(1)
+    )
+    assert false(result) == ""
+    assert dict(result.proven)["settings of weights stand on chain"] == EPOCHS - 1
+    assert "their uid was another's by then" in unproven(result)
+
+
+def test_claims_that_say_the_same_are_compared_once(story: Story) -> None:
+    """Thousands of settings of one block and one metagraph cost no more than one: a small file took hours."""
+
+    class Counted(tuple[Neuron, ...]):
+        read = 0
+
+        def __iter__(self) -> Iterator[Neuron]:
+            Counted.read += 1
+            return super().__iter__()
+
+    snapshot = asyncio.run(story.chain().snapshot())
+    neurons = Counted(snapshot.neurons)
+    claims = [MetagraphClaim(seq, snapshot.block, neurons, 1.0, moved=False) for seq in range(1, 500)]
+    proven = Counter[str]()
+    told = past.Past({snapshot.block: snapshot}, [snapshot.block])
+    assert list(past.compare_metagraphs(told, claims, proven)) == []
+    assert proven[METAGRAPHS] == len(claims)
+    assert Counted.read < 5

@@ -89,7 +89,7 @@ async def test_weights_between_a_commitment_and_the_next_setting(story: Story) -
         asking = Questions(chain)
         await asking.begin()
         asking.head = chain.head
-        looks = await look(asking, 0, ends, settings)
+        looks = await look(asking, VALIDATOR.ss58_address, ends, settings)
         findings = list(compare(looks, settings, U16, sealed=False))
         assert len(findings) == wrong
         assert all("other weights stood on chain in block" in finding.text for finding in findings)

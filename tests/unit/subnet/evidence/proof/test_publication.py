@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -20,8 +21,10 @@ from subnet.evidence.proof.publication import (
     Manifest,
     MediaFile,
     Part,
+    finished_parts,
     pack_part,
     parse_manifest,
+    unpack_part,
 )
 from subnet.evidence.records import WEIGHTS, WeightsRecord, rules_record
 from subnet.game.sampling import Sampling
@@ -68,6 +71,19 @@ def test_an_entry_that_nobody_would_read_is_not_published() -> None:
     """A stranger's program reads lines of a certain length: the publisher is told, not the stranger."""
     with pytest.raises(StateError, match=r"entry 7 has 4,194,\d+ bytes"):
         pack_part([Entry(7, "fact", json.dumps({"a": "x" * MAX_LINE}), GENESIS)])
+
+
+def test_what_repeats_is_published_in_parts_that_read() -> None:
+    """A supervisor that starts a validator sixty times in one epoch: each time it writes down the same metagraph."""
+    rng, entries = Random(1), list[Entry]()
+    rows = [{"uid": uid, "hotkey": rng.randbytes(32).hex(), "coldkey": rng.randbytes(32).hex()} for uid in range(256)]
+    for number in range(60):
+        body = json.dumps({"block": number, "rows": rows, "state": rng.randbytes(32).hex()})
+        entries.append(Entry(number + 1, "snapshot", body, rng.randbytes(32).hex()))
+    ok = WeightsRecord(block=1, weights={}, submission=Submission.OK, code=None, message="")
+    entries.append(Entry(61, WEIGHTS, ok.model_dump_json(), rng.randbytes(32).hex()))
+    parts = list(finished_parts(entries, 0))
+    assert [entry for packed in parts for entry in unpack_part(packed.part, packed.data)] == entries
 
 
 def test_a_full_place_is_told(tmp_path: Path) -> None:
