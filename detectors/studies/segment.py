@@ -276,8 +276,9 @@ def _example(shown: Sequence[Shown], told: Sequence[Answer]) -> list[int]:
 
 CLAIMS = (
     Claim(
-        "masks of SID-Set and OpenSDID, whose in-painting is by large diffusion models",
-        "the data are not at hand, and masks on disk are not read: here composites are made from pairs",
-        "assay train segment --data SID-SET --size published --steps 50000 --device cuda",
+        "masks of in-painting by large diffusion models, as in SID-Set and OpenSDID",
+        "the data are not at hand, and masks on disk are not read: composites are made from pairs, so the folder's "
+        "index.jsonl has to name each original and its in-painted version as one `pair`",
+        "assay train segment --data PAIRS --size published --steps 50000 --device cuda",
     ),
 )
