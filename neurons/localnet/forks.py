@@ -1,7 +1,7 @@
-"""Miners as forks of one process that has imported what all of them need, so that imports are paid once.
+"""Miners and producers as forks of one process that has imported what all of them need, so that imports are paid once.
 
 Each is a process of its own all the same: its own memory, threads, log, signals and end. Linux only; elsewhere
-libraries do not survive a fork, and miners are started as everything else is.
+libraries do not survive a fork, and all are started as everything else is.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ABLE: Final = sys.platform == "linux"
-NEEDED: Final = ("neurons.cli", "neurons.miner.program", "neurons.miner.rogue", "detectors.loading")
+MINERS: Final = ("neurons.cli", "neurons.miner.program", "neurons.miner.rogue", "detectors.baselines")
 NETWORKS: Final = ("detectors.torch_detector", "detectors.public_checkpoints")
-MODULES: Final = (*NEEDED, "detectors.baselines", *NETWORKS)  # what they import is what takes long
+MODULES: Final = (*MINERS, *NETWORKS, "neurons.producer.run")  # what they import is what takes long
 
 
 class Fork:
@@ -67,16 +67,20 @@ def prepare(environment: Mapping[str, str]) -> None:
         forkserver.ensure_running()
 
 
-async def fork(arguments: Sequence[str], log: Path) -> Fork:
-    """Run `assay ARGUMENTS`, which writes to `log`, in a fork of what `prepare` began; waits until that is ready."""
+async def fork(arguments: Sequence[str], log: Path, behind: int = 0) -> Fork:
+    """Run `assay ARGUMENTS`, which writes to `log`, in a fork of what `prepare` began; waits until that is ready.
+
+    Its niceness is `behind` more than ours.
+    """
     process = multiprocessing.get_context("forkserver").Process(
-        target=_run, args=(list(arguments), str(log), os.getpid())
+        target=_run, args=(list(arguments), str(log), os.getpid(), behind)
     )
     await asyncio.to_thread(process.start)
     return Fork(process)
 
 
-def _run(arguments: list[str], log: str, origin: int) -> None:
+def _run(arguments: list[str], log: str, origin: int, behind: int) -> None:
+    os.nice(behind)
     threading.Thread(target=_end_with, args=(origin,), daemon=True).start()
     os.setsid()
     with open(log, "wb") as file:

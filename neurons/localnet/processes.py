@@ -33,14 +33,14 @@ class Crew:
         self.processes: dict[str, asyncio.subprocess.Process | forks.Fork] = {}
 
     def prepare(self) -> None:
-        """Begin to import what miners need: `start_miner` waits for it."""
+        """Begin to import what miners and producers need: `fork` waits for it."""
         if forks.ABLE:
             forks.prepare(self._environment)
 
-    async def start_miner(self, name: str, arguments: Sequence[str]) -> None:
-        """Run `assay ARGUMENTS`; what it writes goes to NAME.log."""
+    async def fork(self, name: str, arguments: Sequence[str], *, behind: int = 0) -> None:
+        """Run `assay ARGUMENTS`, `behind` steps of niceness behind the others; what it writes goes to NAME.log."""
         if forks.ABLE:
-            self.processes[name] = await forks.fork(arguments, self._logs / f"{name}.log")
+            self.processes[name] = await forks.fork(arguments, self._logs / f"{name}.log", behind)
         else:
             await self.start(name, "neurons", arguments)
 

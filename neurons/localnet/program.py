@@ -51,6 +51,7 @@ LEAST_TEMPO = 4  # below, weights cannot come twice in an epoch
 MIN_ANSWERS = 5  # a game of a few minutes cannot wait for as many as a subnet should
 LEAST_BLOCK_MS = 50  # a chain that only makes blocks answers nobody
 START_SECONDS = 300.0
+PRODUCERS_BEHIND = 5  # steps of niceness: rounds begin when the last miner serves, and need an item at a time
 
 
 def localnet(
@@ -176,9 +177,6 @@ class Network:
         path = self.folder / "genesis.json"
         path.write_text(first.to_json())
         endpoint = await self._start_chain(path)
-        for number in range(len(self.validators)):
-            making = ["producer", *self._own(number), "--stream", "main", "--split", "test", "--total", "120"]
-            await self.crew.start(_nth("producer", number), "neurons", [*making, "--device", "cpu"])
         self.common = ["--netuid", str(NETUID), "--subtensor.chain_endpoint", endpoint]
         self.common += ["--wallet.path", str(self.keys.wallets)]
         for number in range(len(self.validators)):
@@ -187,7 +185,10 @@ class Network:
         from subnet.chain.wallets import open_wallet
 
         for player in PLAYERS:
-            await self.crew.start_miner(player.name, [*player.command, *self.common, *_listening(player)])
+            await self.crew.fork(player.name, [*player.command, *self.common, *_listening(player)])
+        for number in range(len(self.validators)):
+            making = ["producer", *self._own(number), "--stream", "main", "--split", "test", "--total", "120"]
+            await self.crew.fork(_nth("producer", number), [*making, "--device", "cpu"], behind=PRODUCERS_BEHIND)
         chain = BittensorChain(endpoint, NETUID, open_wallet(VALIDATOR, "default", str(self.keys.wallets)))
         await self._await_miners(chain, stop)
         return chain

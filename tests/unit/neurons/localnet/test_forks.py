@@ -27,15 +27,15 @@ def test_a_fork_is_a_process_with_its_own_log_group_and_end(tmp_path: Path, monk
     async def play() -> None:
         crew = Crew(tmp_path, {"ASSAY_HOME": str(tmp_path / "home")})
         crew.prepare()
-        await crew.start_miner("lists", ["detectors"])
-        await crew.start_miner("wrong", ["miner", "--netuid", "none"])
+        await crew.fork("lists", ["detectors"])
+        await crew.fork("wrong", ["miner", "--netuid", "none"])
         assert await ends(crew, "lists") == 0
         assert await ends(crew, "wrong") not in (0, None)
         assert "npr" in (tmp_path / "lists.log").read_text()
         with pytest.raises(ProcessDied, match="wrong ended with status"):
             crew.check("wrong")
         chain = ["--subtensor.chain_endpoint", "ws://127.0.0.1:1", "--wallet.path", str(tmp_path)]
-        await crew.start_miner("killed", ["rogue", "--netuid", "1", *chain])
+        await crew.fork("killed", ["rogue", "--netuid", "1", *chain])
         pid = crew.processes["killed"].pid
         assert pid not in (os.getpid(), crew.processes["lists"].pid)
         crew.kill("killed")
