@@ -37,6 +37,9 @@ ABOUT: Final = "assay"  # the key of the model's metadata
 FORMAT: Final = 1
 FAITHFUL: Final = 1e-4  # most that log-odds of the example may differ from torch's, beyond 1 as a share of them
 PATIENCE: Final = 1800.0  # seconds for an export
+EXPORTS: Final = 32  # kept ones
+NONE: Final = b""  # in the place of an export that is not possible, so that it is tried once
+REFUSED: Final = 3  # the exit status of `making` for weights that are no weights, or fail their self-test
 NETWORKS: Final = "detectors.loading:network_detector"
 
 
@@ -113,8 +116,16 @@ class Exported:
         return [Prediction(self.calibration.probability(float(logit))) for logit in logits]
 
 
-def place(text: str, cache: Path) -> Path | None:
-    """The file in which the export of the detector meant by `text` is kept; None where it can have none.
+@dataclass(frozen=True)
+class Place:
+    """Where an export is kept, and the sha256 of the weights that it must have been made of."""
+
+    file: Path
+    weights: str
+
+
+def place(text: str, cache: Path) -> Place | None:
+    """Where the export of the detector meant by `text` is kept; None where it can have none.
 
     None, too, for what torch's own way is to refuse: names and files that are not there.
     """
@@ -123,40 +134,65 @@ def place(text: str, cache: Path) -> Path | None:
     if row is not None and (row.target != NETWORKS or (separator and "," in weights)):
         return None
     if row is not None and not separator:
-        named = repr(row)
+        named, digest = repr(row), row.sha256
     else:
         file = Path(weights if separator else text).expanduser()
         if not file.is_file():
             return None
-        named = f"{name if separator else ''} {file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        named = f"{name if separator else ''} {file.name} {digest}"
     key = hashlib.sha256(f"{FORMAT} {metadata.version('torch')} {named}".encode()).hexdigest()
-    return cache / f"{name if row else 'own'}-{key[:24]}.onnx"
+    return Place(cache / f"{name if row else 'own'}-{key[:24]}.onnx", digest)
 
 
-def kept(file: Path) -> Exported | None:
-    """The detector of an export of an earlier run; None for one that is damaged or answers otherwise than torch did."""
+def kept(place: Place, threads: int = 0) -> Exported | None:
+    """The detector of an export of an earlier run, which counts as new by that.
+
+    None for one that is damaged, is of other weights, or answers otherwise than torch did.
+    """
     try:
-        detector = Exported(file.read_bytes())
+        detector = Exported(place.file.read_bytes(), threads=threads)
         wanted = detector.about.example
         off = abs(float(detector.logits([example(detector.modality)])[0]) - wanted) / max(1.0, abs(wanted))
+        place.file.touch()
     except (ExportError, OSError, RuntimeError):
         return None
-    return detector if off <= FAITHFUL else None
+    return detector if off <= FAITHFUL and detector.weights_hash == place.weights else None
 
 
 def make(text: str, file: Path) -> None:
-    """Export in a process of its own, which imports torch; it leaves no file where that is not possible."""
+    """Export in a process of its own, which imports torch; it leaves NONE where that is not possible.
+
+    Raises CheckpointError, with what that process says, for weights that no way of serving them takes.
+    """
     command = [sys.executable, "-m", "detectors.acceleration.making", text, str(file)]
     with contextlib.suppress(subprocess.TimeoutExpired):
-        subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
+        if done.returncode == REFUSED:
+            raise CheckpointError(done.stderr.strip().splitlines()[-1])
 
 
-def open_exported(text: str, cache: Path, make: Callable[[str, Path], Any] = make) -> Exported | None:
-    """The detector meant by `text`, out of the folder `cache` or exported into it; None where torch must serve it."""
-    file = place(text, cache)
-    if file is None:
+def open_exported(
+    text: str, cache: Path, make: Callable[[str, Path], Any] = make, *, threads: int = 0
+) -> Exported | None:
+    """The detector meant by `text`, out of the folder `cache` or exported into it; None where torch must serve it.
+
+    `threads` are those of the session, 0 for one per core. Raises CheckpointError as `make` does.
+    """
+    where = place(text, cache)
+    if where is None:
         return None
-    if (detector := kept(file)) is not None:
+    if where.file.is_file() and not where.file.stat().st_size:
+        return None
+    if (detector := kept(where, threads)) is not None:
         return detector
-    make(text, file)
-    return kept(file)
+    make(text, where.file)
+    _tidy(cache)
+    return kept(where, threads)
+
+
+def _tidy(cache: Path) -> None:
+    """Weights that are replaced while a miner serves would leave their exports for good: the newest EXPORTS stay."""
+    made = sorted(cache.glob("*.onnx"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in made[EXPORTS:]:
+        file.unlink(missing_ok=True)

@@ -1,22 +1,23 @@
 """Makes one export: `python -m detectors.acceleration.making TEXT FILE`, the process that imports torch for a miner.
 
-Exit status 1 and one line where the detector meant by TEXT cannot be exported.
+Exit status 1 and one line where the detector meant by TEXT cannot be exported, REFUSED where its weights are bad.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from detectors.acceleration.accelerate import example_views, original
-from detectors.acceleration.exported import ABOUT, About
+from detectors.acceleration.exported import ABOUT, NONE, REFUSED, About
 from detectors.acceleration.onnx_export import PARITY, OnnxNetwork, parity, to_onnx
 from detectors.acceleration.session import ExportError
 from detectors.evaluation.self_test import example, self_test
 from detectors.families import FAMILIES
 from detectors.loading import open_detector
 from detectors.torch_detector import TorchDetector
-from subnet.errors import SubnetError
+from subnet.errors import CheckpointError, SubnetError
 from subnet.files import write_atomically
 
 
@@ -49,13 +50,20 @@ def exported(detector: TorchDetector) -> bytes:
 
 
 def main(text: str, file: str) -> None:
-    """Write the export, whole or not at all."""
+    """Write the export, whole or not at all; a miner that serves other weights meanwhile has the processor first."""
+    os.nice(5)
     try:
         detector = open_detector(text)
         if not isinstance(detector, TorchDetector):
             raise ExportError(f"{text} is no single network")
         self_test(detector)
         write_atomically(Path(file), exported(detector))
+    except CheckpointError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(REFUSED)
+    except ExportError as error:
+        write_atomically(Path(file), NONE)
+        sys.exit(str(error))
     except SubnetError as error:
         sys.exit(str(error))
 

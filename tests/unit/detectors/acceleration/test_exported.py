@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,18 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from detectors.acceleration.exported import ABOUT, About, Exported, about_from, kept, open_exported, place
+from detectors.acceleration.exported import (
+    ABOUT,
+    EXPORTS,
+    NONE,
+    About,
+    Exported,
+    Place,
+    about_from,
+    kept,
+    open_exported,
+    place,
+)
 from detectors.acceleration.session import ExportError
 from detectors.calibration import Calibration, sigmoid
 from detectors.evaluation.self_test import example
@@ -53,7 +66,8 @@ def test_what_stands_around_a_network_travels_with_it() -> None:
 def test_exports_that_are_not_believed(tmp_path: Path) -> None:
     """Damaged files, models of nobody, and answers other than torch gave to the example; a good one is kept."""
     file = tmp_path / "npr.onnx"
-    assert kept(file) is None
+    here = Place(file, OURS.weights_hash)
+    assert kept(here) is None
     for text in (
         "",
         "{}",
@@ -62,13 +76,14 @@ def test_exports_that_are_not_believed(tmp_path: Path) -> None:
         replace(OURS, example=3.0).to_text(),
     ):
         file.write_bytes(model(text))
-        assert kept(file) is None, text
+        assert kept(here) is None, text
     file.write_bytes(b"not a model")
-    assert kept(file) is None
+    assert kept(here) is None
     with pytest.raises(ExportError, match="onnxruntime does not take"):
         Exported(b"not a model")
     file.write_bytes(model(OURS.to_text()))
-    assert kept(file) is not None
+    assert kept(here) is not None
+    assert kept(replace(here, weights="cd" * 32)) is None
 
 
 def test_an_export_is_made_once_and_belongs_to_its_weights(tmp_path: Path) -> None:
@@ -77,7 +92,8 @@ def test_an_export_is_made_once_and_belongs_to_its_weights(tmp_path: Path) -> No
 
     def make(text: str, file: Path) -> None:
         made.append(file)
-        file.write_bytes(model(OURS.to_text()))
+        digest = hashlib.sha256(mine.read_bytes()).hexdigest()
+        file.write_bytes(model(replace(OURS, weights_hash=digest).to_text()))
 
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes(b"first")
@@ -85,7 +101,56 @@ def test_an_export_is_made_once_and_belongs_to_its_weights(tmp_path: Path) -> No
         assert open_exported(f"npr={mine}", tmp_path, make) is not None
     assert len(made) == 1
     mine.write_bytes(b"second")
-    assert place(f"npr={mine}", tmp_path) not in (None, made[0])
+    second = place(f"npr={mine}", tmp_path)
+    assert second is not None
+    assert second.file != made[0]
     assert open_exported(f"npr={mine}", tmp_path, lambda text, file: None) is None
     for text in ("camo", "ensemble", "random", "ensemble=npr,ucf", "nowhere.safetensors", "npr=hub:a/b/c@1#2"):
         assert place(text, tmp_path) is None
+
+
+def test_an_export_of_other_weights_is_made_again(tmp_path: Path) -> None:
+    """A file that changed between its hash and its export has left other weights under that name: they never answer."""
+    mine, made = tmp_path / "mine.safetensors", []
+
+    def make(text: str, file: Path) -> None:
+        made.append(file)
+        digest = hashlib.sha256(b"first" if len(made) > 1 else b"what stood there meanwhile").hexdigest()
+        file.write_bytes(model(replace(OURS, weights_hash=digest).to_text()))
+
+    mine.write_bytes(b"first")
+    assert open_exported(f"npr={mine}", tmp_path, make) is None
+    again = open_exported(f"npr={mine}", tmp_path, make)
+    assert again is not None
+    assert again.weights_hash == hashlib.sha256(b"first").hexdigest()
+
+
+def test_what_has_no_export_is_tried_once(tmp_path: Path) -> None:
+    """A network that ONNX cannot express is known by an empty file from then on: no start waits for torch to say so."""
+    mine, made = tmp_path / "mine.safetensors", []
+    mine.write_bytes(b"weights")
+
+    def make(text: str, file: Path) -> None:
+        made.append(file)
+        file.write_bytes(NONE)
+
+    assert [open_exported(str(mine), tmp_path, make) for _ in range(3)] == [None] * 3
+    assert len(made) == 1
+
+
+def test_exports_do_not_pile_up(tmp_path: Path) -> None:
+    """Of weights that follow each other the newest exports stay, and one that is in use counts as new."""
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(b"served")
+
+    def make(text: str, file: Path) -> None:
+        digest = hashlib.sha256(mine.read_bytes()).hexdigest()
+        file.write_bytes(model(replace(OURS, weights_hash=digest).to_text()))
+
+    for number in range(EXPORTS + 3):
+        (old := tmp_path / f"old-{number}.onnx").write_bytes(b"")
+        os.utime(old, (number, number))
+    assert open_exported(str(mine), tmp_path, make) is not None
+    left = {file.stem for file in tmp_path.glob("*.onnx")}
+    assert len(left) == EXPORTS
+    assert {f"old-{number}" for number in range(4, EXPORTS + 3)} < left
