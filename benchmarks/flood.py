@@ -57,7 +57,7 @@ from subnet.codec.image import encode_image
 from subnet.files import write_atomically
 from subnet.types import Media, Modality, Neuron, Prediction
 from subnet.wire.admission import Policy, weight
-from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
+from subnet.wire.axon import AxonConfig, RequestHandler, application
 from subnet.wire.http.server import serve
 from subnet.wire.nonces import SqliteNonceStore
 from subnet.wire.synapse import Envelope, digest_of, signed_headers
@@ -89,16 +89,15 @@ async def serve_until_closed(name: str) -> None:
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         image = Slow("constant") if name in SLOW else open_detector("constant")
-        detectors = {Modality.IMAGE: image, Modality.VIDEO: open_detector("constant-video")}
+        detectors = {Modality.IMAGE: {"cpu": image}, Modality.VIDEO: {"cpu": open_detector("constant-video")}}
         neurons = [Neuron(uid, key.ss58_address, "", 2000.0, permit=True) for uid, key in enumerate((VALIDATOR, OTHER))]
         table = {neuron.hotkey: neuron for neuron in neurons}
         store = SqliteNonceStore(Path(folder) / "nonces.db")
         stack.callback(store.close)
-        served = {modality: Served(detector.name) for modality, detector in detectors.items()}
         guests = name == "guests"
         policy = Policy(not guests, guests, 0.0 if guests else 1000.0, rate=1e6, burst=1e6)
         answer = await answering(stack, detectors, 32, lambda hotkey: weight(hotkey, table, policy))
-        handler = RequestHandler(AxonConfig(MINER, lambda: table, store, answer, served, policy))
+        handler = RequestHandler(AxonConfig(MINER, lambda: table, store, answer, answer.served, policy))
         serving = await serve(application(handler), "127.0.0.1", 0, drain=handler.drain)
         print(serving.port, flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

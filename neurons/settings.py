@@ -274,7 +274,7 @@ class LoggingSettings:
 GPUS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvhost-gpu", "/dev/kfd", "/dev/dxg")  # drivers' device files on Linux
 
 
-def device(name: str) -> str:
+def device(name: str, flag: str = "--device") -> str:
     """ "auto" becomes "cuda" where there is a GPU; anything that is not there is a SettingsError.
 
     torch is asked only where the machine shows a GPU's device file, or another device than the CPU is wanted.
@@ -286,9 +286,9 @@ def device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise SettingsError(f"--device {name}: this machine has no CUDA device; use --device cpu or auto")
+        raise SettingsError(f"{flag} {name}: this machine has no CUDA device; use {flag} cpu or auto")
     try:
         torch.device(name)
     except RuntimeError as error:
-        raise SettingsError(f"--device {name!r} is not a device; use auto, cpu or cuda:N") from error
+        raise SettingsError(f"{flag} {name!r} is not a device; use auto, cpu or cuda:N") from error
     return name

@@ -1,17 +1,22 @@
-"""How a program ends: on SIGINT, SIGTERM or SIGHUP it finishes what it has in hand, within two seconds, and exits 0."""
+"""How a program ends: on SIGINT, SIGTERM or SIGHUP it finishes what it has in hand, within two seconds, and exits 0.
+
+A program below nohup goes on when its terminal is closed, as its owner wants it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from subnet.lifetime import end_soon
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last when a terminal is closed
+TERMINAL = "/dev/tty"  # of this process; it cannot be opened where there is none
 GRACE = 1.0  # seconds that work in hand has to come to its end
 
 
@@ -28,7 +33,7 @@ def until_signal(status: int = 0) -> Iterator[asyncio.Event]:
             end_soon(status)
         loop.call_soon_threadsafe(stop.set)
 
-    before = {number: signal.signal(number, end) for number in ENDING}
+    before = {number: signal.signal(number, end) for number in _ending()}
     try:
         yield stop
     finally:
@@ -44,8 +49,41 @@ def set_by_signal(stop: threading.Event) -> None:
             end_soon()
         stop.set()
 
-    for number in ENDING:
+    for number in _ending():
         signal.signal(number, end)
+
+
+def _ending() -> list[signal.Signals]:
+    return [number for number in ENDING if number is not signal.SIGHUP or not _nohup()]
+
+
+def _nohup() -> bool:
+    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@contextlib.contextmanager
+def on_hangup(act: Callable[[], object]) -> Iterator[None]:
+    """SIGHUP calls `act` in the running loop, as services know it, for the time of the block.
+
+    Not so where a terminal would send it by being closed: there it ends the program.
+    """
+    if not _nohup() and _has_terminal():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(act))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open(TERMINAL, os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> bool:

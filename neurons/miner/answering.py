@@ -12,21 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Final
 
-from detectors import TABLE
-from detectors.acceleration.exported import open_exported
-from detectors.evaluation.self_test import self_test
-from detectors.loading import open_detector
-from neurons import settings as s
-from neurons.miner.batching import Batcher
+from neurons.miner.batching import Batcher, Replica
 from neurons.miner.fairness import Turns, Weight, alike
-from neurons.miner.settings import DetectorSettings, wrong_modality
+from neurons.miner.loading import Placed
 from subnet.codec.image import decode_image
 from subnet.codec.image_header import read_header
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import Limits
-from subnet.errors import CheckpointError, MediaTooLarge
-from subnet.protocols import Detector
+from subnet.errors import MediaTooLarge
 from subnet.types import Media, Modality, Prediction
+from subnet.wire.axon import Served
 from subnet.wire.synapse import VideoSynapse
 
 IMAGE_PIXELS: Final = 2**22  # 2048 x 2048
@@ -34,41 +29,6 @@ IMAGE_SCANNED: Final = 8 * IMAGE_PIXELS  # pixels times scans of a JPEG
 CLIP: Final = Limits(bytes=VideoSynapse.max_body, frame_pixels=1920 * 1088, frames=144, pixels=2**24)
 DECODING: Final = 2  # images, and clips, in decoding at one moment; one hotkey has one of them
 DECODED_BYTES: Final = 64 * 2**20  # of media that wait for their detector; one hotkey has half of them
-
-
-def load_detectors(wanted: DetectorSettings) -> dict[Modality, Detector]:
-    """Both detectors, after their self-test. On a CPU torch is imported only for what has no export.
-
-    Raises SettingsError when one answers for the other modality, and what opening and testing one raises.
-    """
-    return {modality: load_detector(wanted, modality) for modality in Modality}
-
-
-def load_detector(wanted: DetectorSettings, modality: Modality) -> Detector:
-    """The detector of one modality, on the first device where there are several. Raises as `load_detectors`."""
-    text = wanted.of(modality)
-    guessing = text in TABLE and not TABLE[text].family
-    device = "cpu" if guessing else s.device(wanted.device)
-    detector = _opened(text, device, fast=wanted.serving == "fast" and not guessing)
-    if detector.modality is not modality:
-        raise wrong_modality(modality, text)
-    try:
-        self_test(detector)
-    except CheckpointError as error:
-        raise CheckpointError(f"--detector.{modality} {text}: {error}") from error
-    return detector
-
-
-def _opened(text: str, device: str, *, fast: bool) -> Detector:
-    cache = s.home() / "serving"
-    if fast and device == "cpu" and (exported := open_exported(text, cache)) is not None:
-        return exported
-    detector = open_detector(text, device=device)
-    if not fast:
-        return detector
-    from detectors.acceleration.accelerate import accelerated
-
-    return accelerated(detector, cache=cache)
 
 
 def decode_challenge(data: bytes) -> Media:
@@ -83,12 +43,24 @@ def decode_challenge(data: bytes) -> Media:
 
 
 class Answering:
-    """Decodes a body off the event loop and asks the detector of its modality; hotkeys take turns at both."""
+    """Decodes a body off the event loop and asks the detector of its modality; hotkeys take turns at both.
+
+    `served` says who answers now.
+    """
 
     def __init__(
-        self, batchers: Mapping[Modality, Batcher], decoder: VideoDecoder, executor: ThreadPoolExecutor, weight: Weight
+        self,
+        detectors: Mapping[Modality, Placed],
+        max_batch: int,
+        decoder: VideoDecoder,
+        executor: ThreadPoolExecutor,
+        weight: Weight,
     ) -> None:
-        self._batchers, self._executor = batchers, executor
+        places = dict.fromkeys(place for placed in detectors.values() for place in placed)
+        self._threads = {place: ThreadPoolExecutor(1, thread_name_prefix=f"predict {place}") for place in places}
+        self._executor, self._max_batch = executor, max_batch
+        self.batchers = {m: Batcher(self._replicas(placed), weight=weight) for m, placed in detectors.items()}
+        self.served = {modality: _about(placed) for modality, placed in detectors.items()}
         self._decode = {Modality.IMAGE: decode_challenge, Modality.VIDEO: decoder.decode}
         self._decoding = {modality: Turns(DECODING, DECODING - 1, weight) for modality in Modality}
         self._decoded = Turns(DECODED_BYTES, DECODED_BYTES // 2, weight)
@@ -100,19 +72,36 @@ class Answering:
             media = await asyncio.get_running_loop().run_in_executor(self._executor, self._decode[modality], body)
             async with self._decoded.turn(hotkey, media.frames.nbytes):
                 await decoding.aclose()  # the next may be decoded: this one is accounted for
-                return await self._batchers[modality].predict(media, hotkey)
+                return await self.batchers[modality].predict(media, hotkey)
+
+    async def replace(self, modality: Modality, detectors: Placed) -> None:
+        """From the next batch on these answer, and `served` says so; nobody who waits is lost."""
+        await self.batchers[modality].replace(self._replicas(detectors))
+        self.served[modality] = _about(detectors)
+
+    def close(self) -> None:
+        """End the threads; a batch in hand is waited for."""
+        for thread in self._threads.values():
+            thread.shutdown()
+
+    def _replicas(self, detectors: Placed) -> list[Replica]:
+        return [Replica(each, self._threads[place], place, self._max_batch) for place, each in detectors.items()]
+
+
+def _about(detectors: Placed) -> Served:
+    first = next(iter(detectors.values()))
+    return Served(first.name, first.weights_hash)
 
 
 async def answering(
-    stack: AsyncExitStack, detectors: Mapping[Modality, Detector], max_batch: int, weight: Weight = alike
+    stack: AsyncExitStack, detectors: Mapping[Modality, Placed], max_batch: int, weight: Weight = alike
 ) -> Answering:
     """Decoders, threads and batchers of a miner, for the time of `stack`; hotkeys take turns by `weight`."""
     decoding = stack.enter_context(ThreadPoolExecutor(2 * DECODING, thread_name_prefix="decode"))
-    thinking = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="predict"))
     decoder = VideoDecoder(CLIP, children=DECODING)
     stack.callback(decoder.close)
-    batchers = {
-        m: await stack.enter_async_context(Batcher(d, thinking, max_batch=max_batch, weight=weight))
-        for m, d in detectors.items()
-    }
-    return Answering(batchers, decoder, decoding, weight)
+    answers = Answering(detectors, max_batch, decoder, decoding, weight)
+    stack.callback(answers.close)
+    for batcher in answers.batchers.values():
+        await stack.enter_async_context(batcher)
+    return answers

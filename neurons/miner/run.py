@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
+from neurons.hotkey_lock import hold_hotkey
 from neurons.log import Log
-from neurons.miner.answering import answering, load_detectors
+from neurons.miner.answering import answering
+from neurons.miner.loading import load_detectors
 from neurons.miner.publishing import Publishing
+from neurons.miner.reloading import Reloading, fingerprints
 from neurons.miner.settings import MinerSettings
-from neurons.signals import ends_before, until_signal
+from neurons.signals import ends_before, on_hangup, until_signal
 from subnet.chain.bittensor import BittensorChain
 from subnet.chain.wallets import open_wallet
 from subnet.errors import SettingsError
-from subnet.types import Endpoint, Prediction
+from subnet.types import Endpoint, Prediction, Snapshot
 from subnet.wire.admission import weight
-from subnet.wire.axon import AxonConfig, RequestHandler, Served, application
+from subnet.wire.axon import AxonConfig, RequestHandler, application
 from subnet.wire.http.server import serve
 from subnet.wire.nonces import SqliteNonceStore
 
@@ -30,44 +34,62 @@ async def run(
     say: Callable[[Prediction], float] = lambda prediction: prediction.p_synthetic,
 ) -> None:
     """Serve until SIGINT or SIGTERM. `say` is the number sent for a prediction."""
-    detectors = load_detectors(settings.detector)
     keys = open_wallet(settings.wallet.name, settings.wallet.hotkey, str(settings.wallet.path.expanduser()))
-    hotkey = keys.hotkey.ss58_address
+    hotkey, wanted, policy = keys.hotkey.ss58_address, settings.detector, settings.policy()
     async with AsyncExitStack() as stack:
-        stop = stack.enter_context(until_signal())
+        _hold(stack, settings, hotkey, log)
         chain = BittensorChain(settings.subtensor.endpoint, settings.netuid, keys, version_key=s.VERSION_KEY)
         stack.push_async_callback(chain.close)
         view = ChainView(chain, log)
+        known = fingerprints(wanted)
+        answer = await answering(
+            stack, load_detectors(wanted), wanted.max_batch, lambda asker: weight(asker, view.metagraph(), policy)
+        )
+        stop, forced = stack.enter_context(until_signal()), asyncio.Event()
+        stack.enter_context(on_hangup(forced.set))
         snapshot = await first_snapshot(view, stop, log, patience=60)
         if snapshot is None:
             return
-        if snapshot.neuron(hotkey) is None:
-            raise SettingsError(
-                f"hotkey {hotkey} is not registered on subnet {settings.netuid}: run `btcli subnets register` first"
-            )
-        policy = settings.policy()
-        answer = await answering(
-            stack, detectors, settings.detector.max_batch, lambda hotkey: weight(hotkey, view.metagraph(), policy)
-        )
+        _check_registered(snapshot, hotkey)
         folder = settings.folder(hotkey)
         folder.mkdir(parents=True, exist_ok=True)
         nonces = SqliteNonceStore(folder / "nonces.db")
         stack.callback(nonces.close)
-        served = {modality: Served(detector.name, detector.weights_hash) for modality, detector in detectors.items()}
         publishing = Publishing(chain, view, hotkey, log)
-        axon = AxonConfig(keys.hotkey, view.metagraph, nonces, answer, served, policy, say=say)
+        axon = AxonConfig(keys.hotkey, view.metagraph, nonces, answer, answer.served, policy, say=say)
         handler = RequestHandler(replace(axon, unready=publishing.unready, monitors=settings.axon.monitors))
         server = await serve(application(handler), settings.axon.ip, settings.axon.port, drain=handler.drain)
         stack.push_async_callback(server.stop)
         endpoint = settings.endpoint(server.port)
         log.info("listening", host=server.host, port=server.port, hotkey=hotkey, publishing=endpoint.url)
-        serving = asyncio.create_task(_stay(publishing, endpoint, view, stop))
+        reloading = Reloading(wanted, known, answer, forced, log)
+        serving = asyncio.create_task(_stay(publishing, endpoint, view, reloading, stop))
         if await ends_before(stop, serving):
             serving.result()
         log.info("stopping")
 
 
-async def _stay(publishing: Publishing, endpoint: Endpoint, view: ChainView, stop: asyncio.Event) -> None:
-    """Publish, and then follow the chain. Raises SettingsError where the chain refuses the endpoint for good."""
-    await publishing.publish(endpoint, stop)
-    await asyncio.gather(view.follow(stop), publishing.keep(stop))
+def _hold(stack: AsyncExitStack, settings: MinerSettings, hotkey: str, log: Log) -> None:
+    """This process alone is the hotkey's miner. Raises StateError with the id of another."""
+    for folder in (s.home(), settings.folder(hotkey)):
+        if (lock := hold_hotkey("miner", folder, settings.netuid, hotkey, log)) is not None:
+            stack.callback(os.close, lock)
+
+
+def _check_registered(snapshot: Snapshot, hotkey: str) -> None:
+    if snapshot.neuron(hotkey) is None:
+        raise SettingsError(
+            f"hotkey {hotkey} is not registered on subnet {snapshot.netuid}: run `btcli subnets register` first"
+        )
+
+
+async def _stay(
+    publishing: Publishing, endpoint: Endpoint, view: ChainView, reloading: Reloading, stop: asyncio.Event
+) -> None:
+    """Publish, and then follow the chain and the weights. Raises SettingsError where the chain refuses the endpoint."""
+    renewing = asyncio.create_task(reloading.keep(stop))
+    try:
+        await publishing.publish(endpoint, stop)
+        await asyncio.gather(view.follow(stop), publishing.keep(stop), renewing)
+    finally:
+        renewing.cancel()

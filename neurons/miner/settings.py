@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -16,6 +17,7 @@ from subnet.types import Endpoint, Modality
 from subnet.wire.admission import Policy
 from subnet.wire.endpoints import refusal
 
+_DEVICE: Final = re.compile("auto|cpu|cuda(:[0-9]+)?")
 ANY_PORT: Final = 49152  # stands for the port that the system chooses, until it has
 
 
@@ -29,7 +31,7 @@ class DetectorSettings:
     video: str = "frames"
     """What answers videos, in the same way."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """auto, cpu, cuda or cuda:N; with commas between them, several that take turns: cuda:0,cuda:1."""
     max_batch: int = 32
     """Most items in one forward pass."""
     serving: Literal["fast", "plain"] = "fast"
@@ -43,6 +45,17 @@ class DetectorSettings:
                 continue
             if find(TABLE, text, "detector").modality is not modality:
                 raise wrong_modality(modality, text)
+        if not all(_DEVICE.fullmatch(device) for device in self.places.values()):
+            raise SettingsError(
+                f"--detector.device must be auto, cpu, cuda or cuda:N, or several with commas, not {self.device!r}"
+            )
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The devices by what they are called here, in order: the second cpu of "cpu,cpu" is "cpu (2)"."""
+        devices = [device.strip() for device in self.device.split(",")]
+        counts = [devices[: number + 1].count(device) for number, device in enumerate(devices)]
+        return {d if count == 1 else f"{d} ({count})": d for d, count in zip(devices, counts, strict=True)}
 
     def of(self, modality: Modality) -> str:
         """What answers for `modality`, as it was typed."""

@@ -12,11 +12,11 @@ from functools import partial
 
 from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
+from neurons.hotkey_lock import hold_hotkey
 from neurons.log import Log
 from neurons.secret_seed import choose_seed, read_seed
 from neurons.signals import ends_before, pause, until_signal
 from neurons.validator.challenge_source import draw_challenge
-from neurons.validator.hotkey_lock import hold_hotkey
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.low_water import check_known, check_low_water
 from neurons.validator.onchain.clock import clocks_apart
@@ -90,7 +90,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
 
 def _hold(stack: AsyncExitStack, settings: ValidatorSettings, hotkey: str, log: Log) -> Journal:
     """The journal, this process's alone as is the hotkey. Raises StateError with the id of another; SettingsError."""
-    if (lock := hold_hotkey(settings.netuid, hotkey, log)) is not None:
+    if (lock := hold_hotkey("validator", s.home(), settings.netuid, hotkey, log)) is not None:
         stack.callback(os.close, lock)
     if settings.seed_file is not None:
         read_seed(settings.seed_file)  # a bad one is told before a journal is made

@@ -57,8 +57,8 @@ class AxonConfig:
 
     `answer` may raise MediaError (422) and Overloaded (503). `metagraph` is asked on every request, and gives None
     until the first sync. `unready` gives why no validator can reach this axon yet, or ""; networks in `monitors` may
-    read metrics and documentation. `say` is the number sent for a prediction; a dishonest miner of the local
-    network says another.
+    read metrics and documentation. `served` may change while it serves. `say` is the number sent for a prediction; a
+    dishonest miner of the local network says another.
     """
 
     keypair: Signer
@@ -163,7 +163,7 @@ class RequestHandler:
             return await self._judge(synapse, credentials, body, digest)
 
     async def _judge(self, synapse: Synapse, credentials: Credentials, body: bytes, digest: str) -> Response:
-        axon, served = self.axon, self.axon.served[synapse.modality]
+        axon = self.axon
         envelope = Envelope(credentials.nonce, digest, credentials.hotkey, axon.keypair.ss58_address)
         try:
             prediction = await axon.answer(synapse.modality, body, credentials.hotkey)
@@ -171,6 +171,7 @@ class RequestHandler:
             raise _Refusal(Refused(422, str(error))) from error
         except Overloaded as error:
             raise _Refusal(Refused(503, str(error), error.retry_after)) from error
+        served = axon.served[synapse.modality]  # after the answer: other weights may have taken the places meanwhile
         reply = write_reply(axon.keypair, envelope, axon.say(prediction), served.detector, served.weights_hash)
         return Response(reply, media_type="application/json")
 

@@ -78,9 +78,10 @@ class Network:
         return f"ws://127.0.0.1:{self.port}"
 
     def spawn(self, name: str, module: str, *words: object) -> subprocess.Popen[bytes]:
+        """As a service is started: without a terminal."""
         with (self.folder / f"{name}.log").open("ab") as log:
             command = [sys.executable, "-m", module, *map(str, words)]
-            process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ))
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ), start_new_session=True)
         self.processes[name] = process
         return process
 
@@ -111,9 +112,9 @@ class Network:
         chain = ("--netuid", NETUID, "--subtensor.chain_endpoint", self.endpoint)
         return (*chain, *wallet, "--state", self.folder / f"state-{name}", "--local")
 
-    def start_miner(self, host: str = "127.0.0.1") -> None:
+    def start_miner(self, host: str = "127.0.0.1", serving: Sequence[object] = GUESSING) -> None:
         axon = ("--axon.ip", host, "--axon.port", 0)
-        self.spawn("miner", "neurons", "miner", *self.joined("miner"), *GUESSING, *axon)
+        self.spawn("miner", "neurons", "miner", *self.joined("miner"), *serving, *axon)
         self.until("the miner serves", lambda: any(row.axon for row in self.saved().state.rows))
 
     def start_validator(

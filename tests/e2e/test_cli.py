@@ -54,6 +54,7 @@ USAGE = [
     (("miner", "--netuid", "34", "--axon.ip", "here"), "--axon.ip"),
     (("miner", "--netuid", "34", "--detector.image", "nprr"), "did you mean npr"),
     (("miner", "--netuid", "34", "--detector.image", "frames"), "does not answer images"),
+    (("miner", "--netuid", "34", "--detector.device", "cuda:0,gpu1"), "--detector.device must be auto, cpu"),
     (("miner", "--config", "/does/not/exist.toml"), "--config"),
     (("validator", "--netuid", "34", "--subtensor.chain_endpoint", "http://node"), "ws://"),
     (("validator", "--netuid", "34", "--neuron.timeout", "0"), "--neuron.timeout"),
@@ -122,7 +123,7 @@ LIGHT = {
         {"torch", "bittensor", "av"},
     ),
     "a miner that guesses": (
-        "import neurons.miner.run\nfrom neurons.miner.answering import load_detectors\n"
+        "import neurons.miner.run\nfrom neurons.miner.loading import load_detectors\n"
         "from neurons.miner.settings import DetectorSettings\nload_detectors(DetectorSettings('random', 'constant-video'))",
         {"torch", "onnxruntime"},
     ),

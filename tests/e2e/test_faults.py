@@ -30,7 +30,7 @@ from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import DEPARTED, SETTING, WEIGHTS, DepartedRecord, WeightsRecord, read_record
 from subnet.types import Endpoint, Failure, Media, Modality, Neuron, Prediction, Query, Reply, Submission
 from subnet.wire.dendrite import Dendrite
-from tests.e2e.programs import Network, network
+from tests.e2e.programs import GUESSING, Network, network
 
 SPACING = 10  # blocks between two settings
 RULES = Rules(tempo=40, weights_rate_limit=2, allow_loopback=True, serving_rate_limit=0)
@@ -122,6 +122,24 @@ def test_a_second_validator_of_a_hotkey_ends_at_once(net: Network, other: str) -
     assert f"in use by the process {net.processes['validator'].pid}" in done.stderr
     assert "Traceback" not in done.stderr
     more_rounds(net)
+
+
+@pytest.mark.parametrize("other", ["state", "home"])
+def test_a_second_miner_of_a_hotkey_ends_at_once(net: Network, other: str) -> None:
+    """F5: it would publish over the first one's endpoint, and that one over its own, for ever."""
+    words = ["miner", *map(str, (*net.joined("miner"), *GUESSING)), "--axon.ip", "127.0.0.1", "--axon.port", "0"]
+    home = os.environ["ASSAY_HOME"]
+    if other == "state":
+        words[words.index("--state") + 1] = str(net.folder / "another")
+    else:
+        home = str(net.folder / "another-home")
+    done = subprocess.run(
+        [sys.executable, "-m", "neurons", *words],
+        capture_output=True, text=True, check=False, timeout=90, env={**os.environ, "ASSAY_HOME": home},
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert f"in use by the process {net.processes['miner'].pid}: one miner per hotkey" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_permit_that_is_lost(net: Network) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -201,3 +203,73 @@ def test_a_log_that_cannot_be_written_is_lost_in_silence(redirection: str) -> No
     command = ["bash", "-c", f'"$0" -c "$1" {redirection}', sys.executable, LOGGING]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert (done.stdout, done.stderr) == ("alive\n", "")
+
+
+HANGUP = """
+import asyncio, fcntl, sys, termios
+from neurons.signals import on_hangup, until_signal
+
+async def main():
+    if "terminal" in sys.argv:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    with until_signal() as stop:
+        if "service" in sys.argv:
+            with on_hangup(lambda: print("again", flush=True)):
+                print("up", flush=True)
+                await stop.wait()
+        else:
+            print("up", flush=True)
+            await stop.wait()
+
+asyncio.run(main())
+"""
+
+
+@contextlib.contextmanager
+def running(*words: str, below: tuple[str, ...] = (), terminal: int = -3) -> Iterator[subprocess.Popen[str]]:
+    """HANGUP in a session of its own, once it is up; -3 is the null device."""
+    command = [*below, sys.executable, "-c", HANGUP, *words]
+    with subprocess.Popen(
+        command, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    ) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "up\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("below", [(), ("nohup",)])
+def test_a_service_looks_again_on_sighup(below: tuple[str, ...]) -> None:
+    """Without a terminal, or below nohup, SIGHUP calls what it is for, as often as it comes; SIGTERM ends the program."""
+    with running("service", below=below) as process:
+        assert process.stdout
+        for _ in range(2):
+            process.send_signal(signal.SIGHUP)
+            assert process.stdout.readline() == "again\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+
+
+def test_below_nohup_a_program_outlives_its_terminal() -> None:
+    """SIGHUP is ignored there, as whoever wrote nohup wants it; without nohup it ends the program."""
+    with running(below=("nohup",)) as process:
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+    with running() as process:
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(5) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="terminals are taken in another way elsewhere")
+def test_in_a_terminal_a_service_ends_with_it() -> None:
+    """Whoever closes the window ends what ran in it: nothing serves on unseen."""
+    ours, theirs = os.openpty()
+    with running("service", "terminal", terminal=theirs) as process:
+        os.close(theirs)
+        os.close(ours)
+        assert process.wait(5) == 0

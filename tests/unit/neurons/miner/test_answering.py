@@ -13,7 +13,7 @@ from detectors.acceleration.benchmark import examples
 from detectors.checkpoints import HERE, write
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
-from neurons.miner.answering import load_detectors
+from neurons.miner.loading import load_detectors
 from neurons.miner.settings import DetectorSettings
 from subnet.errors import CheckpointError, SettingsError, UnknownName
 from subnet.types import Modality
@@ -22,8 +22,8 @@ from subnet.types import Modality
 @pytest.mark.timeout(300)
 def test_served_fast_and_plain_answer_alike() -> None:
     """By default onnxruntime serves on a CPU; no score moves by more than 1e-3, and the weights keep their name."""
-    fast = load_detectors(DetectorSettings("npr", "random-video", "cpu"))[Modality.IMAGE]
-    plain = load_detectors(DetectorSettings("npr", "random-video", "cpu", serving="plain"))[Modality.IMAGE]
+    fast = load_detectors(DetectorSettings("npr", "random-video", "cpu"))[Modality.IMAGE]["cpu"]
+    plain = load_detectors(DetectorSettings("npr", "random-video", "cpu", serving="plain"))[Modality.IMAGE]["cpu"]
     kinds = [backend.engine if backend else "" for backend in map(backend_of, (fast, plain))]
     assert kinds == ["onnx", "eager"]
     assert drift(fast, plain, examples(Modality.IMAGE, 4)) <= 1e-3
@@ -37,7 +37,7 @@ def test_own_weights_are_served(tmp_path: Path) -> None:
     ours = load_detectors(DetectorSettings(str(file), f"frames={file}", "cpu", serving="plain"))
     named = load_detectors(DetectorSettings("npr", "frames", "cpu", serving="plain"))
     for modality in Modality:
-        assert drift(ours[modality], named[modality], examples(modality, 2)) == 0
+        assert drift(ours[modality]["cpu"], named[modality]["cpu"], examples(modality, 2)) == 0
     with pytest.raises(CheckpointError, match=r"nowhere\.safetensors is not a file"):
         load_detectors(DetectorSettings("nowhere.safetensors", "frames", "cpu"))
 

@@ -176,7 +176,7 @@ async def test_big_pictures_of_one_hotkey_do_not_starve_another() -> None:
     large, worse = bomb(round(IMAGE_PIXELS**0.5)), bomb(7071)
     small = encode_image(Media(np.zeros((1, 256, 256, 3), np.uint8)), 90)
     async with AsyncExitStack() as stack:
-        answer = await answering(stack, {Modality.IMAGE: Plain()}, 32)
+        answer = await answering(stack, {Modality.IMAGE: {"cpu": Plain()}}, 32)
         stop = False
 
         async def flood(body: bytes) -> None:
