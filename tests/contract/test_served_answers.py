@@ -21,7 +21,7 @@ from detectors.loading import open_detector
 from neurons.miner.answering import CLIP, decode_challenge
 from subnet.codec import image, video
 from subnet.codec.sandbox import VideoDecoder
-from subnet.game.variant import variant_frames
+from subnet.game.variant import render, variant_frames
 from subnet.media import embedded
 from subnet.types import Media, Modality, Split
 
@@ -39,11 +39,11 @@ def challenges(modality: Modality) -> Iterator[bytes]:
         data = embedded.path(items[number % len(items)]).read_bytes()
         if modality is Modality.VIDEO:
             clip = video.decode_video(data)
-            clip = Media(image.resize(clip.frames[: 3 + 4 * number], side), clip.fps)
-            yield video.encode_video(Media(variant_frames(clip, number % 4, rng), clip.fps), 18 + 3 * number)
+            even = (side[0] - side[0] % 2, side[1] - side[1] % 2)
+            yield render(Media(image.resize(clip.frames[: 3 + 4 * number], even), clip.fps), number % 4, rng)
             continue
         frame = image.resize(image.decode_image(data).frames, side)
-        frame = variant_frames(Media(frame), number % 4, rng)
+        frame = variant_frames(Media(frame), number % 4, rng).frames
         for form, options in (("JPEG", {"quality": 60 + 8 * number}), ("WEBP", {"quality": 80}), ("PNG", {})):
             stream = io.BytesIO()
             Image.fromarray(frame[0]).save(stream, form, **options)
