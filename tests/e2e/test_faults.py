@@ -128,7 +128,7 @@ def test_a_second_validator_of_a_hotkey_ends_at_once(net: Network, other: str) -
 def test_a_second_miner_of_a_hotkey_ends_at_once(net: Network, other: str) -> None:
     """F5: it would publish over the first one's endpoint, and that one over its own, for ever."""
     words = ["miner", *map(str, (*net.joined("miner"), *GUESSING)), "--axon.ip", "127.0.0.1", "--axon.port", "0"]
-    home = os.environ["ASSAY_HOME"]
+    home = str(net.folder / "home")  # that of the first one, which serves all of these tests
     if other == "state":
         words[words.index("--state") + 1] = str(net.folder / "another")
     else:
