@@ -20,7 +20,7 @@ import pytest
 from subnet.chain.devnode.keys import wallet_from_seed
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron
 
-SOON = 2.0  # seconds
+SOON = 10.0  # seconds: half of the shortest wait that a program must not sit out
 MOMENTS = (0.02, 0.3, 1.0, 2.5)  # seconds after the start: at import, loading, at the first look at the chain
 CONSTANT = ("--detector.image", "constant", "--detector.video", "constant-video", "--axon.ip", "127.0.0.1")
 
