@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup localnet test compat coverage lint bench pages docs lock clean
+.PHONY: setup localnet test test-extras compat coverage lint bench pages docs lock clean
 
 setup: $(READY)
 
@@ -21,6 +21,25 @@ localnet: $(READY)  ## the whole game on this machine, offline
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)  # a thread for each worker
+
+# What the extras `ray` and `wandb` are for, on the lowest and the newest versions of both. All else is that of $(VENV).
+EXTRAS_TESTS = tests/unit/neurons/replicas tests/unit/generators/cluster tests/unit/neurons/validator/monitors
+
+test-extras: test-extras-lowest test-extras-newest
+
+test-extras-%: build/extras/%/.ready
+	build/extras/$*/bin/python -m pytest -q -n 0 -m 'slow or not slow' $(EXTRAS_TESTS) $(ARGS)
+
+build/extras/%/.ready: pyproject.toml build/uv/.ready $(READY)
+	rm -rf build/extras/$*
+	$(BIN)/python -m venv build/extras/$*
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > `build/extras/$*/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/locked.pth
+	build/uv/bin/uv pip compile --quiet --no-annotate --no-header --extra ray --extra wandb --python $(BIN)/python \
+	  --resolution $(RESOLUTION_$*) --output-file build/extras/$*/resolved.txt pyproject.toml
+	grep -E '^(ray|wandb)(\[|==)' build/extras/$*/resolved.txt > build/extras/$*/installed.txt
+	build/extras/$*/bin/python -m pip install --quiet -r build/extras/$*/installed.txt
+	touch $@
 
 # The lowest versions that pyproject.toml allows, the locked ones and the newest. torch and what comes with it are those of
 # $(VENV) in all three: they are 5 GB.

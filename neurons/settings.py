@@ -271,6 +271,25 @@ class LoggingSettings:
             raise SettingsError(f"--logging.level must be debug, info, warning or error, not {self.level!r}")
 
 
+@Parameter(name="wandb")
+@dataclass(frozen=True)
+class WandbSettings:
+    """Numbers of rounds for Weights & Biases: pip install 'assay-subnet[wandb]'."""
+
+    project_name: str | None = None
+    """Project to send to; without one nothing is sent. $WANDB_API_KEY is your key."""
+    entity: str | None = None
+    """Team or user of the project; by default the key's."""
+    offline: Annotated[bool, Parameter(negative="")] = False
+    """Keep the numbers in the state folder, for `wandb sync`."""
+    off: Annotated[bool, Parameter(negative="")] = False
+    """Send nothing, whatever else is said."""
+
+    @property
+    def on(self) -> bool:
+        return self.project_name is not None and not self.off
+
+
 GPUS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvhost-gpu", "/dev/kfd", "/dev/dxg")  # drivers' device files on Linux
 
 

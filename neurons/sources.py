@@ -28,7 +28,7 @@ Source = Callable[[App, tuple[str, ...], ArgumentCollection], None]  # as cyclop
 
 OURS, BITTENSORS = "ASSAY_", "BT_"
 VARIABLES = Env(OURS)  # ASSAY_VALIDATOR_SEED: of one command each, since a seed or a folder fits one alone
-UNATTENDED = ("miner", "validator", "producer")  # the programs that run for weeks
+UNATTENDED = ("miner", "validator", "producer", "replicas")  # the programs that run for weeks
 REPORTERS = ("config", "doctor")  # commands that look at other programs' variables, and report what they find
 EVERYWHERE = {"ASSAY_HOME", "ASSAY_CONFIG"}
 INNER = {  # the local network's, and those of docker/update.sh, which runs `assay doctor`

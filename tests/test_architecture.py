@@ -73,10 +73,10 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "neurons": (
         ("settings", "signals", "progress", "secret_seed", "naming", "plan", "sources", "cli"),
-        ("log", "__main__"),
+        ("log", "__main__", "ray_cluster"),
         ("chain_view", "hotkey_lock", "producer"),
         ("datasets", "doctor", "lab", "miner", "validator"),
-        ("commands", "localnet"),
+        ("commands", "localnet", "replicas"),
     ),
 }
 NOT_IN_THE_GAME = {"sqlite3", "socket", "aiohttp", "fastapi"}

@@ -53,7 +53,7 @@ def import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise SettingsError("production on Ray needs the extra: pip install 'assay-subnet[ray]'") from error
+        raise SettingsError("Ray is not installed, and this needs it: pip install 'assay-subnet[ray]'") from error
     return ray
 
 

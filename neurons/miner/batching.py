@@ -209,7 +209,7 @@ class Batcher:
 
     async def _broken(self, replica: Replica, error: BaseException) -> bool:
         """Whether a replica that failed is to blame, and not what it was given."""
-        if isinstance(error, MediaError | TimeoutError):
+        if isinstance(error, MediaError | Overloaded | TimeoutError):
             return isinstance(error, TimeoutError)
         test = asyncio.get_running_loop().run_in_executor(replica.executor, self_test, replica.detector)
         await asyncio.wait({test}, timeout=HANGS)

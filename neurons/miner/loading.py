@@ -14,17 +14,17 @@ from detectors.evaluation.self_test import self_test
 from detectors.loading import open_detector
 from neurons import settings as s
 from neurons.log import Log
-from neurons.miner.settings import DetectorSettings, wrong_modality
+from neurons.miner.settings import JudgeSettings, wrong_modality
 from subnet.errors import CheckpointError
 from subnet.protocols import Detector
 from subnet.types import Modality
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
-Placed = dict[str, Detector]  # by the place that it runs in: `DetectorSettings.places`
+Placed = dict[str, Detector]  # by the place that it runs in: `JudgeSettings.places`
 _log: Log = structlog.get_logger(program="miner")
 
 
-def load_detectors(wanted: DetectorSettings) -> dict[Modality, Placed]:
+def load_detectors(wanted: JudgeSettings) -> dict[Modality, Placed]:
     """Both detectors, after their self-test. On a CPU torch is imported only for what has no export.
 
     Raises SettingsError when one answers for the other modality, and what opening and testing one raises.
@@ -32,7 +32,7 @@ def load_detectors(wanted: DetectorSettings) -> dict[Modality, Placed]:
     return {modality: load_detector(wanted, modality) for modality in Modality}
 
 
-def load_detector(wanted: DetectorSettings, modality: Modality) -> Placed:
+def load_detector(wanted: JudgeSettings, modality: Modality) -> Placed:
     """The detector of one modality in every place. A place that fails is told and left out where another does not.
 
     Raises as `load_detectors`.

@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 
 from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.hotkey_lock import hold_hotkey
 from neurons.log import Log
 from neurons.miner.answering import answering
+from neurons.miner.judges import Judges, remote_judges
 from neurons.miner.loading import load_detectors
 from neurons.miner.publishing import Publishing
 from neurons.miner.reloading import Reloading, fingerprints
@@ -42,27 +44,27 @@ async def run(
         stack.push_async_callback(chain.close)
         view = ChainView(chain, log)
         known = fingerprints(wanted)
-        answer = await answering(
-            stack, load_detectors(wanted), wanted.max_batch, lambda asker: weight(asker, view.metagraph(), policy)
-        )
+        here = None if wanted.address else Judges(load_detectors(wanted))
         stop, forced = stack.enter_context(until_signal()), asyncio.Event()
         stack.enter_context(on_hangup(forced.set))
-        snapshot = await first_snapshot(view, stop, log, patience=60)
-        if snapshot is None:
+        judges = here or await remote_judges(stack, wanted.address or "", stop, log)
+        snapshot = await first_snapshot(view, stop, log, patience=60) if judges else None
+        if judges is None or snapshot is None:
             return
         _check_registered(snapshot, hotkey)
-        folder = settings.folder(hotkey)
-        folder.mkdir(parents=True, exist_ok=True)
-        nonces = SqliteNonceStore(folder / "nonces.db")
-        stack.callback(nonces.close)
+        answer = await answering(
+            stack, judges.detectors, wanted.max_batch, lambda asker: weight(asker, view.metagraph(), policy)
+        )
+        nonces = _nonces(stack, settings, hotkey)
         publishing = Publishing(chain, view, hotkey, log)
         axon = AxonConfig(keys.hotkey, view.metagraph, nonces, answer, answer.served, policy, say=say)
-        handler = RequestHandler(replace(axon, unready=publishing.unready, monitors=settings.axon.monitors))
+        unready = partial(_unready, publishing, judges)
+        handler = RequestHandler(replace(axon, unready=unready, monitors=settings.axon.monitors))
         server = await serve(application(handler), settings.axon.ip, settings.axon.port, drain=handler.drain)
         stack.push_async_callback(server.stop)
         endpoint = settings.endpoint(server.port)
         log.info("listening", host=server.host, port=server.port, hotkey=hotkey, publishing=endpoint.url)
-        reloading = Reloading(wanted, known, answer, forced, log)
+        reloading = Reloading(wanted, known, answer, forced, log) if here else None
         serving = asyncio.create_task(_stay(publishing, endpoint, view, reloading, stop))
         if await ends_before(stop, serving):
             serving.result()
@@ -76,6 +78,20 @@ def _hold(stack: AsyncExitStack, settings: MinerSettings, hotkey: str, log: Log)
             stack.callback(os.close, lock)
 
 
+def _nonces(stack: AsyncExitStack, settings: MinerSettings, hotkey: str) -> SqliteNonceStore:
+    """The memory of accepted requests, for the time of `stack`."""
+    folder = settings.folder(hotkey)
+    folder.mkdir(parents=True, exist_ok=True)
+    nonces = SqliteNonceStore(folder / "nonces.db")
+    stack.callback(nonces.close)
+    return nonces
+
+
+def _unready(publishing: Publishing, judges: Judges) -> str:
+    """Why no validator is answered, or ""."""
+    return publishing.unready() or judges.unready()
+
+
 def _check_registered(snapshot: Snapshot, hotkey: str) -> None:
     if snapshot.neuron(hotkey) is None:
         raise SettingsError(
@@ -84,10 +100,10 @@ def _check_registered(snapshot: Snapshot, hotkey: str) -> None:
 
 
 async def _stay(
-    publishing: Publishing, endpoint: Endpoint, view: ChainView, reloading: Reloading, stop: asyncio.Event
+    publishing: Publishing, endpoint: Endpoint, view: ChainView, reloading: Reloading | None, stop: asyncio.Event
 ) -> None:
     """Publish, and then follow the chain and the weights. Raises SettingsError where the chain refuses the endpoint."""
-    renewing = asyncio.create_task(reloading.keep(stop))
+    renewing = asyncio.create_task(reloading.keep(stop) if reloading else stop.wait())
     try:
         await publishing.publish(endpoint, stop)
         await asyncio.gather(view.follow(stop), publishing.keep(stop), renewing)

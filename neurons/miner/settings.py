@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
@@ -23,7 +24,7 @@ ANY_PORT: Final = 49152  # stands for the port that the system chooses, until it
 
 @Parameter(name="detector")
 @dataclass(frozen=True)
-class DetectorSettings:
+class JudgeSettings:
     """Which detector answers for which modality; see `assay detectors`."""
 
     image: str = "npr"
@@ -32,8 +33,6 @@ class DetectorSettings:
     """What answers videos, in the same way."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N; with commas between them, several that take turns: cuda:0,cuda:1."""
-    max_batch: int = 32
-    """Most items in one forward pass."""
     serving: Literal["fast", "plain"] = "fast"
     """fast: through onnxruntime on a CPU (exported at the first start, then kept below $ASSAY_HOME), channels_last on a
     GPU; plain: as trained."""
@@ -60,6 +59,36 @@ class DetectorSettings:
     def of(self, modality: Modality) -> str:
         """What answers for `modality`, as it was typed."""
         return self.image if modality is Modality.IMAGE else self.video
+
+
+@Parameter(name="detector")
+@dataclass(frozen=True)
+class DetectorSettings(JudgeSettings):
+    """What answers, and where."""
+
+    max_batch: int = 32
+    """Most items in one forward pass."""
+    address: str | None = None
+    """http://HOST:PORT where `assay replicas` has detectors answer on a Ray cluster; none is loaded here, then."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_batch < 1:
+            raise SettingsError(f"--detector.max_batch must be at least 1, not {self.max_batch}")
+        if self.address is not None:
+            self._check_address(self.address)
+
+    def _check_address(self, address: str) -> None:
+        try:
+            parts = urlsplit(address)
+            whole = parts.scheme in ("http", "https") and parts.hostname and parts.port and not parts.path.strip("/")
+        except ValueError:  # a port that is none
+            whole = False
+        if not whole:
+            raise SettingsError(f"--detector.address must be http://HOST:PORT, not {address!r}")
+        for flag in fields(JudgeSettings):
+            if getattr(self, flag.name) != flag.default:
+                raise SettingsError(f"--detector.{flag.name} is for `assay replicas` where there is --detector.address")
 
 
 def wrong_modality(modality: Modality, text: str) -> SettingsError:

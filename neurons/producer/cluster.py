@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
-from generators.cluster.crew import Report, Worker, import_ray, produce
+from generators.cluster.crew import Report, Worker, produce
 from generators.rows import GeneratorRow
 from neurons.producer.makers import Origin
 from neurons.producer.settings import Cluster
+from neurons.ray_cluster import joined
 from neurons.settings import ProducerSettings
 from neurons.signals import set_by_signal
 from subnet.errors import SettingsError
@@ -43,7 +42,7 @@ def fill_on_ray(
         "device": settings.device,
         "folders": {name: str(path.absolute()) for name, path in settings.folder.items()},
     }
-    with _joined(cluster) as resources:
+    with joined(cluster.address) as resources:
         set_by_signal(stop)  # Ray has set its own
         workers = workers_of(plan, origins, arguments, resources, card=cluster.card_gigabytes or _card())
         return produce(plan, workers, pool, stop=stop, once=settings.once, on_step=on_step)
@@ -97,21 +96,3 @@ def _card() -> float:
 def _absolute(pool: Pool) -> Pool:
     """The same pool by a path that holds in every worker's folder."""
     return Pool(pool.root.absolute(), budget=pool.budget, floor=pool.floor)
-
-
-@contextmanager
-def _joined(cluster: Cluster) -> Iterator[Mapping[str, float]]:
-    """What the cluster that was joined or started has to offer; it is left at the end."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-    ray = import_ray()
-    address = cluster.address or os.environ.get("RAY_ADDRESS")
-    options: dict[str, object] = {} if address else {"include_dashboard": False}
-    try:
-        ray.init(address=address, log_to_driver=False, configure_logging=False, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason: Sequence[str] = str(error).strip().splitlines() or [type(error).__name__]
-        raise SettingsError(f"--ray.address {address or 'local'}: {reason[0]}") from error
-    try:
-        yield ray.cluster_resources()
-    finally:
-        ray.shutdown()

@@ -28,6 +28,7 @@ from subnet.protocols import Transport
 from subnet.types import Snapshot
 
 LOOK_SECONDS = 0.25  # between two looks at whether weights are due
+FULL_SECONDS = 5.0  # between two tries at a disk that has refused too much
 STALE = 600.0  # seconds after which a snapshot is too old to play on
 
 
@@ -40,7 +41,7 @@ class Watcher(Protocol):
 
     def weights(self, standing: WeightsStanding) -> None: ...
 
-    def finished(self, state: State) -> None: ...
+    def finished(self, state: State) -> Awaitable[None] | None: ...
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,11 @@ class ValidatorLoop:
 
     async def _round(self, stop: asyncio.Event) -> None:
         """One round, whatever comes of it. One that `stop` interrupts is neither recorded nor counted as failed."""
+        if self.store.blocked and (refusal := self.store.flush()):
+            waiting = self.store.unwritten
+            self.log.error("no round is played until the journal can be written", error=str(refusal), unwritten=waiting)
+            await pause(stop, FULL_SECONDS)
+            return
         playing = asyncio.create_task(self._survives("a round", self.play))
         if await ends_before(stop, playing) and not playing.result():
             self.store.skip()

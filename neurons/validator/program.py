@@ -24,6 +24,7 @@ def validator(
     wallet: s.WalletSettings = s.WalletSettings(),
     pool: s.PoolSettings = s.PoolSettings(),
     logging: s.LoggingSettings = s.LoggingSettings(),
+    wandb: s.WandbSettings = s.WandbSettings(),
     plan: Path | None = None,
     state: Path | None = None,
     segments: Path | None = None,
@@ -81,4 +82,4 @@ def validator(
     from neurons.validator.telemetry import Telemetry
 
     log = configure(logging, "validator")
-    asyncio.run(run(settings, Telemetry(json, metrics_port, gallery, log), log))
+    asyncio.run(run(settings, Telemetry(json, metrics_port, gallery, log, wandb), log))

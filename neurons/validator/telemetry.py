@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 from collections import Counter as Counts
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
 
 from neurons.chain_view import ChainView
 from neurons.log import Log
+from neurons.settings import WandbSettings
+from neurons.validator.monitors.aside import Aside, Fact, Sink
 from neurons.validator.monitors.collector import HostCollector
+from neurons.validator.monitors.wandb_sink import WandbSink, check_installed
 from neurons.validator.thumbnails import Gallery
 from neurons.validator.weight_setter import WeightsStanding
 from subnet.errors import SettingsError, StateError
@@ -22,13 +28,22 @@ from subnet.game.step import Draw, Round
 from subnet.media.pool.pool import Pool
 from subnet.types import JSON, Failure
 
+LAST_WORDS = 0.8  # seconds that a monitor has to take what waits, when the program ends
 COMPARED_EVERY = 100  # rounds that count, between two looks for miners that answer alike
 
 
 class Telemetry:
     """Counts and tells. With `json` every round is one line on standard output."""
 
-    def __init__(self, json: bool, port: int | None, gallery: Path | None, log: Log) -> None:
+    def __init__(
+        self,
+        json: bool,
+        port: int | None,
+        gallery: Path | None,
+        log: Log,
+        wandb: WandbSettings = WandbSettings(),
+    ) -> None:
+        """Raises SettingsError for a port that cannot be had, and where wandb is wanted and missing."""
         registry = self.registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._json, self._log = json, log
@@ -47,6 +62,11 @@ class Telemetry:
         self._recent, self._counted = RecentAnswers(WINDOW), 0
         self._scored: set[str] = set()  # hotkeys whose score is told
         self._unrevealed = Gauge("assay_unrevealed_commits", "Sealed weights that never opened", registry=registry)
+        self._wandb = wandb
+        self.aside: Aside | None = None
+        if wandb.on:
+            check_installed()
+        self._lost = Gauge("assay_monitor_lost", "Facts that a monitor elsewhere did not take", registry=registry)
         if port is not None:
             _serve(port, registry)
 
@@ -54,6 +74,13 @@ class Telemetry:
         """From now on chain, pool and disks are told as they are when metrics are read; `folder` holds the state."""
         self._block.set_function(lambda: view.block)
         self.registry.register(HostCollector(lambda: view.age, pool.levels, {"state": folder, "pool": pool.root}))
+        if self._wandb.on:
+            self.tell_aside(partial(WandbSink, self._wandb, folder / "wandb", {"validator": folder.name}))
+
+    def tell_aside(self, open_sink: Callable[[], Sink]) -> None:
+        """From now on numbers of rounds go to a sink as well, which never holds up a round."""
+        aside = self.aside = Aside(open_sink, self._log)
+        self._lost.set_function(lambda: aside.lost)
 
     async def played(self, played: Round[Draw], block: int) -> None:
         """One round has been played and written down."""
@@ -69,6 +96,8 @@ class Telemetry:
         self._log.debug("round", number=plan.number, modality=plan.modality.value, label=plan.label.name, **kinds)
         if self._json:
             print(jsonlib.dumps(_line(played, block)), flush=True)
+        if self.aside:
+            self.aside.put(_numbers(played, block))
         if self._gallery:
             await asyncio.to_thread(self._keep, self._gallery, played)
         if not played.void:
@@ -113,9 +142,11 @@ class Telemetry:
         """A round raised, and does not count."""
         self._failed.inc()
 
-    def finished(self, state: State) -> None:
+    async def finished(self, state: State) -> None:
         """The last round has been played."""
         self._log.info("finished", rounds=state.next_round)
+        if self.aside:
+            await asyncio.to_thread(self.aside.close, LAST_WORDS)
 
 
 def _serve(port: int, registry: CollectorRegistry) -> None:
@@ -125,6 +156,20 @@ def _serve(port: int, registry: CollectorRegistry) -> None:
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it must be in 0..65535"
         raise SettingsError(f"--metrics_port {port}: {reason}; give a free one") from error
+
+
+def _numbers(played: Round[Draw], block: int) -> Fact:
+    """What may be told while others could learn from it: nothing of the label, and no hotkey's score."""
+    answers = [outcome for outcome in played.outcomes if not isinstance(outcome.answer, Failure)]
+    latency = [outcome.latency for outcome in answers]
+    return {
+        "round": played.plan.number,
+        "block": block,
+        "void": float(bool(played.void)),
+        "asked": len(played.outcomes),
+        "answers": len(answers),
+        **({"latency_median": median(latency), "latency_max": max(latency)} if latency else {}),
+    }
 
 
 def _line(played: Round[Draw], block: int) -> dict[str, JSON]:

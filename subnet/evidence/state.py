@@ -1,8 +1,9 @@
 """What a validator must not forget, and how it is written down with every fact.
 
 `StateStore` holds the state between rounds. A fact that the disk refuses is kept and written before the next one, so a
-full disk costs no round; after `PATIENCE` facts in a row `blocked` turns true, and weights are not
-even tried. Weights that are not on disk themselves are never sent: nobody could check them.
+full disk costs no round at first; after `PATIENCE` facts in a row `blocked` turns true: no round is played until the
+disk takes what waits, and weights are not even tried. Weights that are not on disk themselves are never sent: nobody
+could check them.
 
 Each fact carries the sha256 of the state after it, so the hash chain covers the state, too: a state that was edited, or
 that belongs to another journal, is refused at the next start.
@@ -64,7 +65,7 @@ class StateStore:
 
     @property
     def blocked(self) -> bool:
-        """Too much is unwritten for weights to be set on."""
+        """Too much is unwritten for weights to be set on, and for more to be asked."""
         return len(self._unwritten) >= PATIENCE
 
     @property
@@ -80,6 +81,10 @@ class StateStore:
             self.places.add(body.number, outcomes(body))
         dump = self.state.dump()
         self._unwritten.append((kind, body.model_copy(update={"state": digest(dump)}).model_dump_json(), dump))
+        return self.flush()
+
+    def flush(self) -> StateError | None:
+        """Write what waits, in order; the error where the disk still refuses."""
         try:
             while self._unwritten:
                 self._journal.append(*self._unwritten[0])

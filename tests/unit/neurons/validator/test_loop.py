@@ -27,7 +27,7 @@ from subnet.errors import SourceEmpty, StateError
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import DEPARTED, ROUND, WEIGHTS, DepartedRecord, RoundRecord, WeightsRecord
 from subnet.evidence.replay import replay
-from subnet.evidence.state import State, StateStore
+from subnet.evidence.state import PATIENCE, State, StateStore
 from subnet.game.history import History, Standing
 from subnet.game.sampling import RoundPlan, Sampling
 from subnet.game.step import Draw, Round
@@ -298,6 +298,29 @@ async def test_a_journal_that_refuses_is_told_and_loses_nothing(game: Game, monk
     monkeypatch.setattr(game.journal, "append", append)
     await loop.play()
     assert [record.number for record in game.records()] == [0, 1, 2]
+
+
+async def test_a_disk_that_stays_full_stops_the_asking(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits in memory is bounded: nobody is asked until the disk takes it, and then the rounds go on in order."""
+    monkeypatch.setattr("neurons.validator.loop.FULL_SECONDS", 0.001)
+    await game.start()
+    watching, stop, append = game.watching, asyncio.Event(), game.journal.append
+
+    def refuse(*_: object) -> None:
+        raise StateError("disk full")
+
+    monkeypatch.setattr(game.journal, "append", refuse)
+    loop = game.loop(None)
+    for _ in range(PATIENCE + 30):
+        await loop._round(stop)
+    assert game.store.unwritten == PATIENCE
+    asked = len(watching.rounds)
+    assert asked < PATIENCE
+    monkeypatch.setattr(game.journal, "append", append)
+    await loop._round(stop)
+    assert game.store.unwritten == 0
+    assert [record.number for record in game.records()] == list(range(asked + 1))
+    assert watching.failures == 0
 
 
 async def test_hotkeys_that_left_are_forgotten_before_the_round(game: Game) -> None:

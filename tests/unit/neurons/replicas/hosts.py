@@ -1,0 +1,42 @@
+"""Replicas without Ray for tests: real HTTP on loopback, one process, and answers that can be made to fail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from neurons.miner.cluster.remote import PREFIX
+from neurons.miner.settings import JudgeSettings
+from neurons.replicas.replica import Replica
+from subnet.types import Modality
+from subnet.wire.http.server import serve
+
+PLAIN = JudgeSettings("npr", "frames", "cpu", "plain")
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def replicas(wanted: JudgeSettings = PLAIN, count: int = 1) -> dict[Modality, Answer]:
+    """One replica of each modality that says there are `count`."""
+    return {modality: Replica(wanted, modality, count) for modality in Modality}
+
+
+@asynccontextmanager
+async def listening(answers: dict[Modality, Answer], port: int = 0) -> AsyncIterator[int]:
+    """Serves what is in `answers` at the moment of a request; gives the port."""
+
+    def route(modality: Modality) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await answers[modality](request)
+
+        return Route(f"{PREFIX}/{modality}", endpoint, methods=["POST"])
+
+    server = await serve(Starlette(routes=[route(modality) for modality in Modality]), "127.0.0.1", port)
+    try:
+        yield server.port
+    finally:
+        await server.stop()
