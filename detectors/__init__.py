@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from detectors.catalog.images import IMAGE_ROWS
+from detectors.catalog.published import PUBLISHED_ROWS
 from detectors.catalog.videos import VIDEO_ROWS
 from detectors.rows import DetectorRow
 from subnet.protocols import Detector
@@ -18,7 +19,7 @@ from subnet.registry import find, resolve, table
 
 __all__ = ["TABLE", "load_detector"]
 
-TABLE: dict[str, DetectorRow] = table((*IMAGE_ROWS, *VIDEO_ROWS))
+TABLE: dict[str, DetectorRow] = table((*IMAGE_ROWS, *VIDEO_ROWS, *PUBLISHED_ROWS))
 
 
 def load_detector(name: str, *, device: str = "cpu", weights: Path | str | None = None) -> Detector:

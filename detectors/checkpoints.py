@@ -102,7 +102,7 @@ def preprocess_from(values: Mapping[str, Any]) -> Preprocess:
     mean, std = (tuple(float(v) for v in values[key]) for key in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3:
         raise ValueError("mean and std need three numbers each")
-    later = {key: values[key] for key in ("resample", "clips", "frame_side") if key in values}
+    later = {key: values[key] for key in ("resample", "clips", "frame_side", "crop") if key in values}
     size, rule = int(values["size"]), values["rule"]
     return Preprocess((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), size, rule, **later)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, ONE, ZERO, Preprocess
+from detectors.rows import CLIP_MEAN, CLIP_STD, HALF, IMAGENET_MEAN, IMAGENET_STD, ONE, ZERO, Preprocess
 from subnet.registry import find, table
 from subnet.types import Modality
 
@@ -169,6 +169,39 @@ _BORROWED = replace(
     is_backbone="detectors.cnn_svm.layouts:is_backbone",
     start_from_backbone="detectors.cnn_svm.layouts:start",
 )
+_COMMUNITY_FORENSICS = Family(
+    name="community-forensics",
+    modality=Modality.IMAGE,
+    network="detectors.towers.vit:CommunityForensics",
+    views="detectors.torch_detector:image_view",
+    preprocess=Preprocess(IMAGENET_MEAN, IMAGENET_STD, 440, "short-edge", "pillow-bilinear", crop=384),
+    small={"width": 64, "depth": 2, "side": 64},
+    adapt="detectors.towers.vit:adapt_community_forensics",
+)
+_DDA = replace(
+    _COMMUNITY_FORENSICS,
+    name="dda",
+    network="detectors.towers.vit:DDA",
+    preprocess=Preprocess(CLIP_MEAN, CLIP_STD, 336, "keep", "pillow-bilinear", crop=336),
+    small={"width": 64, "depth": 2},
+    adapt="detectors.towers.vit:adapt_dda",
+)
+_UNIVFD = replace(
+    _COMMUNITY_FORENSICS,
+    name="univfd",
+    network="detectors.towers.clip:UnivFD",
+    preprocess=Preprocess(CLIP_MEAN, CLIP_STD, 224, "keep", "pillow-bilinear", crop=224),
+    small={"width": 64, "hidden": 128, "depth": 2, "embedding": 32},
+    adapt="detectors.towers.clip:adapt",
+)
+_SAFE = replace(
+    _COMMUNITY_FORENSICS,
+    name="safe",
+    network="detectors.npr.safe:SAFE",
+    preprocess=Preprocess(ZERO, ONE, 256, "keep", "pillow-bilinear", crop=256),
+    small={},
+    adapt="",
+)
 
 FAMILIES: dict[str, Family] = table(
     (
@@ -205,6 +238,10 @@ FAMILIES: dict[str, Family] = table(
             small={"growth": 12, "blocks": (2, 3, 4, 3)},
         ),
         replace(_BORROWED, name="cnn-vgg16", network="detectors.cnn_svm.network:vgg16", small={"width": 0.125}),
+        _COMMUNITY_FORENSICS,
+        _DDA,
+        _UNIVFD,
+        _SAFE,
         replace(
             _CNN, name="cnn_svm", network="detectors.cnn_svm.network:CnnSvm", adapt="detectors.cnn_svm.layouts:adapt"
         ),

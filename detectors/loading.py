@@ -5,11 +5,14 @@ torch is imported where there is a network: the detectors that know nothing star
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectors import TABLE, load_detector
 from detectors.families import family
+from detectors.fetching.memory import free, refuse_if_too_large
+from detectors.fetching.store import files_of
 from detectors.rows import DetectorRow
 from subnet.errors import CheckpointError, SettingsError, UnknownName
 from subnet.protocols import Detector
@@ -22,19 +25,16 @@ if TYPE_CHECKING:
 def network_detector(row: DetectorRow, *, device: str = "cpu", weights: Path | str | None = None) -> TorchDetector:
     """The network of `row` with its embedded weights, or with `weights` of any public layout and size.
 
-    Raises CheckpointError for weights that are missing or do not fit, SettingsError for a device that is not there.
+    Where weights are published in several files, `weights` names them with commas between. Raises CheckpointError for
+    weights that are missing or do not fit, SettingsError for a device that is not there, or too small.
     """
-    from detectors.checkpoints import HERE
-    from detectors.public_checkpoints import build, open_checkpoint
+    from detectors.public_checkpoints import build, join, open_checkpoint
     from detectors.torch_detector import TorchDetector, torch_device
 
-    place = torch_device(device)
-    if weights is None and not row.weights:
-        raise CheckpointError(
-            f"weights: none ship for {row.name}; train them with `assay train {row.name}` and write {row.name}=FILE"
-        )
-    spec, pinned = (weights, "") if weights is not None else (HERE / row.weights, row.sha256)
-    checkpoint = open_checkpoint(spec, row.family, row.preprocess, sha256=pinned)
+    place, parts = torch_device(device), _parts(row, weights)
+    if row.files:
+        refuse_if_too_large(row, TABLE.values(), device, free(device))
+    checkpoint = join([open_checkpoint(spec, row.family, row.preprocess, sha256=pinned) for spec, pinned in parts])
     return TorchDetector(
         row.name,
         row.modality,
@@ -47,12 +47,36 @@ def network_detector(row: DetectorRow, *, device: str = "cpu", weights: Path | s
     )
 
 
+def _parts(row: DetectorRow, weights: Path | str | None) -> list[tuple[Path | str, str]]:
+    """The files that hold a row's weights, each with the sha256 that it must have ("" where it may have any)."""
+    from detectors.checkpoints import HERE
+
+    if weights is not None:
+        several = len(row.files) > 1 and not Path(weights).is_file()
+        return [(part, "") for part in str(weights).split(",")] if several else [(weights, "")]
+    if row.files:
+        return [*files_of(row)]
+    if not row.weights:
+        raise CheckpointError(
+            f"weights: none ship for {row.name}; train them with `assay train {row.name}` and write {row.name}=FILE"
+        )
+    return [(HERE / row.weights, row.sha256)]
+
+
+def check_layout(row: DetectorRow, files: Sequence[Path]) -> None:
+    """Raises CheckpointError where the tensors of `files` are not those of the row's network, key by key."""
+    from detectors.public_checkpoints import build, join, open_checkpoint
+
+    build(join([open_checkpoint(file, row.family, row.preprocess) for file in files]), row.family)
+
+
 def open_detector(text: str, *, device: str = "cpu") -> Detector:
     """The detector meant by `text`:
 
     - `npr`: a row of the table with the weights that ship here;
     - `runs/npr.safetensors`: a file that says which detector it belongs to, or a public file known by its name;
     - `npr=FILE`, `npr=hub:...`, `npr-official=NPR.pth`: weights for a named detector or of a known publication;
+    - `dda`: a row whose weights `assay fetch dda` brought; `univfd=CLIP,FC`: its files by their paths;
     - `ensemble=npr,ucf`, `hub=FOLDER`, `discriminator=FILE`: what a row of the table takes in place of weights.
 
     Raises UnknownName with the nearest names, CheckpointError naming the file, SettingsError for a missing device.

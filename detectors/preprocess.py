@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from detectors.pixels.sizes import target, torchvision_square
+from detectors.pixels.sizes import target, torchvision_crop, torchvision_square
 from detectors.resampling import resample
 from detectors.rows import Preprocess
 from subnet.types import Frames
@@ -46,17 +46,24 @@ def tiles(x_TCHW: Tensor, size: int) -> Tensor:
     return torch.stack([x_TCHW[..., top : top + size, left : left + size] for top, left in corners])
 
 
+def centre_crop(x_TCHW: Tensor, side: int) -> Tensor:
+    """The centred square of `side`, with black around pictures that are smaller, as torchvision does."""
+    rows, columns = (torchvision_crop(length, side) for length in x_TCHW.shape[-2:])
+    padded = functional.pad(x_TCHW, [*columns[:2], *rows[:2]])
+    return padded[..., rows[2] : rows[2] + side, columns[2] : columns[2] + side]
+
+
 def prepare(frames: Frames, preprocess: Preprocess, device: torch.device | str = "cpu") -> Tensor:
     """uint8 (T, H, W, 3) -> float32 (T, 3, size, size); with the rule "tiles" the canvas (T, 3, 256, 256)."""
+    square = preprocess.rule in ("centre", "tiles")
+    short = preprocess.rule == "short-edge" and not preprocess.crop
     if preprocess.resample == "torch-bilinear":
         x = pixels(frames).to(device)
-        if preprocess.rule in ("centre", "tiles"):
-            x = centre_square(x)
+        x = centre_square(x) if square else x
         x = resize(x, *target(x.shape[-2], x.shape[-1], preprocess))
-        return normalise(centre_square(x) if preprocess.rule == "short-edge" else x, preprocess)
-    if preprocess.rule in ("centre", "tiles"):
-        frames = torchvision_square(frames)
-    frames = resample(frames, *target(frames.shape[1], frames.shape[2], preprocess), preprocess.resample)
-    if preprocess.rule == "short-edge":
-        frames = torchvision_square(frames)
-    return normalise(pixels(frames).to(device), preprocess)
+        x = centre_square(x) if short else x
+    else:
+        frames = torchvision_square(frames) if square else frames
+        frames = resample(frames, *target(frames.shape[1], frames.shape[2], preprocess), preprocess.resample)
+        x = pixels(torchvision_square(frames) if short else frames).to(device)
+    return normalise(centre_crop(x, preprocess.crop) if preprocess.crop else x, preprocess)

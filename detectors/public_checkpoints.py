@@ -6,6 +6,8 @@ file needs no configuration beside it. PUBLIC says what is known about each publ
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from detectors.checkpoints import Checkpoint, load_strictly, locate, read
 from detectors.families import FAMILIES, Family, family
 from detectors.rows import HALF, IMAGENET_MEAN, IMAGENET_STD, ONE, ZERO, Preprocess
+from detectors.tensor_files import some
 from subnet.errors import CheckpointError
 from subnet.registry import find, resolve, table
 
@@ -132,6 +135,23 @@ def open_checkpoint(spec: Path | str, owner: str, default: Preprocess, *, sha256
         return checkpoint
     row = row or next((row for row in PUBLIC.values() if path.name in row.files and row.family == owner), None)
     return replace(checkpoint, preprocess=row.preprocess if row else default)
+
+
+def join(parts: Sequence[Checkpoint]) -> Checkpoint:
+    """Files that hold the tensors of one network as one checkpoint; its sha256 is that of theirs in their order.
+
+    Raises CheckpointError for a tensor that two of them hold.
+    """
+    first, *rest = parts
+    if not rest:
+        return first
+    state: dict[str, Tensor] = {}
+    for part in parts:
+        if twice := [key for key in part.state if key in state]:
+            raise CheckpointError(f"weights: {part.name} holds {some(twice)} again")
+        state |= part.state
+    digest = hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest()
+    return replace(first, name=", ".join(part.name for part in parts), state=state, sha256=digest)
 
 
 def adapt(state: dict[str, Tensor], chosen: Family) -> Adapted:

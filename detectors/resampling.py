@@ -75,6 +75,7 @@ def _taps(size: int, wanted: int) -> tuple[NDArray[np.intp], NDArray[np.float64]
 
 FILTERS: dict[Resample, Callable[[Picture, int, int], Picture]] = {
     "pillow-bilinear": pillow(Image.Resampling.BILINEAR),
+    "pillow-bicubic": pillow(Image.Resampling.BICUBIC),
     "pillow-lanczos": pillow(Image.Resampling.LANCZOS),
     "opencv-cubic": opencv_cubic,
 }

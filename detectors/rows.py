@@ -9,12 +9,14 @@ from typing import Literal, get_args
 from subnet.types import Modality
 
 Resize = Literal["keep", "squash", "centre", "short-edge", "tiles"]
-Resample = Literal["torch-bilinear", "pillow-bilinear", "pillow-lanczos", "opencv-cubic"]
+Resample = Literal["torch-bilinear", "pillow-bilinear", "pillow-bicubic", "pillow-lanczos", "opencv-cubic"]
 Clips = Literal["cover", "spread", "first", "middle"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 ZERO = (0.0, 0.0, 0.0)
 ONE = (1.0, 1.0, 1.0)
 LARGEST = 4096  # side of a network's input in pixels
@@ -28,6 +30,9 @@ class Preprocess:
     centre square first; "short-edge" resizes the shorter side to `size` and cuts the centre square then; "tiles" does
     as "centre" to 256 and leaves it to the network to cut squares of `size` out of that without resizing, so that
     traces of up-sampling survive.
+
+    `crop` is the side of the centre square that is cut out of what the rule gives, where torchvision's `CenterCrop`
+    cuts; a picture that is smaller gets black around it. 0 cuts nothing.
 
     `resample` is the filter (`detectors.resampling`): torch's works on floats, the others give uint8 again, as the
     libraries do that they are called after; with these, centre crops begin where torchvision's do.
@@ -44,12 +49,16 @@ class Preprocess:
     resample: Resample = "torch-bilinear"
     clips: Clips = "cover"
     frame_side: int = 0
+    crop: int = 0
 
     def __post_init__(self) -> None:
         if not 2 <= self.size <= LARGEST:
             raise ValueError(f"size must be at least 2 pixels and at most {LARGEST}, not {self.size}")
-        if not 0 <= self.frame_side <= LARGEST:
-            raise ValueError(f"frame_side must be in 0..{LARGEST} pixels, not {self.frame_side}")
+        for name, side in (("frame_side", self.frame_side), ("crop", self.crop)):
+            if not 0 <= side <= LARGEST:
+                raise ValueError(f"{name} must be in 0..{LARGEST} pixels, not {side}")
+        if self.crop and self.rule == "tiles":
+            raise ValueError('crop: the rule "tiles" cuts its own squares')
         if not all(0 < value < math.inf for value in self.std):
             raise ValueError(f"std must be positive, not {self.std}")
         if not all(math.isfinite(value) for value in self.mean):
@@ -57,6 +66,32 @@ class Preprocess:
         for name, choices in (("rule", Resize), ("resample", Resample), ("clips", Clips)):
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A published file, at one commit of a repository of the Hugging Face hub or of GitHub.
+
+    `size` is in bytes, 0 where nobody has stated it; `sha256` is "" where it is kept from the first fetch on.
+    """
+
+    repository: str  # OWNER/NAME
+    revision: str  # 40 hex digits
+    file: str  # its path in the repository
+    size: int = 0
+    sha256: str = ""
+    host: Literal["hub", "github"] = "hub"
+
+    @property
+    def address(self) -> str:
+        """What it is called in messages and in the record of what was fetched."""
+        host = "huggingface.co" if self.host == "hub" else "github.com"
+        return f"{host}/{self.repository}/{self.file}@{self.revision}"
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return self.file.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -70,6 +105,9 @@ class DetectorRow:
     "volumes" (B, C, T, H, W), or "places": log-odds (B, 1, H, W) of every place of the picture by itself, which are
     shown as they are.
     `self_test` is the log-odds that the weights which ship give to the example of `detectors.evaluation.self_test`.
+
+    `files` is what `assay fetch` brings where weights are published but do not ship, and `published` the number that
+    its authors or others report of these, with the source.
     """
 
     name: str
@@ -89,3 +127,10 @@ class DetectorRow:
     family: str = ""  # the row of detectors.families that its weights belong to
     trainable: bool = False
     requires: str = ""  # what is to be given with its name, where nothing ships
+    files: tuple[Origin, ...] = ()
+    published: str = ""
+
+    @property
+    def input_size(self) -> int:
+        """Side in pixels of what the network is shown."""
+        return self.preprocess.crop or self.preprocess.size

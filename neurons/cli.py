@@ -51,6 +51,7 @@ COMMANDS = {
     "audit": ("neurons.commands.audit:audit", "Does a data set give its labels away?"),
     "bench": ("neurons.commands.bench:bench", "How fast detectors are on this machine."),
     "detectors": ("neurons.commands.listing:detectors", "List the detectors."),
+    "fetch": ("neurons.commands.fetch:fetch", "Bring a detector's published weights."),
     "generators": ("neurons.commands.listing:generators", "List the generators, and which can run here."),
     "lab": ("neurons.commands.lab:lab", "Play tricks against the rules, and see who earns what."),
     "explain": ("neurons.commands.explain:explain", "Why a miner earns what it earns, from a journal."),

@@ -7,13 +7,13 @@ one family of dotted flags; its field docstrings are the help texts.
 from __future__ import annotations
 
 import ipaddress
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from subnet import files
 from subnet.errors import SettingsError
 from subnet.types import Split
 
@@ -25,12 +25,8 @@ VALIDATOR_STAKE = 1000.0  # TAO; with a permit and this much, a neuron is a vali
 KEPT = "kept"  # below a validator's state: media that was asked
 VERSION_KEY = 2  # raised whenever the same answers give other weights than in the last version
 
+home = files.home
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of tables.")]
-
-
-def home() -> Path:
-    """Where Assay keeps state, pools and caches: $ASSAY_HOME, else ~/.assay."""
-    return Path(os.environ.get("ASSAY_HOME", "~/.assay")).expanduser()
 
 
 @Parameter(name="subtensor")

@@ -14,6 +14,11 @@ from subnet.errors import StateError
 TEMPORARY = ".tmp-"
 
 
+def home() -> Path:
+    """Where Assay keeps state, pools, caches and fetched weights: $ASSAY_HOME, else ~/.assay."""
+    return Path(os.environ.get("ASSAY_HOME", "~/.assay")).expanduser()
+
+
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write, flush to disk, rename: `path` holds all of `data` or what it held before. A failure leaves no rest.
 

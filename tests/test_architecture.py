@@ -40,7 +40,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "detectors": (
         ("rows", "dataset", "calibration", "resampling", "pixels", "tensor_files", "first_filters"),
         ("catalog", "heads", "families", "checkpoints", "preprocess", "baselines", "whole_picture"),
-        ("torch_detector", "public_checkpoints", "backbones"),
+        ("torch_detector", "public_checkpoints", "backbones", "fetching"),
         ("training", "loading"),
         (
             "npr",
@@ -56,6 +56,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
             "hub",
             "autoencoder",
             "cnn_svm",
+            "towers",
         ),
         ("temporal",),
         ("evaluation",),

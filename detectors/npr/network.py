@@ -67,8 +67,11 @@ class NPR(nn.Module):
 
     def features(self, x_BCHW: Tensor) -> Tensor:
         """What the last layer decides upon, pooled over the picture: (B, 512)."""
-        y = residual(x_BCHW.float()) * (2.0 / 3.0)
-        y = self.maxpool(torch.relu(self.bn1(self.conv1(y))))
+        return self.pooled(residual(x_BCHW.float()) * (2.0 / 3.0))
+
+    def pooled(self, residual_BCHW: Tensor) -> Tensor:
+        """The body's features of what is left of a picture: (B, 512)."""
+        y = self.maxpool(torch.relu(self.bn1(self.conv1(residual_BCHW))))
         pooled: Tensor = self.layer2(self.layer1(y)).mean(dim=(2, 3))
         return pooled
 

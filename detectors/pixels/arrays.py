@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.pixels.sizes import target, torchvision_square
+from detectors.pixels.sizes import target, torchvision_crop, torchvision_square
 from detectors.resampling import resample
 from detectors.rows import Preprocess
 from subnet.types import Frames
@@ -17,18 +17,18 @@ Array = NDArray[np.float32]
 
 def prepare(frames: Frames, preprocess: Preprocess) -> Array:
     """uint8 (T, H, W, 3) -> float32 (T, 3, size, size); with the rule "tiles" the canvas (T, 3, 256, 256)."""
+    square = preprocess.rule in ("centre", "tiles")
+    short = preprocess.rule == "short-edge" and not preprocess.crop
     if preprocess.resample == "torch-bilinear":
         x = np.moveaxis(frames, -1, 1)
-        if preprocess.rule in ("centre", "tiles"):
-            x = centre_square(x)
+        x = centre_square(x) if square else x
         x = resize(x, *target(x.shape[-2], x.shape[-1], preprocess))
-        return normalise(centre_square(x) if preprocess.rule == "short-edge" else x, preprocess)
-    if preprocess.rule in ("centre", "tiles"):
-        frames = torchvision_square(frames)
-    frames = resample(frames, *target(frames.shape[1], frames.shape[2], preprocess), preprocess.resample)
-    if preprocess.rule == "short-edge":
-        frames = torchvision_square(frames)
-    return normalise(np.moveaxis(frames, -1, 1), preprocess)
+        x = centre_square(x) if short else x
+    else:
+        frames = torchvision_square(frames) if square else frames
+        frames = resample(frames, *target(frames.shape[1], frames.shape[2], preprocess), preprocess.resample)
+        x = np.moveaxis(torchvision_square(frames) if short else frames, -1, 1)
+    return normalise(centre_crop(x, preprocess.crop) if preprocess.crop else x, preprocess)
 
 
 def normalise(x_TCHW: NDArray[Any], preprocess: Preprocess) -> Array:
@@ -43,6 +43,13 @@ def centre_square(x: NDArray[Any]) -> NDArray[Any]:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return x[..., top : top + side, left : left + side]
+
+
+def centre_crop(x: NDArray[Any], side: int) -> NDArray[Any]:
+    """The centred square of `side` of (..., H, W), with black around pictures that are smaller, as torchvision does."""
+    rows, columns = (torchvision_crop(length, side) for length in x.shape[-2:])
+    padded = np.pad(x, [(0, 0)] * (x.ndim - 2) + [rows[:2], columns[:2]])
+    return padded[..., rows[2] : rows[2] + side, columns[2] : columns[2] + side]
 
 
 def resize(x: NDArray[Any], height: int, width: int, *, antialias: bool = True) -> NDArray[Any]:

@@ -25,3 +25,9 @@ def torchvision_square(frames: Frames) -> Frames:
     side = min(height, width)
     top, left = round((height - side) / 2), round((width - side) / 2)
     return frames[:, top : top + side, left : left + side]
+
+
+def torchvision_crop(length: int, side: int) -> tuple[int, int, int]:
+    """Black pixels before and after a line of `length`, and where `side` of all these begin in `CenterCrop`."""
+    rest = max(0, side - length)
+    return rest // 2, rest - rest // 2, round((length + rest - side) / 2)

@@ -16,8 +16,9 @@ from neurons.settings import Json
 
 
 def detectors(*, json: Json = False) -> None:
-    """List the detectors: what they are, how large, and whether weights ship with Assay."""
+    """List the detectors: what they are, how large, and whether weights ship with Assay, or were fetched."""
     from detectors import TABLE
+    from detectors.fetching.store import fetched
 
     rows = [
         {
@@ -29,6 +30,9 @@ def detectors(*, json: Json = False) -> None:
             "weights_sha256": row.sha256 or None,
             "licence": row.licence,
             "summary": row.summary,
+            "input_size": row.input_size if row.family else None,
+            "published": row.published or None,
+            "fetched": fetched(row) if row.files else None,
         }
         for row in TABLE.values()
     ]

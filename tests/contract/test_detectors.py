@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from detectors.camo.mixture import Camo
 from detectors.checkpoints import HERE, sha256_of
 from detectors.ensemble.stack import Ensemble
 from detectors.explain.maps import layer_of
+from detectors.families import FAMILIES
 from detectors.heads.head import Head
 from detectors.retrieval.index import Index
 from detectors.rows import DetectorRow
@@ -27,7 +29,8 @@ from subnet.types import Media, Modality
 ROWS = [row for row in TABLE.values() if (row.weights or not row.family) and not row.requires]
 BROUGHT = [row for row in TABLE.values() if row.requires]
 WEIGHTED = [row for row in ROWS if row.weights]
-UNTRAINED = [row for row in TABLE.values() if row.family and not row.weights]
+UNTRAINED = [row for row in TABLE.values() if row.family and not row.weights and not row.files]
+FETCHED = [row for row in TABLE.values() if row.files]
 MOST_BYTES = 90_000_000
 
 
@@ -164,6 +167,22 @@ def test_what_has_to_be_brought_is_told(row: DetectorRow) -> None:
         load_detector(row.name)
     assert row.requires.startswith(f"{row.name}=")
     assert (row.weights, row.sha256, row.self_test, row.trainable) == ("", "", None, False)
+
+
+@pytest.mark.parametrize("row", FETCHED, ids=lambda row: row.name)
+def test_what_is_fetched_is_pinned_and_told(row: DetectorRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row whose weights do not ship names its files at a commit, a licence and a published number with its source."""
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
+    with pytest.raises(CheckpointError, match=f"assay fetch {row.name}"):
+        load_detector(row.name)
+    assert (row.weights, row.sha256, row.self_test, row.trainable, row.embedded_parameters) == ("", "", None, False, 0)
+    assert all(re.fullmatch("[0-9a-f]{40}", origin.revision) for origin in row.files)
+    assert all(re.fullmatch("([0-9a-f]{64})?", origin.sha256) for origin in row.files)
+    assert len({origin.name for origin in row.files}) == len(row.files)
+    assert row.parameters
+    assert row.licence
+    assert re.search(r"\d.*(arXiv|github\.com|huggingface\.co)", row.published)
+    assert row.preprocess == FAMILIES[row.family].preprocess
 
 
 def test_what_can_be_trained_has_a_recipe() -> None:

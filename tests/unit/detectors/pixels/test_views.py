@@ -21,12 +21,15 @@ RULES = [
     Preprocess(HALF, HALF, 64, "short-edge", "opencv-cubic", clips="spread", frame_side=80),
     Preprocess(HALF, HALF, 112, "tiles", "pillow-lanczos", clips="first"),
     Preprocess(HALF, HALF, 112, "squash", clips="middle", frame_side=50),
+    Preprocess(HALF, HALF, 120, "short-edge", "pillow-bilinear", crop=96),
+    Preprocess(HALF, HALF, 120, "short-edge", crop=96),
+    Preprocess(HALF, HALF, 224, "keep", crop=224),
 ]
 SERVED = sorted({chosen.views for chosen in FAMILIES.values()} - {"detectors.tall.network:still_views"})
 
 
 @pytest.mark.parametrize("views", SERVED)
-@pytest.mark.parametrize("preprocess", RULES, ids=lambda rule: f"{rule.rule}-{rule.size}-{rule.resample}")
+@pytest.mark.parametrize("preprocess", RULES, ids=lambda rule: f"{rule.rule}-{rule.size}-{rule.resample}-{rule.crop}")
 def test_arrays_are_what_torch_makes(views: str, preprocess: Preprocess) -> None:
     """Shapes are equal and values within 1e-5, for every family's views, every rule, and pictures of any shape."""
     still = next(chosen for chosen in FAMILIES.values() if chosen.views == views).modality is Modality.IMAGE
