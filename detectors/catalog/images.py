@@ -170,6 +170,14 @@ IMAGE_ROWS = (
         requires="hub=FOLDER or hub=OWNER/NAME@<40 hex commit>",
     ),
     DetectorRow(
+        name="tower",
+        modality=Modality.IMAGE,
+        target="detectors.towers.probe:tower",
+        summary="a frozen vision tower of timm or transformers and one linear head, prepared as the tower asks",
+        licence="its own",
+        requires="tower=FOLDER,HEAD or tower=OWNER/NAME@<40 hex commit>,HEAD",
+    ),
+    DetectorRow(
         name="discriminator",
         modality=Modality.IMAGE,
         target="detectors.hub.discriminator:discriminator",

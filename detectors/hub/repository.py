@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def hub(row: DetectorRow, *, device: str = "cpu", weights: Path | str | None = N
     if weights is None:
         raise CheckpointError(f"weights: nothing ships for {row.name}; give {row.requires}")
     place, folder = torch_device(device), locate(str(weights))
-    labels = polarity(_config(folder), folder / CONFIG)
+    labels = polarity(config_of(folder), folder / CONFIG)
     model = _model(folder)
     return TorchDetector(
         row.name,
@@ -86,19 +86,19 @@ def hub(row: DetectorRow, *, device: str = "cpu", weights: Path | str | None = N
         Classifier(model, labels),
         preprocess=row.preprocess,
         views=_views(_processor(folder)),
-        weights_hash=_hash(folder),
+        weights_hash=hash_of(folder),
         device=place,
     )
 
 
-def locate(spec: str) -> Path:
-    """The folder of a repository, fetched where it is an address. Raises CheckpointError."""
+def locate(spec: str, name: str = "hub") -> Path:
+    """The folder of a repository, fetched where it is an address; `name` is its row. Raises CheckpointError."""
     folder = Path(spec).expanduser()
     if folder.is_dir():
         return folder
     match = _ADDRESS.fullmatch(spec)
     if match is None:
-        raise CheckpointError(f"weights: {spec} is no folder; write hub=FOLDER or hub=OWNER/NAME@<40 hex commit>")
+        raise CheckpointError(f"weights: {spec} is no folder; write {name}=FOLDER or {name}=OWNER/NAME@<40 hex commit>")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -108,7 +108,8 @@ def locate(spec: str) -> Path:
         raise CheckpointError(f"weights: {spec} cannot be fetched: {error}") from error
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def config_of(folder: Path) -> dict[str, Any]:
+    """The configuration of a folder with safetensors. Raises CheckpointError."""
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -154,7 +155,7 @@ def label_of_word(word: str) -> Label | None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """transformers' warnings and progress bars are not for our users."""
     from transformers.utils import logging
 
@@ -170,13 +171,21 @@ def _quiet() -> Iterator[None]:
 
 
 def _model(folder: Path) -> nn.Module:
-    """The network, filled strictly."""
-    from safetensors import SafetensorError
     from transformers import AutoModelForImageClassification
 
+    return load(folder, AutoModelForImageClassification, "image classifier")
+
+
+def load(folder: Path, loader: Any, what: str, ignored: Sequence[str] = ()) -> nn.Module:
+    """The network of a folder by one of transformers' loaders, filled strictly but for `ignored` beginnings of keys.
+
+    Raises CheckpointError.
+    """
+    from safetensors import SafetensorError
+
     try:
-        with _quiet():
-            model, found = AutoModelForImageClassification.from_pretrained(
+        with quiet():
+            model, found = loader.from_pretrained(
                 folder,
                 trust_remote_code=False,
                 use_safetensors=True,
@@ -185,9 +194,10 @@ def _model(folder: Path) -> nn.Module:
                 output_loading_info=True,
             )
     except (*BROKEN, SafetensorError) as error:
-        raise CheckpointError(f"weights: {folder} holds no image classifier that can be loaded: {error}") from error
-    if wrong := [*found["missing_keys"], *found["unexpected_keys"], *found["mismatched_keys"]]:
-        raise CheckpointError(f"weights: those in {folder} do not fit its config.json: {some(sorted(map(str, wrong)))}")
+        raise CheckpointError(f"weights: {folder} holds no {what} that can be loaded: {error}") from error
+    keys = [*found["missing_keys"], *found["unexpected_keys"], *found["mismatched_keys"]]
+    if wrong := [key for key in map(str, keys) if not key.startswith(tuple(ignored))]:
+        raise CheckpointError(f"weights: those in {folder} do not fit its config.json: {some(sorted(wrong))}")
     network: nn.Module = model.eval()
     return network
 
@@ -196,7 +206,7 @@ def _processor(folder: Path) -> Any:
     from transformers import AutoImageProcessor
 
     try:
-        with _quiet():
+        with quiet():
             return AutoImageProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except BROKEN as error:
         raise CheckpointError(
@@ -214,7 +224,7 @@ def _views(processor: Any) -> Views:
         if len(media.frames) != 1:
             raise MediaUnreadable(f"an image detector was given {len(media.frames)} frames; use a video detector")
         frame = media.frames[0].copy()
-        with _quiet():
+        with quiet():
             made = processor(
                 images=torch.from_numpy(frame).permute(2, 0, 1), return_tensors="pt", input_data_format="channels_first"
             )
@@ -224,7 +234,7 @@ def _views(processor: Any) -> Views:
     return views
 
 
-def _hash(folder: Path) -> str:
+def hash_of(folder: Path) -> str:
     """sha256 of the weights' file; of several the sha256 of theirs, in the order of their names."""
     hashes = [sha256_of(path) for path in sorted(folder.glob(WEIGHTS))]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()

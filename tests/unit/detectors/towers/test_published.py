@@ -27,7 +27,7 @@ from tests.unit.detectors.towers.published import PUBLISHED, State, filled
 
 ROWS = [row for row in TABLE.values() if row.files]
 SIZES = [(256, 256), (257, 311), (90, 120), (601, 400), (64, 333)]
-CLOSE = 2e-4  # most that log-odds may differ
+CLOSE = 1e-3  # most that log-odds may differ, as a share of their spread over the pictures
 each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 
 
@@ -106,7 +106,7 @@ def test_bytes_to_answer_as_its_authors_do(row: DetectorRow, tmp_path: Path) -> 
     ours = detector.logits([decode_image(file) for file in files])
     assert views.shape[-1] == row.input_size
     assert theirs.std() > 0.01
-    assert (ours - theirs).abs().max() < CLOSE * max(1.0, float(theirs.std()))
+    assert (ours - theirs).abs().max() < CLOSE * theirs.std()
 
 
 @each_row
