@@ -194,6 +194,14 @@ _UNIVFD = replace(
     small={"width": 64, "hidden": 128, "depth": 2, "embedding": 32},
     adapt="detectors.towers.clip:adapt",
 )
+_OMNIAID = replace(
+    _COMMUNITY_FORENSICS,
+    name="omniaid",
+    network="detectors.towers.omniaid:OmniAID",
+    preprocess=Preprocess(CLIP_MEAN, CLIP_STD, 336, "squash", "pillow-bilinear"),
+    small={"width": 64, "hidden": 96, "depth": 2, "routing": 16},
+    adapt="detectors.towers.omniaid:adapt",
+)
 _SAFE = replace(
     _COMMUNITY_FORENSICS,
     name="safe",
@@ -241,6 +249,7 @@ FAMILIES: dict[str, Family] = table(
         _COMMUNITY_FORENSICS,
         _DDA,
         _UNIVFD,
+        _OMNIAID,
         _SAFE,
         replace(
             _CNN, name="cnn_svm", network="detectors.cnn_svm.network:CnnSvm", adapt="detectors.cnn_svm.layouts:adapt"

@@ -72,13 +72,14 @@ class Preprocess:
 class Origin:
     """A published file, at one commit of a repository of the Hugging Face hub or of GitHub.
 
-    `size` is in bytes, 0 where nobody has stated it; `sha256` is "" where it is kept from the first fetch on.
+    `size` is in bytes, computed from the tensors where nobody has stated it; `sha256` is "" where it is kept from the
+    first fetch on.
     """
 
     repository: str  # OWNER/NAME
     revision: str  # 40 hex digits
     file: str  # its path in the repository
-    size: int = 0
+    size: int
     sha256: str = ""
     host: Literal["hub", "github"] = "hub"
 

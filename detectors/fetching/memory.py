@@ -20,7 +20,7 @@ def needed(row: DetectorRow, device: str) -> int:
     On a CPU the file and the network are there at the same time; a card holds the network alone.
     """
     network = FLOAT * (row.embedded_parameters or row.parameters)
-    on_disk = max(network, sum(origin.size for origin in row.files))
+    on_disk = sum(origin.size for origin in row.files) or network
     return AROUND + network + (0 if device.startswith("cuda") else on_disk)
 
 

@@ -13,7 +13,6 @@ from subnet.errors import CheckpointError, StateError
 from subnet.files import home, write_atomically
 
 RECORD = "sha256.json"
-FLOAT = 4  # bytes
 
 
 def place(row: DetectorRow, origin: Origin) -> Path:
@@ -77,7 +76,5 @@ def files_of(row: DetectorRow) -> list[tuple[Path, str]]:
 
 def bulk(row: DetectorRow) -> str:
     """How much a fetch of a row brings, for people."""
-    stated = all(origin.size for origin in row.files)
-    size = sum(origin.size for origin in row.files) if stated else FLOAT * row.parameters
-    text = f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-    return text if stated else f"about {text}"
+    size = sum(origin.size for origin in row.files)
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

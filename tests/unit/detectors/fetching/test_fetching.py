@@ -57,8 +57,8 @@ def publish(served: Served, seed: int = 0) -> None:
 
 def row(**changes: str) -> DetectorRow:
     files = (
-        Origin(HUB, COMMIT, "models/body.safetensors", sha256=changes.get("sha256", "")),
-        Origin(GITHUB, COMMIT, "last.safetensors", host="github"),
+        Origin(HUB, COMMIT, "models/body.safetensors", 5_800_000, sha256=changes.get("sha256", "")),
+        Origin(GITHUB, COMMIT, "last.safetensors", 4_000, host="github"),
     )
     return replace(TABLE["safe"], name="two-files", files=files)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import transforms
 from torchvision.models.resnet import Bottleneck, ResNet
-from transformers import CLIPConfig, CLIPModel
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel
 
 State = dict[str, Tensor]
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -128,6 +128,83 @@ def univfd_answer(state: State, x: Tensor) -> Tensor:
     return functional.linear(embedding, layer["weight"], layer["bias"])[:, 0]
 
 
+def omniaid(small: bool) -> State:
+    """The checkpoint that training leaves: two CLIP towers, of one of which the attention became experts."""
+    vision = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 1} if small else {
+        "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16
+    }  # fmt: skip
+    tower = CLIPVisionModel(CLIPVisionConfig(**vision, patch_size=14, image_size=336))
+    plain = {key.removeprefix("vision_model."): value for key, value in tower.state_dict().items()}
+    state = {f"feature_extractor.{key}": value for key, value in plain.items()}
+    width, experts, rank, routing = int(vision["hidden_size"]), 6, 1, 16 if small else 256
+    names = {"pre_layrnorm": "ln_pre", "post_layernorm": "ln_post", "encoder.layers": "encoder_layers"}
+    for key, value in plain.items():
+        own = next((key.replace(old, new) for old, new in names.items() if key.startswith(old)), key)
+        if own.endswith("_proj.weight"):
+            name = own.removesuffix(".weight")
+            state[f"{name}.weight_main"] = value
+            state[f"{name}.weight_original_fnorm"] = torch.zeros(())
+            state[f"{name}.U_r"], state[f"{name}.V_r"] = (
+                torch.zeros(width, width - rank),
+                torch.zeros(width - rank, width),
+            )
+            for number in range(experts):
+                state[f"{name}.U_experts.{number}"] = torch.zeros(width, rank)
+                state[f"{name}.S_experts.{number}"] = torch.zeros(rank)
+                state[f"{name}.V_experts.{number}"] = torch.zeros(rank, width)
+        else:
+            state[own] = value
+    for number, shape in ((0, (routing, width)), (2, (experts - 1, routing))):
+        state[f"gating_network.network.{number}.weight"] = torch.zeros(shape)
+        state[f"gating_network.network.{number}.bias"] = torch.zeros(shape[0])
+    return {**state, "head.weight": torch.zeros(2, width), "head.bias": torch.zeros(2)}
+
+
+def omniaid_answer(state: State, x: Tensor) -> Tensor:
+    """Picture by picture: the router's two experts and the last are added into each weight, and plain CLIP judges."""
+    config = CLIPVisionConfig(
+        hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=1, patch_size=14, image_size=336
+    )
+
+    def clip_of(weights: State, picture: Tensor) -> Tensor:
+        tower = CLIPVisionModel(config).eval()
+        before = "vision_model." if "vision_model.post_layernorm.weight" in tower.state_dict() else ""
+        tower.load_state_dict({f"{before}{key}": value for key, value in weights.items()})
+        pooled: Tensor = tower(pixel_values=picture).pooler_output
+        return pooled
+
+    names = {"ln_pre": "pre_layrnorm", "ln_post": "post_layernorm", "encoder_layers": "encoder.layers"}
+    answers = []
+    for picture in x.split(1):
+        first = {key.removeprefix("feature_extractor."): v for key, v in state.items() if key.startswith("feature_ext")}
+        inner = functional.linear(
+            clip_of(first, picture), *(state[f"gating_network.network.0.{n}"] for n in ("weight", "bias"))
+        )
+        routed = functional.linear(inner.relu(), *(state[f"gating_network.network.2.{n}"] for n in ("weight", "bias")))[
+            0
+        ]
+        picked = routed.argsort(descending=True)[:2].tolist()
+        shares = {**dict(zip(picked, routed[picked].softmax(0).tolist(), strict=True)), 5: 1.0}
+        own: State = {}
+        for key, value in state.items():
+            name, _, kind = key.rpartition(".")
+            if key.startswith(("feature_extractor", "gating_network", "head")) or "_experts." in key:
+                continue
+            if kind in ("U_r", "V_r", "weight_original_fnorm"):
+                continue
+            weight = value.clone()
+            for number, share in shares.items() if kind == "weight_main" else ():
+                u, s, v = (state[f"{name}.{part}_experts.{number}"] for part in "USV")
+                weight += share * u @ torch.diag(s) @ v
+            place = next((key.replace(old, new) for old, new in names.items() if key.startswith(old)), key)
+            own[place.replace("weight_main", "weight")] = weight
+        answers.append(
+            functional.linear(clip_of(own, picture), state["head.weight"], state["head.bias"]).log_softmax(1)[0]
+        )
+    logits = torch.stack(answers)
+    return logits[:, 1] - logits[:, 0]
+
+
 def residual_network() -> nn.Module:
     """torchvision's ResNet-50 up to its second layer, with the stem and the two outputs of NPR and SAFE."""
     model = ResNet(Bottleneck, [3, 4, 1, 1])
@@ -162,6 +239,7 @@ PUBLISHED = {
         forensics, compose(IMAGENET, transforms.Resize(440), transforms.CenterCrop(384)), forensics_answer
     ),
     "dda": Published(dda, compose(CLIP, transforms.CenterCrop(336)), dda_answer),
+    "omniaid": Published(omniaid, compose(CLIP, transforms.Resize([336, 336])), omniaid_answer),
     "univfd": Published(univfd, compose(CLIP, transforms.CenterCrop(224)), univfd_answer, univfd_files),
     "safe": Published(safe, transforms.Compose([transforms.CenterCrop(256), transforms.ToTensor()]), safe_answer),
 }

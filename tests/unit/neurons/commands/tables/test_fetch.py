@@ -22,7 +22,7 @@ from tests.unit.neurons.running import Assay
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """The row `safe` with a file of this machine's server."""
-    origin = Origin("people/repository", COMMIT, "safe.safetensors", host="github")
+    origin = Origin("people/repository", COMMIT, "safe.safetensors", 5_800_000, host="github")
     with serving() as served:
         torch.manual_seed(0)
         served.files[f"/{origin.repository}/{COMMIT}/{origin.file}"] = save(SAFE().state_dict())
@@ -35,7 +35,7 @@ def test_told_asked_fetched_and_used(assay: Assay, server: Served, tmp_path: Pat
     """Size and licence first; without --yes nothing happens where nobody can be asked; then it judges a picture."""
     refused = assay("fetch", "safe")
     assert refused.status == 2
-    assert "about 6 MB, licence Apache-2.0" in refused.out
+    assert "6 MB, licence Apache-2.0" in refused.out
     assert f"github.com/people/repository/safe.safetensors@{COMMIT}" in refused.out
     assert "--yes" in refused.err
     assert server.asked == []
