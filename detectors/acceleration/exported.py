@@ -27,6 +27,7 @@ from detectors.acceleration.options import ON_CPU
 from detectors.acceleration.session import ExportError, log_odds, out_of_memory, session
 from detectors.calibration import Calibration
 from detectors.evaluation.self_test import example
+from detectors.fetching.store import fetched
 from detectors.pixels.arrays import Array
 from detectors.pixels.views import VIEWS
 from detectors.rows import Preprocess
@@ -132,6 +133,8 @@ def place(text: str, cache: Path) -> Place | None:
     name, separator, weights = text.partition("=")
     row = TABLE.get(name)
     if row is not None and (row.target != NETWORKS or (separator and "," in weights)):
+        return None
+    if row is not None and not separator and row.files and not fetched(row):
         return None
     if row is not None and not separator:
         named, digest = repr(row), row.sha256

@@ -132,6 +132,8 @@ class OmniAID(nn.Module):
         self.encoder_layers = nn.ModuleList(Layer(width, hidden, experts, rank) for _ in range(depth))
         self.gating_network = Router(width, routing, experts)
         self.head = nn.Linear(width, 2)
+        # ONNX holds at most 2 GiB in one file
+        self.exportable = sum(each.nbytes for each in (*self.parameters(), *self.buffers())) < 2**31
 
     def features(self, x_BCHW: Tensor) -> Tensor:
         """What the last layer decides upon: the normalised class token (B, width)."""

@@ -12,7 +12,11 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from detectors import TABLE
+from detectors.acceleration.accelerate import accelerated, backend_of
+from detectors.acceleration.exported import place
+from detectors.acceleration.options import ON_CPU
 from detectors.checkpoints import Checkpoint
+from detectors.evaluation.self_test import self_test
 from detectors.explain.maps import explainable, heat_map, layer_of
 from detectors.families import FAMILIES
 from detectors.loading import open_detector
@@ -128,6 +132,27 @@ def test_a_tower_of_tokens_is_explained(tmp_path: Path) -> None:
     """A heat map over the tokens of CLIP, one value a pixel."""
     detector = opened("univfd", filled(PUBLISHED["univfd"].state(True)), tmp_path)
     assert heat_map(explainable(detector), decode_image(picture(120, 150, 0))).heat.shape == (1, 224, 224)
+
+
+@pytest.mark.slow  # an export takes seconds
+@each_row
+def test_it_is_served_by_onnxruntime_as_by_torch(row: DetectorRow, tmp_path: Path) -> None:
+    """The export answers as the network does, so that a miner on a CPU serves it like any other."""
+    detector = opened(row.name, filled(PUBLISHED[row.name].state(True), seed=3), tmp_path)
+    media = [decode_image(picture(256, 256, seed)) for seed in range(2)]
+    fast = accelerated(detector, cache=tmp_path / "cache")
+    assert backend_of(fast) == ON_CPU
+    assert (detector.logits(media) - fast.logits(media)).abs().max() < 1e-4  # type: ignore[attr-defined]
+    self_test(fast)
+
+
+def test_what_was_not_fetched_has_no_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A miner does not try to export what is not here: it says at once how to fetch it. What is too large is not tried."""
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
+    assert place("dda", tmp_path) is None
+    with torch.device("meta"):
+        assert not resolve(FAMILIES["omniaid"].network)().exportable
+        assert resolve(FAMILIES["omniaid"].network)(**FAMILIES["omniaid"].small).exportable
 
 
 def test_retrained_heads_in_timms_own_keys(tmp_path: Path) -> None:
