@@ -26,20 +26,21 @@ _TRAINING = re.compile(r"\.(U_r|V_r|weight_original_fnorm)$|position_ids$")  # k
 class Mixture(nn.Module):
     """x W + b and, of every expert e, its share times U_e diag(S_e) V_e x. Shares (B, E)."""
 
+    weight_main: Tensor
+
     def __init__(self, width: int, experts: int, rank: int) -> None:
         super().__init__()
         self.register_buffer("weight_main", torch.zeros(width, width))
         self.bias = nn.Parameter(torch.zeros(width))
-        for name, shape in (("U", (width, rank)), ("S", (rank,)), ("V", (rank, width))):
-            parts = [nn.Parameter(torch.zeros(shape)) for _ in range(experts)]
-            setattr(self, f"{name}_experts", nn.ParameterList(parts))
+        self.U_experts = nn.ParameterList(torch.zeros(width, rank) for _ in range(experts))
+        self.S_experts = nn.ParameterList(torch.zeros(rank) for _ in range(experts))
+        self.V_experts = nn.ParameterList(torch.zeros(rank, width) for _ in range(experts))
 
     def forward(self, x_BNC: Tensor, shares_BE: Tensor) -> Tensor:
-        up, scale, down = torch.cat([*self.U_experts], 1), torch.stack([*self.S_experts]), torch.cat([*self.V_experts])
-        weights = (shares_BE[:, :, None] * scale).flatten(1)  # (B, E * rank)
+        up, down = torch.cat([*self.U_experts], 1), torch.cat([*self.V_experts])
+        weights = (shares_BE[:, :, None] * torch.stack([*self.S_experts])).flatten(1)  # (B, E * rank)
         inner = functional.linear(x_BNC, down) * weights[:, None]
-        added: Tensor = functional.linear(x_BNC, self.weight_main, self.bias) + functional.linear(inner, up)  # type: ignore[arg-type]
-        return added
+        return functional.linear(x_BNC, self.weight_main, self.bias) + functional.linear(inner, up)
 
 
 class Attention(nn.Module):
