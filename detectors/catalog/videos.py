@@ -9,6 +9,14 @@ VIDEO_ROWS = (
     DetectorRow("constant-video", Modality.VIDEO, "detectors.baselines:constant", "answers 1 to every video"),
     DetectorRow("random-video", Modality.VIDEO, "detectors.baselines:random", "a number from the frames' hash"),
     DetectorRow(
+        name="tower-trajectory",
+        modality=Modality.VIDEO,
+        target="detectors.temporal.tower_trajectory:tower_trajectory",
+        summary="D3 or ReStraV (2025): the way of eight frames through a frozen vision tower, and one linear head",
+        licence="its own",
+        requires="tower-trajectory=FOLDER,HEAD or tower-trajectory=OWNER/NAME@<40 hex commit>,HEAD",
+    ),
+    DetectorRow(
         name="frames",
         modality=Modality.VIDEO,
         target="detectors.loading:network_detector",

@@ -58,9 +58,12 @@ class OfTransformers(nn.Module):
         return features.flatten(1)
 
 
-def open_tower(spec: str) -> Tower:
-    """The tower of a folder, or of OWNER/NAME@<40 hex commit>. Raises CheckpointError naming what is wrong."""
-    folder = locate(spec, "tower")
+def open_tower(spec: str, name: str = "tower") -> Tower:
+    """The tower of a folder, or of OWNER/NAME@<40 hex commit>; `name` is the row that asks.
+
+    Raises CheckpointError naming what is wrong.
+    """
+    folder = locate(spec, name)
     config = config_of(folder)
     if "architecture" in config:
         return Tower(_timm(folder, config), timm_preprocess(config, folder), hash_of(folder))

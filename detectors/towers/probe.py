@@ -45,34 +45,41 @@ class Probe(nn.Module):
 
 def tower(row: DetectorRow, *, device: str = "cpu", weights: Path | str | None = None) -> TorchDetector:
     """The tower and the head that `weights` names, with a comma between. Raises CheckpointError."""
+    place = torch_device(device)
+    opened, checkpoint = tower_and_head(row, weights)
+    head, given = head_of(checkpoint), width(opened)
+    if len(head.mean) != given:
+        raise CheckpointError(
+            f"weights: {checkpoint.name} is a head for {len(head.mean)} features, and the tower gives {given}"
+        )
+    return TorchDetector(
+        row.name,
+        row.modality,
+        Probe(opened.network, head),
+        preprocess=opened.preprocess,
+        calibration=checkpoint.calibration,
+        weights_hash=checkpoint.sha256,
+        device=place,
+        batch=BATCH,
+    )
+
+
+def tower_and_head(row: DetectorRow, weights: Path | str | None) -> tuple[Tower, Checkpoint]:
+    """TOWER,HEAD opened and read. Raises CheckpointError, also for a head that was fitted on another tower."""
     spec, comma, file = str(weights or "").rpartition(",")
     if not comma or not spec or not file:
         raise CheckpointError(f"weights: nothing ships for {row.name}; give {row.requires}")
-    place, opened, checkpoint = torch_device(device), open_tower(spec), read(locate(file))
+    opened, checkpoint = open_tower(spec, row.name), read(locate(file))
     known = checkpoint.notes.get("tower_sha256")
     if known and known != opened.sha256:
         raise CheckpointError(
             f"weights: {file} was fitted on a tower with sha256 {known}, and {spec} has {opened.sha256}: "
             "give that tower, or fit another head"
         )
-    return probed(row, opened, head_of(checkpoint, width(opened)), checkpoint, str(place))
+    return opened, checkpoint
 
 
-def probed(row: DetectorRow, opened: Tower, head: Head, about: Checkpoint, device: str = "cpu") -> TorchDetector:
-    """A tower with a head as a detector."""
-    return TorchDetector(
-        row.name,
-        row.modality,
-        Probe(opened.network, head),
-        preprocess=opened.preprocess,
-        calibration=about.calibration,
-        weights_hash=about.sha256,
-        device=device,
-        batch=BATCH,
-    )
-
-
-def head_of(checkpoint: Checkpoint, features: int) -> Head:
+def head_of(checkpoint: Checkpoint) -> Head:
     """A head of ours, or one linear layer (`weight` (1, D), `bias` (1,)). Raises CheckpointError naming keys."""
     state = checkpoint.state
     if set(state) == {"weight", "bias"} and state["weight"].ndim == 2 and len(state["weight"]) == 1:
@@ -85,10 +92,6 @@ def head_of(checkpoint: Checkpoint, features: int) -> Head:
             f"weights: {checkpoint.name} is no head: it needs mean, scale, weight and bias, or weight (1, D) and bias"
         ) from error
     load_strictly(head, state, checkpoint.name)
-    if len(head.mean) != features:
-        raise CheckpointError(
-            f"weights: {checkpoint.name} is a head for {len(head.mean)} features, and the tower gives {features}"
-        )
     return head
 
 
