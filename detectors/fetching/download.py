@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -19,7 +18,7 @@ from detectors.checkpoints import sha256_of
 from detectors.fetching import store
 from detectors.rows import DetectorRow, Origin
 from subnet.errors import CheckpointError
-from subnet.files import home
+from subnet.files import hold, home
 
 GITHUB: Final = "https://raw.githubusercontent.com"
 TIMEOUT: Final = 60.0  # seconds without a byte
@@ -31,29 +30,44 @@ Check = Callable[[Sequence[Path]], None]
 def fetch(row: DetectorRow, check: Check, *, github: str = GITHUB) -> list[Path]:
     """Bring all files of a row and keep them; `check` raises CheckpointError for tensors of another layout.
 
-    Files that are here already are brought again only where their sha256 is not the expected one.
-    Raises CheckpointError saying what to do, StateError, OSError.
+    Files that are here already are brought again only where their sha256 is not the expected one. What a transfer that
+    broke off has brought waits in weights/.fetch for the next one. Raises CheckpointError saying what to do,
+    StateError where another process fetches the row, OSError.
     """
-    folder = home() / "weights"
+    folder = home() / "weights" / ".fetch" / row.name
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as name:
-        waiting = [_bring(row, origin, Path(name), github) for origin in row.files]
-        digests = [sha256_of(path) for path in waiting]
-        for origin, digest in zip(row.files, digests, strict=True):
-            store.hold_to(origin, digest)
+    held = hold(folder / "lock", f"the fetch of {row.name}", "wait for its end, or end it")
+    try:
+        waiting = [_bring(row, origin, folder, github) for origin in row.files]
         try:
-            check(waiting)
-        except CheckpointError as error:
-            where = ", ".join(origin.address for origin in row.files)
-            raise CheckpointError(
-                f"weights: {where} has another layout than {row.name} knows, and was not kept: {error}"
-            ) from error
+            digests = _accepted(row, waiting, check)
+        except CheckpointError:
+            shutil.rmtree(folder)  # bytes that are not taken are not gone on with
+            raise
         for origin, path, digest in zip(row.files, waiting, digests, strict=True):
             store.remember(origin, digest)
             store.place(row, origin).parent.mkdir(parents=True, exist_ok=True)
             if path != store.place(row, origin):
                 shutil.move(path, store.place(row, origin))
+        shutil.rmtree(folder)
+    finally:
+        os.close(held)
     return [store.place(row, origin) for origin in row.files]
+
+
+def _accepted(row: DetectorRow, files: Sequence[Path], check: Check) -> list[str]:
+    """The sha256 of each file. Raises CheckpointError for other bytes than expected, and for another layout."""
+    digests = [sha256_of(path) for path in files]
+    for origin, digest in zip(row.files, digests, strict=True):
+        store.hold_to(origin, digest)
+    try:
+        check(files)
+    except CheckpointError as error:
+        where = ", ".join(origin.address for origin in row.files)
+        raise CheckpointError(
+            f"weights: {where} has another layout than {row.name} knows, and was not kept: {error}"
+        ) from error
+    return digests
 
 
 def _bring(row: DetectorRow, origin: Origin, folder: Path, github: str) -> Path:
@@ -94,8 +108,8 @@ def _from_hub(row: DetectorRow, origin: Origin, folder: Path) -> Path:
         ) from error
     except HfHubHTTPError as error:
         raise CheckpointError(f"weights: the hub refuses {origin.address}: {error}") from error
-    except OSError as error:
-        raise CheckpointError(_unreachable(row, endpoint or "huggingface.co", error)) from error
+    except (httpx2.HTTPError, ConnectionError) as error:
+        raise CheckpointError(_broken_off(origin.address, error)) from error
     return Path(path).resolve()
 
 
@@ -113,13 +127,19 @@ def _from_github(row: DetectorRow, origin: Origin, folder: Path, github: str) ->
                 file.write(chunk)
     except httpx2.HTTPStatusError as error:
         raise CheckpointError(f"weights: {address} answers {error.response.status_code}: try again later") from error
-    except httpx2.HTTPError as error:
+    except httpx2.ConnectError as error:
         raise CheckpointError(_unreachable(row, address, error)) from error
+    except httpx2.HTTPError as error:
+        raise CheckpointError(_broken_off(address, error)) from error
     return path
 
 
 def _moved(row: DetectorRow) -> str:
     return f"look where it went, and give the file by its path: --detector {row.name}=FILE"
+
+
+def _broken_off(what: str, error: BaseException) -> str:
+    return f"weights: the transfer of {what} broke off ({type(error).__name__}: {error}): fetch again, it goes on"
 
 
 def _unreachable(row: DetectorRow, where: str, error: BaseException) -> str:

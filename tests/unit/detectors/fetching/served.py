@@ -14,12 +14,16 @@ COMMIT = "c" * 40
 
 @dataclass
 class Served:
-    """`files` by path; `refusals` by path: a status and the hub's code of the error. `asked` are the paths of GETs."""
+    """`files` by path; `refusals` by path: a status and the hub's code of the error. `asked` are the paths of GETs.
+
+    Of a path in `broken` so many answers end in the middle.
+    """
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    broken: dict[str, int] = field(default_factory=dict)
 
 
 @contextmanager
@@ -33,6 +37,9 @@ def serving() -> Iterator[Served]:
         def do_GET(self) -> None:
             served.asked.append(self.path)
             data = self._answer()
+            if served.broken.get(self.path, 0):
+                served.broken[self.path] -= 1
+                data, self.close_connection = data[: len(data) // 2], True
             self.wfile.write(data)
 
         def _answer(self) -> bytes:

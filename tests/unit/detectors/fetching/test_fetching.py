@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from detectors.loading import check_layout, network_detector
 from detectors.npr.safe import SAFE
 from detectors.rows import DetectorRow, Origin
 from subnet.errors import CheckpointError, SettingsError, StateError
+from subnet.files import hold
 from tests.unit.detectors.fetching.served import COMMIT, Served, serving
 
 HUB, GITHUB = "people/hub-repository", "people/github-repository"
@@ -83,7 +85,7 @@ def test_brought_once_and_used(server: Served) -> None:
     count = len(server.asked)
     bring(chosen, server)
     assert len(server.asked) == count
-    assert [path.name for path in (paths[0].parents[1]).iterdir() if path.name.startswith(".")] == []
+    assert list((paths[0].parents[1] / ".fetch").iterdir()) == []
 
 
 def test_other_bytes_are_refused_by_name(server: Served) -> None:
@@ -154,13 +156,35 @@ def test_github_refuses(server: Served, status: int, message: str) -> None:
     assert not store.fetched(row())
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/{GITHUB}/{COMMIT}/last.safetensors",
+        pytest.param(f"/{HUB}/resolve/{COMMIT}/models/body.safetensors", marks=pytest.mark.slow),  # tries for a while
+    ],
+)
+def test_a_transfer_that_breaks_is_told_and_can_be_tried_again(server: Served, path: str) -> None:
+    """An answer that ends in the middle keeps nothing that counts; the next fetch brings it whole."""
+    server.broken[path] = 100
+    with pytest.raises(CheckpointError, match="broke off.*fetch again"):
+        bring(row(), server)
+    assert not store.fetched(row())
+    server.broken.clear()
+    bring(row(), server)
+    network_detector(row())
+
+
 def test_no_network(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GitHub that cannot be reached is told so, with the way round it; and so is a hub that may not be asked."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match="cannot be reached.*HF_HUB_OFFLINE"):
+        bring(row(), server)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(CheckpointError, match="cannot be reached.*on another machine"):
         fetch(row(), lambda files: None, github="http://127.0.0.1:9")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(CheckpointError, match="cannot be reached.*HF_HUB_OFFLINE.*on another machine"):
-        bring(row(), server)
+    count = len(server.asked)
+    bring(row(), server)
+    assert server.asked[count:] == [f"/{GITHUB}/{COMMIT}/last.safetensors"]  # what had come is not asked for again
 
 
 @pytest.mark.slow  # the hub's client tries for a while
@@ -169,6 +193,17 @@ def test_no_hub(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(CheckpointError, match=r"127\.0\.0\.1:9 cannot be reached.*on another machine"):
         bring(row(), server)
+
+
+def test_two_at_once(server: Served) -> None:
+    """A fetch that another process is at is refused with its id, and goes through after it."""
+    folder = store.home() / "weights" / ".fetch" / row().name
+    folder.mkdir(parents=True)
+    held = hold(folder / "lock", "the fetch", "wait")
+    with pytest.raises(StateError, match=f"the fetch of two-files is in use by the process {os.getpid()}"):
+        bring(row(), server)
+    os.close(held)
+    bring(row(), server)
 
 
 def test_a_damaged_record_is_told(server: Served) -> None:
