@@ -27,7 +27,7 @@ from detectors.acceleration.options import ON_CPU
 from detectors.acceleration.session import ExportError, log_odds, out_of_memory, session
 from detectors.calibration import Calibration
 from detectors.evaluation.self_test import example
-from detectors.fetching.store import fetched
+from detectors.fetching.store import fetched, weights_hash
 from detectors.pixels.arrays import Array
 from detectors.pixels.views import VIEWS
 from detectors.rows import Preprocess
@@ -137,7 +137,7 @@ def place(text: str, cache: Path) -> Place | None:
     if row is not None and not separator and row.files and not fetched(row):
         return None
     if row is not None and not separator:
-        named, digest = repr(row), row.sha256
+        named, digest = repr(row), weights_hash(row) if row.files else row.sha256
     else:
         file = Path(weights if separator else text).expanduser()
         if not file.is_file():

@@ -5,6 +5,7 @@ The first fetch writes a file's sha256 down; from then on no other bytes are tak
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -72,6 +73,12 @@ def files_of(row: DetectorRow) -> list[tuple[Path, str]]:
             f"licence {row.licence}); or write {row.name}=FILE"
         )
     return [(place(row, origin), expected(origin)) for origin in row.files]
+
+
+def weights_hash(row: DetectorRow) -> str:
+    """The sha256 that a detector of fetched weights bears: of several files that of theirs, in their order."""
+    hashes = [expected(origin) for origin in row.files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def bulk(row: DetectorRow) -> str:

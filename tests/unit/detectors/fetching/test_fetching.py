@@ -80,7 +80,9 @@ def test_brought_once_and_used(server: Served) -> None:
         origin.address: hashlib.sha256(path.read_bytes()).hexdigest()
         for origin, path in zip(chosen.files, paths, strict=True)
     }
-    own = network_detector(chosen).network.state_dict()
+    detector = network_detector(chosen)
+    assert detector.weights_hash == store.weights_hash(chosen)
+    own = detector.network.state_dict()
     assert all(torch.equal(own[key], value) for key, value in tensors().items())
     count = len(server.asked)
     bring(chosen, server)
