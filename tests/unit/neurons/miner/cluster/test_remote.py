@@ -26,6 +26,7 @@ from tests.unit.neurons.replicas.hosts import PLAIN, Answer, listening, replicas
 
 LOG = structlog.get_logger()
 ABOUT = About("npr", "ab" * 32, 3, 0.001)
+NEVER_STEADY = 1_000_000  # times that fail, more than any machine asks within a deadline
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +141,7 @@ async def test_a_replica_that_hangs_is_left_for_another() -> None:
 
 async def test_a_batch_that_breaks_replicas_does_not_take_them_all() -> None:
     """After `BROKEN` of them it is Overloaded, which is a 503 to whoever asked, with the reason in it."""
-    poison = Failing(99, Response("Segmentation fault", 500))
+    poison = Failing(NEVER_STEADY, Response("Segmentation fault", 500))
     async with connected(both(poison)) as (_, detectors):
         with pytest.raises(Overloaded, match="Segmentation fault"):
             await ask(detectors[Modality.IMAGE])
@@ -160,7 +161,7 @@ async def test_a_batch_that_breaks_replicas_does_not_take_them_all() -> None:
 )
 async def test_an_answer_that_may_be_wrong_is_none(reply: str) -> None:
     """Other weights than the miner names in its replies, other numbers than asked for, another program's page."""
-    async with connected(both(Failing(99, Response(reply)))) as (_, detectors):
+    async with connected(both(Failing(NEVER_STEADY, Response(reply)))) as (_, detectors):
         with pytest.raises(Overloaded):
             await ask(detectors[Modality.IMAGE])
     one = Failing(1, Response(reply))
