@@ -16,14 +16,11 @@ from numpy.typing import NDArray
 
 from subnet.types import THRESHOLD, Label, Prediction
 
-# Why weights that carry no such measurement never say "real".
-UNMEASURED = "these weights were never measured on current generators, so a low number is no sign that it is real"
-
 
 class Verdict(StrEnum):
-    """What to tell a person."""
+    """What to tell a person. That no trace was found is said by `detectors.claims` alone, where an exam allows it."""
 
-    REAL = "real"
+    NO_TRACE = "no trace found"
     CANNOT_TELL = "cannot tell"
     UNCERTAIN = "uncertain"
     SYNTHETIC = "synthetic"
@@ -34,15 +31,12 @@ class Calibration:
     """p = sigmoid(logit / temperature + bias); probabilities strictly inside (low, high) are called uncertain.
 
     Fitted for classes that are equally frequent; `probability(..., prior=q)` moves it to a share q of synthetic items.
-    `measured_on` names the set of current generators on which it was measured how many fakes lie below `low`; where it
-    is empty nothing is ever called real.
     """
 
     temperature: float = 1.0
     bias: float = 0.0
     low: float = 0.4
     high: float = 0.6
-    measured_on: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature > 0 and math.isfinite(self.bias)):
@@ -61,21 +55,17 @@ class Calibration:
         return sigmoid(self.log_odds(logit, prior))
 
     def verdict(self, probability: float) -> Verdict:
-        """In words."""
+        """In words, where nothing else is known: a low number alone says nothing."""
         if self.low < probability < self.high:
             return Verdict.UNCERTAIN
-        if Prediction(probability).label is Label.SYNTHETIC:
-            return Verdict.SYNTHETIC
-        return Verdict.REAL if self.measured_on else Verdict.CANNOT_TELL
+        return Verdict.SYNTHETIC if Prediction(probability).label is Label.SYNTHETIC else Verdict.CANNOT_TELL
 
-    def to_json(self) -> dict[str, float | str]:
-        numbers = {"temperature": self.temperature, "bias": self.bias, "low": self.low, "high": self.high}
-        return {**numbers, "measured_on": self.measured_on} if self.measured_on else {**numbers}
+    def to_json(self) -> dict[str, float]:
+        return {"temperature": self.temperature, "bias": self.bias, "low": self.low, "high": self.high}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, float | str]) -> Calibration:
-        numbers = {key: float(values[key]) for key in ("temperature", "bias", "low", "high") if key in values}
-        return cls(**numbers, measured_on=str(values.get("measured_on", "")))
+    def from_json(cls, values: Mapping[str, float]) -> Calibration:
+        return cls(**{key: float(values[key]) for key in ("temperature", "bias", "low", "high") if key in values})
 
 
 def sigmoid(value: float) -> float:

@@ -1,8 +1,8 @@
 """The whole of a picture in front of a detector that sees 256 x 256 of it at a time.
 
 Two kinds of views: squares as large as the picture allows, which together show all of it and are shrunk as challenges
-are, and tiles at the resolution that is stored, where traces of up-sampling are. A picture's log-odds are the mean of
-two means, that of its squares and that of its tiles; a clip has squares only. benchmarks/whole_picture.py measures it.
+are, and tiles at the resolution that is stored, where traces of up-sampling are, and where a part was painted in. A
+clip has squares only. benchmarks/whole_picture.py measures what that is worth.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from subnet.protocols import Detector
 from subnet.types import Frames, Media, Modality
 
 SIDE = 256  # of a tile, as of every challenge
-MOST_TILES = 12
+KINDS = ("square", "tile")
+MOST_TILES = 16  # all of a picture of 1024 x 1024
 MOST_SQUARES = 4
 SMALLEST = 64  # pixels along the shorter side: below that there is nothing to judge
 FEWEST_FRAMES = 4
@@ -50,6 +51,13 @@ class Judgement:
         """The lowest and the highest P(synthetic) of any part."""
         parts = [view.p_synthetic for view in self.views]
         return min(parts), max(parts)
+
+    @property
+    def hottest(self) -> View | None:
+        """The tile that looks most synthetic; None where there are no tiles."""
+        return max(
+            (view for view in self.views if view.kind == "tile"), key=lambda view: view.p_synthetic, default=None
+        )
 
 
 def unfit(media: Media) -> str:
@@ -100,15 +108,27 @@ def _places(length: int, count: int) -> list[int]:
     return [round(place) for place in np.linspace(0, spare, count)] if count > 1 else [spare // 2]
 
 
-def judge(detector: Detector, media: Media) -> Judgement:
-    """Ask `detector` about all parts of `media`. Raises what it raises."""
+def parts(media: Media) -> list[tuple[str, tuple[int, int, int, int]]]:
+    """Kind and box of every part that is looked at, squares first."""
     _, height, width, _ = media.frames.shape
-    kinds = [("square", box) for box in squares(height, width)]
-    if media.modality is Modality.IMAGE:
-        kinds += [("tile", box) for box in tiles(height, width)]
-    answers = detector.predict([codec.normalise(cut(media, box), None) for _, box in kinds])
-    views = tuple(View(kind, box, answer.p_synthetic) for (kind, box), answer in zip(kinds, answers, strict=True))
+    boxes = [("square", box) for box in squares(height, width)]
+    return boxes + [("tile", box) for box in tiles(height, width) if media.modality is Modality.IMAGE]
+
+
+def judge(detector: Detector, media: Media) -> Judgement:
+    """Ask `detector` about all parts of `media`, all at once. Raises what it raises."""
+    chosen = parts(media)
+    answers = detector.predict([codec.normalise(cut(media, box), None) for _, box in chosen])
+    views = tuple(View(kind, box, answer.p_synthetic) for (kind, box), answer in zip(chosen, answers, strict=True))
     return Judgement(combined(views), views)
+
+
+def where(box: tuple[int, int, int, int], height: int, width: int) -> str:
+    """In words, by thirds: "top left", "middle", "bottom right" and the like."""
+    left, top, wide, high = box
+    down = ("top", "middle", "bottom")[min(2, 3 * (2 * top + high) // (2 * height))]
+    across = ("left", "", "right")[min(2, 3 * (2 * left + wide) // (2 * width))]
+    return f"{down} {across}".strip() if (down, across) != ("middle", "") else "middle"
 
 
 def cut(media: Media, box: tuple[int, int, int, int]) -> Media:
@@ -118,12 +138,21 @@ def cut(media: Media, box: tuple[int, int, int, int]) -> Media:
 
 
 def combined(views: Sequence[View]) -> float:
-    """P(synthetic) of the whole: the mean log-odds of squares, and that of tiles where there are some, averaged."""
-    means = []
-    for kind in ("square", "tile"):
-        parts = [_log_odds(view.p_synthetic) for view in views if view.kind == kind]
-        means += [float(np.mean(parts))] if parts else []
-    return sigmoid(float(np.mean(means)))
+    """P(synthetic) of the whole: either all of it is synthetic, or one tile, and nobody knows which.
+
+    The odds of the first are those of the mean log-odds of squares, and of tiles where there are some, averaged; the
+    odds of the second are the mean of the tiles' odds, which is how a hottest tile is corrected for their number.
+    """
+    squares_, tiles_ = ([_log_odds(view.p_synthetic) for view in views if view.kind == kind] for kind in KINDS)
+    everything = float(np.mean([np.mean(part) for part in (squares_, tiles_) if part]))
+    if not tiles_:
+        return sigmoid(everything)
+    return sigmoid(float(np.logaddexp(everything, one_of(tiles_)) - math.log(2)))
+
+
+def one_of(log_odds: Sequence[float]) -> float:
+    """The log-odds that one of several parts is synthetic, where each is as likely: the log of their mean odds."""
+    return float(np.logaddexp.reduce(log_odds) - math.log(len(log_odds)))
 
 
 def _log_odds(probability: float) -> float:

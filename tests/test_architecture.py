@@ -61,6 +61,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("temporal",),
         ("evaluation",),
         ("acceleration",),
+        ("claims",),
         ("explain",),
         ("studies",),
     ),

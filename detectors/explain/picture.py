@@ -15,7 +15,7 @@ from detectors.explain.timeline import Moment
 from subnet.types import Frames, Label
 
 INK = {
-    Verdict.REAL: "#0072B2",
+    Verdict.NO_TRACE: "#0072B2",
     Verdict.CANNOT_TELL: "#667085",
     Verdict.UNCERTAIN: "#667085",
     Verdict.SYNTHETIC: "#B5179E",
@@ -41,8 +41,11 @@ def draw(
     moments: Sequence[Moment] = (),
     most: int = 4,
     gain: float | None = None,
+    verdict: Verdict | None = None,
 ) -> bytes:
     """PNG bytes; `name` is printable, `gain` the result of the deletion test in log-odds.
+
+    Without a `verdict` it is the calibration's.
 
     Of a clip at most `most` views are shown, the loudest, in their order.
     """
@@ -61,7 +64,7 @@ def draw(
         _pictures(figure, grid, heat_map, columns)
     if moments:
         _over_time(figure.add_subplot(grid[-1, :]), moments, calibration)
-    verdict = calibration.verdict(p_synthetic)
+    verdict = verdict or calibration.verdict(p_synthetic)
     title = f"{name[-48:]}\n{verdict}, P(synthetic) = {p_synthetic:.3f}"
     if gain is not None:
         title += f"\ndeletion test: {gain:+.2f} log-odds, the map is {'' if gain > 0 else 'not '}faithful"

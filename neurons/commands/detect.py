@@ -24,19 +24,19 @@ from subnet.printing import printable
 from subnet.types import Media, Modality
 
 if TYPE_CHECKING:
-    from detectors.calibration import Calibration, Verdict
+    from detectors.calibration import Calibration
+    from detectors.claims.shelf import Claims
     from detectors.explain.timeline import Moment
-    from detectors.whole_picture import View
+    from detectors.whole_picture import Judgement, View
     from subnet.codec.sandbox import VideoDecoder
     from subnet.codec.video import Clip
     from subnet.protocols import Detector
 
     Found = dict[str, Any]
 
-DEFAULTS = {Modality.IMAGE: "npr", Modality.VIDEO: "frames"}
 STEPS = 3  # of an explanation: the answer, the heat map, the test of the map
 LONGEST = 48  # characters of a file's name in that of its explanation: file systems take 255 bytes
-COLOURS = {"real": "blue", "synthetic": "magenta", "uncertain": "yellow", "cannot tell": "dim"}
+COLOURS = {"no trace found": "blue", "synthetic": "magenta", "uncertain": "yellow", "cannot tell": "dim"}
 
 
 def detect(
@@ -56,7 +56,7 @@ def detect(
     files
         JPEG, PNG, WebP, GIF, TIFF or BMP images; MP4, QuickTime, Matroska, WebM or AVI clips; folders of them.
     detector
-        A name of `assay detectors`, a checkpoint file, or NAME=FILE; by default npr for images, frames for clips.
+        A name of `assay detectors`, a checkpoint file, or NAME=FILE; by default the best that is on this machine.
     explain
         Write a heat map of each file, and all numbers, below --out.
     out
@@ -73,10 +73,8 @@ def detect(
         make_folder(out)
 
     @cache
-    def opened(modality: Modality) -> Detector:
-        from detectors.loading import open_detector
-
-        return open_detector(detector or DEFAULTS[modality], device=place)
+    def opened(modality: Modality) -> tuple[Detector, Claims]:
+        return _open(detector, modality, place)
 
     chosen = find(files)
     if chosen.skipped:
@@ -97,6 +95,17 @@ def detect(
     _fail([each for each in found if "error" in each], len(found), told=json)
 
 
+def _open(name: str | None, modality: Modality, device: str) -> tuple[Detector, Claims]:
+    """The detector that was named, or the best for this modality, and what is known of it."""
+    from detectors.claims.choice import best
+    from detectors.claims.shelf import claims_of
+    from detectors.loading import open_detector
+
+    chosen = name or best(modality).name
+    detector = open_detector(chosen, device=device)
+    return detector, claims_of(chosen, detector)
+
+
 def _from(start: int, progress: Callable[[int], None]) -> Callable[[int], None]:
     """The progress of one file, whose steps come after `start` others."""
     return lambda step: progress(start + step)
@@ -115,7 +124,7 @@ def _fail(failed: Sequence[Mapping[str, Any]], count: int, *, told: bool) -> Non
 def _judged(
     file: Path,
     clips: VideoDecoder,
-    opened: Callable[[Modality], Detector],
+    opened: Callable[[Modality], tuple[Detector, Claims]],
     out: Path | None,
     progress: Callable[[int], None],
 ) -> Found:
@@ -126,11 +135,13 @@ def _judged(
     try:
         media = read(file, clips)
         modality = Modality.VIDEO if isinstance(media, Clip) else Modality.IMAGE
-        chosen = opened(modality)
+        chosen, claims = opened(modality)
         if chosen.modality is not modality:
-            fitting = DEFAULTS[modality]
+            from detectors.claims.choice import best
+
+            fitting = best(modality).name
             raise MediaUnreadable(f"{chosen.name} judges {chosen.modality}s; for this take --detector {fitting}")
-        return judge(file, media, chosen, out, progress)
+        return judge(file, media, chosen, out, progress, claims)
     except MediaError as error:
         return {"file": str(file), "error": str(error)}
 
@@ -141,35 +152,33 @@ def judge(
     detector: Detector,
     out: Path | None,
     progress: Callable[[int], None] = lambda step: None,
+    claims: Claims | None = None,
 ) -> Found:
-    """The answer to one file: verdict, parts and timeline; with `out` its heat map and the test of that, too.
+    """The answer to one file: verdict, why, parts and timeline; with `out` its heat map and the test of that, too.
 
-    `progress` is told the steps done, of STEPS.
+    `progress` is told the steps done, of STEPS. Without `claims` nothing is known of the detector's weights.
     """
     from detectors import whole_picture
     from detectors.calibration import Calibration
+    from detectors.claims.card import Card
+    from detectors.claims.shelf import Claims
+    from detectors.claims.verdict import synthetic_from
     from detectors.explain.timeline import timeline
     from subnet.codec import image as codec
     from subnet.codec.video import Clip
 
     media = given.media if isinstance(given, Clip) else given
+    known = claims or Claims(Card(detector.name, detector.weights_hash))
     calibration: Calibration = getattr(detector, "calibration", Calibration())
-    found = {**_about(file, given, detector), "uncertain_between": [calibration.low, calibration.high]}
+    band = [calibration.low, synthetic_from(known.card, calibration)]
+    found = {**_about(file, given, detector), "uncertain_between": band}
     reason = whole_picture.unfit(media)
     if reason:
         return {**found, "p_synthetic": None, "verdict": "cannot tell", "reason": reason, "views": [], "timeline": []}
-    whole = whole_picture.judge(detector, media)
-    verdict = calibration.verdict(whole.p_synthetic)
+    whole, told = _answered(media, detector, known, calibration)
     small = codec.normalise(media, None)
     moments = timeline(detector, small, given.times if isinstance(given, Clip) else None)
-    found |= {
-        "p_synthetic": round(whole.p_synthetic, 6),
-        "verdict": verdict.value,
-        "reason": _reason(verdict),
-        "spread": [round(edge, 6) for edge in whole.spread],
-        "views": [{**asdict(view), "p_synthetic": round(view.p_synthetic, 6)} for view in whole.views],
-        "timeline": [asdict(moment) for moment in moments],
-    }
+    found |= told | {"timeline": [asdict(moment) for moment in moments]}
     if out is None:
         return found
     view = _loudest(whole.views, whole.p_synthetic)
@@ -177,6 +186,41 @@ def judge(
     progress(1)
     found["explained_box"] = view.box
     return {**found, **_explained(file, part, detector, out, found, moments, progress)}
+
+
+def _answered(media: Media, detector: Detector, claims: Claims, calibration: Calibration) -> tuple[Judgement, Found]:
+    """The whole of `media` in front of the detector, and what is said of that."""
+    from detectors import whole_picture
+    from detectors.claims.features import listening
+    from detectors.claims.showing import manner
+    from detectors.claims.sitting import distance_of
+    from detectors.claims.verdict import answer
+
+    with listening(detector) as heard:
+        whole = whole_picture.judge(detector, media)
+        distance = distance_of(claims.density, heard.take(len(whole.views)))
+    said = answer(claims.card, calibration, whole.p_synthetic, distance, shown=manner(()))
+    return whole, {
+        "p_synthetic": round(whole.p_synthetic, 6),
+        "verdict": said.verdict.value,
+        "reason": said.sentence,
+        "exam": said.exam or None,
+        "distance": None if distance is None else round(distance, 4),
+        "spread": [round(edge, 6) for edge in whole.spread],
+        "views": [{**asdict(view), "p_synthetic": round(view.p_synthetic, 6)} for view in whole.views],
+        "hottest": _hottest(whole, media),
+    }
+
+
+def _hottest(whole: Judgement, media: Media) -> Found | None:
+    """The tile that looks most synthetic, and where it lies; None for a picture that has no tiles."""
+    from detectors.whole_picture import where
+
+    if whole.hottest is None:
+        return None
+    view = whole.hottest
+    place = where(view.box, *media.frames.shape[1:3])
+    return {"box": view.box, "place": place, "p_synthetic": round(view.p_synthetic, 6)}
 
 
 def _about(file: Path, given: Media | Clip, detector: Detector) -> Found:
@@ -200,12 +244,6 @@ def _about(file: Path, given: Media | Clip, detector: Detector) -> Found:
     return found
 
 
-def _reason(verdict: Verdict) -> str:
-    from detectors.calibration import UNMEASURED, Verdict
-
-    return UNMEASURED if verdict is Verdict.CANNOT_TELL else ""
-
-
 def _loudest(views: Sequence[View], p_synthetic: float) -> View:
     """The part that speaks loudest for the answer."""
     return (max if p_synthetic > 0.5 else min)(views, key=lambda view: view.p_synthetic)
@@ -223,6 +261,7 @@ def _explained(
     """Write PNG and JSON below `out`; returns what they add."""
     import numpy as np
 
+    from detectors.calibration import Verdict
     from detectors.explain.account import account
     from detectors.explain.deletion import deletion
     from detectors.explain.maps import cells, explainable, heat_map
@@ -235,7 +274,9 @@ def _explained(
     test = deletion(subject, part, heat, np.random.default_rng(derive(file.name)))
     out.mkdir(parents=True, exist_ok=True)
     stem = out / f"{file.stem[:LONGEST]}-{derive(os.path.abspath(file)) % 16**6:06x}-{detector.name}"
-    png = draw(printable(file.name), found["p_synthetic"], subject.detector.calibration, heat, moments, gain=test.gain)
+    told = Verdict(found["verdict"])
+    p, calibration = found["p_synthetic"], subject.detector.calibration
+    png = draw(printable(file.name), p, calibration, heat, moments, gain=test.gain, verdict=told)
     stem.with_name(stem.name + ".png").write_bytes(png)
     added: Found = {
         **account(detector, part),
@@ -261,11 +302,12 @@ def _tell(found: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(Text(printable(each["file"])), verdict, *numbers, each["detector"])
     if judged:
         Console().print(table)
-    for reason in sorted({each["reason"] for each in judged if each["p_synthetic"] is not None and each["reason"]}):
-        print(f"cannot tell: {reason}")
     for each in judged:
-        if each["p_synthetic"] is None:
-            print(printable(f"{each['file']}: {each['reason']}"))
+        print(printable(f"{each['file']}: {each['verdict']}: {each['reason']}"))
+        if part := each.get("hottest"):
+            left, top, width, height = part["box"]
+            place = f"{part['place']} ({width}x{height} at {left},{top})"
+            print(printable(f"{each['file']}: most synthetic at the {place}: {part['p_synthetic']:.3f}"))
         if "seen" in each:
             text = "{}: {frames} frames between {from} s and {to} s of {duration} s"
             print(printable(text.format(each["file"], **each["seen"])))

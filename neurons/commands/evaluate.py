@@ -70,7 +70,7 @@ def evaluate(
         auto, cpu, cuda or cuda:N.
     """
     names = _names(detector, compare, controls)
-    asked = _levels(levels)
+    asked = levels_of(levels)
     place = s.device(device)
     with no_trace(out) if out else nullcontext():
         _check(data, limit, out)
@@ -167,7 +167,7 @@ def _robustness(opened: Sequence[Detector], task: Task) -> list[dict[str, Any]]:
         return robustness(opened, few, records, progress=progress)
 
 
-def _levels(text: str) -> tuple[int, ...]:
+def levels_of(text: str) -> tuple[int, ...]:
     from subnet.game.augment import LEVELS
 
     try:

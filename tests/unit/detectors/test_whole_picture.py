@@ -11,7 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from detectors.whole_picture import MOST_SQUARES, MOST_TILES, SIDE, View, combined, cut, judge, squares, tiles, unfit
+from detectors.whole_picture import (
+    MOST_SQUARES,
+    MOST_TILES,
+    SIDE,
+    View,
+    combined,
+    cut,
+    judge,
+    one_of,
+    squares,
+    tiles,
+    unfit,
+    where,
+)
 from subnet.codec.image import decode_image
 from subnet.media import embedded
 from subnet.types import Media, Modality, Prediction, Split
@@ -43,9 +56,9 @@ def test_squares_show_all_of_the_picture(side: int, aspect: float, upright: bool
     assert all(later - earlier <= side for earlier, later in itertools.pairwise(starts))
 
 
-@given(st.integers(257, 768), st.integers(257, 1024))
+@given(st.integers(257, 1024), st.integers(257, 1024))
 def test_tiles_cover_small_pictures(height: int, width: int) -> None:
-    """Up to 768 x 1024 every pixel lies in a tile."""
+    """Up to 1024 x 1024 every pixel lies in a tile."""
     covered = np.zeros((height, width), bool)
     for left, top, wide, high in tiles(height, width):
         covered[top : top + high, left : left + wide] = True
@@ -56,13 +69,42 @@ def view(kind: str, p_synthetic: float) -> View:
     return View(kind, (0, 0, 1, 1), p_synthetic)
 
 
-def test_the_rule_is_the_mean_of_two_means_of_log_odds() -> None:
-    """Squares count as much as tiles, however many there are of each; a certain part is not the end of all others."""
+def odds(p: float) -> float:
+    return p / (1 - p)
+
+
+def test_the_rule_weighs_all_of_it_against_one_tile() -> None:
+    """Half the odds that everything is synthetic, half those that one tile is, each as likely; squares alone: a mean."""
     assert combined([view("square", 0.5), view("square", 0.5)]) == pytest.approx(0.5)
-    odds = [np.log(p / (1 - p)) for p in (0.9, 0.2, 0.6)]
-    expected = 1 / (1 + np.exp(-(odds[0] + (odds[1] + odds[2]) / 2) / 2))
-    assert combined([view("square", 0.9), view("tile", 0.2), view("tile", 0.6)]) == pytest.approx(expected)
+    assert combined([view("square", 0.9), view("square", 0.1)]) == pytest.approx(0.5)
+    everything = np.exp((np.log(odds(0.9)) + (np.log(odds(0.2)) + np.log(odds(0.6))) / 2) / 2)
+    one = (odds(0.2) + odds(0.6)) / 2
+    expected = (everything + one) / 2
+    found = combined([view("square", 0.9), view("tile", 0.2), view("tile", 0.6)])
+    assert odds(found) == pytest.approx(expected)
     assert 0 < combined([view("square", 0.0), view("tile", 1.0)]) < 1
+
+
+@given(st.lists(st.floats(-20, 20), min_size=1, max_size=16))
+def test_a_hottest_tile_is_corrected_for_their_number(log_odds: list[float]) -> None:
+    """Never above the hottest, never below it by more than the log of their number."""
+    hottest = max(log_odds)
+    assert hottest - np.log(len(log_odds)) - 1e-9 <= one_of(log_odds) <= hottest + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("box", "place"),
+    [
+        ((0, 0, 256, 256), "top left"),
+        ((384, 384, 256, 256), "middle"),
+        ((768, 384, 256, 256), "middle right"),
+        ((384, 768, 256, 256), "bottom"),
+        ((768, 768, 256, 256), "bottom right"),
+    ],
+)
+def test_places_have_names(box: tuple[int, int, int, int], place: str) -> None:
+    """By thirds of a picture of 1024 pixels."""
+    assert where(box, 1024, 1024) == place
 
 
 class Bright:
@@ -84,8 +126,10 @@ def test_a_corner_is_seen() -> None:
     assert after.p_synthetic > before.p_synthetic
     assert before.spread[1] - before.spread[0] < 0.01
     assert after.spread[1] > 0.5 > after.spread[0]
-    loudest = max(after.views, key=lambda part: part.p_synthetic)
-    assert loudest.kind == "tile"
+    loudest = after.hottest
+    assert loudest is not None
+    assert loudest == max(after.views, key=lambda part: part.p_synthetic)
+    assert where(loudest.box, 600, 1600) == "top right"
     assert cut(Media(spoilt), loudest.box).frames.mean() > 125
 
 

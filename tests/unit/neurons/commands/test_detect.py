@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from detectors import TABLE, load_detector
-from detectors.calibration import Calibration, Verdict
-from detectors.checkpoints import write
+from detectors.calibration import Calibration
+from detectors.checkpoints import sha256_of, write
+from detectors.claims.card import Card, Exam, Reach, Share
+from detectors.claims.choice import best
+from detectors.claims.density import fit
+from detectors.claims.shelf import keep, keep_density
 from detectors.loading import open_detector
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
 from neurons.commands.detect import detect, judge
 from subnet.codec import image as codec
 from subnet.errors import CheckpointError, MediaUnreadable, SettingsError
-from subnet.types import Media
+from subnet.types import Media, Modality
 from tests.unit.detectors.folders import photos
 
 
@@ -94,7 +98,7 @@ def test_clips_have_a_timeline(weights: Path, tmp_path: Path, capsys: pytest.Cap
     detect(clip, detector=f"frames={weights}", device="cpu", json=True)
     (found,) = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [moment["frame"] for moment in found["timeline"]] == list(range(6))
-    with pytest.raises(MediaUnreadable, match="--detector frames"):
+    with pytest.raises(MediaUnreadable, match=f"--detector {best(Modality.VIDEO).name}"):
         detect(clip, detector=str(weights), device="cpu", json=True)
 
 
@@ -105,36 +109,53 @@ def judged(capsys: pytest.CaptureFixture[str], *files: Path, **options: object) 
     return found
 
 
-def shifted(tmp_path: Path, bias: float, measured_on: str = "") -> str:
-    """An NPR checkpoint that leans to one side by `bias`, with or without a measurement on current generators."""
+def shifted(tmp_path: Path, bias: float) -> Path:
+    """An NPR checkpoint that leans to one side by `bias`."""
     torch.manual_seed(0)
-    path = tmp_path / f"npr{bias:+.0f}{measured_on}.safetensors"
-    calibration = Calibration(temperature=1e6, bias=bias, measured_on=measured_on)
+    path = tmp_path / f"npr{bias:+.0f}.safetensors"
+    calibration = Calibration(temperature=1e6, bias=bias)
     write(path, NPR().state_dict(), preprocess=Preprocess(size=128), calibration=calibration, notes={"detector": "npr"})
-    return str(path)
+    return path
 
 
-def test_unmeasured_weights_never_say_real(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The low side is "cannot tell", with the reason; measured weights say real; the high side and the band stay."""
+def test_the_card_beside_the_weights_decides_what_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without one the low side is "cannot tell" for want of a measurement, with few current misses "no trace found"."""
     file = tmp_path / "photo.png"
     file.write_bytes(codec.encode_png(noise(1, 80, 80)))
-    for bias, measured_on, verdict in (
-        (-5.0, "", "cannot tell"),
-        (-5.0, "set-2026", "real"),
-        (0.0, "", "uncertain"),
-        (5.0, "", "synthetic"),
-    ):
-        (found,) = judged(capsys, file, detector=shifted(tmp_path, bias, measured_on))
-        assert found["verdict"] == verdict
-        assert ("never measured on current generators" in str(found["reason"])) == (verdict == "cannot tell")
+    said = {}
+    for bias in (-5.0, 0.0, 5.0):
+        weights = shifted(tmp_path, bias)
+        (found,) = judged(capsys, file, detector=str(weights))
+        said[bias] = found["verdict"]
+        assert ("never measured on current generators" in str(found["reason"])) == (bias < 0)
+    assert said == {-5.0: "cannot tell", 0.0: "uncertain", 5.0: "synthetic"}
+    weights = shifted(tmp_path, -5.0)
+    few, far = Share(3, 100, 0.01, 0.08), Share(0, 100, 0.0, 0.04)
+    exam = Exam("today", "as stored", True, None, few, far)
+    card = Card("npr", sha256_of(weights), ("ae-nearest",), None, (exam,))
+    keep(weights.with_suffix(""), card)
+    (found,) = judged(capsys, file, detector=str(weights))
+    assert (found["verdict"], found["exam"]) == ("no trace found", "today")
+    assert str(few) in str(found["reason"])
+    keep(weights.with_suffix(""), replace(card, weights="0" * 64))
+    with pytest.raises(CheckpointError, match=r"claims: .*npr-5.claims.json is of weights 000000000000"):
+        detect(file, detector=str(weights), device="cpu")
 
 
-@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.weights])
-def test_weights_that_ship_carry_no_such_measurement(name: str) -> None:
-    """None of them may say real until somebody has measured it on current generators."""
-    calibration = load_detector(name).calibration  # type: ignore[attr-defined]
-    assert all(calibration.verdict(p) is not Verdict.REAL for p in np.linspace(0, 1, 101))
-    assert calibration.verdict(0.001) is Verdict.CANNOT_TELL
+def test_what_lies_far_is_not_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sure answer about a picture that is like nothing that was measured is none, and both distances are told."""
+    weights, file = shifted(tmp_path, 5.0), tmp_path / "photo.png"
+    file.write_bytes(codec.encode_png(noise(1, 80, 80)))
+    near = fit(np.random.default_rng(0).normal(-9.0, 0.1, (20, 512)).astype(np.float32))
+    stem = weights.with_suffix("")
+    reach = Reach("somewhere", 20, 10, 0.9, 0.0, 0.05, 2.5, keep_density(stem, near))
+    keep(stem, Card("npr", sha256_of(weights), (), reach))
+    (found,) = judged(capsys, file, detector=str(weights))
+    assert found["verdict"] == "cannot tell"
+    assert float(str(found["distance"])) > 2.5
+    assert "farther from what these weights were measured on than all but 5 %" in str(found["reason"])
+    detect(file, detector=str(weights), device="cpu")
+    assert "cannot tell: it lies farther" in " ".join(capsys.readouterr().out.split())
 
 
 def test_flat_tiny_and_short_files_have_no_number(
@@ -171,6 +192,12 @@ def test_the_whole_picture_is_looked_at(weights: Path, tmp_path: Path, capsys: p
     assert sum(view["kind"] == "tile" for view in views) == 6
     numbers = [view["p_synthetic"] for view in views]
     assert found["spread"] == [min(numbers), max(numbers)]
+    hottest = found["hottest"]
+    assert isinstance(hottest, dict)
+    loudest = max((view for view in views if view["kind"] == "tile"), key=lambda view: view["p_synthetic"])
+    assert (hottest["box"], hottest["p_synthetic"]) == (loudest["box"], loudest["p_synthetic"])
+    detect(file, detector=str(weights), device="cpu")
+    assert f"most synthetic at the {hottest['place']}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_folders_are_judged(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

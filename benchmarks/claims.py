@@ -1,0 +1,200 @@
+"""The cards of the weights of images that ship: judge the exams once, then write the cards from the answers.
+
+    python -m benchmarks.claims judge fit challenges [--everyday DIR] [--current DIR] [--out runs/claims]
+    python -m benchmarks.claims write [--out runs/claims]
+
+`ensemble` and its members `npr`, `ucf` and `spectral` answer together: the members cost nothing beside the stack. Sets:
+`fit` (validation photographs, of which threshold and reach are fitted) and the exams `challenges` (test photographs),
+each photograph with one embedded twin, generators taking turns, as validators send them, levels taking turns, too;
+`whole` (test photographs as they are stored, and the autoencoders' twins of that size, written alike); `everyday`, a
+folder with real/KIND/, and `current`, one with fake/GENERATOR/, at level 0. For other detectors take `assay claim`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from detectors import TABLE
+from detectors.calibration import Calibration, sigmoid
+from detectors.checkpoints import HERE
+from detectors.claims.card import Card
+from detectors.claims.density import Floats
+from detectors.claims.features import listening
+from detectors.claims.shelf import keep, keep_density, trained_on
+from detectors.claims.showing import manner, shown
+from detectors.claims.sitting import Opinion, Picture, exam_of, reach_of
+from detectors.dataset.cuts import sift
+from detectors.dataset.items import read_folder
+from detectors.ensemble.stack import Ensemble, ensemble
+from detectors.evaluation.answering import View, show
+from detectors.whole_picture import View as Part
+from detectors.whole_picture import combined, cut, parts, unfit
+from generators import EMBEDDED, load_generator
+from neurons.progress import LogLines
+from subnet.codec.image import decode_image, encode_image, normalise
+from subnet.media import embedded
+from subnet.media.cutting import cut as pool_cut
+from subnet.types import Label, Media, Modality, Provenance, Sample, Split
+
+QUALITY = 92
+DATA = "the embedded validation set"
+LEVELS = (0, 1, 2, 3)
+MAKERS = tuple(row.name for row in EMBEDDED if row.modality is Modality.IMAGE)  # diffusion, the last, draws 256 x 256
+
+
+def photographs(split: Split) -> Iterator[tuple[int, str, Media]]:
+    """Number, name and pixels of each embedded photograph; all crops of one file have its number."""
+    files: dict[str, int] = {}
+    for item in embedded.items(Modality.IMAGE, split):
+        number = files.setdefault(item.source, len(files))
+        yield number, item.id, decode_image(embedded.path(item).read_bytes())
+
+
+def pairs(
+    split: Split, ready: Callable[[Media, int], Media], names: Sequence[str]
+) -> Iterator[tuple[int, str, dict[str, Media]]]:
+    """Each photograph, made `ready`, with its twin by one generator: media by "" or the generator's name."""
+    makers = [load_generator(name) for name in names]
+    for place, (number, name, stored) in enumerate(photographs(split)):
+        media, maker = ready(stored, place), makers[place % len(makers)]
+        sample = Sample(media, Label.REAL, Provenance("", name))
+        twin = maker.reconstruct(sample, np.random.default_rng([place, 1]))  # type: ignore[attr-defined]
+        yield number, name, {"": media, maker.name: twin.media}
+
+
+def challenges(split: Split) -> Iterator[Picture]:
+    """As validators send them: a pair at one level, those of the validation split at two, levels taking turns."""
+
+    def ready(media: Media, place: int) -> Media:
+        return pool_cut(media, np.random.default_rng(place), 1).media
+
+    for place, (number, name, media) in enumerate(pairs(split, ready, MAKERS)):
+        turns = (place, place + 2) if split is Split.VALIDATION else (place,)
+        for level in (turn % len(LEVELS) for turn in turns):
+            for origin, each in media.items():
+                yield _picture(show(each, f"{name}{origin}", View(level), 0), origin, number)
+
+
+def whole(split: Split) -> Iterator[Picture]:
+    """At the size they are stored in, written alike."""
+    for number, _, media in pairs(split, lambda media, _: media, MAKERS[:-1]):
+        for origin, each in media.items():
+            yield _picture(decode_image(encode_image(each, QUALITY)), origin, number)
+
+
+def _picture(media: Media, origin: str, number: int) -> Picture:
+    return Picture(media, Label.SYNTHETIC if origin else Label.REAL, origin or "photograph", number)
+
+
+def folder(path: Path) -> Iterator[Picture]:
+    """What a folder holds that can be judged, at level 0."""
+    return shown(sift(read_folder(path), str(path)), path, (0,), 0)
+
+
+def judged(stack: Ensemble, pictures: Iterator[Picture]) -> Iterator[dict[str, Opinion]]:
+    """The opinions of the stack and of all its members on each picture that can be judged, by name."""
+    names = list(stack.members)
+    with listening(stack) as heard, torch.inference_mode():
+        for each in pictures:
+            if unfit(each.media):
+                continue
+            chosen = parts(each.media)
+            odds = stack.opinions([normalise(cut(each.media, box), None) for _, box in chosen])
+            features = heard.take_each(len(chosen))
+            p = [stack.calibration.probability(float(logit)) for logit in stack.head(odds)]
+            whole_features = np.concatenate([found for found in features if found is not None], axis=1)
+            answers: dict[str, tuple[list[float], Floats | None]] = {stack.name: (p, whole_features)}
+            answers |= {
+                name: ([sigmoid(float(value)) for value in column], found)
+                for name, column, found in zip(names, odds.T, features, strict=True)
+            }
+            yield {
+                name: Opinion(each.label, each.kind, each.content, _combined(chosen, told), found)
+                for name, (told, found) in answers.items()
+            }
+
+
+def _combined(chosen: Sequence[tuple[str, tuple[int, int, int, int]]], told: Sequence[float]) -> float:
+    return combined([Part(kind, box, p) for (kind, box), p in zip(chosen, told, strict=True)])
+
+
+def judge(names: Sequence[str], sets: Mapping[str, Callable[[], Iterator[Picture]]], out: Path) -> None:
+    """Write the opinions on each set that is named below `out`, a little at a time."""
+    out.mkdir(parents=True, exist_ok=True)
+    stack = ensemble(TABLE["ensemble"])
+    for name in names:
+        tell, found = LogLines(name), []
+        for number, each in enumerate(judged(stack, sets[name]())):
+            found.append(each)
+            tell("pictures", number + 1, number + 2)
+            if number % 20 == 19:
+                (out / f"{name}.part").write_bytes(pickle.dumps(found))
+        (out / f"{name}.pickle").write_bytes(pickle.dumps(found))
+        print(f"{name}: {len(found)} opinions", file=sys.stderr, flush=True)
+
+
+# Every exam: how it is shown, and whether its fakes are of current generators.
+EXAMS = {
+    "challenges": (manner(LEVELS), False),
+    "whole": (manner(()), False),
+    "everyday": (manner((0,)), False),
+    "current": (manner((0,)), True),
+}
+
+
+def write(out: Path) -> None:
+    """The cards of the stack and its members, from the opinions below `out`."""
+    answers = {path.stem: pickle.loads(path.read_bytes()) for path in sorted(out.glob("*.pickle"))}  # noqa: S301
+    fitted = [each for name in ("fit", "whole-fit") for each in answers.get(name, ())]
+    stack = ensemble(TABLE["ensemble"])
+    for name, detector in {"ensemble": stack, **stack.members}.items():
+        row = TABLE[name]
+        reach, density = reach_of(
+            [each[name] for each in fitted], "the embedded validation photographs and their twins"
+        )
+        if density is not None:
+            reach = replace(reach, density=keep_density(HERE / name, density))
+        card = Card(name, row.sha256, trained_on(HERE / row.weights), reach)
+        calibration: Calibration = detector.calibration  # type: ignore[attr-defined]
+        for exam, (manner_of, current) in EXAMS.items():
+            if exam in answers:
+                given = [each[name] for each in answers[exam]]
+                card = card.with_exam(
+                    exam_of(given, card, calibration, density, name=exam, shown=manner_of, current=current)
+                )
+        print(keep(HERE / name, card))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["judge", "write"])
+    parser.add_argument("sets", nargs="*")
+    parser.add_argument("--everyday", type=Path)
+    parser.add_argument("--current", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("runs/claims"))
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    sets: dict[str, Callable[[], Iterator[Picture]]] = {
+        "fit": lambda: challenges(Split.VALIDATION),
+        "challenges": lambda: challenges(Split.TEST),
+        "whole-fit": lambda: whole(Split.VALIDATION),
+        "whole": lambda: whole(Split.TEST),
+        "everyday": lambda: folder(asked.everyday),
+        "current": lambda: folder(asked.current),
+    }
+    if asked.what == "judge":
+        judge(asked.sets, sets, asked.out)
+    else:
+        write(asked.out)
+
+
+if __name__ == "__main__":
+    main()
