@@ -17,6 +17,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from detectors.claims.features import listening
 from detectors.claims.shelf import keep, keep_density, trained_on
 from detectors.claims.showing import manner, shown
 from detectors.claims.sitting import Opinion, Picture, exam_of, reach_of
+from detectors.claims.table import with_chapter
 from detectors.dataset.cuts import sift
 from detectors.dataset.items import read_folder
 from detectors.ensemble.stack import Ensemble, ensemble
@@ -77,7 +79,8 @@ def challenges(split: Split) -> Iterator[Picture]:
         return pool_cut(media, np.random.default_rng(place), 1).media
 
     for place, (number, name, media) in enumerate(pairs(split, ready, MAKERS)):
-        turns = (place, place + 2) if split is Split.VALIDATION else (place,)
+        # Of the test split every generator is shown at every level, of the validation split at two.
+        turns = (place, place + 2) if split is Split.VALIDATION else (place + place // len(LEVELS),)
         for level in (turn % len(LEVELS) for turn in turns):
             for origin, each in media.items():
                 yield _picture(show(each, f"{name}{origin}", View(level), 0), origin, number)
@@ -126,13 +129,15 @@ def _combined(chosen: Sequence[tuple[str, tuple[int, int, int, int]]], told: Seq
     return combined([Part(kind, box, p) for (kind, box), p in zip(chosen, told, strict=True)])
 
 
-def judge(names: Sequence[str], sets: Mapping[str, Callable[[], Iterator[Picture]]], out: Path) -> None:
+def judge(
+    names: Sequence[str], sets: Mapping[str, Callable[[], Iterator[Picture]]], out: Path, limit: int | None
+) -> None:
     """Write the opinions on each set that is named below `out`, a little at a time."""
     out.mkdir(parents=True, exist_ok=True)
     stack = ensemble(TABLE["ensemble"])
     for name in names:
         tell, found = LogLines(name), []
-        for number, each in enumerate(judged(stack, sets[name]())):
+        for number, each in enumerate(judged(stack, islice(sets[name](), limit))):
             found.append(each)
             tell("pictures", number + 1, number + 2)
             if number % 20 == 19:
@@ -171,6 +176,8 @@ def write(out: Path) -> None:
                     exam_of(given, card, calibration, density, name=exam, shown=manner_of, current=current)
                 )
         print(keep(HERE / name, card))
+        page = (HERE / row.weights).with_suffix(".md")
+        page.write_text(with_chapter(page.read_text(encoding="utf-8"), card), encoding="utf-8")
 
 
 def main() -> None:
@@ -179,6 +186,7 @@ def main() -> None:
     parser.add_argument("sets", nargs="*")
     parser.add_argument("--everyday", type=Path)
     parser.add_argument("--current", type=Path)
+    parser.add_argument("--limit", type=int, help="most pictures of a set; the first photographs by name")
     parser.add_argument("--out", type=Path, default=Path("runs/claims"))
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -191,7 +199,7 @@ def main() -> None:
         "current": lambda: folder(asked.current),
     }
     if asked.what == "judge":
-        judge(asked.sets, sets, asked.out)
+        judge(asked.sets, sets, asked.out, asked.limit)
     else:
         write(asked.out)
 

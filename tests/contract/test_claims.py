@@ -13,6 +13,7 @@ from detectors.checkpoints import HERE
 from detectors.claims.card import Card, Share
 from detectors.claims.choice import best
 from detectors.claims.shelf import CARD, claims_of, read_card, trained_on
+from detectors.claims.table import with_chapter
 from detectors.claims.verdict import answer
 from detectors.rows import DetectorRow
 from subnet.types import Modality
@@ -38,6 +39,13 @@ def test_no_card_belongs_to_nothing() -> None:
         path.name.split(".")[0] for pattern in (f"*{CARD}", "*.density.safetensors") for path in HERE.glob(pattern)
     }
     assert stems <= set(CARDS)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_model_card_says_what_the_card_says(name: str) -> None:
+    """Its last chapter is written from the card."""
+    page = (HERE / TABLE[name].weights).with_suffix(".md").read_text(encoding="utf-8")
+    assert page == with_chapter(page, CARDS[name])
 
 
 @pytest.mark.parametrize("name", CARDS)
