@@ -42,6 +42,7 @@ ORDERS = {
         "leave-one-out",
         "quality",
         "leak",
+        "in-painted",
         "agreement",
         "speed",
         "round",
@@ -59,7 +60,7 @@ LOOKING = """
 
 The same photograph of the test set and its synthetic twin for all detectors of images, the same pan over a photograph
 and its twin for those of clips, as validators send them at level 0; with the answer of the weights that ship. No
-weights were measured on current generators, so that a low number is called "cannot tell", never "real". Maps are
+weights that ship are known to find current generators, so that a low number is called "cannot tell", never "real". Maps are
 Grad-CAM: warm is where the evidence for the answer lies, and the gain is how much farther the log-odds move when these
 places are painted over than when random ones are; a map without a gain explains nothing.
 """
