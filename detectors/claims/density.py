@@ -81,10 +81,14 @@ def write_density(path: Path, density: Density) -> None:
 def read_density(path: Path) -> Density:
     """Raises CheckpointError for a file that is missing, damaged, or holds something else."""
     try:
-        tensors = load(path.read_bytes())
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"claims: {path} is no density of features: {error.strerror}") from error
+    try:
+        tensors = load(data)
         wide = {name: tensors[name].astype(np.float32) for name in ("mean", "scale", "components", "variances")}
         density = Density(**wide, rest=float(tensors["rest"][0]))
         density.distances(np.zeros((1, len(density.mean)), dtype=np.float32))
-    except (OSError, SafetensorError, LookupError, ValueError) as error:
+    except (SafetensorError, LookupError, ValueError) as error:
         raise CheckpointError(f"claims: {path} is no density of features: {error}") from error
     return density

@@ -14,7 +14,7 @@ from detectors.claims.shelf import claims_of
 from detectors.loading import open_detector
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
-from neurons.commands.claim import claim
+from neurons.commands.claims.claim import claim
 from subnet.errors import DataError, SettingsError
 from subnet.types import Modality
 from tests.unit.detectors.folders import write_images
@@ -34,7 +34,7 @@ def test_threshold_reach_and_exam_come_from_answers(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First an exam under the calibration's band; then a fit, which strikes it off; then the exam again."""
-    monkeypatch.setattr("neurons.commands.claim.LEAST_TO_FIT", 8)
+    monkeypatch.setattr("neurons.commands.claims.claim.LEAST_TO_FIT", 8)
     data = write_images(tmp_path / "data", 8)
     claim(str(weights), data=str(data), exam="small", levels="0", device="cpu", json=True)
     exam = json.loads(capsys.readouterr().out.splitlines()[-1])
