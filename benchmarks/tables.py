@@ -60,9 +60,9 @@ LOOKING = """
 
 The same photograph of the test set and its synthetic twin for all detectors of images, the same pan over a photograph
 and its twin for those of clips, as validators send them at level 0; with the answer of the weights that ship. No
-weights that ship are known to find current generators, so that a low number is called "cannot tell", never "real". Maps
-are Grad-CAM: warm is where the evidence for the answer lies, and the gain is how much farther the log-odds move when these
-places are painted over than when random ones are; a map without a gain explains nothing.
+weights that ship are known to find current generators, so that a low number is called "cannot tell", never "real".
+Maps are Grad-CAM: warm is where the evidence for the answer lies, and the gain is how much farther the log-odds move
+when these places are painted over than when random ones are; a map without a gain explains nothing.
 """
 
 
