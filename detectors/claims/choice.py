@@ -8,6 +8,7 @@ from detectors import TABLE
 from detectors.checkpoints import HERE
 from detectors.claims.card import Card
 from detectors.claims.shelf import CARD, read_card
+from detectors.fetching.store import fetched
 from detectors.rows import DetectorRow
 from subnet.errors import SettingsError
 from subnet.types import Modality
@@ -23,6 +24,11 @@ def best(modality: Modality, rows: Iterable[DetectorRow] = TABLE.values()) -> De
     if not ready:
         raise SettingsError(f"detector: no weights for {modality}s are here; name one with --detector")
     return min(ready, key=_standing)
+
+
+def better(modality: Modality, rows: Iterable[DetectorRow] = TABLE.values()) -> list[DetectorRow]:
+    """Rows with a published number whose weights can be fetched and are not here, in the order of the table."""
+    return [row for row in rows if row.modality is modality and row.published and row.files and not fetched(row)]
 
 
 def _standing(row: DetectorRow) -> tuple[bool, float]:

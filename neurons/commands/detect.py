@@ -97,12 +97,15 @@ def detect(
 
 def _open(name: str | None, modality: Modality, device: str) -> tuple[Detector, Claims]:
     """The detector that was named, or the best for this modality, and what is known of it."""
-    from detectors.claims.choice import best
+    from detectors.claims.choice import best, better
     from detectors.claims.shelf import claims_of
     from detectors.loading import open_detector
 
     chosen = name or best(modality).name
     detector = open_detector(chosen, device=device)
+    if name is None and (rows := better(modality)):
+        names = ", ".join(row.name for row in rows)
+        print(f"{chosen} answers; better ones can be fetched with `assay fetch NAME`: {names}", file=sys.stderr)
     return detector, claims_of(chosen, detector)
 
 
