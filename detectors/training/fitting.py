@@ -25,16 +25,15 @@ from detectors.training.loop import (
     Progress,
     Training,
     TrainingResult,
-    arguments,
     before,
-    build,
     held_out,
     paced,
     select,
     train,
-    write_trained,
 )
+from detectors.training.networks import arguments, build
 from detectors.training.recipes import Recipe, recipe
+from detectors.training.results import write_trained
 from detectors.training.validation_set import Examples, examples
 from subnet.errors import DataError
 from subnet.media.leak.roc import plain_auc

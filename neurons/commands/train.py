@@ -209,7 +209,8 @@ def _check_weights(detector: str, course: Course) -> None:
     if course.init or course.network:
         from detectors.public_checkpoints import load_into
         from detectors.training.fitting import body
-        from detectors.training.loop import Training, arguments, build
+        from detectors.training.loop import Training
+        from detectors.training.networks import arguments, build
         from detectors.training.recipes import recipe
 
         chosen = recipe(detector)
