@@ -30,13 +30,13 @@ from detectors.torch_detector import TorchDetector, channels_last
 from detectors.training.batches import Batch, BatchPlan, numbered
 from detectors.training.losses import Objective
 from detectors.training.networks import arguments, build
-from detectors.training.ranks import Rank, average, check_pairs, here, neighbours_needed, share_statistics, told
+from detectors.training.ranks import Rank, average, check_pairs, here, neighbours_needed, share_statistics, told, world
 from detectors.training.recipes import Recipe, recipe
 from detectors.training.results import write_trained
 from detectors.training.state import TrainingState, fingerprint, restore, store
 from detectors.training.validation_set import Examples, examples, some, tell_few
 from detectors.training.windows import Supply, window_items
-from subnet.errors import DataError
+from subnet.errors import DataError, SettingsError
 from subnet.registry import resolve
 
 MEAN_OF = 0.995  # decay of the moving average of the weights
@@ -68,6 +68,7 @@ class Training:
     validation_items: int = 160
     half: bool = True  # store fp16
     network: Mapping[str, int | float] | None = None  # arguments of the network in place of its size's own
+    features: Path | None = None  # folder that keeps what the body of a network with a fitted head gives
     memory: float = 1.0  # GiB of decoded training items; more of them are read in windows
     snapshots: bool = False  # keep the weights of every evaluation: `snapshot` names their files
 
@@ -120,6 +121,8 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
     """
     chosen = recipe(settings.detector)
     if chosen.trainer:
+        if world() > 1:
+            raise SettingsError(f"{chosen.name} is trained by one process; start it without torchrun")
         trained: TrainingResult = resolve(chosen.trainer)(settings, report, tell)
         return trained
     if chosen.first and settings.init is None:  # in the same size

@@ -23,7 +23,7 @@ from subnet.files import write_atomically
 KEY = "assay-training"
 PATHS = frozenset({"data", "validation", "init"})  # settings that are paths
 # Settings that leave weights as they are; of data that are read in windows, the size of those is told besides.
-WITHOUT_EFFECT = frozenset({"out", "save_every", "workers", "snapshots", "memory"})
+WITHOUT_EFFECT = frozenset({"out", "save_every", "workers", "snapshots", "memory", "features"})
 FILES = frozenset({"training set", "validation set"})  # what the folders held; states of older versions do not say
 
 
