@@ -67,16 +67,6 @@ def check_pairs(pairs: int, rank: Rank) -> None:
 
 
 @contextmanager
-def leader_first(rank: Rank) -> Iterator[None]:
-    """What is inside is done by the first rank, then by the others."""
-    if rank.of == 1:
-        yield
-        return
-    with neighbours_needed(rank), PartialState().main_process_first():
-        yield
-
-
-@contextmanager
 def neighbours_needed(rank: Rank) -> Iterator[None]:
     """Inside, the end of another rank is a StateError that says so."""
     try:
@@ -96,7 +86,8 @@ def told(work: Callable[[], T], rank: Rank) -> T:
     if rank.of == 1:
         return work()
     box = [work() if rank.leads else None]
-    broadcast_object_list(box)
+    with neighbours_needed(rank):
+        broadcast_object_list(box)
     value: T = box[0]  # type: ignore[assignment]
     return value
 

@@ -160,15 +160,14 @@ def train(
     weights = _weights(folder, detector, resume)
     _check_weights(detector, course)
     place = s.device(device)
-    from detectors.training.ranks import here, leader_first
+    from detectors.training.ranks import here, told
     from neurons.datasets.exclusion import check_excluded
     from neurons.datasets.leak_gate import check_leaks
 
     rank = here(place)
     with no_trace(folder):
-        with leader_first(rank):
-            make_folder(folder)
-            learn, judge = _folders(data, modality, folder, seed, place)
+        make_folder(folder)
+        learn, judge = told(lambda: _folders(data, modality, folder, seed, place), rank)
         if rank.leads:
             parts = {data.data: learn, data.validation or f"the validation part of {data.data}": judge}
             check_excluded(data.exclude, parts, modality, warn)
