@@ -164,7 +164,12 @@ def started(root: Path, out: str, ranks: int, steps: int, rank: int, port: int) 
         " lambda p: print(p.losses['loss'], flush=True))\n"
     )
     about = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    environment = {**os.environ, **{name: str(value) for name, value in about.items()}, "ACCELERATE_USE_CPU": "true"}
+    environment = {
+        **os.environ,
+        **{name: str(value) for name, value in about.items()},
+        "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "true",
+    }
     words = [sys.executable, "-c", code, str(root)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -180,9 +185,9 @@ def free_port() -> int:
 def test_two_processes_train_what_one_does(root: Path) -> None:
     """Two gloo ranks, each with its half of every step, report the losses of one process and end with its weights."""
     told: list[Progress] = []
-    alone = train(settings(root, "alone.safetensors", steps=20, evaluate_every=20, half=False), told.append)
+    alone = train(settings(root, "alone.safetensors", steps=4, evaluate_every=4, half=False), told.append)
     port = free_port()
-    pair = [started(root, "ranks.safetensors", 2, 20, rank, port) for rank in range(2)]
+    pair = [started(root, "ranks.safetensors", 2, 4, rank, port) for rank in range(2)]
     outputs = [process.communicate(timeout=600) for process in pair]
     assert [process.returncode for process in pair] == [0, 0], outputs
     for out, _ in outputs:
