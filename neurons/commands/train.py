@@ -47,7 +47,7 @@ class Data:
 
     data: str = "embedded:train"
     """embedded:train, a folder (with index.jsonl, with real/ and fake/, of shards, or with train/ and validation/ of
-    these), or PRESET:DIR, a published data set (`assay dataset presets`)."""
+    these), PRESET:DIR, a published data set (`assay dataset presets`), or hub:OWNER/NAME."""
     validation: str | None = None
     """embedded:validation, or a folder; by default the data's own validation/, or else a part held out."""
     items: int | None = None

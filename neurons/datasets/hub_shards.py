@@ -32,9 +32,8 @@ def fetch_shards(name: str, home: Path, tell: Tell) -> Path:
         listing = hub.listing(name)
         files = [file for file in listing.files if file.path.endswith(SUFFIXES)]
         if not files:
-            raise SettingsError(
-                f"--data {HUB}{name}: the set has no shards ({', '.join(SUFFIXES)}); unpack it to a folder"
-            )
+            kinds = ", ".join(SUFFIXES)
+            raise SettingsError(f"--data {HUB}{name}: the set has no shards ({kinds}); unpack it to a folder")
         folder = home / f"hub-{owner}--{set_name}-{listing.commit[:12]}"
         targets = [(file, folder / _place(file)) for file in files]
         missing = [(file, target) for file, target in targets if not target.is_file()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from detectors.checkpoints import read
 from detectors.dataset.items import DatasetItem, read_folder
@@ -160,7 +162,7 @@ def started(root: Path, out: str, ranks: int, steps: int, rank: int, port: int) 
     code = (
         "import sys\nimport torch\ntorch.set_num_threads(1)\nfrom pathlib import Path\n"
         "from tests.unit.detectors.training.test_windows import settings\nfrom detectors.training.loop import train\n"
-        f"train(settings(Path(sys.argv[1]), {out!r}, steps={steps}, evaluate_every={steps}, half=False),"
+        f"train(settings(Path(sys.argv[1]), {out!r}, steps={steps}, evaluate_every={steps}),"
         " lambda p: print(p.losses['loss'], flush=True))\n"
     )
     about = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
@@ -180,22 +182,35 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def tensors(path: Path, names: str) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in load_file(path).items() if re.search(names, name)}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_processes_train_what_one_does(root: Path) -> None:
-    """Two gloo ranks, each with its half of every step, report the losses of one process and end with its weights."""
+    """Two gloo ranks, each with its half of a step, have the loss, gradients and statistics of one process.
+
+    To rounding, which the optimiser makes more of in steps to come: it divides gradients by their size.
+    """
     told: list[Progress] = []
-    alone = train(settings(root, "alone.safetensors", steps=4, evaluate_every=4, half=False), told.append)
-    port = free_port()
-    pair = [started(root, "ranks.safetensors", 2, 4, rank, port) for rank in range(2)]
-    outputs = [process.communicate(timeout=600) for process in pair]
-    assert [process.returncode for process in pair] == [0, 0], outputs
-    for out, _ in outputs:
-        losses = [float(line) for line in out.splitlines()]
-        assert losses == pytest.approx([each.losses["loss"] for each in told], rel=1e-3)
-        assert losses[0] == pytest.approx(told[0].losses["loss"], rel=1e-5)
-    expected, found = read(alone.weights).state, read(root / "ranks.safetensors").state
-    assert all(torch.allclose(expected[key].float(), found[key].float(), rtol=1e-2, atol=1e-3) for key in expected)
+    train(settings(root, "alone.safetensors", steps=2, evaluate_every=2), told.append)
+    train(settings(root, "first.safetensors", steps=1, evaluate_every=1))
+    for out, steps in (("ranks", 2), ("rank", 1)):
+        port = free_port()
+        pair = [started(root, f"{out}.safetensors", 2, steps, rank, port) for rank in range(2)]
+        outputs = [process.communicate(timeout=400) for process in pair]
+        assert [process.returncode for process in pair] == [0, 0], outputs
+        for text, _ in outputs:
+            losses = [float(line) for line in text.splitlines()]
+            assert len(losses) == steps
+            assert losses[0] == pytest.approx(told[0].losses["loss"], rel=1e-5)
+            assert losses == pytest.approx([each.losses["loss"] for each in told[:steps]], rel=1e-2)
+    for names in (r"optimiser/.*/exp_avg$", r"weights/.*running_(mean|var)$"):
+        alone, ranks = (tensors(root / f"{name}.state.safetensors", names) for name in ("first", "rank"))
+        assert alone
+        for name, value in alone.items():
+            assert torch.allclose(value, ranks[name], rtol=1e-3, atol=1e-4 * float(value.abs().max())), name
 
 
 @pytest.mark.slow
