@@ -30,10 +30,10 @@ def write_shards(
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Path]:
-    """Shards of about `each` items below `out`, which must not hold any; contents in an order that the seed gives.
+    """Shards of about `each` items below `out`, which must not hold any.
 
-    The same records and seed give the same bytes. Raises SettingsError, and DataError naming an item that cannot be
-    read.
+    Contents, and the items of each, come in an order that the seed gives, so that no number tells a label. The same
+    records and seed give the same bytes. Raises SettingsError, and DataError naming an item that cannot be read.
     """
     if each < 1:
         raise SettingsError(f"--each must be at least 1, not {each}")
@@ -53,7 +53,7 @@ def write_shards(
 
 def _parts(records: Sequence[DatasetItem], each: int, seed: int) -> Iterator[list[DatasetItem]]:
     numbers = clusters(records).tolist()
-    order = sorted(range(len(records)), key=lambda place: (derive(seed, numbers[place]), numbers[place], place))
+    order = sorted(range(len(records)), key=lambda at: (derive(seed, numbers[at]), numbers[at], derive(seed, at, "in")))
     part: list[DatasetItem] = []
     for at, place in enumerate(order):
         if len(part) >= each and numbers[place] != numbers[order[at - 1]]:

@@ -1,4 +1,4 @@
-"""A data set on the hub by name, `hub:OWNER/NAME`, as a folder of its shards: fetched once, and checked by its hashes."""
+"""A data set on the hub by name, `hub:OWNER/NAME`, as a folder of its shards: fetched once, checked by its hashes."""
 
 from __future__ import annotations
 
