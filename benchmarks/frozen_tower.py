@@ -29,7 +29,7 @@ from detectors.preprocess import prepare
 from detectors.rows import Preprocess
 from detectors.training.feature_cache import FeatureCache, FrozenTower, Shown, describe
 from subnet.media.leak.roc import plain_auc
-from subnet.types import Label, Media
+from subnet.types import Frames, Label, Media
 
 MEAN, SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of OpenAI's CLIP
 FALSE_ALARMS = 0.01
@@ -40,21 +40,28 @@ def opened(path: Path, *, blank: bool = False) -> FrozenTower:
     """An ONNX file as a tower; with `blank` it is shown black pictures only."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options)
     entry = session.get_inputs()[0]
     side = int(entry.shape[-1])
     preprocess = Preprocess(MEAN, SPREAD, size=side)
 
+    black = np.zeros((1, side, side, 3), dtype=np.uint8)
+
+    def embedded(frames: Sequence[Frames]) -> NDArray[np.floating]:
+        x = torch.cat([prepare(each, preprocess, torch.device("cpu")) for each in frames])
+        found: NDArray[np.floating] = session.run(None, {entry.name: x.numpy()})[0]
+        return found
+
     def features(media: Sequence[Media]) -> NDArray[np.floating]:
-        rows = []
-        for start in range(0, len(media), BATCH):
-            views = [np.zeros_like(each.frames) if blank else each.frames for each in media[start : start + BATCH]]
-            x = torch.cat([prepare(frames, preprocess, torch.device("cpu")) for frames in views])
-            rows.append(session.run(None, {entry.name: x.numpy()})[0])
-        return np.concatenate(rows)
+        if blank:  # all inputs are one
+            return np.repeat(embedded([black]), len(media), axis=0)
+        parts = [[each.frames for each in media[start : start + BATCH]] for start in range(0, len(media), BATCH)]
+        return np.concatenate([embedded(part) for part in parts])
 
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    width = features([Media(np.zeros((1, side, side, 3), dtype=np.uint8))]).shape[1]
+    width = embedded([black]).shape[1]
     return FrozenTower(digest, f"{describe(preprocess)}{' blank' if blank else ''}", width, features)
 
 

@@ -249,10 +249,10 @@ class _Run:
         elif chosen.start:
             resolve(chosen.start)(network)
         network = channels_last(network)
+        share_statistics(network, rank)  # before the optimiser takes the parameters
         learning_rate = settings.learning_rate or chosen.learning_rate
         optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=chosen.weight_decay)
         self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=settings.device == "cpu")
-        share_statistics(network, rank)
         self.network = self.accelerator.prepare_model(network, evaluation_mode=rank.of > 1)  # unwrapped: see `ranks`
         self.optimiser = self.accelerator.prepare_optimizer(optimiser)
         self.objective: Objective = resolve(chosen.objective)

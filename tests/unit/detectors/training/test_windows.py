@@ -194,21 +194,16 @@ def test_two_processes_train_what_one_does(root: Path) -> None:
     To rounding, which the optimiser makes more of in steps to come: it divides gradients by their size.
     """
     told: list[Progress] = []
-    train(settings(root, "alone.safetensors", steps=2, evaluate_every=2), told.append)
-    train(settings(root, "first.safetensors", steps=1, evaluate_every=1))
-    for out, steps in (("ranks", 2), ("rank", 1)):
-        port = free_port()
-        pair = [started(root, f"{out}.safetensors", 2, steps, rank, port) for rank in range(2)]
-        outputs = [process.communicate(timeout=400) for process in pair]
-        assert [process.returncode for process in pair] == [0, 0], outputs
-        for text, _ in outputs:
-            losses = [float(line) for line in text.splitlines()]
-            assert len(losses) == steps
-            assert losses[0] == pytest.approx(told[0].losses["loss"], rel=1e-5)
-            assert losses == pytest.approx([each.losses["loss"] for each in told[:steps]], rel=1e-2)
+    train(settings(root, "alone.safetensors", steps=1, evaluate_every=1), told.append)
+    port = free_port()
+    pair = [started(root, "ranks.safetensors", 2, 1, rank, port) for rank in range(2)]
+    outputs = [process.communicate(timeout=400) for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], outputs
+    for text, _ in outputs:
+        assert [float(line) for line in text.splitlines()] == pytest.approx([told[0].losses["loss"]], rel=1e-5)
     for names in (r"optimiser/.*/exp_avg$", r"weights/.*running_(mean|var)$"):
-        alone, ranks = (tensors(root / f"{name}.state.safetensors", names) for name in ("first", "rank"))
-        assert alone
+        alone, ranks = (tensors(root / f"{name}.state.safetensors", names) for name in ("alone", "ranks"))
+        assert alone.keys() == ranks.keys() != set()
         for name, value in alone.items():
             assert torch.allclose(value, ranks[name], rtol=1e-3, atol=1e-4 * float(value.abs().max())), name
 
