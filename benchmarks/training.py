@@ -27,6 +27,7 @@ SIDE = 64
 DIFFERENT = 200  # pictures that the items repeat
 MEMORY = 0.25  # GiB
 EACH = 2000
+JUDGED = 80  # items of the validation set
 
 
 def pictures(rng: np.random.Generator) -> list[tuple[bytes, bytes]]:
@@ -50,7 +51,7 @@ def write(root: Path, items: int) -> None:
     import pyarrow.parquet as pq
 
     made = pictures(np.random.default_rng(0))
-    for folder, count in ((root, items), (root.with_name(f"{root.name}-validation"), 80)):
+    for folder, count in ((root, items), (root.with_name(f"{root.name}-validation"), JUDGED)):
         folder.mkdir(parents=True)
         for shard, start in enumerate(range(0, count, EACH)):
             numbers = range(start, min(count, start + EACH))
@@ -95,8 +96,9 @@ def run(root: Path, held: int | None, steps: int, name: str) -> dict[str, float]
         memory=MEMORY,
     )
     if held is not None:
-        items = tuple(f"{root.name}/{number}" for number in range(held // 2))
-        settings = replace(settings, items=items, memory=1000.0)
+        chosen = [f"{root.name}/{number}" for number in range(held // 2)]
+        chosen += [f"{root.name}-validation/{number}" for number in range(JUDGED // 2)]
+        settings = replace(settings, items=tuple(chosen), memory=1000.0)
     train(settings, report)
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
