@@ -7,7 +7,7 @@ a `Head`, beside its own arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from typing import Any
 
@@ -85,7 +85,8 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     measured = plain_auc(logits.double().numpy(), np.array(validation.labels))
     state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
     about = {"size": size, "head": {**vars(chosen.head), "items": len(records), "rows": len(x)}}
-    digest = write_trained(settings, chosen, state, (logits.tolist(), validation.labels), records, about, exact=HEAD)
+    answers = (logits.tolist(), validation.labels)
+    digest = write_trained(asdict(settings), chosen, state, answers, records, about, exact=HEAD)
     return TrainingResult(settings.out, digest, count, count, measured, [(count, measured)])
 
 
@@ -155,7 +156,7 @@ def body(settings: Training, chosen: Recipe) -> tuple[nn.Module, dict[str, Any]]
     Its weights are those of the checkpoint to start from, which may hold more, or be a backbone of the family; what its
     layout tells of the size is believed. Raises CheckpointError naming keys.
     """
-    size, rules = arguments(settings, chosen, 0), chosen.family
+    size, rules = arguments(chosen, 0, settings.size, settings.network), chosen.family
     if settings.init is None:
         return build(chosen, size), size
     state = read(locate(settings.init)).state

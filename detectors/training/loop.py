@@ -242,7 +242,7 @@ class _Run:
         self.settings, self.recipe, self.steps, self.validation = settings, chosen, steps, validation
         self.rank = rank
         torch.manual_seed(settings.seed)
-        self.size = arguments(settings, chosen, origins)
+        self.size = arguments(chosen, origins, settings.size, settings.network)
         network = build(chosen, self.size)
         if settings.init is not None:
             load_into(network, settings.init, chosen.name)
@@ -326,9 +326,10 @@ class _Run:
         """Fit the calibration of the best weights, and write them with the recipe that made them."""
         state, settings = self.state, self.settings
         logits = self._detector(state.best_weights).logits(self.validation.media).tolist()
-        about = {"size": self.size, "steps": self.steps, "plan": plan, "history": state.history}
+        about = {"size": self.size, "history": state.history}
+        course = {**asdict(replace(settings, plan=plan)), "steps": self.steps}
         answers = (logits, self.validation.labels)
-        sha256 = write_trained(settings, self.recipe, state.best_weights, answers, records, about)
+        sha256 = write_trained(course, self.recipe, state.best_weights, answers, records, about)
         history = [(int(step), float(value)) for step, value in state.history]
         return TrainingResult(
             settings.out,

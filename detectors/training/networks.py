@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
@@ -13,14 +13,14 @@ from detectors.training.recipes import Recipe
 from subnet.errors import SettingsError
 from subnet.registry import resolve
 
-if TYPE_CHECKING:
-    from detectors.training.loop import Training
 
+def arguments(chosen: Recipe, origins: int, size: str, network: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Arguments of the network of a size, with those of `network` in place of its own.
 
-def arguments(settings: Training, chosen: Recipe, origins: int) -> dict[str, Any]:
-    """Arguments of the network to train. Raises SettingsError for one that it does not take, naming those it does."""
-    own = network_size(chosen.family, origins, settings.size)
-    given = dict(settings.network or {})
+    Raises SettingsError for one that it does not take, naming those it does.
+    """
+    own = network_size(chosen.family, origins, size)
+    given = dict(network or {})
     known = list(inspect.signature(resolve(chosen.family.network)).parameters)
     if unknown := sorted(set(given) - set(known)):
         takes = f"takes {', '.join(known)}" if known else "takes none"

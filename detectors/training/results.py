@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -16,12 +15,9 @@ from detectors.dataset.items import DatasetItem
 from detectors.training.batches import numbered
 from detectors.training.recipes import Recipe
 
-if TYPE_CHECKING:
-    from detectors.training.loop import Training
-
 
 def write_trained(
-    settings: Training,
+    course: Mapping[str, Any],
     chosen: Recipe,
     state: Mapping[str, Tensor],
     validation: tuple[Sequence[float], Sequence[int]],
@@ -30,22 +26,21 @@ def write_trained(
     *,
     exact: str = "",
 ) -> str:
-    """Write `settings.out` with a calibration fitted on `validation`, log-odds and labels; returns its sha256.
+    """Write weights with a calibration fitted on `validation`, log-odds and labels; returns their sha256.
 
-    Tensors whose keys begin with `exact` are not rounded to half precision. The metadata name the detector, the
-    settings, the origins of the fakes and what `about` adds of the run.
+    `course` is the settings of the run: `out` names the file, `half` says whether tensors are rounded to half precision,
+    save those whose keys begin with `exact`. The metadata name the detector, the settings, the origins of the fakes and
+    what `about` adds of the run.
     """
-    plan, steps = about.get("plan", settings.plan), about.get("steps", settings.steps)
-    course = {**asdict(replace(settings, plan=plan)), "steps": steps, "network": chosen.family.network}
-    notes = {"detector": chosen.name, "recipe": course, "origins": sorted(numbered(records))}
-    notes |= {key: value for key, value in about.items() if key not in ("plan", "steps")}
+    recipe = {**course, "network": chosen.family.network}
+    notes = {"detector": chosen.name, "recipe": recipe, "origins": sorted(numbered(records)), **about}
     return write(
-        settings.out,
+        course["out"],
         state,
         preprocess=chosen.family.preprocess,
         calibration=fit(*validation),
         notes=json.loads(json.dumps(notes, default=_plain)),
-        half=settings.half,
+        half=course["half"],
         exact=exact,
     )
 

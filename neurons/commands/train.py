@@ -227,7 +227,7 @@ def _check_weights(detector: str, course: Course) -> None:
 
         chosen = recipe(detector)
         wanted = Training(detector, Path(), Path(), size=course.size, network=course.arguments)
-        network = build(chosen, arguments(wanted, chosen, 1))
+        network = build(chosen, arguments(chosen, 1, course.size, course.arguments))
         if course.init and chosen.trainer == FITTED:
             body(replace(wanted, init=course.init), chosen)
         elif course.init and not chosen.trainer:  # which looks itself at what it starts from
