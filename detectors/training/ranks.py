@@ -96,7 +96,7 @@ def average(accelerator: Accelerator, tensors: list[Tensor], rank: Rank) -> None
     """Replace the values of `tensors` by their means over all ranks."""
     if rank.of == 1 or not tensors:
         return
-    flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     parts = accelerator.reduce(flat, "mean").split([tensor.numel() for tensor in tensors])
     for tensor, part in zip(tensors, parts, strict=True):
         tensor.copy_(part.reshape(tensor.shape))
@@ -127,7 +127,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
             return super().forward(input)
         dims, ranks = (0, 2, 3), torch.distributed.get_world_size()
         count = ranks * input.numel() // input.shape[1]
-        x = input.float()
+        x = input if input.dtype == torch.float64 else input.float()
         mean = _Summed.apply(x.sum(dims)) / count
         centred = x - mean[None, :, None, None]
         variance = _Summed.apply(centred.square().sum(dims)) / count

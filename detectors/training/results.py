@@ -28,9 +28,9 @@ def write_trained(
 ) -> str:
     """Write weights with a calibration fitted on `validation`, log-odds and labels; returns their sha256.
 
-    `course` is the settings of the run: `out` names the file, `half` says whether tensors are rounded to half precision,
-    save those whose keys begin with `exact`. The metadata name the detector, the settings, the origins of the fakes and
-    what `about` adds of the run.
+    `course` is the settings of the run: `out` names the file, `half` says whether tensors are rounded to half
+    precision, save those whose keys begin with `exact`. The metadata name the detector, the settings, the origins of
+    the fakes and what `about` adds of the run.
     """
     recipe = {**course, "network": chosen.family.network}
     notes = {"detector": chosen.name, "recipe": recipe, "origins": sorted(numbered(records)), **about}

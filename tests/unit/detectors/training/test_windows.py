@@ -165,21 +165,33 @@ def started(root: Path, out: str, ranks: int, steps: int, rank: int, port: int) 
         f"train(settings(Path(sys.argv[1]), {out!r}, steps={steps}, evaluate_every={steps}),"
         " lambda p: print(p.losses['loss'], flush=True))\n"
     )
-    about = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    environment = {
-        **os.environ,
-        **{name: str(value) for name, value in about.items()},
-        "OMP_NUM_THREADS": "1",
-        "ACCELERATE_USE_CPU": "true",
-    }
     words = [sys.executable, "-c", code, str(root)]
+    environment = ranked(rank, ranks, port)
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def ranked(rank: int, ranks: int, port: int) -> dict[str, str]:
+    """The variables that torchrun gives a process."""
+    about = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return {**os.environ, **{name: str(value) for name, value in about.items()}, "OMP_NUM_THREADS": "1"}
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_gradients_over_two_processes_are_those_of_one() -> None:
+    """Loss, gradients and running statistics through batch normalisation, in float64, over gloo."""
+    port = free_port()
+    words = [sys.executable, "-m", "tests.unit.detectors.training.ranks_program"]
+    both = [
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ranked(rank, 2, port))
+        for rank in range(2)
+    ]
+    outputs = [process.communicate(timeout=100) for process in both]
+    assert [out.strip() for out, _ in outputs] == ["same", "same"], outputs
 
 
 def tensors(path: Path, names: str) -> dict[str, torch.Tensor]:
@@ -189,9 +201,9 @@ def tensors(path: Path, names: str) -> dict[str, torch.Tensor]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_processes_train_what_one_does(root: Path) -> None:
-    """Two gloo ranks, each with its half of a step, have the loss, gradients and statistics of one process.
+    """Two gloo ranks, each with its half of a step, report the loss of one process, and train every parameter.
 
-    To rounding, which the optimiser makes more of in steps to come: it divides gradients by their size.
+    Gradients of this deep network on four crops magnify rounding; `ranks_program` compares to the last digits.
     """
     told: list[Progress] = []
     train(settings(root, "alone.safetensors", steps=1, evaluate_every=1), told.append)
@@ -205,7 +217,7 @@ def test_two_processes_train_what_one_does(root: Path) -> None:
         alone, ranks = (tensors(root / f"{name}.state.safetensors", names) for name in ("alone", "ranks"))
         assert alone.keys() == ranks.keys() != set()
         for name, value in alone.items():
-            assert torch.allclose(value, ranks[name], rtol=1e-3, atol=1e-4 * float(value.abs().max())), name
+            assert float((value - ranks[name]).norm()) <= 0.05 * float(value.norm()) + 1e-6, name
 
 
 @pytest.mark.slow
