@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 
 import torch
 from accelerate import Accelerator
@@ -12,7 +13,7 @@ from detectors.training.ranks import average, here, share_statistics
 
 
 def main() -> None:
-    """Print "same" where loss, gradients and running statistics of half a batch in each rank are those of the whole."""
+    """Say "same" where loss, gradients and running statistics of half a batch in each rank are those of the whole."""
     torch.manual_seed(0)
     torch.set_default_dtype(torch.float64)
     alone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3), nn.BatchNorm2d(2))
@@ -29,7 +30,8 @@ def main() -> None:
     expected = [parameter.grad for parameter in alone.parameters() if parameter.grad is not None]
     pairs = [*zip(gradients, expected, strict=True), (losses[1], losses[0])]
     pairs += zip(shared.buffers(), alone.buffers(), strict=True)
-    print("same" if all(torch.allclose(a, b, rtol=1e-6, atol=1e-9) for a, b in pairs) else f"other {pairs}", flush=True)
+    equal = all(torch.allclose(a, b, rtol=1e-6, atol=1e-9) for a, b in pairs)
+    sys.stdout.write("same\n" if equal else f"other {pairs}\n")
 
 
 if __name__ == "__main__":
