@@ -49,6 +49,7 @@ ORDERS = {
         "evidence",
         "windows",
         "soak",
+        "training",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "cost"),
 }
