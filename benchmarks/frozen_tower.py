@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,10 @@ from subnet.types import Frames, Label, Media
 MEAN, SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of OpenAI's CLIP
 FALSE_ALARMS = 0.01
 BATCH = 8
+
+
+def warn(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def opened(path: Path, *, blank: bool = False) -> FrozenTower:
@@ -81,15 +86,15 @@ def labels(shown: Sequence[Shown], kept: Sequence[int]) -> NDArray[np.int64]:
     return np.array([int(shown[place].record.label is Label.SYNTHETIC) for place in kept], dtype=np.int64)
 
 
-def evaluation(tower: FrozenTower, kept: Path, train: Path, test: Path, seed: int) -> dict[str, Any]:
-    """Fit and judge; times are seconds."""
-    cache = FeatureCache(kept, tower, print)
+def evaluation(path: Path, kept: Path, train: Path, test: Path, seed: int) -> dict[str, Any]:
+    """Fit and judge; times are seconds. The null shows the same head the same test set with all pixels black."""
+    cache = FeatureCache(kept / "features", opened(path), warn)
     learn, held = parts(train, 0.25, seed)
     judged, _ = parts(test, 0.0, seed)
     started = time.monotonic()
     rows = {}
     for name, shown in (("learn", learn), ("held", held), ("judged", judged)):
-        x, places = cache.rows(shown, print)
+        x, places = cache.rows(shown, warn)
         rows[name] = (x, labels(shown, places))
     ready = time.monotonic()
     head = fit_linear(*rows["learn"], LinearPlan(epochs=40, batch=256), seed=seed)
@@ -98,9 +103,12 @@ def evaluation(tower: FrozenTower, kept: Path, train: Path, test: Path, seed: in
     threshold = threshold_at(log_odds["held"][rows["held"][1] == 0], FALSE_ALARMS)
     y = rows["judged"][1]
     called = log_odds["judged"] > threshold
+    black, places = FeatureCache(kept / "black", opened(path, blank=True), warn).rows(judged, warn)
+    null = head(torch.from_numpy(np.array(black))).numpy().astype(np.float64)
     return {
         "rows": {name: len(x) for name, (x, _) in rows.items()},
         "auc": plain_auc(log_odds["judged"].astype(np.float64), y),
+        "null_auc": plain_auc(null, labels(judged, places)),
         "threshold": float(threshold),
         "found": float(called[y == 1].mean()),
         "false_alarms": float(called[y == 0].mean()),
@@ -127,16 +135,16 @@ def main() -> None:
     with TemporaryDirectory() as scratch:
         kept = given.kept or Path(scratch)
         found = {
-            "pictures": evaluation(opened(given.tower), kept / "features", given.train, given.test, given.seed),
-            "again": evaluation(opened(given.tower), kept / "features", given.train, given.test, given.seed),
-            "null": evaluation(opened(given.tower, blank=True), kept / "blank", given.train, given.test, given.seed),
+            "first": evaluation(given.tower, kept, given.train, given.test, given.seed),
+            "again": evaluation(given.tower, kept, given.train, given.test, given.seed),
         }
     if given.json:
         print(json.dumps(found, indent=1))
         return
     for name, row in found.items():
         print(
-            f"{name:9} AUC {row['auc']:.3f}; at {100 * FALSE_ALARMS:g} % false alarms on held-out reals: "
+            f"{name:9} AUC {row['auc']:.3f}, null {row['null_auc']:.3f}; "
+            f"at {100 * FALSE_ALARMS:g} % false alarms on held-out reals: "
             f"{row['found']:.3f} found, {row['false_alarms']:.3f} false alarms on the test set; "
             f"features {row['features_s']:.1f} s, head {row['head_s']:.1f} s"
         )
