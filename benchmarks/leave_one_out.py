@@ -33,7 +33,7 @@ from detectors.evaluation.intervals import span
 from detectors.loading import open_detector
 from detectors.training.loop import Progress, Training, train
 from detectors.training.recipes import recipe
-from neurons.commands.train import PANS
+from neurons.datasets.learning import PANS
 from neurons.datasets.spec import DataSpec, materialise
 from subnet.types import Label, Modality, Split
 

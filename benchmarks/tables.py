@@ -50,6 +50,7 @@ ORDERS = {
         "evidence",
         "windows",
         "soak",
+        "training",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "cost"),
 }

@@ -40,6 +40,15 @@ def challenge_media(record: DatasetItem, key: str, seed: int) -> Media:
     return cut(media, np.random.default_rng(derive(seed, key)), min(FRAMES, len(media.frames))).media
 
 
+def media_or_flaw(record: DatasetItem, key: str, seed: int) -> Media | str:
+    """What `challenge_media` gives, or why the item is of no use."""
+    try:
+        return challenge_media(record, key, seed)
+    except DataError as error:
+        reason = error.__cause__ or error
+        return (reason.strerror or type(reason).__name__) if isinstance(reason, OSError) else str(reason)
+
+
 def sift(records: Sequence[DatasetItem], what: str, tell: Tell = silence) -> list[DatasetItem]:
     """`records` without those that `challenge_media` would refuse, each of which is decoded for that.
 

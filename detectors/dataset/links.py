@@ -37,4 +37,5 @@ def index_line(record: DatasetItem, name: PurePath) -> IndexRow:
         licence=record.licence,
         item=record.item,
         enlarge=record.enlarge,
+        at=record.at,
     )

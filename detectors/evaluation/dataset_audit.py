@@ -13,9 +13,9 @@ import numpy as np
 
 from detectors.dataset.contents import clusters
 from detectors.dataset.fingerprints import LookAlike, Prints, prints, twins
-from detectors.dataset.items import DatasetItem
+from detectors.dataset.items import DatasetItem, stored_bytes, stored_file
 from detectors.evaluation.answering import Progress
-from subnet.errors import DataError
+from subnet.errors import DataError, MediaError
 from subnet.media.leak.meter import File, LeakReport, LeakVerdict, measure
 from subnet.types import Label
 
@@ -98,7 +98,8 @@ def files(records: Sequence[DatasetItem], most: int, seed: int) -> Iterator[File
 
 def _file(record: DatasetItem, group: str) -> File:
     try:
-        changed = record.path.stat().st_mtime
-        return File(record.path.read_bytes(), record.path.name, changed, record.label, group)
-    except OSError as error:
-        raise DataError(f"data: {record.path} cannot be read: {error.strerror}") from error
+        name = record.path.name if record.path.suffix else ""  # a row of a shard has no name
+        changed = stored_file(record).stat().st_mtime
+        return File(stored_bytes(record), name, changed, record.label, group)
+    except (OSError, MediaError) as error:
+        raise DataError(f"data: {record.path} cannot be read: {error}") from error

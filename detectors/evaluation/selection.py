@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.dataset.items import DatasetItem, both_classes
+from detectors.dataset.items import DatasetItem, both_classes, stored_bytes
 from subnet.codec.image import stored_size
 from subnet.errors import DataError, MediaUnreadable
 from subnet.media import embedded
@@ -72,6 +72,6 @@ def _size(record: DatasetItem) -> int:
     if record.modality is Modality.VIDEO:
         return 0
     try:
-        return min(stored_size(record.path.read_bytes()))
+        return min(stored_size(stored_bytes(record)))
     except (OSError, MediaUnreadable) as error:
         raise DataError(f"data: {record.path} cannot be read: {error}") from error

@@ -15,6 +15,8 @@ from subnet.types import Frames, Media
 class MaskedBatches(Batches):
     """As `Batches`, with N composites behind the N reals and the N fakes: frames (3N, 1, 3, H, W), masks (3N, H, W)."""
 
+    needs_all = True
+
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step])
         triples = [self._triple(rng, step) for _ in range(self.plan.pairs)]
@@ -26,7 +28,8 @@ class MaskedBatches(Batches):
         methods = [triple[2] for triple in triples]
         masks = torch.zeros((3 * count, *composed.shape[1:]))
         masks[count : 2 * count], masks[2 * count :] = 1.0, torch.from_numpy(composed).float()
-        return Batch(frames, labels, torch.tensor([0] * count + methods + methods), masks)
+        whole = Batch(frames, labels, torch.tensor([0] * count + methods + methods), masks)
+        return whole.part(*self.part)
 
     def _triple(self, rng: np.random.Generator, step: int) -> tuple[tuple[Frames, Frames, Frames], Mask, int]:
         """A real, its twin and a composite, all at one level with the same chances; the mask; the fake's method."""

@@ -16,10 +16,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from detectors.dataset.items import DatasetItem, both_classes
+from subnet.errors import DataError
 from subnet.game.augment import DISTORTIONS, LEVELS, distort
 from subnet.game.variant import variant_frames
 from subnet.types import Frames, Label, Media
 
+TRIES = 50  # pairs drawn for one place of a batch before a set is given up
 GRID = 16  # crops start on multiples of this, so that JPEG blocks and pixel cells stay where they are in what is judged
 
 
@@ -35,6 +37,13 @@ class Batch:
     labels: Tensor
     methods: Tensor
     masks: Tensor | None = None
+
+    def part(self, rank: int, of: int) -> Batch:
+        """What one of `of` ranks sees of a whole batch: every `of`-th example of each kind, from number `rank` on."""
+        count = int((self.methods == 0).sum())
+        places = [place for place in range(len(self.methods)) if place % count % of == rank]
+        masks = None if self.masks is None else self.masks[places]
+        return Batch(self.frames[places], self.labels[places], self.methods[places], masks)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
@@ -98,8 +107,29 @@ def _cut(frames: Frames, crop: int, rng: np.random.Generator) -> Frames:
     return frames[:, top : top + crop, left : left + crop]
 
 
+@dataclass(frozen=True)
+class Draw:
+    """What an example of a pair is made of: the items, the augmentation level, and the seed of everything else."""
+
+    fake: DatasetItem
+    real: DatasetItem
+    level: int
+    seed: int
+
+
+def take_all(record: DatasetItem) -> bool:
+    """Every item is of use."""
+    return True
+
+
 class Batches(Dataset[Batch]):
-    """Item n is the batch of step n. `media` gives the pixels of a record (held in memory by the caller)."""
+    """Item n is the batch of step n, or the part of it that rank `part[0]` of `part[1]` sees.
+
+    `media` gives the pixels of a record (held in memory by the caller); what is not `usable` is drawn again. `methods`
+    are the numbers of origins, where `records` are a part of a larger set.
+    """
+
+    needs_all = False  # whether any of `records` may be asked for, beside those of `draws`
 
     def __init__(
         self,
@@ -109,10 +139,14 @@ class Batches(Dataset[Batch]):
         *,
         steps: int,
         seed: int,
+        methods: Mapping[str, int] | None = None,
+        part: tuple[int, int] = (0, 1),
+        usable: Callable[[DatasetItem], bool] = take_all,
     ) -> None:
         both_classes(records, "the training set")
         self.records, self.media, self.plan, self.steps, self.seed = records, media, plan, steps, seed
-        self.methods = methods(records)
+        self.part, self.usable = part, usable
+        self.methods = methods or numbered(records)
         self._reals = [record for record in records if record.label is Label.REAL]
         self._twins = {record.pair: record for record in self._reals if record.pair}
         pairs = {record.pair for record in records if record.label is Label.SYNTHETIC}
@@ -121,26 +155,45 @@ class Batches(Dataset[Batch]):
         for record in records:
             if record.label is Label.SYNTHETIC:
                 fakes[record.origin].append(record)
-        self._fakes = list(fakes.values())
+        self._fakes = [group for group in fakes.values() if group]
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, step: int) -> Batch:
-        rng = np.random.default_rng([self.seed, step])
-        pairs = [self._pair(rng, step) for _ in range(self.plan.pairs)]
+        pairs = [self._pair(draw) for draw in self.draws(step)]
         frames = [real for real, _, _ in pairs] + [fake for _, fake, _ in pairs]
         count = len(pairs)
         stacked = torch.from_numpy(np.stack(frames)).permute(0, 1, 4, 2, 3).contiguous()
         labels = torch.tensor([0.0] * count + [1.0] * count)
         return Batch(stacked, labels, torch.tensor([0] * count + [method for _, _, method in pairs]))
 
-    def _pair(self, rng: np.random.Generator, step: int) -> tuple[Frames, Frames, int]:
+    def draws(self, step: int) -> list[Draw]:
+        """The pairs of step n that this rank sees. Raises DataError where next to nothing is usable."""
+        rng, (rank, of) = np.random.default_rng([self.seed, step]), self.part
+        drawn = []
+        for place in range(self.plan.pairs):
+            fake, real = self.choose(rng)
+            level, seed = self.level(rng, step), int(rng.integers(2**63))
+            if place % of == rank:
+                drawn.append(Draw(*self._usable(fake, real, [self.seed, step, place]), level, seed))
+        return drawn
+
+    def _usable(self, fake: DatasetItem, real: DatasetItem, key: list[int]) -> tuple[DatasetItem, DatasetItem]:
+        """The pair, or the first of those drawn in its place of which both can be used."""
+        for attempt in range(TRIES):
+            if self.usable(fake) and self.usable(real):
+                return fake, real
+            fake, real = self.choose(np.random.default_rng([*key, attempt]))
+        raise DataError(f"data: {TRIES} pairs in a row are of no use, the last of {fake.path} and {real.path}")
+
+    def _pair(self, draw: Draw) -> tuple[Frames, Frames, int]:
         """A fake and its real as frames: same level, same chance."""
-        fake, real = self.choose(rng)
-        level, seed = self.level(rng, step), int(rng.integers(2**63))
-        examples = [self.example(self.media(each), level, np.random.default_rng(seed)) for each in (real, fake)]
-        return examples[0], examples[1], self.methods[fake.origin]
+        real, fake = (
+            self.example(self.media(each), draw.level, np.random.default_rng(draw.seed))
+            for each in (draw.real, draw.fake)
+        )
+        return real, fake, self.methods[draw.fake.origin]
 
     def choose(self, rng: np.random.Generator) -> tuple[DatasetItem, DatasetItem]:
         """A fake, origins equally often, and its twin, or any real where there is none."""
@@ -171,7 +224,7 @@ class Batches(Dataset[Batch]):
         return frames if missing <= 0 else np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
 
 
-def methods(records: Sequence[DatasetItem]) -> Mapping[str, int]:
+def numbered(records: Sequence[DatasetItem]) -> Mapping[str, int]:
     """Numbers 1.. for the origins of the fakes, in alphabetical order; 0 is for reals."""
     origins = sorted({record.origin for record in records if record.label is Label.SYNTHETIC})
     return {origin: number for number, origin in enumerate(origins, start=1)}

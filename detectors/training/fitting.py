@@ -7,7 +7,8 @@ a `Head`, beside its own arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -19,27 +20,31 @@ from detectors.checkpoints import load_strictly, locate, read
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem, Tell, read_folder, silence
 from detectors.heads.fitting import fit_head
+from detectors.heads.linear import fit_linear
 from detectors.public_checkpoints import adapt
 from detectors.torch_detector import TorchDetector, torch_device
+from detectors.training.feature_cache import FeatureCache, FrozenTower, Shown, describe
 from detectors.training.loop import (
     Progress,
     Training,
     TrainingResult,
-    arguments,
     before,
-    build,
     held_out,
     paced,
-    select,
+    sound,
     train,
-    write_trained,
+    wanted,
 )
+from detectors.training.networks import arguments, build
 from detectors.training.recipes import Recipe, recipe
+from detectors.training.results import write_trained
 from detectors.training.validation_set import Examples, examples
-from subnet.errors import DataError
+from subnet.errors import DataError, SettingsError
 from subnet.media.leak.roc import plain_auc
 from subnet.registry import resolve
+from subnet.types import Media
 
+MANY = 20_000_000  # features, of which more are not fitted on as a whole
 CHUNK = 16  # items whose features are computed between two reports of progress
 HEAD = "head."
 
@@ -54,7 +59,9 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     can be fitted on, CheckpointError for weights of another body, SettingsError for settings that cannot run.
     """
     chosen, report = recipe(settings.detector), report or (lambda progress: None)
-    records = select(read_folder(settings.data, tell), chosen, settings, tell)
+    records = wanted(read_folder(settings.data, tell), chosen, settings)
+    if settings.features is None:
+        records = sound(records, chosen, settings, tell)
     judged = held_out(settings, chosen, tell)
     enough_for_components(chosen, len(records), settings)
     if chosen.first and settings.init is None:
@@ -64,20 +71,64 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     if settings.half:
         network.half().float()  # the head is fitted on features of the body as it is stored
     detector = served(chosen, network, settings.device)
-    shown = shown_items(records, chosen, settings)
     validation = examples(judged, settings.validation_items, seed=settings.seed)
-    count = len(shown.media)
+    count = chosen.head.variants * len(records)
     tick = paced(report, count + len(validation.media))
-    x, places = features(detector, shown, tick)
-    labels, contents = np.array(shown.labels)[places], clusters(shown.records)[places]
-    head = fit_head(x, labels, contents, chosen.head, seed=settings.seed)
+    x, shown = _features(detector, records, chosen, settings, tick, tell)
+    labels = np.array([int(record.label) for record in shown])
+    if chosen.head.kind == "elastic-net" and x.size > MANY:
+        head = fit_linear(x, labels, seed=settings.seed)
+    else:
+        head = fit_head(x.astype(np.float64), labels, clusters(shown), chosen.head, seed=settings.seed)
     network.head = head.to(detector.device)
     logits = judge(detector, validation, lambda done: tick(count + done))
     measured = plain_auc(logits.double().numpy(), np.array(validation.labels))
     state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
     about = {"size": size, "head": {**vars(chosen.head), "items": len(records), "rows": len(x)}}
-    sha256 = write_trained(settings, chosen, state, (logits.tolist(), validation.labels), records, about, exact=HEAD)
-    return TrainingResult(settings.out, sha256, count, count, measured, [(count, measured)])
+    answers = (logits.tolist(), validation.labels)
+    digest = write_trained(asdict(settings), chosen, state, answers, records, about, exact=HEAD)
+    return TrainingResult(settings.out, digest, count, count, measured, [(count, measured)])
+
+
+def _features(
+    detector: TorchDetector,
+    records: Sequence[DatasetItem],
+    chosen: Recipe,
+    settings: Training,
+    tick: Tick,
+    tell: Tell,
+) -> tuple[NDArray[np.floating], Sequence[DatasetItem]]:
+    """Features (rows, F) and the item of each row: kept ones where the settings name a cache, else all computed now."""
+    if settings.features is None:
+        shown = shown_items(records, chosen, settings)
+        x, places = features(detector, shown, tick)
+        return x, [shown.records[place] for place in places]
+    cache = FeatureCache(settings.features, frozen(detector), tell)
+    turns = [
+        Shown(each, settings.data, settings.seed, turn) for turn in range(chosen.head.variants) for each in records
+    ]
+    rows, kept = cache.rows(turns, tell, tick)
+    return rows, [turns[place].record for place in kept]
+
+
+def frozen(detector: TorchDetector) -> FrozenTower:
+    """What lies below the head of a detector of images, as what features are kept for."""
+    body = {key: value for key, value in detector.network.state_dict().items() if not key.startswith(HEAD)}
+    digest = sha256()
+    for key, value in body.items():
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)} ".encode() + value.cpu().numpy().tobytes())
+
+    @torch.inference_mode()
+    def found(media: Sequence[Media]) -> NDArray[np.floating]:
+        views = [detector.views(each) for each in media]
+        if any(len(view) != 1 for view in views):
+            raise SettingsError("--features: kept are features of images, of which each gives one row; leave it away")
+        rows: Tensor = detector.network.features(torch.cat(views))  # type: ignore[operator]
+        return rows.float().cpu().numpy()
+
+    blank = Media(np.zeros((1, 256, 256, 3), dtype=np.uint8))
+    width = found([blank]).shape[1]
+    return FrozenTower(digest.hexdigest(), describe(detector.preprocess), width, found)
 
 
 def enough_for_components(chosen: Recipe, count: int, settings: Training) -> None:
@@ -105,7 +156,7 @@ def body(settings: Training, chosen: Recipe) -> tuple[nn.Module, dict[str, Any]]
     Its weights are those of the checkpoint to start from, which may hold more, or be a backbone of the family; what its
     layout tells of the size is believed. Raises CheckpointError naming keys.
     """
-    size, rules = arguments(settings, chosen, 0), chosen.family
+    size, rules = arguments(chosen, 0, settings.size, settings.network), chosen.family
     if settings.init is None:
         return build(chosen, size), size
     state = read(locate(settings.init)).state

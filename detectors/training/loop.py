@@ -2,39 +2,40 @@
 
 What step n does depends on the settings, the seed and n alone (`batches`), and the state after step n is one file that
 is replaced atomically: a run killed at any moment and started again ends, on the same machine and number of threads,
-with the same weights as one left alone.
+with the same weights as one left alone. Data that do not fit in memory are read in windows (`windows`); several
+processes (`ranks`) share each step.
 """
 
 from __future__ import annotations
 
-import inspect
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from detectors.calibration import fit
 from detectors.checkpoints import load_strictly, write
-from detectors.dataset.cuts import challenge_media, key_of, not_all_alike, sift
+from detectors.dataset.cuts import not_all_alike, sift
 from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
-from detectors.families import network_size
 from detectors.preprocess import normalise
 from detectors.public_checkpoints import load_into
 from detectors.torch_detector import TorchDetector, channels_last
-from detectors.training.batches import Batch, Batches, BatchPlan, methods
+from detectors.training.batches import Batch, BatchPlan, numbered
 from detectors.training.losses import Objective
+from detectors.training.networks import arguments, build
+from detectors.training.ranks import Rank, average, check_pairs, here, neighbours_needed, share_statistics, told, world
 from detectors.training.recipes import Recipe, recipe
+from detectors.training.results import write_trained
 from detectors.training.state import TrainingState, fingerprint, restore, store
-from detectors.training.validation_set import Examples, examples, tell_few
+from detectors.training.validation_set import Examples, examples, some, tell_few
+from detectors.training.windows import Supply, window_items
 from subnet.errors import DataError, SettingsError
 from subnet.registry import resolve
 
@@ -67,6 +68,8 @@ class Training:
     validation_items: int = 160
     half: bool = True  # store fp16
     network: Mapping[str, int | float] | None = None  # arguments of the network in place of its size's own
+    features: Path | None = None  # folder that keeps what the body of a network with a fitted head gives
+    memory: float = 1.0  # GiB of decoded training items; more of them are read in windows
     snapshots: bool = False  # keep the weights of every evaluation: `snapshot` names their files
 
 
@@ -118,47 +121,45 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
     """
     chosen = recipe(settings.detector)
     if chosen.trainer:
+        if world() > 1:
+            raise SettingsError(f"{chosen.name} is trained by one process; start it without torchrun")
         trained: TrainingResult = resolve(chosen.trainer)(settings, report, tell)
         return trained
     if chosen.first and settings.init is None:  # in the same size
         settings = replace(settings, init=train(before(settings, chosen.first), report, tell).weights)
+    rank = here(settings.device)
     plan = settings.plan or chosen.plan_for(settings.size)
+    check_pairs(plan.pairs, rank)
     steps = settings.steps or chosen.steps
-    records = select(read_folder(settings.data, tell), chosen, settings, tell)
+    records = wanted(read_folder(settings.data, tell), chosen, settings)
+    window = window_items(records, settings.memory)
+    if window is None:
+        records = sound(records, chosen, settings, tell)
+    methods = numbered(records)
+    maker = partial(
+        resolve(chosen.batches),
+        plan=plan,
+        steps=steps,
+        seed=settings.seed,
+        methods=methods,
+        part=(rank.number, rank.of),
+    )
+    supply = Supply(
+        records, maker, settings.data, steps=steps, pairs=plan.pairs, seed=settings.seed, window=window, tell=tell
+    )
     judged = held_out(settings, chosen, tell)
-    pixels = {record.path: challenge_media(record, key_of(record, settings.data), settings.seed) for record in records}
-    maker = resolve(chosen.batches)
-    batches: Batches = maker(records, lambda record: pixels[record.path], plan, steps=steps, seed=settings.seed)
     validation = examples(judged, settings.validation_items, seed=settings.seed)
-    identity = fingerprint({**asdict(settings), "steps": steps}, records, judged)
-    run = _Run(settings, chosen, steps, len(batches.methods), validation, identity)
-    run.through(batches, report or (lambda progress: None))
-    return run.finish(plan, records)
+    course = {"steps": steps, **({"window": window} if window else {})}
+    identity = fingerprint({**asdict(settings), **course}, records, judged)
+    run = _Run(settings, chosen, steps, len(methods), validation, identity, rank)
+    with neighbours_needed(rank):
+        run.through(supply, report or (lambda progress: None))
+        return told(partial(run.finish, plan, records), rank)
 
 
 def snapshot(settings: Training, step: int) -> Path:
     """The weights as they were judged after `step`, uncalibrated, of a run that keeps them."""
     return settings.out.with_name(f"{settings.out.stem}-step-{step}.safetensors")
-
-
-def arguments(settings: Training, chosen: Recipe, origins: int) -> dict[str, Any]:
-    """Arguments of the network to train. Raises SettingsError for one that it does not take, naming those it does."""
-    own = network_size(chosen.family, origins, settings.size)
-    given = dict(settings.network or {})
-    known = list(inspect.signature(resolve(chosen.family.network)).parameters)
-    if unknown := sorted(set(given) - set(known)):
-        takes = f"takes {', '.join(known)}" if known else "takes none"
-        raise SettingsError(f"network: {chosen.name} has no argument {', '.join(unknown)}; it {takes}")
-    return {**own, **given}
-
-
-def build(chosen: Recipe, size: Mapping[str, Any]) -> nn.Module:
-    """The untrained network. Raises SettingsError for arguments out of range."""
-    try:
-        network: nn.Module = resolve(chosen.family.network)(**size)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise SettingsError(f"network: {chosen.name}: {error}") from error
-    return network
 
 
 def before(settings: Training, name: str) -> Training:
@@ -167,32 +168,52 @@ def before(settings: Training, name: str) -> Training:
     return replace(settings, detector=name, out=out, plan=None, learning_rate=None)
 
 
-def select(
-    records: Sequence[DatasetItem], chosen: Recipe, settings: Training, tell: Tell = silence
-) -> list[DatasetItem]:
-    """Usable records of the recipe's modality, without excluded origins, of the wanted items. Raises DataError."""
+def wanted(records: Sequence[DatasetItem], chosen: Recipe, settings: Training) -> list[DatasetItem]:
+    """Records of the recipe's modality, without excluded origins, of the wanted items. Raises DataError."""
     kept = [record for record in records if record.modality is chosen.family.modality]
     kept = [record for record in kept if record.origin not in settings.exclude]
     if settings.items is not None:
-        wanted = set(settings.items)
-        kept = [record for record in kept if record.item in wanted]
+        asked = set(settings.items)
+        kept = [record for record in kept if record.item in asked]
     modality = chosen.family.modality
     if records and not any(record.modality is modality for record in records):
         count = len(records)
         raise DataError(f"data: {chosen.name} judges {modality}s, and none of {count} items in {settings.data} is one")
     gone = sorted({record.origin for record in records if record.origin in settings.exclude})
     without = f" without {', '.join(gone)} (--exclude)" if gone else ""
-    what = f"{settings.data} for {chosen.name} ({modality}){without}"
-    both_classes(kept, what)
-    usable = sift(kept, what, tell)
-    not_all_alike(usable, what)
+    both_classes(kept, f"{_what(chosen, settings)}{without}")
+    return kept
+
+
+def _what(chosen: Recipe, settings: Training) -> str:
+    return f"{settings.data} for {chosen.name} ({chosen.family.modality})"
+
+
+def sound(records: Sequence[DatasetItem], chosen: Recipe, settings: Training, tell: Tell) -> list[DatasetItem]:
+    """Those of `records` that can be used, each of which is decoded for that. Raises DataError."""
+    usable = sift(records, _what(chosen, settings), tell)
+    not_all_alike(usable, _what(chosen, settings))
     return usable
 
 
+def select(
+    records: Sequence[DatasetItem], chosen: Recipe, settings: Training, tell: Tell = silence
+) -> list[DatasetItem]:
+    """Usable records of the recipe's modality, without excluded origins, of the wanted items. Raises DataError."""
+    return sound(wanted(records, chosen, settings), chosen, settings, tell)
+
+
 def held_out(settings: Training, chosen: Recipe, tell: Tell = silence) -> list[DatasetItem]:
-    """The usable validation records; where they are few to calibrate by is told. Raises DataError."""
+    """The usable validation records; where they are few to calibrate by is told. Raises DataError.
+
+    Of more than fit in memory some are drawn, several times as many as a run is judged by.
+    """
     held = settings.validation or settings.data.parent / "validation"
-    records = select(read_folder(held, tell), chosen, replace(settings, data=held), tell)
+    settings = replace(settings, data=held)
+    records = wanted(read_folder(held, tell), chosen, settings)
+    if window_items(records, settings.memory) is not None:
+        records = some(records, 4 * settings.validation_items, seed=settings.seed)
+    records = sound(records, chosen, settings, tell)
     tell_few(records, held, tell)
     return records
 
@@ -209,21 +230,31 @@ class _Run:
     """The things with a lifetime: network, optimiser, moving average, state on disk."""
 
     def __init__(
-        self, settings: Training, chosen: Recipe, steps: int, origins: int, validation: Examples, identity: str
+        self,
+        settings: Training,
+        chosen: Recipe,
+        steps: int,
+        origins: int,
+        validation: Examples,
+        identity: str,
+        rank: Rank,
     ) -> None:
         self.settings, self.recipe, self.steps, self.validation = settings, chosen, steps, validation
+        self.rank = rank
         torch.manual_seed(settings.seed)
-        self.size = arguments(settings, chosen, origins)
+        self.size = arguments(chosen, origins, settings.size, settings.network)
         network = build(chosen, self.size)
         if settings.init is not None:
             load_into(network, settings.init, chosen.name)
         elif chosen.start:
             resolve(chosen.start)(network)
         network = channels_last(network)
+        share_statistics(network, rank)  # before the optimiser takes the parameters
         learning_rate = settings.learning_rate or chosen.learning_rate
         optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=chosen.weight_decay)
         self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=settings.device == "cpu")
-        self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
+        self.network = self.accelerator.prepare_model(network, evaluation_mode=rank.of > 1)  # unwrapped: see `ranks`
+        self.optimiser = self.accelerator.prepare_optimizer(optimiser)
         self.objective: Objective = resolve(chosen.objective)
         self.state_path = settings.out.with_suffix(".state.safetensors")
         self.state = TrainingState.fresh(identity, self._bare().state_dict())
@@ -234,24 +265,18 @@ class _Run:
         bare: nn.Module = self.accelerator.unwrap_model(self.network)
         return bare
 
-    def through(self, batches: Batches, report: Callable[[Progress], None]) -> None:
+    def through(self, supply: Supply, report: Callable[[Progress], None]) -> None:
         """All steps that are left, or until validation has not improved for `patience` evaluations."""
         first = self.state.step
-        loader = DataLoader(
-            batches,
-            batch_size=None,
-            sampler=range(first, self.steps),
-            num_workers=self.settings.workers,
-            prefetch_factor=4 if self.settings.workers else None,
-        )
         started = time.monotonic()
-        for step, batch in zip(range(first, self.steps), loader, strict=True):
+        for step, batch in supply.batches(first, self.settings.workers):
             losses = self._step(step, batch)
             measured = self._judge(step + 1)
             left = (time.monotonic() - started) / (step + 1 - first) * (self.steps - step - 1)
             report(Progress(step + 1, self.steps, losses, left, measured, self.state.best, self.recipe.measure_name))
             ended = self.state.waited >= self.settings.patience
-            if ended or (step + 1) % self.settings.save_every == 0 or step + 1 == self.steps:
+            due = ended or (step + 1) % self.settings.save_every == 0 or step + 1 == self.steps
+            if due and self.rank.leads:
                 store(self.state_path, self.state, self._bare(), self.optimiser)
             if ended:
                 return
@@ -269,18 +294,22 @@ class _Run:
             losses = self.objective(self.network, normalise(moved.frames, self.recipe.family.preprocess), moved, rng)
         self.optimiser.zero_grad()
         self.accelerator.backward(losses["loss"])
+        figures = [value.detach().reshape(1) for value in losses.values()]
+        gradients = [each.grad for each in self.network.parameters() if each.grad is not None]
+        average(self.accelerator, [*gradients, *figures], self.rank)
         self.accelerator.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         self.state.average(self._bare().state_dict(), min(MEAN_OF, (step + 1) / (step + 10)))
         self.state.step = step + 1
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return {name: float(value) for name, value in zip(losses, figures, strict=True)}
 
     def _judge(self, step: int) -> float | None:
         if step % self.settings.evaluate_every and step != self.steps:
             return None
-        measured: float = resolve(self.recipe.measure)(self._detector(self.state.mean), self.validation)
+        measure = resolve(self.recipe.measure)
+        measured: float = told(lambda: measure(self._detector(self.state.mean), self.validation), self.rank)
         self.state.record(step, measured)
-        if self.settings.snapshots:
+        if self.settings.snapshots and self.rank.leads:
             notes = {"detector": self.recipe.name, "step": step}
             prepared = self.recipe.family.preprocess
             write(snapshot(self.settings, step), self.state.mean, preprocess=prepared, notes=notes)
@@ -297,9 +326,10 @@ class _Run:
         """Fit the calibration of the best weights, and write them with the recipe that made them."""
         state, settings = self.state, self.settings
         logits = self._detector(state.best_weights).logits(self.validation.media).tolist()
-        about = {"size": self.size, "steps": self.steps, "plan": plan, "history": state.history}
+        about = {"size": self.size, "history": state.history}
+        course = {**asdict(replace(settings, plan=plan)), "steps": self.steps}
         answers = (logits, self.validation.labels)
-        sha256 = write_trained(settings, self.recipe, state.best_weights, answers, records, about)
+        sha256 = write_trained(course, self.recipe, state.best_weights, answers, records, about)
         history = [(int(step), float(value)) for step, value in state.history]
         return TrainingResult(
             settings.out,
@@ -309,37 +339,3 @@ class _Run:
             np.nan if state.best is None else float(state.best),
             history,
         )
-
-
-def write_trained(
-    settings: Training,
-    chosen: Recipe,
-    state: Mapping[str, Tensor],
-    validation: tuple[Sequence[float], Sequence[int]],
-    records: Sequence[DatasetItem],
-    about: Mapping[str, Any],
-    *,
-    exact: str = "",
-) -> str:
-    """Write `settings.out` with a calibration fitted on `validation`, log-odds and labels; returns its sha256.
-
-    Tensors whose keys begin with `exact` are not rounded to half precision. The metadata name the detector, the
-    settings, the origins of the fakes and what `about` adds of the run.
-    """
-    plan, steps = about.get("plan", settings.plan), about.get("steps", settings.steps)
-    course = {**asdict(replace(settings, plan=plan)), "steps": steps, "network": chosen.family.network}
-    notes = {"detector": chosen.name, "recipe": course, "origins": sorted(methods(records))}
-    notes |= {key: value for key, value in about.items() if key not in ("plan", "steps")}
-    return write(
-        settings.out,
-        state,
-        preprocess=chosen.family.preprocess,
-        calibration=fit(*validation),
-        notes=json.loads(json.dumps(notes, default=_plain)),
-        half=settings.half,
-        exact=exact,
-    )
-
-
-def _plain(value: object) -> str:
-    return value.name if isinstance(value, Path) else str(value)

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from detectors.checkpoints import load_strictly
 from detectors.dataset.cuts import key_of
-from detectors.dataset.items import DatasetItem
+from detectors.dataset.items import DatasetItem, stored_file
 from subnet.errors import SettingsError, StateError
 from subnet.files import write_atomically
 
 KEY = "assay-training"
 PATHS = frozenset({"data", "validation", "init"})  # settings that are paths
-WITHOUT_EFFECT = frozenset({"out", "save_every", "workers", "snapshots"})  # settings that leave weights as they are
+# Settings that leave weights as they are; of data that are read in windows, the size of those is told besides.
+WITHOUT_EFFECT = frozenset({"out", "save_every", "workers", "snapshots", "memory", "features"})
 FILES = frozenset({"training set", "validation set"})  # what the folders held; states of older versions do not say
 
 
@@ -128,7 +129,7 @@ def fingerprint(settings: Mapping[str, Any], trained: Sequence[DatasetItem], jud
 def _files(records: Sequence[DatasetItem], root: Path) -> str:
     """How many there are, and a digest of their names, sizes in bytes, labels and what else is said of them."""
     rows = (
-        (key_of(each, root), each.path.stat().st_size, each.label, each.origin, each.pair, each.item)
+        (key_of(each, root), stored_file(each).stat().st_size, each.label, each.origin, each.pair, each.item)
         for each in records
     )
     digest = hashlib.sha256("".join(sorted(map(repr, rows))).encode())

@@ -32,18 +32,8 @@ class Examples:
 
 def examples(records: Sequence[DatasetItem], limit: int, *, seed: int, levels: Sequence[int] = LEVELS) -> Examples:
     """At most `limit` items, half of them real and origins of fakes equally often, at levels in turn."""
-    rng = np.random.default_rng([seed, 1])
-    reals = [record for record in records if record.label is Label.REAL]
-    groups: dict[str, list[DatasetItem]] = {}
-    for record in records:
-        if record.label is Label.SYNTHETIC:
-            groups.setdefault(record.origin, []).append(record)
-    reals = [reals[i] for i in rng.permutation(len(reals))]
-    queues = [[group[i] for i in rng.permutation(len(group))] for _, group in sorted(groups.items())]
-    fakes = [queue[i] for i in range(max(map(len, queues), default=0)) for queue in queues if i < len(queue)]
-    count = max(1, limit // 2)
     result = Examples([], [], [], [])
-    for chosen in (reals[:count], fakes[:count]):
+    for chosen in _classes(records, limit, seed):
         for number, record in enumerate(chosen):
             level = levels[number % len(levels)]
             media = challenge_media(record, record.path.name, seed)
@@ -54,6 +44,28 @@ def examples(records: Sequence[DatasetItem], limit: int, *, seed: int, levels: S
             result.origins.append(record.origin)
             result.records.append(record)
     return result
+
+
+def some(records: Sequence[DatasetItem], limit: int, *, seed: int) -> list[DatasetItem]:
+    """At most `limit` items, half of them real and origins of fakes equally often."""
+    return [record for chosen in _classes(records, limit, seed) for record in chosen]
+
+
+def _classes(
+    records: Sequence[DatasetItem], limit: int, seed: int
+) -> tuple[Sequence[DatasetItem], Sequence[DatasetItem]]:
+    """Reals and fakes in the order in which they are taken, at most half of `limit` of each."""
+    rng = np.random.default_rng([seed, 1])
+    reals = [record for record in records if record.label is Label.REAL]
+    groups: dict[str, list[DatasetItem]] = {}
+    for record in records:
+        if record.label is Label.SYNTHETIC:
+            groups.setdefault(record.origin, []).append(record)
+    reals = [reals[i] for i in rng.permutation(len(reals))]
+    queues = [[group[i] for i in rng.permutation(len(group))] for _, group in sorted(groups.items())]
+    fakes = [queue[i] for i in range(max(map(len, queues), default=0)) for queue in queues if i < len(queue)]
+    count = max(1, limit // 2)
+    return reals[:count], fakes[:count]
 
 
 def tell_few(records: Sequence[DatasetItem], held: Path, tell: Tell) -> None:

@@ -50,8 +50,8 @@ def evaluate(
     detector
         A name of `assay detectors`, a checkpoint file, or NAME=FILE.
     data
-        embedded:test, embedded:validation, embedded:train, a folder with real/ and fake/, or PRESET:DIR, a published
-        data set (`assay dataset presets`): its test set, or else its validation set.
+        embedded:test, embedded:validation, embedded:train, a folder with real/ and fake/ or of shards, hub:OWNER/NAME,
+        or PRESET:DIR, a published data set (`assay dataset presets`): its test set, or else its validation set.
     levels
         Augmentation levels to ask at; every item is shown at each.
     limit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsonlib
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -19,9 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from neurons import settings as s
 from neurons.datasets.no_trace import make_folder, no_trace
-from neurons.progress import LogLines, bar, warn
+from neurons.progress import LogLines, warn
 from subnet.errors import SettingsError
-from subnet.types import Modality, Split
+from subnet.types import Modality
 
 if TYPE_CHECKING:
     from detectors.training.batches import BatchPlan
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded set, each with its twins
 WORKERS = 64  # most processes that prepare batches
-PANS = 0.75  # share of real clips of the embedded set that are pans over photographs
 Flag = Annotated[bool, Parameter(negative="")]
 FITTED = "detectors.training.fitting:train_fitted"  # a head on a network, whose weights may be given
 _NUMBER = re.compile(r"[a-z_]+=\d+(\.\d+)?")
@@ -48,8 +46,8 @@ class Data:
     """What to learn from, and what to judge by."""
 
     data: str = "embedded:train"
-    """embedded:train, a folder (with index.jsonl, with real/ and fake/, or with train/ and validation/ of these), or
-    PRESET:DIR, a published data set (`assay dataset presets`)."""
+    """embedded:train, a folder (with index.jsonl, with real/ and fake/, of shards, or with train/ and validation/ of
+    these), PRESET:DIR, a published data set (`assay dataset presets`), or hub:OWNER/NAME."""
     validation: str | None = None
     """embedded:validation, or a folder; by default the data's own validation/, or else a part held out."""
     items: int | None = None
@@ -58,11 +56,17 @@ class Data:
     """Synthetic items for each real one of the embedded set."""
     exclude: tuple[str, ...] = ()
     """Generators whose items are left out, for measuring on generators never trained on."""
+    memory: float = 1.0
+    """GiB of decoded items to hold at once; what does not fit is read in windows."""
+    features: Path | None = None
+    """Folder that keeps the features below a fitted head, so that another head is trained on them in seconds."""
     force: Flag = False
     """Train on data whose files give the label away."""
 
     def __post_init__(self) -> None:
         _positive(items=self.items, twins=self.twins)
+        if not 0 < self.memory < 10_000:
+            raise SettingsError(f"--memory must be above 0 GiB, not {self.memory:g}")
 
 
 @Parameter(name="*")
@@ -84,6 +88,8 @@ class Course:
     """Of the network: small suits a CPU; published is what ImageNet weights and public checkpoints fit."""
     crop: int | None = None
     """Side of the crops that are trained on, in pixels: a multiple of 16, 16 to 256; by default the recipe's."""
+    pairs: int | None = None
+    """Pairs of a real and a synthetic item in each step, over all processes together; by default the recipe's."""
     network: tuple[str, ...] = ()
     """NAME=NUMBER: an argument of the network in place of its size's own, such as patch=32 for patchwise."""
     precision: Literal["no", "bf16"] | None = None
@@ -92,7 +98,7 @@ class Course:
     """Processes that prepare batches."""
 
     def __post_init__(self) -> None:
-        _positive(steps=self.steps, patience=self.patience)
+        _positive(steps=self.steps, patience=self.patience, pairs=self.pairs)
         if not 0 <= self.workers <= WORKERS:
             raise SettingsError(f"--workers must be from 0 to {WORKERS}, not {self.workers}")
         if self.crop is not None and self.crop not in range(16, 257, 16):
@@ -154,17 +160,21 @@ def train(
     weights = _weights(folder, detector, resume)
     _check_weights(detector, course)
     place = s.device(device)
+    from detectors.training.ranks import here, told
     from neurons.datasets.exclusion import check_excluded
     from neurons.datasets.leak_gate import check_leaks
 
+    rank = here(place)
     with no_trace(folder):
         make_folder(folder)
-        learn, judge = _folders(data, modality, folder, seed, place)
-        parts = {data.data: learn, data.validation or f"the validation part of {data.data}": judge}
-        check_excluded(data.exclude, parts, modality, warn)
-        check_leaks(learn, modality, force=data.force, tell=warn)
-        outcome = _run(_settings(detector, data, course, (learn, judge, weights), seed, place))
-    _tell(detector, outcome, json)
+        learn, judge = told(lambda: _folders(data, modality, folder, seed, place), rank)
+        if rank.leads:
+            parts = {data.data: learn, data.validation or f"the validation part of {data.data}": judge}
+            check_excluded(data.exclude, parts, modality, warn)
+            check_leaks(learn, modality, force=data.force, tell=warn)
+        outcome = _run(_settings(detector, data, course, (learn, judge, weights), seed, place), quiet=not rank.leads)
+    if rank.leads:
+        _tell(detector, outcome, json)
 
 
 def _settings(
@@ -187,7 +197,9 @@ def _settings(
         experts=course.experts,
         size=course.size,
         network=course.arguments,
-        plan=_plan(detector, course.crop, course.size),
+        plan=_plan(detector, course),
+        memory=data.memory,
+        features=data.features.expanduser() if data.features else None,
         device=device,
         precision=course.precision or ("bf16" if device.startswith("cuda") else "no"),
         patience=course.patience,
@@ -209,12 +221,13 @@ def _check_weights(detector: str, course: Course) -> None:
     if course.init or course.network:
         from detectors.public_checkpoints import load_into
         from detectors.training.fitting import body
-        from detectors.training.loop import Training, arguments, build
+        from detectors.training.loop import Training
+        from detectors.training.networks import arguments, build
         from detectors.training.recipes import recipe
 
         chosen = recipe(detector)
         wanted = Training(detector, Path(), Path(), size=course.size, network=course.arguments)
-        network = build(chosen, arguments(wanted, chosen, 1))
+        network = build(chosen, arguments(chosen, 1, course.size, course.arguments))
         if course.init and chosen.trainer == FITTED:
             body(replace(wanted, init=course.init), chosen)
         elif course.init and not chosen.trainer:  # which looks itself at what it starts from
@@ -243,37 +256,18 @@ def _weights(folder: Path, detector: str, resume: bool) -> Path:
 
 def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str) -> tuple[Path, Path]:
     """The folders to train on and to judge by."""
+    from neurons.datasets.learning import Learning, learning_folders
 
-    from neurons.datasets.arrangement import PresetSpec, arrange, parse_preset, train_part, tuning_part, two_ways
-    from neurons.datasets.spec import DataSpec, materialise, parse_spec
-
-    def folder(text: str, count: int) -> Path:
-        spec = parse_spec(os.path.expanduser(text), modality, count, seed)
-        if isinstance(spec, PresetSpec):
-            return arrange(spec, s.home() / "data")
-        if isinstance(spec, Path):
-            return spec
-        if spec.split is Split.TEST:
-            raise SettingsError(f"{text}: nothing is trained or tuned on the test set; take train or validation")
-        with bar(f"{spec.split} set", count * (1 + wanted.twins)) as progress:
-            pans = PANS if modality is Modality.VIDEO else 0.0
-            whole = DataSpec(spec.split, modality, count, wanted.twins, seed, pans=pans)
-            return materialise(whole, s.home() / "data", device=device, progress=progress)
-
-    many = wanted.items or ITEMS[modality]
-    learn = folder(wanted.data, many)
-    held = wanted.validation or (f"embedded:{Split.VALIDATION}" if wanted.data.startswith("embedded:") else None)
-    if held is not None:
-        return train_part(learn), tuning_part(folder(held, max(20, many // 4)), held)
-    published = parse_preset(os.path.expanduser(wanted.data)) is not None
-    return two_ways(learn, out / "data", published=published, seed=seed, tell=warn)
+    asked = Learning(wanted.data, wanted.validation, modality, wanted.items or ITEMS[modality], wanted.twins, seed)
+    return learning_folders(asked, s.home() / "data", out / "data", device=device, tell=warn)
 
 
-def _plan(detector: str, crop: int | None, size: str) -> BatchPlan | None:
-    """The recipe's examples with crops of another size; None where it is the recipe's own."""
+def _plan(detector: str, course: Course) -> BatchPlan | None:
+    """The recipe's examples with crops of another size, or other pairs; None where they are the recipe's own."""
     from detectors.training.recipes import recipe
 
-    return None if crop is None else replace(recipe(detector).plan_for(size), crop=crop)
+    given = {name: value for name in ("crop", "pairs") if (value := getattr(course, name)) is not None}
+    return replace(recipe(detector).plan_for(course.size), **given) if given else None
 
 
 def _start(detector: str) -> Path | None:
@@ -287,10 +281,12 @@ def _start(detector: str) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def _run(settings: Training) -> TrainingResult:
+def _run(settings: Training, quiet: bool) -> TrainingResult:
     from detectors.training.loop import train as learn
 
     try:
+        if quiet:
+            return learn(settings)
         with _watching(settings.detector) as report:
             return learn(settings, report, cache(warn))
     except KeyboardInterrupt:

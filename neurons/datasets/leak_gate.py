@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.dataset.items import DatasetItem, Tell, read_folder
-from subnet.errors import DataError
+from detectors.dataset.items import DatasetItem, Tell, read_folder, stored_bytes, stored_file
+from subnet.errors import DataError, MediaError
 from subnet.media.leak.meter import FEWEST, LIMIT, TIME, File, measure
 from subnet.types import Label, Modality
 
@@ -55,11 +55,11 @@ def _sample(records: Sequence[DatasetItem], label: Label, rng: np.random.Generat
 def _file(record: DatasetItem) -> File:
     try:
         return File(
-            record.path.read_bytes(),
-            record.path.name,
-            record.path.stat().st_mtime,
+            stored_bytes(record),
+            record.path.name if record.path.suffix else "",  # a row of a shard has no name
+            stored_file(record).stat().st_mtime,
             record.label,
             record.pair or record.item,
         )
-    except OSError as error:
-        raise DataError(f"data: {record.path} cannot be read: {error.strerror}") from error
+    except (OSError, MediaError) as error:
+        raise DataError(f"data: {record.path} cannot be read: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import App
 from rich.console import Console
@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from neurons.progress import bar
-from neurons.settings import Json
+from neurons.progress import bar, warn
+from neurons.settings import Json, home
 from neurons.settings import device as pick
 from subnet.errors import SettingsError
 from subnet.types import Modality, Split
@@ -101,6 +101,51 @@ def check(preset: str, dir: Path, *, decode: int | None = None, json: Json = Fal
     else:
         tell(report)
     sys.exit(0 if report.whole else 1)
+
+
+@dataset.command
+def shards(
+    data: str,
+    out: Path,
+    *,
+    kind: Literal["parquet", "tar"] = "parquet",
+    each: int = 2000,
+    modality: Modality = Modality.IMAGE,
+    seed: int = 0,
+) -> None:
+    """Write a data set as shards below OUT, in an order that mixes classes, what shows the same side by side.
+
+    Parameters
+    ----------
+    data
+        embedded:train, embedded:validation, a folder, or PRESET:DIR for its train split.
+    out
+        Folder for the shards.
+    kind
+        parquet, or tar as WebDataset has it.
+    each
+        Items of a shard.
+    modality
+        image or video, of the embedded set.
+    seed
+        Same seed and data, same shards.
+    """
+    from detectors.dataset.items import read_folder
+    from detectors.dataset.shard_writing import write_shards
+    from neurons.datasets.arrangement import PresetSpec, arrange
+    from neurons.datasets.spec import DataSpec, materialise, parse_spec
+
+    spec = parse_spec(data, modality, 200, seed)
+    if isinstance(spec, DataSpec):
+        with bar(f"{spec.split} set", 2 * spec.count) as progress:
+            folder = materialise(spec, home() / "data", progress=progress)
+    else:
+        folder = arrange(spec, home() / "data") if isinstance(spec, PresetSpec) else spec
+        folder = folder / "train" if (folder / "train").is_dir() else folder
+    records = read_folder(folder, warn)
+    with bar("shards", len(records)) as progress:
+        written = write_shards(records, out.expanduser(), kind=kind, each=each, seed=seed, progress=progress)
+    print(f"{out}  {len(records):,} items in {len(written):,} shards")
 
 
 @dataset.command

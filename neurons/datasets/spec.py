@@ -16,9 +16,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from neurons.datasets.arrangement import PresetSpec, parse_preset
+from neurons.datasets.hub_shards import HUB, fetch_shards
 from neurons.datasets.pans import PannedPhotos
 from neurons.plan import EMBEDDED
 from neurons.producer.prompting import invent_prompt
+from neurons.progress import warn
+from neurons.settings import home
 from subnet.codec import image as codec
 from subnet.errors import SettingsError
 from subnet.game.sampling import derive
@@ -75,12 +78,14 @@ def embedded_generators(modality: Modality) -> tuple[str, ...]:
 
 
 def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec | PresetSpec | Path:
-    """ "embedded:test" and "PRESET:DIR" as specs, anything else as a folder.
+    """ "embedded:test" and "PRESET:DIR" as specs, anything else as a folder; that of "hub:OWNER/NAME" is fetched.
 
-    Raises SettingsError naming what is allowed.
+    Raises SettingsError naming what is allowed, HubUnavailable where the hub refuses.
     """
     if (chosen := parse_preset(text)) is not None:
         return chosen
+    if text.startswith(HUB):
+        return fetch_shards(text.removeprefix(HUB), home() / "data", warn)
     if text.startswith(EMBEDDED + ":"):
         name = text.partition(":")[2]
         if name not in list(Split):
@@ -89,8 +94,8 @@ def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec
     path = Path(text).expanduser()
     if not path.is_dir():
         raise SettingsError(
-            f"--data {text}: neither a folder, nor PRESET:DIR (assay dataset presets), nor embedded:train, "
-            "embedded:validation, embedded:test"
+            f"--data {text}: neither a folder, nor PRESET:DIR (assay dataset presets), nor hub:OWNER/NAME, nor "
+            "embedded:train, embedded:validation, embedded:test"
         )
     return path
 

@@ -71,6 +71,8 @@ def _write(records: Sequence[DatasetItem], root: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     if (root / LINK).is_symlink():
         return write_linked(records, root / LINK, folder)
+    if any(record.at is not None for record in records):
+        return write_linked(records, root, folder)
     write_index(folder, link_items(records, root, folder))
     return folder
 

@@ -19,7 +19,8 @@ EPOCH = 946_684_800  # 2000-01-01: the time of every media file, since times tel
 class IndexRow:
     """One line of the index. `file` is relative to the folder, with slashes; twins share a `pair`, "" is none.
 
-    `enlarge` is written where it is true alone: the picture is below 64 pixels a side, and is read scaled up.
+    `enlarge` is written where it is true alone: the picture is below 64 pixels a side, and is read scaled up. `at` is
+    written of items in shards: where the item `file` begins in the shard that its name begins with.
     """
 
     file: str
@@ -31,6 +32,7 @@ class IndexRow:
     licence: str
     item: str
     enlarge: bool = False
+    at: int | None = None
 
 
 def index_row(file: str, label: Label, modality: Modality, origin: str, pair: str, about: Provenance) -> IndexRow:
@@ -48,6 +50,12 @@ def write_media(root: Path, file: str, data: bytes) -> None:
 
 def write_index(root: Path, rows: Iterable[IndexRow]) -> None:
     """Write the index when all of `rows` are known; it appears whole or not at all. Raises OSError."""
-    fields = [{key: value for key, value in asdict(row).items() if key != "enlarge" or value} for row in rows]
-    lines = [json.dumps(row, sort_keys=True) + "\n" for row in fields]
-    write_atomically(root / INDEX, "".join(lines).encode())
+    write_atomically(root / INDEX, "".join(map(_line, rows)).encode())
+
+
+def _line(row: IndexRow) -> str:
+    fields = asdict(row)
+    for name, without in (("enlarge", False), ("at", None)):
+        if fields[name] is without:
+            del fields[name]
+    return json.dumps(fields, sort_keys=True) + "\n"

@@ -13,9 +13,10 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from subnet.codec import sandbox_child as wire
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SubnetError
@@ -47,6 +48,22 @@ class ParquetShard:
 
     def read(self, index: int) -> tuple[str, bytes]:
         return f"row {index}", self._ask(child.ROW, child.INDEX.pack(index))
+
+    def about(self, rows: range, names: Sequence[str]) -> list[dict[str, Any]]:
+        """The values of the columns `names`, as far as they are there, in each row of a group.
+
+        Raises MediaUnreadable.
+        """
+        asked = json.dumps({"row": rows.start, "names": list(names)}).encode()
+        values: list[dict[str, Any]] = json.loads(self._ask(child.ABOUT, asked))
+        if len(values) != len(rows):
+            raise MediaUnreadable(f"{self._path}: {len(values)} values for {len(rows)} rows")
+        return values
+
+    @property
+    def alive(self) -> bool:
+        """Whether more can be read; damage may end the reader."""
+        return self._reader.alive
 
     def _ask(self, kind: bytes, payload: bytes) -> bytes:
         try:

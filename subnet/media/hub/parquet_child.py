@@ -2,7 +2,8 @@
 
 Arrow's C++ ends its whole process on some damage (`terminate called ... ParquetException`). So this one has nothing to
 lose: no file, socket or variable of ours, an address space of its own, and bytes of the shard by asking for them. The
-messages are those of `subnet.codec.sandbox_child`; a file is opened with OPEN, its rows asked for with ROW.
+messages are those of `subnet.codec.sandbox_child`; a file is opened with OPEN, its rows asked for with
+ROW, what stands in other columns beside them with ABOUT.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from subnet.codec.sandbox_child import READY, TOO_LARGE, UNREADABLE, receive, se
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
 from subnet.media.hub.columns import choose
 
-OPEN, ROW, READ, DATA, GROUPS, ITEM = b"O", b"I", b"r", b"d", b"G", b"i"
+OPEN, ROW, READ, DATA, GROUPS, ITEM, ABOUT = b"O", b"I", b"r", b"d", b"G", b"i", b"A"
 SPAN = struct.Struct(">QQ")  # offset and length of what is asked for, in bytes
 INDEX = struct.Struct(">Q")
 MAX_GROUP = 1 << 30  # bytes of one row group's media column
@@ -90,6 +91,20 @@ class Table:
             raise MediaUnreadable(f"row {index} holds no bytes")
         return value
 
+    def about(self, row: int, names: list[str]) -> list[dict[str, Any]]:
+        """What the columns `names`, as far as they are there, say in the group that begins with `row`.
+
+        A number that the metadata gives a name, as of a class, is told by that name.
+        """
+        schema = self._file.schema_arrow
+        there = [name for name in names if name in schema.names and name != self._column.partition(".")[0]]
+        group = bisect_right(self._starts, row) - 1
+        if not there:
+            return [{}] * (self._starts[group + 1] - self._starts[group])
+        rows: list[dict[str, Any]] = self._file.read_row_group(group, columns=there, use_threads=False).to_pylist()
+        classes = {name: _class_names(schema.metadata, name) for name in there}
+        return [{name: _plain(value, classes[name]) for name, value in row.items()} for row in rows]
+
     def _load(self, group: int) -> Any:
         about = self._file.metadata.row_group(group)
         columns = [about.column(i) for i in range(about.num_columns)]
@@ -124,6 +139,22 @@ def _features(metadata: dict[bytes, bytes] | None) -> set[str]:
     return {name for name, text in texts.items() if '"_type": "Image"' in text or '"_type": "Video"' in text}
 
 
+def _class_names(metadata: dict[bytes, bytes] | None, name: str) -> list[str]:
+    """The names that the hub's metadata gives the numbers of a column."""
+    try:
+        names = json.loads((metadata or {})[b"huggingface"])["info"]["features"][name]["names"]
+    except (LookupError, TypeError, ValueError):
+        return []
+    return [str(each) for each in names] if isinstance(names, list) else []
+
+
+def _plain(value: Any, names: list[str]) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
+        return names[value]
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)
+
+
 def _first_bytes(value: Any) -> bytes:
     """The bytes in a value, however it is nested: of a list the first entry that has any."""
     if isinstance(value, bytes):
@@ -147,6 +178,9 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
                 about = json.loads(payload)
                 table = Table(AskedFile(source, sink, about["size"]), about["column"])
                 send(sink, GROUPS, json.dumps(table.groups).encode())
+            elif table is not None and kind == ABOUT:
+                asked = json.loads(payload)
+                send(sink, ITEM, json.dumps(table.about(asked["row"], asked["names"])).encode())
             elif table is not None:
                 send(sink, ITEM, table.read(INDEX.unpack(payload)[0]))
         except MediaError as error:
