@@ -29,7 +29,7 @@ def test_a_cure_stands_once_and_its_tests_are_there(fault: Fault) -> None:
         assert cure.without != cure.text
         assert cure.tests, cure
         for test in cure.tests:
-            file, _, name = test.partition("::")
+            file, _, name = test.partition("[")[0].partition("::")
             assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), test
 
 

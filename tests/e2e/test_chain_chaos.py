@@ -17,11 +17,11 @@ from tests.e2e.test_kill import check_weights
 TEMPO = 40  # blocks, eight seconds
 VALIDATORS = ("validator", "second")
 GAME = ("--neuron.interval", 0.2, "--neuron.epoch_length", TEMPO)
-pytestmark = [pytest.mark.timeout(1500), pytest.mark.xdist_group("localnet")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("localnet")]
 
 
-@pytest.mark.parametrize("sealed", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["open", "sealed"])
-@pytest.mark.parametrize("blows", [2, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sealed", [False, True], ids=["open", "sealed"])
+@pytest.mark.parametrize("blows", [2, 30])
 def test_no_epoch_is_lost_or_doubled(blows: int, sealed: bool, tmp_path: Path) -> None:
     """Two validators set weights in every epoch of a chain that dies and stalls, and never twice within one."""
     moments = random.Random(blows)

@@ -30,7 +30,7 @@ PLAN = """total = 4
 "video/real/photos" = 1
 "video/synthetic/model" = 1
 """
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("localnet")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("localnet")]
 
 
 @pytest.fixture

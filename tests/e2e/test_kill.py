@@ -27,10 +27,10 @@ SPACING = 12  # blocks between two settings; the chain itself would take them ev
 RULES = Rules(tempo=40, weights_rate_limit=2, allow_loopback=True)
 GAME = ("--neuron.interval", 0.1, "--neuron.epoch_length", SPACING)
 LOG = logging.getLogger(__name__)
-pytestmark = [pytest.mark.timeout(1500), pytest.mark.xdist_group("localnet")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("localnet")]
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, 50])
 def test_a_validator_that_is_killed_at_random_loses_nothing(kills: int, tmp_path: Path) -> None:
     """Every entry that was written stays, in order; the state is the journal's; each setting stands once."""
     moments, firsts = random.Random(13), list[float]()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def play(out: Path, *arguments: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], dict[str, Any]]:
     folder = tmp_path_factory.mktemp("localnet")
-    return folder, play(folder / "one"), play(folder / "two", "--kill", "random")
+    with ThreadPoolExecutor(2) as both:  # they share nothing, and wait for most of their time
+        one, two = both.submit(play, folder / "one"), both.submit(play, folder / "two", "--kill", "random")
+        return folder, one.result(), two.result()
 
 
 def by_name(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsonlib
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,15 +28,16 @@ def fetch(
 ) -> None:
     """Bring a detector's published weights at a pinned commit, and keep them below $ASSAY_HOME/weights.
 
-    Size and licence are told first, and the question asked. The sha256 of every file is kept: later only the same bytes
-    are taken. The hub is that of HF_ENDPOINT, with the token of HF_TOKEN. Exit status 2 when nothing was fetched.
+    Size and licence are told first, and nothing comes without --yes. The sha256 of every file is kept: later only
+    the same bytes are taken. The hub is that of HF_ENDPOINT, with the token of HF_TOKEN. Exit status 2 when nothing
+    was fetched.
 
     Parameters
     ----------
     name
         A detector of `assay fetch` without a name, which lists what can be fetched and what is here.
     yes
-        Do not ask. Needed where nobody can be asked.
+        Bring it: without this, size and licence are told, and that is all.
     github
         Where files of GitHub are, for mirrors.
     """
@@ -112,16 +112,13 @@ def _tell(row: DetectorRow) -> None:
 
 
 def _ask(row: DetectorRow, yes: bool) -> None:
-    """Raises SettingsError where the answer is no, or nobody can be asked."""
+    """Raises SettingsError unless `yes`: nothing of this size, and under others' terms, comes unasked."""
     from detectors.fetching import store
 
     if yes:
         return
     about = f"{row.name} is {store.bulk(row)} under the licence {row.licence}"
-    if not sys.stdin or not sys.stdin.isatty():
-        raise SettingsError(f"--yes is needed where nobody can be asked: {about}")
-    if input("Fetch it? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise SettingsError(f"not fetched: {about}")
+    raise SettingsError(f"nothing was fetched: {about}; say --yes to bring it")
 
 
 def _bring(row: DetectorRow, github: str) -> None:

@@ -175,17 +175,17 @@ def test_an_index_as_editors_save_it(tmp_path: Path, encoding: str, end: str) ->
 
 def test_names_that_are_no_utf8_or_have_brackets(tmp_path: Path) -> None:
     """They are read, told and hashed like any other."""
-    pairs(tmp_path)
+    data = pairs(tmp_path / "data")
     for name in (b"caf\xe9.png", b"a [red] *.png"):
-        (tmp_path / "real" / os.fsdecode(name)).write_bytes(PICTURE)
-    (tmp_path / "real" / os.fsdecode(b"\xff.png")).write_bytes(PICTURE[:50])
+        (data / "real" / os.fsdecode(name)).write_bytes(PICTURE)
+    (data / "real" / os.fsdecode(b"\xff.png")).write_bytes(PICTURE[:50])
     notes: list[str] = []
-    records = sift(read_folder(tmp_path), "this set", notes.append)
-    keys = {key_of(record, tmp_path) for record in records}
+    records = sift(read_folder(data), "this set", notes.append)
+    keys = {key_of(record, data) for record in records}
     assert len(records) == len(keys) == 8
-    assert len({challenge_media(record, key_of(record, tmp_path), 1).frames.tobytes() for record in records}) >= 1
+    assert len({challenge_media(record, key_of(record, data), 1).frames.tobytes() for record in records}) >= 1
     assert any("left out 1 of 9" in note for note in notes)
-    split(tmp_path, tmp_path / "out", seed=3, share=0.5)
+    split(data, tmp_path / "out", seed=3, share=0.5)
 
 
 def test_small_pictures_are_told_and_tiny_ones_refused(tmp_path: Path) -> None:

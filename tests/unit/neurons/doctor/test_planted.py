@@ -156,7 +156,7 @@ def weights(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def variable(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("ASSAY_SEED", "7")
-    return "ASSAY_SEED is no setting of assay miner or validator or producer; did you mean ASSAY_VALIDATOR_SEED?"
+    return "ASSAY_SEED is no setting of assay miner or validator or producer or replicas; did you mean ASSAY_VALIDATOR_SEED?"
 
 
 def spare(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:

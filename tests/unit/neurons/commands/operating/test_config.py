@@ -60,10 +60,10 @@ def test_the_file_may_stand_anywhere(assay: Assay, flags: Path, monkeypatch: pyt
 
 
 def test_what_must_be_given_and_is_not(assay: Assay) -> None:
-    """It is shown as missing, with status 1; without a program the three that run unattended are shown."""
+    """It is shown as missing, with status 1; without a program all that run unattended are shown."""
     ran = assay("config", "--json")
     assert (ran.status, ran.json["ok"]) == (1, False)
-    assert set(ran.json["programs"]) == {"miner", "validator", "producer"}
+    assert set(ran.json["programs"]) == {"miner", "validator", "producer", "replicas"}
     assert rows(ran.json, "miner")["--netuid"] == (None, "missing", "")
     assert "not given" in assay("config", "miner").out
 

@@ -32,7 +32,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 
 def test_told_asked_fetched_and_used(assay: Assay, server: Served, tmp_path: Path) -> None:
-    """Size and licence first; without --yes nothing happens where nobody can be asked; then it judges a picture."""
+    """Size and licence first; without --yes nothing happens; then it judges a picture."""
     refused = assay("fetch", "safe")
     assert refused.status == 2
     assert "6 MB, licence Apache-2.0" in refused.out
