@@ -146,6 +146,7 @@ class ValidatorLoop:
             what, snapshot, state.history, partners.draw, partners.transport, settings.timeout, partners.executor
         )
         body = record(played, seed.epoch, played.drawn.item.content if played.drawn else "")
+        self.store.confirm(snapshot)  # weights may have been set on another meanwhile
         if error := self.store.write(ROUND, body, State(what.number + 1, played.history)):
             self.log.error("the journal cannot be written", error=str(error), unwritten=self.store.unwritten)
         if played.drawn is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from subnet.errors import JournalBroken
-from subnet.evidence.binding import AHEAD, Binding
+from subnet.evidence.binding import AHEAD, BEHIND, Binding
 from subnet.evidence.claim import Claims, CommitmentClaim, Metagraphs, Sent, Settings
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.findings import Finding, Verdict, unproven
@@ -163,6 +163,10 @@ class Replayer:
         """A round of a block whose metagraph is not here; there is one of every block since the first snapshot's."""
         if self.rules and self._since is not None and played.block < self._since - AHEAD:
             return Finding(entry.seq, f"it is said to be of block {played.block}, before the first snapshot's")
+        if self.rules and played.block < (newest := self._snapshots.newest) - BEHIND:
+            return Finding(
+                entry.seq, f"it is said to be of block {played.block}, behind snapshots up to block {newest}"
+            )
         return unproven(entry.seq, "who was asked: no rules or no snapshot are recorded")
 
     def _scores(self, entry: Entry, played: RoundRecord) -> Iterator[Finding]:

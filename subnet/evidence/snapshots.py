@@ -51,15 +51,11 @@ def rows_of(snapshot: Snapshot) -> Rows:
     }
 
 
-def changes(before: Rows | None, snapshot: Snapshot) -> tuple[SnapshotRecord | None, Rows]:
-    """What to write of `snapshot` behind the rows `before` it, None where nothing changed; and its own rows."""
-    rows = rows_of(snapshot)
-    whole = before is None or bool(before.keys() - rows.keys())  # rows went away
+def changes(before: Rows | None, netuid: int, block: int, rows: Rows) -> SnapshotRecord:
+    """What to write of `rows` behind those `before`: the ones that changed, or all where some went away."""
+    whole = before is None or bool(before.keys() - rows.keys())
     changed = tuple(row for uid, row in sorted(rows.items()) if whole or (before or {}).get(uid) != row)
-    if not changed and not whole:
-        return None, rows
-    body = SnapshotRecord(netuid=snapshot.netuid, block=snapshot.block, size=len(rows), whole=whole, rows=changed)
-    return body, rows
+    return SnapshotRecord(netuid=netuid, block=block, size=len(rows), whole=whole, rows=changed)
 
 
 def _neuron(row: NeuronRecord) -> Neuron:
@@ -97,9 +93,23 @@ class Snapshots:
         The last state of that very block, or else the last that is no younger: a node that lags may have told an older
         one in between.
         """
+        state = self._state(block)
+        return state[2] if state else None
+
+    def rows_at(self, block: int) -> Rows | None:
+        """The same as rows."""
+        state = self._state(block)
+        return state[1] if state else None
+
+    def _state(self, block: int) -> tuple[int, Rows, tuple[Neuron, ...]] | None:
         newest = list(reversed(self._states))
-        exact = next((neurons for at, _, neurons in newest if at == block), None)
-        return exact or next((neurons for at, _, neurons in newest if at <= block), None)
+        exact = next((state for state in newest if state[0] == block), None)
+        return exact or next((state for state in newest if state[0] <= block), None)
+
+    @property
+    def newest(self) -> int:
+        """The highest block of them, 0 for none."""
+        return max((state[0] for state in self._states), default=0)
 
     @property
     def rows(self) -> Rows:

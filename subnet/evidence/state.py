@@ -25,7 +25,7 @@ from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import ROUND, SNAPSHOT, Record, RoundRecord, outcomes, read_record
 from subnet.evidence.replay import Replay, replay
-from subnet.evidence.snapshots import Rows, changes
+from subnet.evidence.snapshots import Rows, Snapshots, changes, rows_of
 from subnet.game.history import History, begin_averages, from_json, to_json
 from subnet.game.places import HUNDRED, WINDOW, Places
 from subnet.types import Outcome, Snapshot
@@ -61,7 +61,7 @@ class StateStore:
         self._journal = journal
         self._unwritten: deque[tuple[str, str, bytes]] = deque()
         self._noted: dict[str, Record] = {}
-        self._rows: Rows | None = None
+        self._snapshots = Snapshots()  # as a reader has them
 
     @property
     def blocked(self) -> bool:
@@ -102,8 +102,21 @@ class StateStore:
 
     def observe(self, snapshot: Snapshot) -> StateError | None:
         """Write down what changed in the metagraph since the last one; all of it at first."""
-        body, self._rows = changes(self._rows, snapshot)
-        return self.write(SNAPSHOT, body) if body else None
+        rows = rows_of(snapshot)
+        return self.confirm(snapshot) if rows == self._snapshots.rows else self._describe(snapshot, rows)
+
+    def confirm(self, snapshot: Snapshot) -> StateError | None:
+        """Write the metagraph again where a reader would take another one for that of its block.
+
+        A node that lags, or a fork, tells of an older block what stood in a newer one, or of one block two things.
+        """
+        rows = rows_of(snapshot)
+        return None if rows == self._snapshots.rows_at(snapshot.block) else self._describe(snapshot, rows)
+
+    def _describe(self, snapshot: Snapshot, rows: Rows) -> StateError | None:
+        body = changes(self._snapshots.rows or None, snapshot.netuid, snapshot.block, rows)
+        self._snapshots.add(self.head, body)
+        return self.write(SNAPSHOT, body)
 
     @cached_property
     def places(self) -> Places:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import SourceEmpty, StateError
 from subnet.evidence.journal import Journal
-from subnet.evidence.records import DEPARTED, ROUND, WEIGHTS, DepartedRecord, RoundRecord, WeightsRecord
+from subnet.evidence.records import DEPARTED, ROUND, RULES, WEIGHTS, DepartedRecord, RoundRecord, WeightsRecord
 from subnet.evidence.replay import replay
 from subnet.evidence.state import PATIENCE, State, StateStore
 from subnet.game.history import History, Standing
@@ -194,6 +194,24 @@ async def test_a_round_is_written_down_told_and_retired(game: Game) -> None:
     assert [played.plan.number for played in game.watching.rounds] == [0, 1, 2, 3, 4]
     assert (game.watching.failures, game.watching.ends) == (0, 1)
     assert StateStore(game.journal).state == game.store.state == State(5, game.store.state.history)
+    assert replay(game.journal.entries()).history == game.store.state.history
+
+
+async def test_a_round_keeps_its_metagraph_whatever_weights_are_set_on_meanwhile(game: Game) -> None:
+    """Another one of the same block, as after a fork, or of an older block that tells of other neurons."""
+    await game.start()
+    snapshot = await game.view.refresh()
+    gone = tuple(replace(neuron, endpoint=None) for neuron in snapshot.neurons)
+    older = iter((0, 1, 0, 3))
+
+    def answer(_neuron: Neuron, _query: Query) -> Answer:
+        game.store.observe(replace(snapshot, block=snapshot.block - next(older), neurons=gone))
+        return Prediction(0.5)
+
+    loop = game.loop(2, transport=MemoryTransport(answer))
+    game.store.note(RULES, loop.rules)
+    await loop.play()
+    await loop.play()
     assert replay(game.journal.entries()).history == game.store.state.history
 
 

@@ -6,18 +6,21 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from subnet.errors import JournalBroken
 from subnet.evidence.entries.entry import GENESIS, link
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import RULES, rules_record
+from subnet.evidence.records import RULES, SNAPSHOT, SnapshotRecord, read_record, rules_record
 from subnet.evidence.replay import replay
+from subnet.evidence.snapshots import Snapshots, rows_of
 from subnet.evidence.state import State, StateStore, confirm_state
 from subnet.game.history import History, begin_averages
 from subnet.game.sampling import Sampling
 from subnet.game.scoring import SMOOTHING
+from subnet.types import Hyperparameters, Neuron, Snapshot
 from tests.unit.subnet.evidence.journals import play, write_journal
 
 
@@ -167,4 +170,41 @@ def test_averages_begin_with_the_rules_that_have_them(tmp_path: Path) -> None:
     replayed = replay(journal.entries())
     assert replayed.history == store.state.history
     assert replayed.history != begin_averages(replayed.history)
+    journal.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_reader_has_the_metagraph_that_an_entry_used(tmp_path: Path, seed: int) -> None:
+    """Nodes that lag, forks of one height, and weights that are set on others while a round is under way."""
+    rng, journal = np.random.default_rng(seed), Journal(tmp_path / "journal.db")
+    store, read, done = StateStore(journal), Snapshots(), 0
+
+    def metagraph() -> Snapshot:
+        names = rng.choice(["a", "b", "c"], size=rng.integers(1, 4), replace=False)
+        neurons = tuple(Neuron(uid, name, "", 0.0, permit=False, endpoint=None) for uid, name in enumerate(names))
+        return Snapshot(34, int(rng.integers(10, 14)), neurons, Hyperparameters(360, 100))
+
+    def check(used: Snapshot) -> None:
+        nonlocal done
+        for entry in list(journal.entries(SNAPSHOT))[done:]:
+            read.add(entry, read_record(SnapshotRecord, entry))
+            done += 1
+        assert read.rows_at(used.block) == rows_of(used)
+
+    for _ in range(40):
+        played = metagraph()
+        store.observe(played)
+        check(played)
+        assert read.rows == rows_of(played)
+        for _ in range(rng.integers(0, 12)):
+            set_on = metagraph()
+            store.observe(set_on)
+            check(set_on)
+        store.confirm(played)
+        check(played)
+    before = journal.length
+    store.observe(played)
+    store.observe(played)
+    store.confirm(played)
+    assert journal.length <= before + 1
     journal.close()
