@@ -184,7 +184,9 @@ class Epochs:
             self._keep(self._kept.model_copy(update={"open": False, "sent_at": statement.block}))
             return
         before, stands = _commitment(statement), self._kept.stands
-        ours = stands is not None and statement is not None and statement.text == stands.line
+        if statement and before is None and stands:
+            before = parse(stands.line)  # another program's line stands in its place
+        ours = stands is not None and before is not None and dump(before) == stands.line
         number = before.number + 1 if before else 0
         secret, head = self._secret(number), self._store.head
         revealed = stands.secret if ours and stands else None

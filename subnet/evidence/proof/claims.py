@@ -27,6 +27,7 @@ from subnet.protocols import Chain
 from subnet.types import U16, Statement
 
 FALSE: Final = 8  # commitments that do not stand on chain, after which no more are asked for
+OTHERS: Final = 32  # lines of other programs between two commitments, as many as the chain has space for in an epoch
 LATE: Final = BEHIND + ERA_BLOCKS  # blocks after which a commitment that stands is in the journal, or left out of it
 
 
@@ -91,20 +92,32 @@ async def _stood(questions: Questions, hotkey: str, claims: Claims) -> tuple[dic
     """
     stood, asked, false = dict[int, Statement | None](), list[int](), 0
 
-    async def ask(*blocks: int) -> None:
-        for at in blocks:
-            with suppress(ChainError):
-                stood[at] = await questions.commitment(hotkey, at)
+    async def ask(at: int) -> None:
+        with suppress(ChainError):
+            stood[at] = await questions.commitment(hotkey, at)
 
-    await ask(max(0, claims.latest[0] - LATE))
+    async def ask_back(at: int) -> None:
+        await ask(at)
+        for _, under in zip(range(OTHERS), _replaced(stood, at), strict=False):
+            await ask(under)
+
+    await ask_back(max(0, claims.latest[0] - LATE))
     for claim in reversed(claims.commitments):
         if false >= FALSE:
             break
         block = claim.record.block or 0
-        await ask(block, block - 1)
+        await ask(block)
+        await ask_back(block - 1)
         asked.append(block + 1)
         false += block in stood and not _is(stood[block], claim.record)
     return stood, asked
+
+
+def _replaced(stood: Mapping[int, Statement | None], at: int) -> Iterator[int]:
+    """Back from block `at`, over lines of other kinds: the block before each, in which stood what it replaced."""
+    while (statement := stood.get(at)) is not None and number_of(statement) is None and statement.block <= at:
+        at = statement.block - 1
+        yield at
 
 
 def judge(facts: ChainFacts, claims: Claims, proven: Counter[str]) -> Iterator[Finding]:
@@ -233,7 +246,7 @@ def _commitment(facts: ChainFacts, claim: CommitmentClaim, before: CommitmentRec
             other = f"there stands {there.text!r} since block {there.block}" if there else "nothing stands there"
             yield Finding(claim.seq, f"commitment {record.epoch} does not stand on chain in block {block}: {other}")
         else:
-            yield from _earlier(claim, earlier, before)
+            yield from _earlier(facts, claim, earlier, before)
     known = facts.hashes.get(block + 1)
     if known is None:
         yield unproven(claim.seq, f"the hash of block {block + 1}: the node does not tell it")
@@ -241,9 +254,27 @@ def _commitment(facts: ChainFacts, claim: CommitmentClaim, before: CommitmentRec
         yield Finding(claim.seq, f"the hash of block {block + 1} is {known}, not {record.block_hash}")
 
 
-def _earlier(claim: CommitmentClaim, stood: Statement | None, before: CommitmentRecord | None) -> Iterator[Finding]:
-    """What stood until then must be the commitment before: its very line, in its block."""
-    epoch, number = claim.record.epoch, number_of(stood)
+def _earlier(
+    facts: ChainFacts, claim: CommitmentClaim, stood: Statement | None, before: CommitmentRecord | None
+) -> Iterator[Finding]:
+    """What stood until then must be the commitment before: its very line, in its block.
+
+    Lines of other programs may have taken its place since: what each of them replaced is looked at in the block before.
+    """
+    epoch = claim.record.epoch
+    if before is not None and stood is not None and number_of(stood) is None:
+        yield unproven(claim.seq, f"what stood before commitment {epoch}: {_printable(stood.text)} since {stood.block}")
+        under = list(_replaced(facts.commitments, (claim.record.block or 0) - 1))
+        if len(under) > OTHERS:
+            yield Finding(
+                claim.seq, f"before commitment {epoch} over {OTHERS} lines of another kind stood, which may hide any"
+            )
+            return
+        if under[-1] not in facts.commitments:
+            yield unproven(claim.seq, "commitments on chain: the node keeps no state of their blocks")
+            return
+        stood = facts.commitments[under[-1]]
+    number = number_of(stood)
     if before is None and number is not None and number == epoch - 1:
         yield unproven(claim.seq, f"the journal begins with commitment {epoch}: what was before is not in it")
     elif before is None and stood is not None and number is None:
@@ -279,6 +310,7 @@ def _unrecorded(facts: ChainFacts, claims: Claims, last: CommitmentRecord | None
         yield unproven(seq, f"blocks: it is said to be of block {block}, the node asked is at block {facts.head}")
         return
     late, known = max(0, block - LATE), last.epoch if last else -1
+    *_, late = late, *_replaced(facts.commitments, late)
     if late not in facts.commitments:
         yield unproven(seq, "commitments on chain: the node keeps no state of their blocks")
         return

@@ -14,6 +14,7 @@ from subnet.chain.memory import MemoryChain
 from subnet.chain.weights import normalise_u16
 from subnet.evidence.entries.entry import GENESIS, Entry, link
 from subnet.evidence.findings import Verification
+from subnet.evidence.proof import claims
 from subnet.evidence.proof.claims import line_of
 from subnet.evidence.records import (
     COMMITMENT,
@@ -205,6 +206,31 @@ def test_a_second_try_at_a_seed(story: Story, tmp_path: Path) -> None:
     again = line_of(CommitmentRecord.model_validate(rows(entries, COMMITMENT)[0]))
     result = found(story, entries, tmp_path / "again", besides=[(second - 2, tried), (second - 1, again)])
     assert "a seed was tried in between" in false(result)
+
+
+def test_lines_of_other_programs_between_two_commitments(story: Story, tmp_path: Path) -> None:
+    """They are named, and hide nothing: what each replaced is looked at, down to the commitment before."""
+    entries = planned(story.entries)
+    second = rows(entries, COMMITMENT)[1]["block"]
+    tried = f"assay-epoch/1 1 {'dd' * 32} {'cc' * 32} {'aa' * 32} 9"
+    others = [(second - 3, "a bucket"), (second - 1, "another")]
+    result = found(story, entries, tmp_path / "honest", besides=others)
+    assert false(result) == ""
+    assert f"what stood before commitment 1: 'another' since {second - 1}" in unproven(result)
+    result = found(story, entries, tmp_path / "tried", besides=[*others, (second - 2, tried)])
+    assert "before commitment 1 the chain had committed epoch 1, the evidence epoch 0: an epoch is left out" in false(
+        result
+    )
+
+
+def test_more_lines_than_anybody_looks_under(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many could hide any try."""
+    monkeypatch.setattr(claims, "OTHERS", 2)
+    entries = planned(story.entries)
+    second = rows(entries, COMMITMENT)[1]["block"]
+    others = [(second - away, f"line {away}") for away in (1, 2, 3)]
+    assert "over 2 lines of another kind stood" in false(found(story, entries, tmp_path / "three", besides=others))
+    assert false(found(story, entries, tmp_path / "two", besides=others[:2])) == ""
 
 
 def test_another_text_before_the_first_commitment(story: Story, tmp_path: Path) -> None:

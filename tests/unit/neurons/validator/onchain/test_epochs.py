@@ -366,6 +366,23 @@ async def test_state_of_an_older_backup_plays_nothing_that_was_revealed(rig: Rig
     assert ((await seed_of(again)).epoch, parse(await rig.line()).revealed) == (2, None)
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_another_programs_line_breaks_no_chain_of_commitments(rig: Rig, restarted: bool) -> None:
+    """It takes the place of ours on chain, with the same hotkey: the next one follows ours, and reveals its secret."""
+    epochs = rig.start()
+    await rig.step(epochs)
+    await rig.step(epochs, rig.subnet.block)
+    said = [parse(await rig.line())]
+    await MemoryChain(rig.subnet, "v").commit("a bucket of another program")
+    await rig.subnet.advance(1)
+    await rig.view.refresh()
+    epochs = rig.start() if restarted else epochs
+    await rig.step(epochs, rig.subnet.block)
+    said.append(parse(await rig.line()))
+    assert [one.number for one in said] == [1, 2]
+    assert break_between(*said, 34, "v") == ""
+
+
 async def test_who_may_not_send_sends_nothing_and_plays(rig: Rig) -> None:
     """While the validator looks for a doppelganger rounds are uncommitted, and wait for nothing."""
     epochs = rig.start(wait=20.0)
