@@ -22,6 +22,7 @@ from subnet.errors import CheckpointError
 from subnet.registry import find, resolve, table
 
 Adapted = tuple[dict[str, Tensor], dict[str, Any]]
+SHAPELESS = (RuntimeError, ValueError, LookupError, ArithmeticError, MemoryError)  # what shapes of no network raise
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,12 @@ def adapt(state: dict[str, Tensor], chosen: Family) -> Adapted:
     """Keys as in our networks, and the arguments that build the network they fit. Raises CheckpointError."""
     if not chosen.adapt:
         return state, {}
-    adapted: Adapted = resolve(chosen.adapt)(state)
+    try:
+        adapted: Adapted = resolve(chosen.adapt)(state)
+    except CheckpointError:
+        raise
+    except SHAPELESS as error:
+        raise CheckpointError(f"weights: some keys are of {chosen.name}, others are missing or misshapen") from error
     return adapted
 
 
@@ -175,7 +181,7 @@ def build(checkpoint: Checkpoint, name: str) -> nn.Module:
         network: nn.Module = resolve(chosen.network)(**size)
     except CheckpointError as error:
         raise CheckpointError(f"{error} ({checkpoint.name})") from error
-    except (RuntimeError, ValueError, LookupError, ArithmeticError, MemoryError) as error:  # shapes of no network
+    except SHAPELESS as error:
         raise CheckpointError(f"weights: {checkpoint.name} has the keys of {name}, but not its shapes") from error
     load_strictly(network, state, checkpoint.name)
     return network

@@ -20,7 +20,8 @@ def home() -> Path:
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Write, flush to disk, rename: `path` holds all of `data` or what it held before. A failure leaves no rest.
+    """Write, flush to disk, rename: `path` holds all of `data` or what it held before. A failure leaves no rest,
+    and its OSError names `path`.
 
     `mode` are the permissions of a new file, before the umask.
     """
@@ -32,6 +33,9 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
+    except OSError as error:
+        error.filename = os.fspath(path)  # a write to a full disk names none
+        raise
     finally:
         temporary.unlink(missing_ok=True)  # there only if it was not renamed
     directory = os.open(path.parent, os.O_RDONLY)

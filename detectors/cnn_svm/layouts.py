@@ -17,6 +17,7 @@ from detectors.checkpoints import load_strictly
 from detectors.cnn_svm.network import Classifier
 from detectors.heads.head import head_size
 from detectors.rows import IMAGENET_MEAN, IMAGENET_STD
+from detectors.tensor_files import some
 from subnet.errors import CheckpointError
 
 FACE_MEAN = (129.186279296875, 104.76238250732422, 93.59396362304688)  # red, green, blue, in 0..255
@@ -64,7 +65,7 @@ def start(network: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def _size(body: dict[str, Tensor]) -> dict[str, Any]:
-    """The arguments of the body whose tensors these are, by what only it has."""
+    """The arguments of the body whose tensors these are, by what only it has. Raises CheckpointError."""
     if "maps.conv0.weight" in body:
         growth = len(body["maps.denseblock1.denselayer1.conv2.weight"])
         blocks = [0, 0, 0, 0]
@@ -75,7 +76,9 @@ def _size(body: dict[str, Tensor]) -> dict[str, Any]:
     if "dense.fc1.weight" in body:
         return {"body": "vgg16", "width": len(body["dense.fc1.weight"]) / 4096}
     marks = {"maps.0.shortcut.0.weight": "residual", "maps.0.1.weight": "separable", "maps.0.1.0.weight": "plain"}
-    return {"body": next(name for key, name in marks.items() if key in body)}
+    if kind := next((name for key, name in marks.items() if key in body), ""):
+        return {"body": kind}
+    raise CheckpointError(f"weights: of no body that is known here, though keys begin with body.: {some(sorted(body))}")
 
 
 def _of_timm(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import torch
 from torch import nn
 
 from detectors import TABLE
-from detectors.checkpoints import HERE
+from detectors.checkpoints import HERE, read
 from detectors.families import FAMILIES, Family, family, network_size
-from detectors.public_checkpoints import PUBLIC
+from detectors.public_checkpoints import PUBLIC, adapt
 from detectors.training.recipes import RECIPES
-from subnet.errors import UnknownName
+from subnet.errors import CheckpointError, UnknownName
 from subnet.registry import resolve
 from tests.places import ROOT
 
@@ -87,3 +88,19 @@ def test_the_small_size_builds_the_network(row: Family) -> None:
     sizes = network.state_dict()
     assert all(len(sizes[key]) == 4 for key in row.per_method)
     assert network_size(row, 3, "published") == ({"methods": 4} if row.per_method else {})
+
+
+@pytest.fixture(scope="module")
+def states() -> list[dict[str, torch.Tensor]]:
+    """Weights of every network that ships, each of these without every other tensor, and what belongs to none."""
+    shipped = [read(path).state for path in sorted(HERE.glob("*.safetensors")) if path.stem.isidentifier()]
+    halves = [dict(list(state.items())[start::2]) for state in shipped for start in (0, 1)]
+    return [*shipped, *halves, {"body.else": torch.zeros(2)}, {}]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_weights_of_another_network_are_refused(name: str, states: list[dict[str, torch.Tensor]]) -> None:
+    """A layout reads a file or says in a CheckpointError that it cannot: --init and --weights take any file."""
+    for state in states:
+        with suppress(CheckpointError):
+            assert adapt(dict(state), family(name))

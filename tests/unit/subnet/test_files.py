@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 from pathlib import Path
 
 import pytest
 
-from subnet.files import private_file, private_folder
+from subnet.files import private_file, private_folder, write_atomically
 
 
 def mode(path: Path) -> int:
@@ -47,3 +48,18 @@ def test_a_private_file_is_read_by_its_owner_alone(tmp_path: Path, before: int |
     private_file(path)
     assert mode(path) == 0o600
     assert path.read_bytes() == (b"" if before is None else b"kept")
+
+
+def test_a_file_that_no_room_is_left_for_is_named(tmp_path: Path) -> None:
+    """As on a full disk: the error names the file that was to be written, which holds what it held before."""
+    path = tmp_path / "weights.safetensors"
+    write_atomically(path, b"before")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))
+    try:
+        with pytest.raises(OSError, match=f"File too large: '{path}'"):
+            write_atomically(path, bytes(64))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
