@@ -61,6 +61,7 @@ COMMANDS = {
     "verify": ("neurons.commands.evidence.verify:verify", "Check published evidence against itself and the chain."),
     "state": ("neurons.commands.evidence.state:state", "Move a stopped validator's state to another machine."),
     "journal": ("neurons.commands.evidence.journal:journal", "Look at a journal, check its parts, copy it."),
+    "web": ("neurons.web.program:web", "Show journals as pages: who earns what, and why."),
 }
 
 EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER, EXIT_PIPE = 2, 3, 1, 141

@@ -19,6 +19,7 @@
     ├── DataError                a data set cannot be trained or evaluated on (also a ValueError)
     ├── StateError               state on disk is damaged, newer than us, cannot be written, or is locked by another
     │   └── JournalBroken        the journal does not agree with itself: chain, scores, state, or a part is missing
+    ├── Unready                  a journal that the site cannot show now (in `neurons.web.book`)
     └── ProcessDied              a program of the local network ended by itself (in `neurons.localnet.processes`)
 
 What a miner does wrong is never an exception: it is a `Failure` in its answer (`subnet.types`).

@@ -77,7 +77,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("settings", "signals", "progress", "secret_seed", "naming", "plan", "sources", "cli"),
         ("log", "__main__", "ray_cluster"),
         ("chain_view", "hotkey_lock", "producer"),
-        ("datasets", "doctor", "lab", "miner", "validator"),
+        ("datasets", "doctor", "lab", "miner", "validator", "web"),
         ("commands", "localnet", "replicas"),
     ),
 }

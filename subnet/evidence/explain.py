@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from subnet.errors import SettingsError
@@ -33,6 +33,10 @@ class Tally:
     asked: int = 0
     right: int = 0
     failed: int = 0
+
+    def plus(self, right: bool, failed: bool) -> Tally:
+        """This tally with one more round."""
+        return Tally(self.asked + 1, self.right + right, self.failed + failed)
 
     @property
     def share(self) -> float:
@@ -118,13 +122,18 @@ class _Journal:
     public: frozenset[str] = frozenset()
 
 
-_KEYS: dict[str, Callable[[RoundRecord, OutcomeRecord], str]] = {
-    "modality": lambda played, row: played.modality.value,
-    "label": lambda played, row: row.truth(played.label).name.lower(),
-    "level": lambda played, row: f"level {played.level}",
-    "origin": lambda played, row: played.origin,
-    "detector": lambda played, row: row.detector or "not said",
-}
+KEYS = ("modality", "label", "level", "origin", "detector")
+
+
+def kinds_of(played: RoundRecord, row: OutcomeRecord) -> dict[str, str]:
+    """What a round was to the hotkey of `row`, by the keys of `Account.by`."""
+    return {
+        "modality": played.modality.value,
+        "label": row.truth(played.label).name.lower(),
+        "level": f"level {played.level}",
+        "origin": played.origin,
+        "detector": row.detector or "not said",
+    }
 
 
 def account(entries: Iterable[Entry], hotkey: str) -> Account:
@@ -139,22 +148,19 @@ def account(entries: Iterable[Entry], hotkey: str) -> Account:
     full = _full(hotkey, history.standings)
     scores = {name: standing.score for name, standing in history.standings.items()}
     rounds = collected.rounds.get(full, [])
-    tallies: dict[str, dict[str, Tally]] = {key: {} for key in _KEYS}
+    tallies: dict[str, dict[str, Tally]] = {key: {} for key in KEYS}
     for asked in rounds:
-        played, row = asked.played, asked.row
-        for key, kind in _KEYS.items():
-            before = tallies[key].get(kind(played, row), Tally())
-            after = Tally(
-                before.asked + 1, before.right + row.correct(played.label), before.failed + (row.failure is not None)
-            )
-            tallies[key][kind(played, row)] = after
+        row = asked.row
+        for key, kind in kinds_of(asked.played, row).items():
+            before = tallies[key].get(kind, Tally())
+            tallies[key][kind] = before.plus(row.correct(asked.played.label), row.failure is not None)
     return Account(
         score=score(history, full),
         share=scores[full] / (sum(scores.values()) or 1.0),
         rank=1 + sum(value > scores[full] for value in scores.values()),
         miners=len(scores),
         by={key: dict(sorted(kinds.items())) for key, kinds in tallies.items()},
-        turns=tuple(_turn(asked.played, asked.row) for asked in rounds),
+        turns=tuple(turn_of(asked.played, asked.row) for asked in rounds),
         likeness=likeness(collected.answers.table()),
         canaries=_canaries(rounds),
         pay=_pay(result, full),
@@ -223,7 +229,8 @@ def _collect(played: RoundRecord, into: _Journal) -> None:
             into.rounds.setdefault(row.hotkey, []).append(_Asked(alone, row, public))
 
 
-def _turn(played: RoundRecord, row: OutcomeRecord) -> Turn:
+def turn_of(played: RoundRecord, row: OutcomeRecord) -> Turn:
+    """The round from the side of the hotkey of `row`."""
     answer = row.failure.value if row.failure else row.p_synthetic
     return Turn(
         played.number,

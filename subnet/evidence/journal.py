@@ -21,8 +21,16 @@ from pathlib import Path
 from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entries.entry import BEGINNING, Entry, chained, link
 from subnet.evidence.entries.lines import read_row
-from subnet.evidence.entries.segments import FOLDER, Segment, last_entry, list_segments, read_segment, write_segment
-from subnet.evidence.reader import SCHEMA, JournalReader, at_door, check_schema, read_entries, read_state, refuse_empty
+from subnet.evidence.entries.segments import FOLDER, Segment, last_entry, list_segments, write_segment
+from subnet.evidence.reader import (
+    SCHEMA,
+    JournalReader,
+    check_schema,
+    find_entry,
+    read_entries,
+    read_state,
+    refuse_empty,
+)
 from subnet.files import hold, private_file, private_folder, write_atomically
 
 SEGMENT_BYTES = 4 * 2**20  # of text in a segment, a second's work; the live file keeps at most twice that
@@ -161,14 +169,7 @@ class Journal:
 
     def find(self, seq: int) -> Entry | None:
         """Entry `seq`, the beginning for 0; None where there is none. Raises JournalBroken where a part is damaged."""
-        if seq == 0:
-            return BEGINNING
-        with at_door(self.path):
-            row = self._db.execute("SELECT seq, kind, body, hash FROM entries WHERE seq = ?", (seq,)).fetchone()
-            if row is not None:
-                return read_row(row)
-        parts = (segment for segment in list_segments(self.segments) if segment.first <= seq <= segment.last)
-        return next((entry for part in parts for entry in read_segment(part) if entry.seq == seq), None)
+        return BEGINNING if seq == 0 else find_entry(self._db, self.path, self.segments, seq)
 
     def close(self) -> None:
         """Close the file and let the next process in."""

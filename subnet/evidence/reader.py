@@ -16,7 +16,7 @@ from urllib.parse import quote
 from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.entries.entry import BEGINNING, GENESIS, Entry, chained
 from subnet.evidence.entries.lines import read_row
-from subnet.evidence.entries.segments import FOLDER, list_segments, missing, read_finished
+from subnet.evidence.entries.segments import FOLDER, list_segments, missing, read_finished, read_segment
 from subnet.files import private_folder, write_atomically
 
 # 1: everything in the live file, no digest of the state in the records; 2: no signatures, rules, snapshots, settings
@@ -67,11 +67,30 @@ class JournalReader:
         every = chained(read_entries(self._db, self.path, self.segments), BEGINNING, self.path)
         return (entry for entry in every if kind is None or entry.kind == kind)
 
+    def behind(self, last: Entry) -> Iterator[Entry]:
+        """Entries behind `last`, which was read before. Raises JournalBroken where they do not follow from it."""
+        if last.seq > self.length or (last.seq == self.length and last.hash != self.tip):
+            raise JournalBroken(f"{self.path}: entry {last.seq} is not the one that was read before: another journal?")
+        with at_door(self.path):
+            first = self._db.execute("SELECT min(seq) FROM entries").fetchone()[0]
+        if first is not None and first <= last.seq + 1:
+            rows = self._rows("WHERE seq > ? ORDER BY seq", last.seq)
+        else:
+            every = read_entries(self._db, self.path, self.segments)
+            rows = (entry for entry in every if entry.seq > last.seq)
+        return chained(rows, last, self.path)
+
+    def find(self, seq: int) -> Entry | None:
+        """Entry `seq`, None where there is none."""
+        return find_entry(self._db, self.path, self.segments, seq)
+
+    def _rows(self, condition: str, *values: int) -> Iterator[Entry]:
+        with at_door(self.path):
+            yield from map(read_row, self._db.execute(f"{_ROWS} {condition}", values))
+
     def live(self) -> Iterator[Entry]:
         """Entries of the live file alone, unchecked."""
-        with at_door(self.path):
-            for row in self._db.execute(f"{_ROWS} ORDER BY seq"):
-                yield read_row(row)
+        return self._rows("ORDER BY seq")
 
     def close(self) -> None:
         self._db.close()
@@ -123,6 +142,16 @@ def read_entries(db: sqlite3.Connection, path: Path, segments: Path) -> Iterator
     yield head
     with at_door(path):
         yield from rows
+
+
+def find_entry(db: sqlite3.Connection, path: Path, segments: Path, seq: int) -> Entry | None:
+    """Entry `seq`, None where there is none. Raises JournalBroken where the part that has it is damaged."""
+    with at_door(path):
+        row = db.execute(f"{_ROWS} WHERE seq = ?", (seq,)).fetchone()
+        if row is not None:
+            return read_row(row)
+    parts = (segment for segment in list_segments(segments) if segment.first <= seq <= segment.last)
+    return next((entry for part in parts for entry in read_segment(part) if entry.seq == seq), None)
 
 
 def read_state(db: sqlite3.Connection, path: Path) -> bytes | None:

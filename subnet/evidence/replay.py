@@ -39,7 +39,7 @@ from subnet.evidence.records import (
     read_record,
 )
 from subnet.evidence.rules import differences, smoothing_of
-from subnet.evidence.snapshots import Snapshots
+from subnet.evidence.snapshots import Rows, Snapshots
 from subnet.game.history import History, begin_averages
 from subnet.game.places import HUNDRED, Clusters, Places, share_uids
 from subnet.game.sampling import Sampling, eligible
@@ -103,6 +103,11 @@ class Replayer:
         """What it came to so far."""
         counts = self.rounds, self.void, self.attempts, self.history, self.next_round
         return Replay(*counts, self._smoothing, self._last, self._clusters)
+
+    @property
+    def neurons(self) -> Rows:
+        """The newest state of the metagraph, by uid."""
+        return self._snapshots.rows
 
     @property
     def claims(self) -> Claims:

@@ -201,12 +201,12 @@ def finished_parts(entries: Iterable[Entry], after: int) -> Iterator[PackedPart]
     open_entries: list[Entry] = []
     size, committed = 0, False
     for entry in entries:
-        committed = committed or (entry.kind == COMMITMENT and _stands(entry))
+        committed = committed or (entry.kind == COMMITMENT and stands(entry))
         if entry.seq <= after:
             continue
         open_entries.append(entry)
         size += len(write_line(entry).encode())
-        ends = _ends(entry, committed)
+        ends = ends_part(entry, committed)
         if ends or size > PART_TEXT:
             waiting += pack_parts(open_entries)
             open_entries, size = [], 0
@@ -215,13 +215,15 @@ def finished_parts(entries: Iterable[Entry], after: int) -> Iterator[PackedPart]
             waiting = []
 
 
-def _ends(entry: Entry, committed: bool) -> bool:
+def ends_part(entry: Entry, committed: bool) -> bool:
+    """Whether what is up to `entry` may be told: its epoch is over. `committed`: a commitment stood by then."""
     if entry.kind == COMMITMENT:
-        return _stands(entry)
+        return stands(entry)
     if entry.kind == WEIGHTS and not committed:
         return read_record(WeightsRecord, entry).submission is Submission.OK
     return False
 
 
-def _stands(entry: Entry) -> bool:
+def stands(entry: Entry) -> bool:
+    """Whether a commitment stands on chain."""
     return read_record(CommitmentRecord, entry).block is not None

@@ -72,8 +72,8 @@ class Listener(socket.socket):
             self._reserve = None
 
 
-def listen(host: str, port: int) -> Listener:
-    """A bound TCP socket. Raises SettingsError that names the flag when the address cannot be had."""
+def listen(host: str, port: int, flags: str = "--axon.") -> Listener:
+    """A bound TCP socket. Raises SettingsError that names the flag, after `flags`, when the address cannot be had."""
     sock = Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,9 +84,9 @@ def listen(host: str, port: int) -> Listener:
         code = getattr(error, "errno", None)
         if code == errno.EADDRINUSE:
             raise SettingsError(
-                f"port {port} on {host} is occupied: stop the other program or choose another with --axon.port"
+                f"port {port} on {host} is occupied: stop the other program or choose another with {flags}port"
             ) from error
         if code == errno.EACCES:
-            raise SettingsError(f"no right to listen on port {port}: choose one above 1023 with --axon.port") from error
-        raise SettingsError(f"cannot listen on {host} port {port} ({error}): see --axon.ip and --axon.port") from error
+            raise SettingsError(f"no right to listen on port {port}: choose one above 1023 with {flags}port") from error
+        raise SettingsError(f"cannot listen on {host} port {port} ({error}): see {flags}ip and {flags}port") from error
     return sock

@@ -195,13 +195,14 @@ async def serve(
     drain: Callable[[], None] | None = None,
     connections: Connections | None = None,
     protocol: type[BoundedProtocol] = BoundedProtocol,
+    flags: str = "--axon.",
 ) -> RunningServer:
     """Start `app` in this event loop and return once it listens. Port 0 picks a free one. Raises SettingsError.
 
     `drain` is called when the server begins to stop, before it stops taking connections. Without `connections` there
-    may be as many as the process's descriptors allow.
+    may be as many as the process's descriptors allow. `flags` is what flags begin with that errors name.
     """
-    sock = listen(host, port)
+    sock = listen(host, port, flags)
     among = Connections(room_for_connections()) if connections is None else connections
     sock.on_full = among.shed
     limit_logs()

@@ -100,7 +100,7 @@ def test_secrets_are_masked(assay: Assay, flags: Path, monkeypatch: pytest.Monke
         assert secret not in assay("config", "validator", "--config", flags).out
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"pool", "state", "journal"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"pool", "state", "journal", "web"}))
 def test_every_command_has_settings(name: str, assay: Assay) -> None:
     """Each can be shown, whatever it needs, and every value is a text that says where it is from."""
     ran = assay("config", name, "--json")

@@ -1,0 +1,209 @@
+"""What each page of a journal says, as plain values: the page shows them, and they are its JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from neurons.web.addresses import slug
+from neurons.web.disclosure import Asked
+from neurons.web.summary import Summary
+from subnet.evidence.records import OutcomeRecord, RoundRecord
+from subnet.game.canaries import Hits, wilson
+from subnet.game.history import Standing
+from subnet.game.likeness import Likeness
+from subnet.game.scoring import payment, score
+from subnet.types import Modality
+
+Facts = dict[str, Any]
+Names = Mapping[str, str]  # by hotkey
+
+HUNDRED: Final = 100  # rounds on a page
+
+
+def scoreboard(summary: Summary, names: Names) -> Facts:
+    """Everybody who has a score, the best first."""
+    result = summary.player.result()
+    standings = result.history.standings
+    paid = {hotkey: payment(standing, result.smoothing) for hotkey, standing in standings.items()}
+    total = sum(paid.values()) or 1.0
+    uids = {row.hotkey: uid for uid, row in summary.player.neurons.items()}
+    setting = result.setting.weights if result.setting else {}
+    order = sorted(standings, key=lambda hotkey: (-standings[hotkey].score, hotkey))
+    miners = [
+        {
+            "place": place,
+            "uid": uids.get(hotkey),
+            "score": standings[hotkey].score,
+            "paid": paid[hotkey],
+            "share": paid[hotkey] / total,
+            "weight": setting.get(hotkey, 0.0) if result.setting else None,
+            **_name(hotkey, names),
+            **_parts(summary, hotkey),
+            "recent": recent(standings[hotkey]),
+            "trend": summary.miners[hotkey].trend.points if hotkey in summary.miners else [],
+        }
+        for place, hotkey in enumerate(order, 1)
+    ]
+    return {**_head(summary), "miners": miners}
+
+
+def _head(summary: Summary) -> Facts:
+    rules = summary.player.rules
+    return {
+        "validator": rules.hotkey if rules else None,
+        "netuid": rules.netuid if rules else None,
+        "block": summary.block,
+        "rounds": summary.player.rounds,
+        "void": summary.player.void,
+        "withheld": summary.curtain.waiting,
+    }
+
+
+def _name(hotkey: str, names: Names) -> Facts:
+    return {"hotkey": hotkey, "name": names.get(hotkey), "address": slug(hotkey)}
+
+
+def _parts(summary: Summary, hotkey: str) -> Facts:
+    found = score(summary.player.history, hotkey)
+    return {
+        "asked": found.asked,
+        "answered": found.answered,
+        "failures": {failure.value: count for failure, count in sorted(found.failures.items())},
+        "parts": {modality.value: asdict(found.parts[modality]) for modality in Modality},
+    }
+
+
+def recent(standing: Standing) -> Facts:
+    """Right answers among the last hundred of each modality, with Wilson's 95 % interval of their share."""
+    windows = (standing.image, standing.video)
+    asked = sum(window.length for window in windows)
+    hits = Hits(asked - sum(window.wrong.bit_count() for window in windows), asked)
+    low, high = wilson(hits)
+    return {"right": hits.right, "asked": asked, "share": hits.share, "low": low, "high": high}
+
+
+def miner(summary: Summary, likeness: Likeness, address: str, names: Names) -> Facts | None:
+    """Why one hotkey earns what it earns, None for one without a score."""
+    board = scoreboard(summary, names)
+    row = next((row for row in board["miners"] if row["address"] == address), None)
+    if row is None:
+        return None
+    hotkey = row["hotkey"]
+    standing, result = summary.player.history[hotkey], summary.player.result()
+    kept = summary.miners.get(hotkey)
+    turns = [turn for turn in kept.turns if summary.shown(turn.number)] if kept else []
+    sharing = next((cluster for cluster in result.clusters if hotkey in cluster), ())
+    return {
+        **{key: value for key, value in board.items() if key != "miners"},
+        **row,
+        "miners": len(board["miners"]),
+        "average": standing.average,
+        "bound": result.smoothing.headroom * standing.score if result.smoothing.averaging else None,
+        "weight_block": result.setting.block if result.setting else None,
+        "sharing": [_name(other, names) for other in sharing if other != hotkey],
+        "by": {
+            key: {kind: {**asdict(tally), "share": tally.share} for kind, tally in sorted(kinds.items())}
+            for key, kinds in (kept.by if kept else {}).items()
+        },
+        "turns": [asdict(turn) for turn in turns],
+        "likeness": {
+            "rate": likeness.rate,
+            "pairs": likeness.pairs,
+            "links": list(_links(likeness, hotkey, names)),
+        },
+    }
+
+
+def _links(likeness: Likeness, hotkey: str, names: Names) -> Iterator[Facts]:
+    for link in likeness.links:
+        if hotkey in (link.first, link.second):
+            other = link.second if link.first == hotkey else link.first
+            yield {**asdict(link), **_name(other, names)}
+
+
+def rounds(summary: Summary, hundred: int | None) -> Facts | None:
+    """The rounds of one hundred of numbers, the newest by default; None for a hundred without one that may be shown."""
+    newest = next(reversed(summary.rounds), 0)
+    at = newest // HUNDRED if hundred is None else hundred
+    numbers = range(at * HUNDRED, (at + 1) * HUNDRED)
+    shown = [asked for number in reversed(numbers) if (asked := summary.shown(number))]
+    if hundred is not None and not shown:
+        return None
+    oldest = next(iter(summary.rounds), 0)
+    return {
+        **_head(summary),
+        "hundred": at,
+        "older": at - 1 if oldest < at * HUNDRED else None,
+        "newer": at + 1 if newest >= (at + 1) * HUNDRED else None,
+        "never": summary.curtain.dropped,
+        "list": [_asked(asked) for asked in shown],
+    }
+
+
+def _asked(asked: Asked) -> Facts:
+    return {key: value for key, value in asdict(asked).items() if key not in ("hash", "seq")}
+
+
+def one_round(asked: Asked, played: RoundRecord, scored: frozenset[str], names: Names) -> Facts:
+    """What was asked and who said what; `scored` are the hotkeys that have a page."""
+    return {
+        **_asked(asked),
+        "entry": asked.seq,
+        "provenance": played.provenance,
+        "answers": [
+            {**_name(row.hotkey, names), "has_page": row.hotkey in scored, **_answer(row, played)}
+            for row in sorted(played.outcomes, key=lambda row: row.hotkey)
+        ],
+    }
+
+
+def _answer(row: OutcomeRecord, played: RoundRecord) -> Facts:
+    return {
+        "truth": row.truth(played.label).name.lower(),
+        "p_synthetic": row.p_synthetic,
+        "failure": row.failure.value if row.failure else None,
+        "reason": row.reason,
+        "right": row.correct(played.label),
+        "latency": row.latency,
+        "detector": row.detector,
+        "variant": row.query,
+        "score": row.score,
+    }
+
+
+def validator(summary: Summary, names: Names) -> Facts:
+    """How the journal's validator does its work, as far as a journal tells."""
+    result, commitments, weights = summary.player.result(), summary.player.commitments, summary.weights
+    rules = summary.player.rules
+    return {
+        **_head(summary),
+        "name": names.get(rules.hotkey) if rules else None,
+        "miners": len(result.history.standings),
+        "weights_set": weights.block if weights else None,
+        "weights_age": max(0, summary.block - weights.block) if weights else None,
+        "weights_refused": summary.refused,
+        "commitments": len(commitments),
+        "epoch": commitments[-1].record.epoch if commitments else None,
+        "committed": commitments[-1].record.block if commitments else None,
+        "unproven": summary.unproven,
+        "weights": dict(sorted(result.setting.weights.items())) if result.setting else {},
+        "alpha": result.smoothing.alpha,
+        "averaging": result.smoothing.averaging,
+        "headroom": result.smoothing.headroom,
+        "share_places": rules.share_places if rules else False,
+    }
+
+
+def agreement(weights: list[Mapping[str, float]]) -> list[float | None]:
+    """For each validator's weights the part that it shares with the mean of the others, 0..1; None without others."""
+    every = [w for w in weights if w]
+    parts: list[float | None] = []
+    for own in weights:
+        others = [w for w in every if w is not own]
+        if not own or not others:
+            parts.append(None)
+            continue
+        parts.append(sum(min(share, sum(w.get(h, 0.0) for w in others) / len(others)) for h, share in own.items()))
+    return parts

@@ -1,0 +1,133 @@
+"""`assay web`: a read-only site over journals of validators, served, or written as files.
+
+assay web ~/.assay/validator-34-HOTKEY/journal.db
+assay web export site ~/.assay/validator-34-HOTKEY/journal.db
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+
+from neurons import settings as s
+from neurons.naming import names_of
+from subnet.errors import SettingsError
+
+if TYPE_CHECKING:
+    from neurons.log import Log
+    from neurons.web.site import Site
+
+web = App(name="web", help="Show journals of validators as pages: who earns what, and why.")
+
+
+@web.default
+def serve(
+    *journal: str,
+    ip: str = "127.0.0.1",
+    port: int = 8092,
+    refresh: float = 5.0,
+    names: Path | None = None,
+    logging: s.LoggingSettings = s.LoggingSettings(),
+) -> None:
+    """Serve the site until SIGINT or SIGTERM. It reads journals, and changes nothing.
+
+    Parameters
+    ----------
+    journal
+        The file journal.db of a validator, running or not, its folder, or a folder or address of published evidence.
+    ip
+        Address to listen on; by default nobody else can see the site.
+    port
+        Port to listen on; 0 takes a free one.
+    refresh
+        Seconds between two looks at the journals.
+    names
+        Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
+    """
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"--port must be in 0..65535, not {port}")
+    if not 0.1 <= refresh <= 86400:
+        raise SettingsError(f"--refresh must be in 0.1..86400 seconds, not {refresh}")
+    from neurons.log import configure
+
+    asyncio.run(_serve(_site(journal, names), ip, port, refresh, configure(logging, "web")))
+
+
+@web.command(name="export")
+def export(out: Path, *journal: str, rounds: int = 500, names: Path | None = None) -> None:
+    """Write the site as files that open from a disk. Exit status 1 for a journal that cannot be shown.
+
+    Parameters
+    ----------
+    out
+        A new or empty folder.
+    journal
+        The file journal.db of a validator, running or not, its folder, or a folder or address of published evidence.
+    rounds
+        How many of each journal's newest rounds get a page.
+    names
+        Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
+    """
+    from neurons.web.export import export_site
+
+    site = _site(journal, names, rounds)
+    for book in site.books:
+        book.refresh()
+    count = export_site(site, out)
+    print(f"{count} pages written to {out}; open {out / 'index.html'}")
+
+
+def _site(journals: tuple[str, ...], names: Path | None, keep: int | None = None) -> Site:
+    """Raises SettingsError for a journal that is not there, or none at all."""
+    if not journals:
+        raise SettingsError("JOURNAL: name one or several, such as a validator's journal.db")
+    from neurons.web.book import Book
+    from neurons.web.site import Site
+    from neurons.web.sources import open_source
+    from neurons.web.summary import ROUNDS
+
+    sources = [open_source(journal) for journal in journals]
+    called: Mapping[str, str] = {}
+    for journal in journals:
+        called = {**called, **names_of(names, Path(journal))}
+    books = [Book(number, source, ROUNDS if keep is None else keep) for number, source in enumerate(sources, 1)]
+    return Site(tuple(books), called)
+
+
+async def _serve(site: Site, ip: str, port: int, refresh: float, log: Log) -> None:
+    from neurons.signals import ends_before, until_signal
+    from neurons.web.server import application
+    from subnet.wire.http.server import serve as listen
+
+    with until_signal() as stop:
+        server = await listen(application(site), ip, port, flags="--")
+        try:
+            host = f"[{server.host}]" if ":" in server.host else server.host
+            log.info("listening", address=f"http://{host}:{server.port}/", journals=len(site.books))
+            following = asyncio.create_task(_follow(site, refresh, stop, log))
+            if await ends_before(stop, following):
+                following.result()
+            log.info("stopping")
+        finally:
+            await server.stop()
+
+
+async def _follow(site: Site, refresh: float, stop: asyncio.Event, log: Log) -> None:
+    """Read journals as they grow. One that cannot be read is told of once, and looked at again."""
+    from neurons.signals import pause
+
+    told = dict.fromkeys(site.books, "")
+    while not stop.is_set():
+        for book in site.books:
+            await asyncio.to_thread(book.refresh, stop.is_set)
+            if book.fault != told[book]:
+                told[book] = book.fault
+                if book.fault:
+                    log.warning("journal cannot be shown", journal=book.number, reason=book.fault)
+                else:
+                    log.info("journal reads again", journal=book.number)
+        await pause(stop, refresh)

@@ -1,0 +1,100 @@
+"""Where a site's entries come from: the journal of a validator, running or not, or what one has published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from subnet.errors import JournalBroken, SettingsError
+from subnet.evidence.entries.entry import Entry, chained
+from subnet.evidence.proof.depot import Depot
+from subnet.evidence.proof.publication import MANIFEST, Manifest
+from subnet.evidence.reader import LIVE, JournalReader
+from subnet.printing import without_credentials
+
+
+class Source(Protocol):
+    """Entries that only grow. Every method raises StateError where they cannot be read."""
+
+    def end(self) -> tuple[int, str]:
+        """Number and hash of the last entry."""
+
+    def behind(self, last: Entry) -> Iterator[Entry]:
+        """Entries behind `last`, each checked to follow. Raises JournalBroken where they do not follow from it."""
+
+    def find(self, seq: int) -> Entry | None:
+        """Entry `seq`, None where there is none."""
+
+    def told(self, error: Exception) -> str:
+        """An error as strangers may read it: without folders of this machine, and without credentials."""
+
+
+@dataclass(frozen=True)
+class JournalFile:
+    """A validator's own file, with its finished parts beside it."""
+
+    path: Path
+
+    def end(self) -> tuple[int, str]:
+        with JournalReader(self.path) as reader:
+            return reader.length, reader.tip
+
+    def behind(self, last: Entry) -> Iterator[Entry]:
+        with JournalReader(self.path) as reader:
+            yield from reader.behind(last)
+
+    def find(self, seq: int) -> Entry | None:
+        with JournalReader(self.path) as reader:
+            return reader.find(seq)
+
+    def told(self, error: Exception) -> str:
+        return str(error).replace(f"{self.path.parent}/", "")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A folder or address that `assay publish` wrote to."""
+
+    address: str
+
+    def end(self) -> tuple[int, str]:
+        manifest = self._manifest(Depot(self.address))
+        return manifest.last, manifest.parts[-1].head if manifest.parts else ""
+
+    def behind(self, last: Entry) -> Iterator[Entry]:
+        depot = Depot(self.address)
+        manifest = self._manifest(depot)
+        if manifest.last < last.seq:
+            raise JournalBroken(f"{self.address} ends with entry {manifest.last}, and entry {last.seq} was read before")
+        parts = tuple(part for part in manifest.parts if part.last > last.seq)
+        entries = depot.parts(manifest.model_copy(update={"parts": parts}))
+        yield from chained((entry for entry in entries if entry.seq > last.seq), last, self.address)
+
+    def find(self, seq: int) -> Entry | None:
+        depot = Depot(self.address)
+        manifest = self._manifest(depot)
+        parts = tuple(part for part in manifest.parts if part.first <= seq <= part.last)
+        entries = depot.parts(manifest.model_copy(update={"parts": parts}))
+        return next((entry for entry in entries if entry.seq == seq), None)
+
+    def told(self, error: Exception) -> str:
+        return without_credentials(str(error)).replace(f"{self.address.rstrip('/')}/", "")
+
+    def _manifest(self, depot: Depot) -> Manifest:
+        manifest = depot.manifest()
+        if manifest is None:
+            raise JournalBroken(f"{self.address} has no {MANIFEST}: nothing is published there")
+        return manifest
+
+
+def open_source(address: str) -> Source:
+    """A journal.db, the folder that one lies in, or published evidence. Raises SettingsError for anything else."""
+    path = Path(address)
+    if "://" in address or (path / MANIFEST).is_file():
+        return Published(address)
+    file = path / LIVE if path.is_dir() else path
+    if not file.is_file():
+        raise SettingsError(f"JOURNAL {address}: neither a {LIVE}, nor a folder with one, nor published evidence")
+    return JournalFile(file)

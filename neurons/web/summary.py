@@ -1,0 +1,151 @@
+"""What a site keeps of one journal while it grows: standings computed again, tallies, trends, rounds that may be shown.
+
+Bounded, however long the journal is: a trend of 128 points and the last 100 answers a miner, the newest rounds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from neurons.web.disclosure import Asked, Curtain, Told
+from subnet.errors import JournalBroken
+from subnet.evidence.entries.entry import BEGINNING, Entry
+from subnet.evidence.explain import KEYS, Tally, Turn
+from subnet.evidence.findings import Verdict
+from subnet.evidence.records import (
+    DEPARTED,
+    ROUND,
+    SNAPSHOT,
+    WEIGHTS,
+    DepartedRecord,
+    RoundRecord,
+    SnapshotRecord,
+    WeightsRecord,
+    read_record,
+)
+from subnet.evidence.replay import Replayer
+from subnet.game.answer_table import RecentAnswers
+from subnet.types import Failure, Label, Modality, Outcome, Prediction, Submission
+
+TURNS: Final = 100  # a miner
+KINDS: Final = 50  # of one key; further ones are counted together
+OTHERS: Final = "all others"
+POINTS: Final = 128  # of a trend
+ROUNDS: Final = 100_000  # that can be looked up
+
+
+@dataclass
+class Trend:
+    """Scores over rounds; when there are too many, every second one is left out from then on."""
+
+    points: list[tuple[int, float]] = field(default_factory=list)  # number of a round, score behind it
+    _every: int = 1
+    _count: int = 0
+
+    def add(self, number: int, score: float) -> None:
+        """The score behind round `number`."""
+        if self._count % self._every == 0:
+            self.points.append((number, score))
+        self._count += 1
+        if len(self.points) >= POINTS:
+            self.points = self.points[::2]
+            self._every *= 2
+
+
+@dataclass
+class MinerSummary:
+    """One hotkey since it came: its trend, and of rounds that may be shown tallies by kind and the last answers."""
+
+    trend: Trend = field(default_factory=Trend)
+    by: dict[str, dict[str, Tally]] = field(default_factory=lambda: {key: {} for key in KEYS})
+    turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=TURNS))
+
+    def count(self, turn: Turn, kinds: dict[str, str]) -> None:
+        """One more answer that may be shown."""
+        self.turns.append(turn)
+        for key, kind in kinds.items():
+            tallies = self.by[key]
+            name = kind if kind in tallies or len(tallies) < KINDS else OTHERS
+            tallies[name] = tallies.get(name, Tally()).plus(turn.right, isinstance(turn.answer, str))
+
+
+class Summary:
+    """Takes a journal's entries in order. `rounds` are those that may be shown, at most the newest `keep`."""
+
+    def __init__(self, keep: int = ROUNDS) -> None:
+        self.player, self.last, self.curtain = Replayer(), BEGINNING, Curtain()
+        self.miners: dict[str, MinerSummary] = {}
+        self.rounds: dict[int, Asked] = {}  # by number
+        self.counted = 0  # rounds that were shown and are not void
+        self.block = 0  # the newest that is told of
+        self.unproven = 0  # what `assay verify` would list
+        self.weights: WeightsRecord | None = None  # the last that the chain took
+        self.refused = 0  # attempts to set weights that it did not
+        self.answers = RecentAnswers()
+        self._keep = keep
+        self._since: dict[str, int] = {}  # entry behind which a hotkey that left came again
+
+    def take(self, entry: Entry) -> None:
+        """Raises JournalBroken where `entry` does not follow from the rules."""
+        for finding in self.player.take(entry):
+            if finding.verdict is Verdict.FALSE:
+                raise JournalBroken(f"entry {finding.seq}: {finding.text}")
+            self.unproven += 1
+        self.last = entry
+        if entry.kind == ROUND and self.player.played is not None:
+            self._round(entry, self.player.played)
+        elif entry.kind == DEPARTED:
+            self._departed(entry, read_record(DepartedRecord, entry).hotkeys)
+        elif entry.kind == SNAPSHOT:
+            self.block = max(self.block, read_record(SnapshotRecord, entry).block)
+        elif entry.kind == WEIGHTS:
+            self._weights(read_record(WeightsRecord, entry))
+        told = self.curtain.end(entry)
+        for one in told:
+            self._show(one)
+        if told:
+            self._since.clear()
+
+    def _round(self, entry: Entry, played: RoundRecord) -> None:
+        self.block = max(self.block, played.block)
+        self.curtain.hold(entry, played)
+        if not played.void:
+            for row in played.outcomes:
+                self.miners.setdefault(row.hotkey, MinerSummary()).trend.add(played.number, row.score)
+
+    def _departed(self, entry: Entry, hotkeys: Iterable[str]) -> None:
+        for hotkey in hotkeys:
+            self.miners.pop(hotkey, None)
+            self._since[hotkey] = entry.seq
+
+    def _weights(self, record: WeightsRecord) -> None:
+        if record.submission is Submission.OK:
+            self.weights = record
+        else:
+            self.refused += 1
+
+    def _show(self, told: Told) -> None:
+        asked = told.asked
+        self.rounds[asked.number] = asked
+        if len(self.rounds) > self._keep:
+            del self.rounds[next(iter(self.rounds))]
+        for seat in told.seats:
+            if seat.hotkey in self.miners and asked.seq > self._since.get(seat.hotkey, 0):
+                self.miners[seat.hotkey].count(seat.turn, seat.kinds)
+        if told.seats:
+            self.counted += 1
+            self.answers.add(_outcome(seat.hotkey, asked, seat.turn) for seat in told.seats)
+
+    def shown(self, number: int) -> Asked | None:
+        """Round `number`, None where there is none that may be shown now."""
+        asked = self.rounds.get(number)
+        return None if asked is None or self.curtain.hides(asked.item) else asked
+
+
+def _outcome(hotkey: str, asked: Asked, turn: Turn) -> Outcome:
+    answer = Failure(turn.answer) if isinstance(turn.answer, str) else Prediction(turn.answer)
+    label = Label[turn.label.upper()]
+    return Outcome(hotkey, str(asked.number), Modality(asked.modality), label, answer, 0.0, asked.block)

@@ -1,0 +1,71 @@
+"""`assay web export`: files that open from a disk; and what the command refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from neurons.web.pages import as_json
+from neurons.web.site import Site
+from tests.unit.neurons.commands.evidence.rig import Story
+from tests.unit.neurons.running import Assay
+
+
+def test_every_link_leads_to_a_file(assay: Assay, story: Story, site: Site, tmp_path: Path) -> None:
+    """From every page, by relative ways; beside each page is its JSON, the same that a server gives."""
+    done = assay("web", "export", tmp_path / "out", story.journal)
+    assert done.status == 0, done.err
+    pages = sorted((tmp_path / "out").rglob("*.html"))
+    assert f"{len(pages)} pages written" in done.out
+    for page in pages:
+        links = re.findall(r'(?:href|src)="([^"]*)"', page.read_text(encoding="utf-8"))
+        for link in links:
+            if link not in ("#main", "data:,"):
+                assert (page.parent / link).resolve().is_file(), f"{page}: {link}"
+        address = str(page.relative_to(tmp_path / "out").with_suffix(""))
+        told = json.loads(page.with_suffix(".json").read_text())
+        if address != "health":  # it says when it looked
+            assert told == json.loads(as_json(site.page(address)))
+    assert {page.relative_to(tmp_path / "out").parts[0] for page in pages} == {
+        "1",
+        "index.html",
+        "incentive.html",
+        "health.html",
+    }
+
+
+def test_several_journals_and_few_rounds(assay: Assay, story: Story, tmp_path: Path) -> None:
+    """Each has its number; who has the same weights agrees wholly; only the newest rounds have pages, and all links hold."""
+    done = assay("web", "export", tmp_path / "out", story.journal, story.journal.parent, "--rounds", 2)
+    assert done.status == 0, done.err
+    rows = json.loads((tmp_path / "out" / "index.json").read_text())["validators"]
+    assert [(row["journal"], row["agreement"]) for row in rows] == [(1, pytest.approx(1)), (2, pytest.approx(1))]
+    assert sorted(p.name for p in (tmp_path / "out" / "2" / "round").glob("*.html")) == ["14.html", "15.html"]
+    for page in (tmp_path / "out").rglob("*.html"):
+        for link in re.findall(r'href="(\.[^"]*)"', page.read_text(encoding="utf-8")):
+            assert (page.parent / link).resolve().is_file(), f"{page}: {link}"
+
+
+def test_what_is_wrong_is_said_before_anything_is_written(assay: Assay, story: Story, tmp_path: Path) -> None:
+    """A folder with something in it, a journal that is not there, a damaged one, none at all, a port that is none."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("precious")
+    done = assay("web", "export", tmp_path / "full", story.journal)
+    assert (done.status, "not empty" in done.message) == (2, True)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine"]
+    done = assay("web", "export", tmp_path / "out", tmp_path / "absent.db")
+    assert (done.status, "JOURNAL" in done.message) == (2, True)
+    (tmp_path / "damaged.db").write_bytes(b"x" * 5000)
+    done = assay("web", "export", tmp_path / "out", tmp_path / "damaged.db")
+    assert (done.status, "journal 1 cannot be shown" in done.message) == (1, True)
+    assert not (tmp_path / "out").exists()
+    for words, told in (
+        ((), "JOURNAL"),
+        ((story.journal, "--port", "70000"), "--port"),
+        ((story.journal, "--refresh", "0"), "--refresh"),
+    ):
+        done = assay("web", *words)
+        assert (done.status, told in done.message) == (2, True), done.err

@@ -1,0 +1,115 @@
+"""The site over HTTP, by a real server on the loopback."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from neurons.web.book import Book
+from neurons.web.server import HEADERS, application
+from neurons.web.site import Site
+from neurons.web.sources import JournalFile
+from subnet.wire.http.server import serve
+from tests.unit.neurons.commands.evidence.rig import MINERS, Story
+
+
+@dataclass
+class Running:
+    """A site that is served; `get` and `ask` call it."""
+
+    session: aiohttp.ClientSession
+    url: str
+    book: Book
+    file: Path
+
+    async def ask(self, path: str, method: str = "GET") -> tuple[int, str, dict[str, str]]:
+        async with self.session.request(method, f"{self.url}{path}") as response:
+            return response.status, await response.text(), {k.lower(): v for k, v in response.headers.items()}
+
+
+@pytest.fixture
+async def running(tmp_path: Path, story: Story) -> AsyncIterator[Running]:
+    file = tmp_path / "journal.db"
+    shutil.copy(story.journal, file)
+    book = Book(1, JournalFile(file))
+    book.refresh()
+    server = await serve(application(Site((book,), {})), "127.0.0.1", 0, flags="--")
+    async with aiohttp.ClientSession() as session:
+        yield Running(session, f"http://127.0.0.1:{server.port}", book, file)
+    await server.stop()
+
+
+async def test_every_page_and_its_json_with_strict_headers(running: Running) -> None:
+    """Pages, JSON, styles, errors: none may run a script, be framed, or be taken for another type."""
+    miner = f"1/miner/{MINERS[0].ss58_address}"
+    for path in ("", "index", "1/scoreboard", miner, "1/rounds", "1/rounds/0", "1/round/3", "incentive", "health"):
+        status, text, headers = await running.ask(f"/{path}")
+        assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert text.startswith("<!doctype html>")
+        assert headers.items() >= HEADERS.items()
+        if path:
+            status, text, headers = await running.ask(f"/{path}.json")
+            assert (status, headers["content-type"]) == (200, "application/json")
+            assert text.startswith("{")
+    for path, expected in (("/site.css", 200), ("/nothing", 404), ("/docs", 404), ("/openapi.json", 404)):
+        status, _, headers = await running.ask(path)
+        assert status == expected
+        assert headers.items() >= HEADERS.items()
+    assert "script-src" not in HEADERS["content-security-policy"]  # so that 'none' holds for it
+
+
+async def test_nothing_can_be_sent(running: Running) -> None:
+    """GET and HEAD only; HEAD has the same head and no body."""
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        status, _, headers = await running.ask("/1/scoreboard", method)
+        assert (status, headers["allow"]) == (405, "GET, HEAD")
+        assert headers.items() >= HEADERS.items()
+    status, text, headers = await running.ask("/1/scoreboard", "HEAD")
+    assert (status, text) == (200, "")
+    assert int(headers["content-length"]) > 1000
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/2/scoreboard", "/0/scoreboard", "/1/miner/nobody", "/1/round/16", "/1/round/-1", "/1/round/99999999999999999999", "/1/rounds/7", "/1/rounds/x", "/1/scoreboard/x", "/..%2f..%2fetc%2fpasswd", "/%00", "/1/miner/%3Cscript%3E"],
+)  # fmt: skip
+async def test_what_is_not_there_is_told_so(running: Running, path: str) -> None:
+    """404, for people and for machines, without what was asked for in it."""
+    status, text, _ = await running.ask(path)
+    assert status == 404
+    assert "There is no such page" in text
+    assert "script" not in text
+    status, text, headers = await running.ask(f"{path}.json")
+    assert (status, headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_a_damaged_journal_is_a_page_and_the_program_lives_on(running: Running) -> None:
+    """503 with the reason and when to try again; pages that need no journal go on, and all do once it is mended."""
+    whole = running.file.read_bytes()
+    running.file.write_bytes(b"no journal at all" * 100)
+    running.book.refresh()
+    for path in ("/1/scoreboard", "/1/round/3", "/health", "/"):
+        status, text, headers = await running.ask(path)
+        assert (status, headers["retry-after"]) == (503, "5")
+        assert "cannot read the journal" in text
+        assert str(running.file.parent) not in text
+        status, _, _ = await running.ask(f"{path.rstrip('/') or '/index'}.json")
+        assert status == 503
+    assert (await running.ask("/incentive"))[0] == 200
+    running.file.write_bytes(whole)
+    running.book.refresh()
+    assert (await running.ask("/1/scoreboard"))[0] == 200
+    assert (await running.ask("/health"))[0] == 200
+
+
+async def test_requests_read_nothing_of_a_journal(running: Running) -> None:
+    """Without the file, what was gathered is shown; only a round itself is looked up in it."""
+    running.file.rename(running.file.with_name("elsewhere.db"))
+    for path in ("/1/scoreboard", f"/1/miner/{MINERS[0].ss58_address}", "/1/rounds", "/"):
+        assert (await running.ask(path))[0] == 200
+    assert (await running.ask("/1/round/3"))[0] == 503
