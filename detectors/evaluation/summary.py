@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem
-from detectors.evaluation.intervals import RESAMPLES, Interval, measure
-from detectors.evaluation.metrics import METRICS, Floats, Ints, Metric, mcc, recall, tpr_at, type_1_error, type_2_error
+from detectors.evaluation.intervals import RESAMPLES, with_thresholds
+from detectors.evaluation.metrics import METRICS, RATES, Floats, Ints, Metric, mcc, recall, type_1_error, type_2_error
 from detectors.evaluation.selection import sources
 from subnet.game.history import Window
 from subnet.game.scoring import modality_reward
@@ -20,13 +20,14 @@ from subnet.media.leak.roc import auc
 from subnet.types import THRESHOLD, Label
 
 WINDOWS = 200
+FOUND_AT = {name: METRICS[name] for name in RATES}
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
     """One detector's answers, one entry for each item at each level: all arrays (N,).
 
-    `size` is the shorter side of the item on disk in pixels, 0 where it is not known.
+    Of the item on disk `size` is the shorter side in pixels, `stored` the bytes; 0 where it is not known.
     """
 
     p: Floats
@@ -36,14 +37,20 @@ class Answers:
     origin: NDArray[np.str_]
     source: NDArray[np.str_]
     size: Ints
+    stored: Ints
 
     def where(self, kept: NDArray[np.bool_]) -> Answers:
         """Only the entries that are True in `kept`."""
-        fields = (self.p, self.y, self.level, self.cluster, self.origin, self.source, self.size)
-        return Answers(*(values[kept] for values in fields))  # type: ignore[arg-type]
+        return Answers(**{name: values[kept] for name, values in vars(self).items()})
 
 
-def answers(records: Sequence[DatasetItem], levels: Sequence[int], p: Floats, sizes: Sequence[int] = ()) -> Answers:
+def answers(
+    records: Sequence[DatasetItem],
+    levels: Sequence[int],
+    p: Floats,
+    sizes: Sequence[int] = (),
+    stored: Sequence[int] = (),
+) -> Answers:
     """`p` (records, levels) with what is known of the items."""
     times = len(levels)
     return Answers(
@@ -54,6 +61,7 @@ def answers(records: Sequence[DatasetItem], levels: Sequence[int], p: Floats, si
         np.repeat([record.origin for record in records], times),
         np.repeat(sources(records), times),
         np.repeat(np.array(sizes or [0] * len(records)), times),
+        np.repeat(np.array(stored or [0] * len(records)), times),
     )
 
 
@@ -79,12 +87,8 @@ def _kinds(values: NDArray[Any]) -> list[Any]:
     return sorted(set(values.tolist()))
 
 
-def _json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
-    return {name: found.to_json() for name, found in intervals.items()}
-
-
-def _measured(given: Answers, times: int, seed: int) -> Findings:
-    return _json(measure(given.p, given.y, given.cluster, METRICS, times=times, seed=seed))
+def _measured(given: Answers, times: int, seed: int, metrics: Mapping[str, Metric] = METRICS) -> Findings:
+    return with_thresholds(given.p, given.y, given.cluster, metrics, times=times, seed=seed)
 
 
 def by_generator(given: Answers, times: int, seed: int) -> Findings:
@@ -93,10 +97,9 @@ def by_generator(given: Answers, times: int, seed: int) -> Findings:
     for name in _kinds(given.origin[given.y == Label.SYNTHETIC]):
         fakes = given.where((given.y == Label.SYNTHETIC) & (given.origin == name))
         both = given.where((given.y == Label.REAL) | (given.origin == name))
-        metrics = {"auc": auc, "mcc": mcc, "tpr_at_5_fpr": tpr_at(0.05)}
-        found = measure(fakes.p, fakes.y, fakes.cluster, {"recall": recall}, times=times, seed=seed)
-        found |= measure(both.p, both.y, both.cluster, metrics, times=times, seed=seed)
-        result[name] = {"answers": len(fakes.p), **_json(found)}
+        found = _measured(fakes, times, seed, {"recall": recall})
+        found |= _measured(both, times, seed, {"auc": auc, "mcc": mcc, **FOUND_AT})
+        result[name] = {"answers": len(fakes.p), **found}
     return result
 
 
@@ -107,10 +110,10 @@ def by_source(given: Answers, times: int, seed: int) -> Findings:
         part = given.where(given.source == name)
         metrics: dict[str, Metric] = {"type_1_error": type_1_error}
         if (part.y == Label.SYNTHETIC).any():
-            metrics |= {"type_2_error": type_2_error, "auc": auc}
-        found = measure(part.p, part.y, part.cluster, metrics, times=times, seed=seed)
+            metrics |= {"type_2_error": type_2_error, "auc": auc, **FOUND_AT}
+        found = _measured(part, times, seed, metrics)
         counts = {"real": int((part.y == Label.REAL).sum()), "synthetic": int((part.y == Label.SYNTHETIC).sum())}
-        result[name] = {**counts, **_json(found)}
+        result[name] = {**counts, **found}
     return result
 
 

@@ -171,7 +171,7 @@ def answers(p: Floats, y: Ints) -> Answers:
     count = len(p)
     origin = np.where(y == 1, np.where(np.arange(count) % 2 == 0, "maker", "other"), "camera")
     size = np.array([100, 300] * (count // 2))
-    return Answers(p, y, np.arange(count) % 4, np.arange(count) // 4, origin, np.full(count, "camera"), size)
+    return Answers(p, y, np.arange(count) % 4, np.arange(count) // 4, origin, np.full(count, "camera"), size, size)
 
 
 def test_summary_has_every_part_and_is_stable() -> None:
