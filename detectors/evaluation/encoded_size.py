@@ -16,8 +16,7 @@ from detectors.evaluation.answering import Progress, encoded_size
 from detectors.evaluation.evaluation import Task
 from detectors.evaluation.intervals import measure
 from detectors.evaluation.metrics import Floats
-from detectors.evaluation.null import toward
-from detectors.evaluation.summary import Answers, Findings, answers
+from detectors.evaluation.summary import Answers, Findings, answers, toward
 from subnet.media.leak.roc import auc
 from subnet.types import Label
 

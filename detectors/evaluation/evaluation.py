@@ -14,9 +14,8 @@ from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder
 from detectors.evaluation.answering import Progress, View, ask, views_of
 from detectors.evaluation.keeping import KeptAnswers
 from detectors.evaluation.metrics import Floats
-from detectors.evaluation.null import null_findings
 from detectors.evaluation.selection import select, sizes
-from detectors.evaluation.summary import Answers, Findings, answers, summarise
+from detectors.evaluation.summary import Answers, Findings, answers, null_findings, summarise
 from subnet.game.augment import LEVELS
 from subnet.protocols import Detector
 from subnet.types import Label, Modality
@@ -26,7 +25,7 @@ from subnet.types import Label, Modality
 class Task:
     """What to evaluate on. `data` is how people name the data set, `root` its folder.
 
-    With `null` every item is shown with black pixels, too (`detectors.evaluation.null`).
+    With `null` every item is shown with black pixels, too (`detectors.evaluation.summary:null_findings`).
     """
 
     data: str

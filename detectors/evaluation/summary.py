@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,11 @@ from detectors.evaluation.metrics import METRICS, RATES, Floats, Ints, Metric, m
 from detectors.evaluation.selection import sources
 from subnet.game.history import Window
 from subnet.game.scoring import modality_reward
-from subnet.media.leak.roc import auc
+from subnet.media.leak.roc import auc, plain_auc
 from subnet.types import THRESHOLD, Label
 
 WINDOWS = 200
+CHANCE = 0.5
 FOUND_AT = {name: METRICS[name] for name in RATES}
 
 
@@ -147,3 +148,37 @@ def reward_windows(given: Answers, seed: int) -> dict[str, float]:
         rewards.append(modality_reward(window))
     low, high = np.quantile(rewards, [0.05, 0.95])
     return {"mean": round(float(np.mean(rewards)), 6), "low": round(float(low), 6), "high": round(float(high), 6)}
+
+
+def null_findings(blank: Answers, *, seed: int = 0) -> Findings:
+    """The zero-pixel null: the same evaluation with every pixel black, so that what is told apart is not in the pixels.
+
+    Files, sizes, numbers of frames, order and the parameters of the augmentation are those of the items. Beside it
+    stands how far the stored files tell the classes apart by their size, which no detector is shown.
+
+    Given are `auc` and `by_level` of the answers to black media, `leaks`, and `files`. `leaks` is true where the
+    interval of the AUC does not hold one half, null where there is none. Whether larger files are taken for synthetic
+    ones or smaller is chosen on the items that are judged.
+    """
+    overall = _auc(blank, seed)
+    low, high = overall["low"], overall["high"]
+    levels = sorted(set(blank.level.tolist()))
+    once = blank.where(blank.level == levels[0])
+    stored = {"bytes": once.stored, "shorter_side": once.size}
+    files = {name: toward(values.astype(np.float64), once) for name, values in stored.items() if values.any()}
+    return {
+        "auc": overall,
+        "leaks": None if low is None or high is None else not low <= CHANCE <= high,
+        "by_level": {str(level): {"auc": _auc(blank.where(blank.level == level), seed)} for level in levels},
+        "files": {name: _auc(each, seed) for name, each in files.items()},
+    }
+
+
+def toward(values: Floats, given: Answers) -> Answers:
+    """`given` with `values` for answers, turned round where the synthetic items have the smaller ones."""
+    return replace(given, p=values if plain_auc(values, given.y) >= 0.5 else -values)
+
+
+def _auc(given: Answers, seed: int) -> Findings:
+    found: Findings = _measured(given, RESAMPLES, seed, {"auc": auc})["auc"]
+    return found
