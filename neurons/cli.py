@@ -43,6 +43,10 @@ COMMANDS = {
     "train": ("neurons.commands.train:train", "Train a detector on what validators ask."),
     "dataset": ("neurons.datasets.program:dataset", "Write real media with twins to a folder; check published sets."),
     "evaluate": ("neurons.commands.evaluate:evaluate", "Measure a detector, or compare two."),
+    "compare": (
+        "neurons.commands.compare:compare",
+        "Compute reports again from matrices of answers, and compare them.",
+    ),
     "claim": ("neurons.commands.claims.claim:claim", "Measure what may be said of a detector's answers: its card."),
     "study": ("neurons.commands.study:study", "Run a whole study: train, measure, tables and pictures."),
     "doctor": ("neurons.doctor.program:doctor", "Check that everything needed is here, and say what would mend it."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from subnet.types import Label, Media, Modality
 FEWEST_FRAMES = 4
 MOST_LOST = 0.5  # of the items of a label that may be of no use
 THREADS = 2
+UNREADABLE, REFUSED = "unreadable", "refused"
 
 
 def key_of(record: DatasetItem, root: Path) -> str:
@@ -30,11 +32,21 @@ def key_of(record: DatasetItem, root: Path) -> str:
 
 def challenge_media(record: DatasetItem, key: str, seed: int) -> Media:
     """The item as a validator's pool holds it: 256 x 256, of a clip at most 16 frames. Raises DataError."""
+    return held(usable_media(record), key, seed)
+
+
+def usable_media(record: DatasetItem) -> Media:
+    """The item as it is stored. Raises DataError where it cannot be read, or would be refused."""
     media = load_media(record)
     try:
         _check(media)
     except MediaUnreadable as error:
         raise DataError(f"data: {record.path} is of no use: {error}") from error
+    return media
+
+
+def held(media: Media, key: str, seed: int) -> Media:
+    """What a validator's pool holds of `media`."""
     if media.frames.shape[1:3] == TARGET_SIZE and len(media.frames) <= FRAMES:
         return media
     return cut(media, np.random.default_rng(derive(seed, key)), min(FRAMES, len(media.frames))).media
@@ -45,8 +57,13 @@ def media_or_flaw(record: DatasetItem, key: str, seed: int) -> Media | str:
     try:
         return challenge_media(record, key, seed)
     except DataError as error:
-        reason = error.__cause__ or error
-        return (reason.strerror or type(reason).__name__) if isinstance(reason, OSError) else str(reason)
+        return reason_of(error)
+
+
+def reason_of(error: DataError) -> str:
+    """Why an item is of no use, without its name."""
+    reason = error.__cause__ or error
+    return (reason.strerror or type(reason).__name__) if isinstance(reason, OSError) else str(reason)
 
 
 def sift(records: Sequence[DatasetItem], what: str, tell: Tell = silence) -> list[DatasetItem]:
@@ -55,27 +72,45 @@ def sift(records: Sequence[DatasetItem], what: str, tell: Tell = silence) -> lis
     What is left out, and how many pictures are enlarged, is told by the name `what`. Raises DataError when over
     MOST_LOST of the items of a label are of no use.
     """
+    return sifted(records, what, tell)[0]
+
+
+def sifted(
+    records: Sequence[DatasetItem], what: str, tell: Tell = silence
+) -> tuple[list[DatasetItem], list[tuple[DatasetItem, Flaw]]]:
+    """`sift`, and beside it what was left out. Raises DataError."""
     with ThreadPoolExecutor(THREADS, thread_name_prefix="sift") as pool:
         findings = list(pool.map(finding, records))
-    flaws = {record.path: each for record, each in zip(records, findings, strict=True) if isinstance(each, str)}
+    found = [(record, each) for record, each in zip(records, findings, strict=True) if isinstance(each, Flaw)]
     small = [each for each in findings if isinstance(each, int) and each < min(TARGET_SIZE)]
     if small:
         factor = min(TARGET_SIZE) / min(small)
         tell(
             f"{len(small):,} of {len(records):,} in {what} are enlarged to 256 pixels a side, up to {factor:.1f} times"
         )
-    return _without(records, flaws, what, tell)
+    return _without(records, {record.path: flaw.reason for record, flaw in found}, what, tell), found
 
 
-def finding(record: DatasetItem) -> int | str:
+@dataclass(frozen=True)
+class Flaw:
+    """Why an item is of no use. `outcome` is "unreadable", or "refused" for what a validator would never ask."""
+
+    outcome: str
+    reason: str
+
+
+def finding(record: DatasetItem) -> int | Flaw:
     """The shorter side in pixels, or why the item is of no use."""
     try:
         media = decode(record)
-        _check(media)
     except OSError as error:
-        return error.strerror or type(error).__name__
+        return Flaw(UNREADABLE, error.strerror or type(error).__name__)
     except MediaError as error:
-        return str(error)
+        return Flaw(UNREADABLE, str(error))
+    try:
+        _check(media)
+    except MediaUnreadable as error:
+        return Flaw(REFUSED, str(error))
     return int(min(media.frames.shape[1:3]))
 
 

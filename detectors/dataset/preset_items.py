@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from detectors.dataset.contents import connected_components
-from detectors.dataset.cuts import finding
+from detectors.dataset.cuts import Flaw, finding
 from detectors.dataset.folder_names import content_of, place_of
 from detectors.dataset.items import DatasetItem, read_folder
 from detectors.dataset.presets import WHOLE, Part, Preset, part_of, resembled
@@ -184,4 +184,4 @@ def _unreadable(records: Sequence[DatasetItem], progress: Progress) -> dict[Path
 def _flaw(record: DatasetItem) -> str:
     """Why training would leave the item out; "" where it would not."""
     found = finding(record)
-    return found if isinstance(found, str) else ""
+    return found.reason if isinstance(found, Flaw) else ""

@@ -1,22 +1,23 @@
 """Detectors on a data set, shown exactly what a validator would send: cut, augment, encode, decode, predict.
 
 What is shown of an item follows from (seed, item, view) alone: the same for every detector, on every machine. Media are
-made in threads while the network works.
+made in threads while the network works. Answers can be kept as they come, and asking goes on where it was ended.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from detectors.dataset.cuts import challenge_media, key_of
+from detectors.dataset.cuts import held, key_of, reason_of, usable_media
 from detectors.dataset.items import DatasetItem
+from detectors.evaluation.keeping import KeptAnswers
 from detectors.evaluation.metrics import Floats
 from subnet.errors import DataError
 from subnet.game.augment import LEVELS, distort
@@ -30,11 +31,16 @@ Progress = Callable[[int], None]  # variants judged so far
 
 @dataclass(frozen=True)
 class View:
-    """One way to show an item: at a level, after a distortion chain of `strength` 0..1 where one is named."""
+    """One way to show an item: at a level, after a distortion chain of `strength` 0..1 where one is named.
+
+    With `blank` every pixel of the stored picture or clip is black before anything is done to it: its size, the number
+    of its frames, its place in the order and the parameters of the augmentation are those of the item.
+    """
 
     level: int = 0
     chain: str = ""
     strength: float = 0.0
+    blank: bool = False
 
 
 def views_of(levels: Sequence[int]) -> tuple[View, ...]:
@@ -67,8 +73,13 @@ def _distorted(media: Media, key: str, view: View, seed: int) -> tuple[Media, np
 def variants(record: DatasetItem, views: Sequence[View], root: Path, seed: int) -> list[Media]:
     """One item in all views."""
     key = key_of(record, root)
-    media = challenge_media(record, key, seed)
-    return [show(media, key, view, seed) for view in views]
+    media = usable_media(record)
+    shown = {blank: held(_blanked(media) if blank else media, key, seed) for blank in {view.blank for view in views}}
+    return [show(shown[view.blank], key, view, seed) for view in views]
+
+
+def _blanked(media: Media) -> Media:
+    return replace(media, frames=np.zeros_like(media.frames))
 
 
 def score(
@@ -86,38 +97,78 @@ def score(
 
     Raises DataError for an item that cannot be read.
     """
-    answers = np.empty((len(detectors), len(records) * len(views)))
-    waiting: list[Media] = []
-    done = 0
+    p, lost = ask(detectors, records, views, root, seed=seed, batch=batch, workers=workers, progress=progress)
+    for row, reason in lost.items():
+        raise DataError(f"data: {records[row].path} cannot be read: {reason}")
+    return p
 
-    def flush() -> None:
-        nonlocal done
-        for row, detector in zip(answers, detectors, strict=True):
-            row[done : done + len(waiting)] = [prediction.p_synthetic for prediction in detector.predict(waiting)]
-        done += len(waiting)
-        waiting.clear()
-        progress(done)
 
-    for media in _ahead(records, views, root, seed, workers):
-        waiting.extend(media)
-        if len(waiting) >= batch:
-            flush()
-    if waiting:
-        flush()
-    return answers.reshape(len(detectors), len(records), len(views))
+def ask(
+    detectors: Sequence[Detector],
+    records: Sequence[DatasetItem],
+    views: Sequence[View],
+    root: Path,
+    *,
+    seed: int = 0,
+    batch: int = 32,
+    workers: int = 2,
+    progress: Progress = lambda done: None,
+    kept: KeptAnswers | None = None,
+) -> tuple[Floats, dict[int, str]]:
+    """The answers (D, records, views), and for each record that cannot be read, whose answers are NaN, the reason.
+
+    Batches begin at the same records whether or not answers are at hand from a run that was ended, so that a network
+    whose last digits depend on its batch says the same. Plain and blank views are never in one batch.
+    """
+    keys = [key_of(record, root) for record in records]
+    together = -(-batch // sum(not view.blank for view in views))
+    p = np.full((len(detectors), len(records), len(views)), np.nan)
+    lost: dict[int, str] = {}
+    done = kept.restore(keys, together, p, lost) if kept else 0
+    progress(done * len(views))
+    coming = _ahead(records[done:], views, root, seed, workers)
+    while rows := list(islice(coming, together)):
+        block = slice(done, done + len(rows))
+        media = {done + at: shown for at, shown in enumerate(rows) if not isinstance(shown, str)}
+        lost |= {done + at: shown for at, shown in enumerate(rows) if isinstance(shown, str)}
+        for of_one, detector in zip(p, detectors, strict=True):
+            _answer(detector, views, media, of_one)
+        if kept:
+            kept.keep(keys[block], p[:, block], {at - done: why for at, why in lost.items() if at >= done})
+        done += len(rows)
+        progress(done * len(views))
+    return p, lost
+
+
+def _answer(detector: Detector, views: Sequence[View], media: Mapping[int, list[Media]], p: Floats) -> None:
+    """Write the answers to `media`, by row, into `p` (records, views)."""
+    for blank in (False, True):
+        columns = [column for column, view in enumerate(views) if view.blank is blank]
+        asked = [shown[column] for shown in media.values() for column in columns]
+        if asked:
+            given = [prediction.p_synthetic for prediction in detector.predict(asked)]
+            p[np.ix_(list(media), columns)] = np.reshape(given, (len(media), len(columns)))
+
+
+def _shown(record: DatasetItem, views: Sequence[View], root: Path, seed: int) -> list[Media] | str:
+    """One item in all views, or why it cannot be read."""
+    try:
+        return variants(record, views, root, seed)
+    except DataError as error:
+        return reason_of(error)
 
 
 def _ahead(
     records: Sequence[DatasetItem], views: Sequence[View], root: Path, seed: int, workers: int
-) -> Iterator[list[Media]]:
-    """Shown media in order, a few items ahead of who asks."""
+) -> Iterator[list[Media] | str]:
+    """What is shown, or why not, in order, a few items ahead of who asks."""
     with ThreadPoolExecutor(workers, thread_name_prefix="show") as pool:
         work = iter(records)
-        pending: deque[Future[list[Media]]] = deque()
+        pending: deque[Future[list[Media] | str]] = deque()
         try:
             while True:
                 for record in islice(work, 4 * workers - len(pending)):
-                    pending.append(pool.submit(variants, record, views, root, seed))
+                    pending.append(pool.submit(_shown, record, views, root, seed))
                 if not pending:
                     return
                 yield pending.popleft().result()

@@ -25,17 +25,24 @@ def compare(first: Evaluation, second: Evaluation, *, times: int = RESAMPLES) ->
     one, other = first.answers, second.answers
     if first.records != second.records or not np.array_equal(one.level, other.level):
         raise DataError("compare: the two detectors were not asked the same; evaluate them together")
-    seed = first.task.seed
+    names = first.findings["detector"], second.findings["detector"]
+    return compared(names, one, other.p, times=times, seed=first.task.seed)
+
+
+def compared(
+    names: tuple[str, str], one: Answers, other: Floats, *, times: int = RESAMPLES, seed: int = 0
+) -> dict[str, Any]:
+    """What `compare` says of the answers `one`, and the answers `other` of the second detector to the same."""
     levels = {}
     for level in sorted(set(one.level.tolist())):
         kept = one.level == level
-        levels[str(level)] = differences(one.where(kept), other.where(kept).p, times=times, seed=seed)
+        levels[str(level)] = differences(one.where(kept), other[kept], times=times, seed=seed)
     return {
-        "first": first.findings["detector"],
-        "second": second.findings["detector"],
-        "differences": differences(one, other.p, times=times, seed=seed),
+        "first": names[0],
+        "second": names[1],
+        "differences": differences(one, other, times=times, seed=seed),
         "by_level": levels,
-        "disagreements": int(((one.p > THRESHOLD) != (other.p > THRESHOLD)).sum()),
+        "disagreements": int(((one.p > THRESHOLD) != (other > THRESHOLD)).sum()),
     }
 
 

@@ -16,8 +16,8 @@ from detectors.evaluation.answering import Progress, encoded_size
 from detectors.evaluation.evaluation import Task
 from detectors.evaluation.intervals import measure
 from detectors.evaluation.metrics import Floats
-from detectors.evaluation.summary import Answers, Findings, answers
-from subnet.media.leak.roc import auc, plain_auc
+from detectors.evaluation.summary import Answers, Findings, answers, toward
+from subnet.media.leak.roc import auc
 from subnet.types import Label
 
 NAME = "encoded size"
@@ -43,18 +43,16 @@ def encoded_size_control(
 
 def findings(given: Answers) -> Findings:
     """The same out of `given`, whose p are sizes."""
-    sign = 1.0 if plain_auc(given.p, given.y) >= 0.5 else -1.0
+    given = toward(given.p, given)
     levels = sorted(set(given.level.tolist()))
     fakes = sorted(set(given.origin[given.y == Label.SYNTHETIC].tolist()))
     return {
         "detector": NAME,
-        **_auc(given, sign),
-        "by_level": {str(level): _auc(given.where(given.level == level), sign) for level in levels},
-        "by_generator": {
-            name: _auc(given.where((given.y == Label.REAL) | (given.origin == name)), sign) for name in fakes
-        },
+        **_auc(given),
+        "by_level": {str(level): _auc(given.where(given.level == level)) for level in levels},
+        "by_generator": {name: _auc(given.where((given.y == Label.REAL) | (given.origin == name))) for name in fakes},
     }
 
 
-def _auc(given: Answers, sign: float) -> Mapping[str, Mapping[str, float | None]]:
-    return {"auc": measure(sign * given.p, given.y, given.cluster, {"auc": auc})["auc"].to_json()}
+def _auc(given: Answers) -> Mapping[str, Mapping[str, float | None]]:
+    return {"auc": measure(given.p, given.y, given.cluster, {"auc": auc})["auc"].to_json()}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from detectors.dataset.cuts import sift
-from detectors.dataset.items import DatasetItem, Tell, read_folder, silence
-from detectors.evaluation.answering import Progress, View, score, views_of
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.dataset.cuts import REFUSED, UNREADABLE, key_of, sifted
+from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
+from detectors.evaluation.answering import Progress, View, ask, views_of
+from detectors.evaluation.keeping import KeptAnswers
 from detectors.evaluation.metrics import Floats
 from detectors.evaluation.selection import select, sizes
-from detectors.evaluation.summary import Answers, Findings, answers, summarise
+from detectors.evaluation.summary import Answers, Findings, answers, null_findings, summarise
 from subnet.game.augment import LEVELS
 from subnet.protocols import Detector
 from subnet.types import Label, Modality
@@ -19,7 +23,10 @@ from subnet.types import Label, Modality
 
 @dataclass(frozen=True)
 class Task:
-    """What to evaluate on. `data` is how people name the data set, `root` its folder."""
+    """What to evaluate on. `data` is how people name the data set, `root` its folder.
+
+    With `null` every item is shown with black pixels, too (`detectors.evaluation.summary:null_findings`).
+    """
 
     data: str
     root: Path
@@ -27,60 +34,126 @@ class Task:
     limit: int | None = None
     seed: int = 0
     workers: int = 2
+    null: bool = False
 
     @property
     def views(self) -> tuple[View, ...]:
         return views_of(self.levels)
 
+    @property
+    def asked(self) -> tuple[View, ...]:
+        """`views`, and those of the null after them."""
+        return self.views + tuple(replace(view, blank=True) for view in self.views if self.null)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An item that was selected and has no answer: `outcome` is "unreadable" or "refused"."""
+
+    key: str
+    record: DatasetItem
+    outcome: str
+    reason: str
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Findings, and all that they were computed from: answers in the order records x levels."""
+    """Findings, and what they were computed from: answers in the order records x levels, `null` to black media."""
 
     task: Task
     records: tuple[DatasetItem, ...]
     answers: Answers
     findings: Findings
+    null: Answers | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def items(task: Task, modality: Modality, tell: Tell = silence) -> list[DatasetItem]:
-    """The items of the task that can be used; what is left out is told.
+    """The items of the task that can be used; what is left out is told. Raises DataError as `selection` does."""
+    return selection(task, modality, tell)[0]
+
+
+def selection(task: Task, modality: Modality, tell: Tell = silence) -> tuple[list[DatasetItem], tuple[LeftOut, ...]]:
+    """The items of the task that can be used, and those that were selected and cannot; these are told, too.
 
     Raises DataError for a data set without this modality or without one of the classes, and where most are of no use.
     """
     what = task.data if task.data == str(task.root) else f"{task.data} ({task.root})"
     chosen = select(read_folder(task.root, tell), modality, task.limit, task.seed, what)
-    return sift(chosen, what, tell)
+    records, flaws = sifted(chosen, what, tell)
+    return records, tuple(LeftOut(key_of(each, task.root), each, flaw.outcome, flaw.reason) for each, flaw in flaws)
 
 
 def evaluate(
-    detectors: Sequence[Detector], task: Task, records: Sequence[DatasetItem], *, progress: Progress = lambda done: None
+    detectors: Sequence[Detector],
+    task: Task,
+    records: Sequence[DatasetItem],
+    *,
+    left_out: Sequence[LeftOut] = (),
+    progress: Progress = lambda done: None,
+    kept: KeptAnswers | None = None,
 ) -> list[Evaluation]:
-    """Each detector on the very same media. Raises DataError for an item that cannot be read."""
-    measured = sizes(records)
-    p = score(detectors, records, task.views, task.root, seed=task.seed, workers=task.workers, progress=progress)
-    return [evaluation(detector, task, records, row, measured) for detector, row in zip(detectors, p, strict=True)]
+    """Each detector on the very same media; an item that cannot be read any more is left out, as `left_out` were.
+
+    Raises DataError where a class is left without an item.
+    """
+    p, lost = ask(
+        detectors, records, task.asked, task.root, seed=task.seed, workers=task.workers, progress=progress, kept=kept
+    )
+    gone = [LeftOut(key_of(records[row], task.root), records[row], UNREADABLE, why) for row, why in lost.items()]
+    rows = [row for row in range(len(records)) if row not in lost]
+    judged = [records[row] for row in rows]
+    both_classes(judged, task.data)
+    measured = sizes(judged)
+    return [
+        evaluation(detector, task, judged, each[rows], *measured, left_out=(*left_out, *gone))
+        for detector, each in zip(detectors, p, strict=True)
+    ]
 
 
 def evaluation(
-    detector: Detector, task: Task, records: Sequence[DatasetItem], p: Floats, sides: Sequence[int]
+    detector: Detector,
+    task: Task,
+    records: Sequence[DatasetItem],
+    p: Floats,
+    sides: Sequence[int],
+    stored: Sequence[int] = (),
+    *,
+    left_out: Sequence[LeftOut] = (),
 ) -> Evaluation:
-    """What one detector's answers `p` (records, levels) come to."""
-    given = answers(records, [view.level for view in task.views], p, sides)
+    """What one detector's answers `p` (records, levels, those to black media after them) come to."""
+    levels = [view.level for view in task.views]
+    given = answers(records, levels, p[:, : len(levels)], sides, stored)
+    blank = answers(records, levels, p[:, len(levels) :], sides, stored) if p.shape[1] > len(levels) else None
     about = {
         "detector": detector.name,
         "weights_hash": detector.weights_hash,
         "modality": detector.modality.value,
         "data": task.data,
         "seed": task.seed,
-        "levels": [view.level for view in task.views],
-        "items": len(records),
-        "real": sum(record.label is Label.REAL for record in records),
-        "synthetic": sum(record.label is Label.SYNTHETIC for record in records),
+        "levels": levels,
+    }
+    items = np.repeat(np.arange(len(records)), len(levels))
+    found = findings(about, items, given, blank, [each.outcome for each in left_out])
+    return Evaluation(task, tuple(records), given, found, blank, tuple(left_out))
+
+
+def findings(
+    about: Findings, items: NDArray[np.int64], given: Answers, blank: Answers | None, outcomes: Sequence[str]
+) -> Findings:
+    """All numbers of a report: `items` (N,) numbers what was judged, `outcomes` are of what was not."""
+    _, first = np.unique(items, return_index=True)
+    labels = given.y[first]
+    counts = {
+        "items": len(first),
+        "real": int((labels == Label.REAL).sum()),
+        "synthetic": int((labels == Label.SYNTHETIC).sum()),
+        "outcomes": {"answered": len(first), **{name: list(outcomes).count(name) for name in (UNREADABLE, REFUSED)}},
         "answers": len(given.p),
-        "clusters": int(given.cluster.max()) + 1,
+        "clusters": len(set(given.cluster.tolist())),
         "clusters_by_class": {
             label.name.lower(): len(set(given.cluster[given.y == int(label)].tolist())) for label in Label
         },
     }
-    return Evaluation(task, tuple(records), given, {**about, **summarise(given, seed=task.seed)})
+    null = {} if blank is None else {"null": null_findings(blank, seed=about["seed"])}
+    return {**about, **counts, **summarise(given, seed=about["seed"]), **null}

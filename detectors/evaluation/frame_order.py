@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from detectors.evaluation.compare import compare
+from detectors.evaluation.compare import differences
 from detectors.evaluation.evaluation import Evaluation
+from detectors.evaluation.intervals import measure
+from detectors.evaluation.summary import Answers
 from subnet.errors import SettingsError
+from subnet.media.leak.roc import auc
 from subnet.protocols import Detector
 from subnet.types import Media, Modality, Prediction
 
@@ -51,8 +54,17 @@ def forms(detector: Detector) -> list[Detector]:
 
 
 def controls(plain: Evaluation, others: Sequence[Evaluation]) -> Mapping[str, Mapping[str, Any]]:
-    """For each of FORMS the AUC with its interval, and the AUC of `plain` minus it, which is paired."""
+    """`order_findings` of one evaluation and those in FORMS, of the same items."""
+    given = {form: each.answers for form, each in zip(FORMS, others, strict=True)}
+    return order_findings(plain.answers, given, seed=plain.task.seed)
+
+
+def order_findings(plain: Answers, others: Mapping[str, Answers], *, seed: int = 0) -> Mapping[str, Mapping[str, Any]]:
+    """For each form the AUC with its interval, and the AUC of `plain` minus it, which is paired."""
     return {
-        form: {"auc": each.findings["auc"], "plain_minus_this": compare(plain, each)["differences"]["auc"]}
-        for form, each in zip(FORMS, others, strict=True)
+        form: {
+            "auc": measure(each.p, each.y, each.cluster, {"auc": auc}, seed=seed)["auc"].to_json(),
+            "plain_minus_this": differences(plain, each.p, seed=seed)["auc"],
+        }
+        for form, each in others.items()
     }

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from detectors.dataset.contents import numbers_of
-from detectors.evaluation.metrics import BOUNDS, METRICS, UNIT, Floats, Ints, Metric
+from detectors.evaluation.metrics import BOUNDS, METRICS, RATES, THRESHOLDS, UNIT, Floats, Ints, Metric
 from subnet.types import Label
 
 RESAMPLES = 1000
@@ -70,7 +71,12 @@ def distributions(
 
 
 def fewest(y: Ints, clusters: Ints, name: str) -> int:
-    """Independent clusters that stand behind a metric: of its one class, or of the rarer of those there are."""
+    """Independent clusters that stand behind a metric: of its one class, or of the rarer of those there are.
+
+    0 for what is found at a rate of false alarms below one in all clusters of reals, which cannot be told from none.
+    """
+    if name in RATES and len(set(clusters[y == Label.REAL].tolist())) * RATES[name] < 1:
+        return 0
     kinds = (int(_ONE_CLASS[name]),) if name in _ONE_CLASS else tuple(set(y.tolist()))
     return min((len(set(clusters[y == kind].tolist())) for kind in kinds), default=0)
 
@@ -92,6 +98,26 @@ def measure(
         name: interval(float(metric(p, y, ones)[0]), spread[name], fewest(y, clusters, name), BOUNDS.get(name, UNIT))
         for name, metric in metrics.items()
     }
+
+
+def with_thresholds(
+    p: Floats, y: Ints, clusters: Ints, metrics: Mapping[str, Metric], *, times: int = RESAMPLES, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """`measure` as JSON; what is found at a rate of false alarms also has the `threshold` above which it is called.
+
+    A threshold keeps all digits, so that who applies it gets the same.
+    """
+    found = measure(p, y, clusters, metrics, times=times, seed=seed)
+    cells: dict[str, dict[str, Any]] = {name: each.to_json() for name, each in found.items()}
+    rates = [name for name in RATES if name in metrics]
+    if rates:
+        clusters = numbers_of(clusters.tolist())
+        spread = distributions(p, y, clusters, {name: THRESHOLDS[name] for name in rates}, times=times, seed=seed)
+    for name in rates:
+        value = float(THRESHOLDS[name](p, y, np.ones((1, len(p))))[0])
+        ends = interval(value, spread[name], fewest(y, clusters, name), (-np.inf, np.inf)).to_json()
+        cells[name]["threshold"] = {**ends, "value": value}
+    return cells
 
 
 def interval(value: float, spread: Floats, count: int, bounds: tuple[float, float]) -> Interval:

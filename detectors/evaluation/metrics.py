@@ -118,6 +118,18 @@ def tpr_at(fpr: float) -> Metric:
     return metric
 
 
+def threshold_at(fpr: float) -> Metric:
+    """The threshold of `tpr_at`: the highest answer of a real item that is not called synthetic, which is above it."""
+
+    def metric(p: Floats, y: Ints, w_RN: Floats) -> Floats:
+        _, negative = steps(p, y, w_RN)
+        real = negative.sum(axis=1)
+        beyond = np.cumsum(negative, axis=1) > (fpr * real + 1e-9)[:, None]
+        return np.where(real > 0, np.unique(p)[::-1][beyond.argmax(axis=1)], np.nan)
+
+    return metric
+
+
 def reward(p: Floats, y: Ints, w_RN: Floats) -> Floats:
     """What the subnet is expected to pay, 0..1: MCC / 2 + accuracy / 2 with both labels equally likely, as asked.
 
@@ -146,6 +158,9 @@ METRICS: Mapping[str, Metric] = {
     "tpr_at_5_fpr": tpr_at(0.05),
     "reward": reward,
 }
+
+RATES: Mapping[str, float] = {"tpr_at_1_fpr": 0.01, "tpr_at_5_fpr": 0.05}  # false alarms allowed
+THRESHOLDS: Mapping[str, Metric] = {name: threshold_at(rate) for name, rate in RATES.items()}
 
 UNIT = (0.0, 1.0)
 BOUNDS: Mapping[str, tuple[float, float]] = {"mcc": (-1.0, 1.0)}  # all others lie in UNIT

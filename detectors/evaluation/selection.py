@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.dataset.items import DatasetItem, both_classes, stored_bytes
 from subnet.codec.image import stored_size
-from subnet.errors import DataError, MediaUnreadable
+from subnet.errors import DataError, MediaError, MediaUnreadable
 from subnet.media import embedded
 from subnet.types import Label, Modality
 
@@ -63,15 +63,23 @@ def _source(record: DatasetItem, subjects: dict[str, str]) -> str:
     return f"{record.origin}: {subjects[record.item]}" if record.item in subjects else record.origin
 
 
-def sizes(records: Sequence[DatasetItem]) -> list[int]:
-    """The shorter side of each image as stored, in pixels; 0 for clips and for files whose header does not say."""
-    return [_size(record) for record in records]
+def sizes(records: Sequence[DatasetItem]) -> tuple[list[int], list[int]]:
+    """The shorter side of each image as stored, in pixels, and the bytes of each file.
+
+    The side is 0 for clips and for files whose header does not say, both are 0 for what cannot be read.
+    """
+    pairs = [_sizes(record) for record in records]
+    return [side for side, _ in pairs], [count for _, count in pairs]
 
 
-def _size(record: DatasetItem) -> int:
-    if record.modality is Modality.VIDEO:
-        return 0
+def _sizes(record: DatasetItem) -> tuple[int, int]:
     try:
-        return min(stored_size(stored_bytes(record)))
-    except (OSError, MediaUnreadable) as error:
-        raise DataError(f"data: {record.path} cannot be read: {error}") from error
+        data = stored_bytes(record)
+    except (OSError, MediaError):
+        return 0, 0
+    if record.modality is Modality.VIDEO:
+        return 0, len(data)
+    try:
+        return min(stored_size(data)), len(data)
+    except MediaUnreadable:
+        return 0, len(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,22 +11,24 @@ from numpy.typing import NDArray
 
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem
-from detectors.evaluation.intervals import RESAMPLES, Interval, measure
-from detectors.evaluation.metrics import METRICS, Floats, Ints, Metric, mcc, recall, tpr_at, type_1_error, type_2_error
+from detectors.evaluation.intervals import RESAMPLES, with_thresholds
+from detectors.evaluation.metrics import METRICS, RATES, Floats, Ints, Metric, mcc, recall, type_1_error, type_2_error
 from detectors.evaluation.selection import sources
 from subnet.game.history import Window
 from subnet.game.scoring import modality_reward
-from subnet.media.leak.roc import auc
+from subnet.media.leak.roc import auc, plain_auc
 from subnet.types import THRESHOLD, Label
 
 WINDOWS = 200
+CHANCE = 0.5
+FOUND_AT = {name: METRICS[name] for name in RATES}
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
     """One detector's answers, one entry for each item at each level: all arrays (N,).
 
-    `size` is the shorter side of the item on disk in pixels, 0 where it is not known.
+    Of the item on disk `size` is the shorter side in pixels, `stored` the bytes; 0 where it is not known.
     """
 
     p: Floats
@@ -36,14 +38,20 @@ class Answers:
     origin: NDArray[np.str_]
     source: NDArray[np.str_]
     size: Ints
+    stored: Ints
 
     def where(self, kept: NDArray[np.bool_]) -> Answers:
         """Only the entries that are True in `kept`."""
-        fields = (self.p, self.y, self.level, self.cluster, self.origin, self.source, self.size)
-        return Answers(*(values[kept] for values in fields))  # type: ignore[arg-type]
+        return Answers(**{name: values[kept] for name, values in vars(self).items()})
 
 
-def answers(records: Sequence[DatasetItem], levels: Sequence[int], p: Floats, sizes: Sequence[int] = ()) -> Answers:
+def answers(
+    records: Sequence[DatasetItem],
+    levels: Sequence[int],
+    p: Floats,
+    sizes: Sequence[int] = (),
+    stored: Sequence[int] = (),
+) -> Answers:
     """`p` (records, levels) with what is known of the items."""
     times = len(levels)
     return Answers(
@@ -54,6 +62,7 @@ def answers(records: Sequence[DatasetItem], levels: Sequence[int], p: Floats, si
         np.repeat([record.origin for record in records], times),
         np.repeat(sources(records), times),
         np.repeat(np.array(sizes or [0] * len(records)), times),
+        np.repeat(np.array(stored or [0] * len(records)), times),
     )
 
 
@@ -79,12 +88,8 @@ def _kinds(values: NDArray[Any]) -> list[Any]:
     return sorted(set(values.tolist()))
 
 
-def _json(intervals: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
-    return {name: found.to_json() for name, found in intervals.items()}
-
-
-def _measured(given: Answers, times: int, seed: int) -> Findings:
-    return _json(measure(given.p, given.y, given.cluster, METRICS, times=times, seed=seed))
+def _measured(given: Answers, times: int, seed: int, metrics: Mapping[str, Metric] = METRICS) -> Findings:
+    return with_thresholds(given.p, given.y, given.cluster, metrics, times=times, seed=seed)
 
 
 def by_generator(given: Answers, times: int, seed: int) -> Findings:
@@ -93,10 +98,9 @@ def by_generator(given: Answers, times: int, seed: int) -> Findings:
     for name in _kinds(given.origin[given.y == Label.SYNTHETIC]):
         fakes = given.where((given.y == Label.SYNTHETIC) & (given.origin == name))
         both = given.where((given.y == Label.REAL) | (given.origin == name))
-        metrics = {"auc": auc, "mcc": mcc, "tpr_at_5_fpr": tpr_at(0.05)}
-        found = measure(fakes.p, fakes.y, fakes.cluster, {"recall": recall}, times=times, seed=seed)
-        found |= measure(both.p, both.y, both.cluster, metrics, times=times, seed=seed)
-        result[name] = {"answers": len(fakes.p), **_json(found)}
+        found = _measured(fakes, times, seed, {"recall": recall})
+        found |= _measured(both, times, seed, {"auc": auc, "mcc": mcc, **FOUND_AT})
+        result[name] = {"answers": len(fakes.p), **found}
     return result
 
 
@@ -107,10 +111,10 @@ def by_source(given: Answers, times: int, seed: int) -> Findings:
         part = given.where(given.source == name)
         metrics: dict[str, Metric] = {"type_1_error": type_1_error}
         if (part.y == Label.SYNTHETIC).any():
-            metrics |= {"type_2_error": type_2_error, "auc": auc}
-        found = measure(part.p, part.y, part.cluster, metrics, times=times, seed=seed)
+            metrics |= {"type_2_error": type_2_error, "auc": auc, **FOUND_AT}
+        found = _measured(part, times, seed, metrics)
         counts = {"real": int((part.y == Label.REAL).sum()), "synthetic": int((part.y == Label.SYNTHETIC).sum())}
-        result[name] = {**counts, **_json(found)}
+        result[name] = {**counts, **found}
     return result
 
 
@@ -144,3 +148,37 @@ def reward_windows(given: Answers, seed: int) -> dict[str, float]:
         rewards.append(modality_reward(window))
     low, high = np.quantile(rewards, [0.05, 0.95])
     return {"mean": round(float(np.mean(rewards)), 6), "low": round(float(low), 6), "high": round(float(high), 6)}
+
+
+def null_findings(blank: Answers, *, seed: int = 0) -> Findings:
+    """The zero-pixel null: the same evaluation with every pixel black, so that what is told apart is not in the pixels.
+
+    Files, sizes, numbers of frames, order and the parameters of the augmentation are those of the items. Beside it
+    stands how far the stored files tell the classes apart by their size, which no detector is shown.
+
+    Given are `auc` and `by_level` of the answers to black media, `leaks`, and `files`. `leaks` is true where the
+    interval of the AUC does not hold one half, null where there is none. Whether larger files are taken for synthetic
+    ones or smaller is chosen on the items that are judged.
+    """
+    overall = _auc(blank, seed)
+    low, high = overall["low"], overall["high"]
+    levels = sorted(set(blank.level.tolist()))
+    once = blank.where(blank.level == levels[0])
+    stored = {"bytes": once.stored, "shorter_side": once.size}
+    files = {name: toward(values.astype(np.float64), once) for name, values in stored.items() if values.any()}
+    return {
+        "auc": overall,
+        "leaks": None if low is None or high is None else not low <= CHANCE <= high,
+        "by_level": {str(level): {"auc": _auc(blank.where(blank.level == level), seed)} for level in levels},
+        "files": {name: _auc(each, seed) for name, each in files.items()},
+    }
+
+
+def toward(values: Floats, given: Answers) -> Answers:
+    """`given` with `values` for answers, turned round where the synthetic items have the smaller ones."""
+    return replace(given, p=values if plain_auc(values, given.y) >= 0.5 else -values)
+
+
+def _auc(given: Answers, seed: int) -> Findings:
+    found: Findings = _measured(given, RESAMPLES, seed, {"auc": auc})["auc"]
+    return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json as jsonlib
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,11 +22,14 @@ from subnet.errors import SettingsError
 from subnet.types import Modality
 
 if TYPE_CHECKING:
-    from detectors.evaluation.evaluation import Evaluation, Task
+    from detectors.dataset.items import DatasetItem
+    from detectors.evaluation.evaluation import Evaluation, LeftOut, Task
+    from detectors.evaluation.keeping import KeptAnswers
     from subnet.protocols import Detector
 
 EMBEDDED_ITEMS = 200
 CHAIN_ITEMS = 100  # each is shown 29 times
+KEPT = "answers.jsonl"  # below --out, while answers come
 SHOWN = ("accuracy", "balanced_accuracy", "mcc", "auc", "ap", "brier", "ece", "reward")
 
 
@@ -38,12 +42,15 @@ def evaluate(
     seed: int = 0,
     chains: Annotated[bool, Parameter(negative="")] = False,
     controls: Annotated[bool, Parameter(negative="")] = False,
+    null: bool | None = None,
     compare: tuple[str, str] | None = None,
     out: Path | None = None,
     device: str = "auto",
     json: s.Json = False,
 ) -> None:
     """Measure a detector on what validators ask: accuracy, MCC, AUC and more, with intervals; or compare two.
+
+    With --out answers are kept as they come: ended at any moment, the same command goes on.
 
     Parameters
     ----------
@@ -62,10 +69,13 @@ def evaluate(
         Also draw robustness curves: JPEG, WebP, resize, blur, noise, crop, screenshot; H.264 for video.
     controls
         Also show clips with their frames in another order, and one frame repeated: does the detector use motion?
+    null
+        Also ask about the same items with every pixel black: what is told apart then is not in the pixels. In every
+        report, unless --no-null is given.
     compare
         Two detectors to be compared on the same variants, in place of one.
     out
-        Folder for the report: report.json, index.html and pictures.
+        Folder for the report: report.json, index.html, pictures, and matrix.parquet, all answers (`assay compare`).
     device
         auto, cpu, cuda or cuda:N.
     """
@@ -76,41 +86,85 @@ def evaluate(
         _check(data, limit, out)
         opened = _open(names, place, controls)
         from detectors.evaluation.compare import compare as difference
-        from detectors.evaluation.evaluation import Task, items
-        from detectors.evaluation.evaluation import evaluate as measure
+        from detectors.evaluation.evaluation import Task, selection
 
         modality = opened[0].modality
-        task = Task(data, _judged_part(data, data_folder(data, modality, limit, seed, place)), asked, limit, seed)
-        records = items(task, modality, warn)
-    with bar("evaluate", len(records) * len(task.views)) as progress:
-        found = measure(opened, task, records, progress=progress)
-    if controls:
-        found = [_controlled(found)]
+        root = _judged_part(data, data_folder(data, modality, limit, seed, place))
+        task = Task(data, root, asked, limit, seed, null=out is not None if null is None else null)
+        records, left_out = selection(task, modality, warn)
+    found = _measure(opened, task, records, left_out, out)
+    forms, found = (found[1:], [_controlled(found)]) if controls else ([], found)
     robust = _robustness(opened[:1] if controls else opened, task) if chains else None
     differences = difference(*found) if compare else None
     if out is not None:
-        _write(names, found, out, robust, differences)
+        _write(names, found, forms, out, robust, differences)
     if json:
         print(jsonlib.dumps(_numbers(found, robust, differences)))
     else:
         _tell(found, differences)
 
 
+def _measure(
+    opened: Sequence[Detector],
+    task: Task,
+    records: Sequence[DatasetItem],
+    left_out: Sequence[LeftOut],
+    out: Path | None,
+) -> list[Evaluation]:
+    """Ask all detectors; with `out` answers are kept there until the report is written."""
+    from detectors.evaluation.evaluation import evaluate as measure
+
+    with bar("evaluate", len(records) * len(task.asked)) as progress, _kept(opened, task, records, out) as kept:
+        return measure(opened, task, records, left_out=left_out, progress=progress, kept=kept)
+
+
+@contextmanager
+def _kept(
+    opened: Sequence[Detector], task: Task, records: Sequence[DatasetItem], out: Path | None
+) -> Iterator[KeptAnswers | None]:
+    """The file of kept answers. Raises SettingsError where it is of another evaluation."""
+    if out is None:
+        yield None
+        return
+    from detectors.dataset.cuts import key_of
+    from detectors.evaluation.keeping import kept_answers
+    from detectors.evaluation.selection import sizes
+
+    known = zip(records, sizes(records)[1], strict=True)
+    items = [[key_of(record, task.root), record.label, stored] for record, stored in known]
+    about = {
+        "detectors": [[type(each).__name__, each.name, each.weights_hash] for each in opened],
+        "data": task.data,
+        "seed": task.seed,
+        "levels": task.levels,
+        "null": task.null,
+        "items": hashlib.sha256(jsonlib.dumps(items).encode()).hexdigest(),
+    }
+    with kept_answers(out / KEPT, about) as kept:
+        yield kept
+
+
 def _write(
     names: Sequence[str],
     found: Sequence[Evaluation],
+    forms: Sequence[Evaluation],
     out: Path,
     robust: Sequence[Mapping[str, Any]] | None,
     differences: Mapping[str, Any] | None,
 ) -> None:
     """The report of one detector into `out`, of two into folders of their names; the first holds the comparison."""
+    from detectors.evaluation.frame_order import FORMS
+    from detectors.evaluation.matrix.table import NAME, write_matrix
     from detectors.evaluation.report.write import write_report
 
     for number, (name, each) in enumerate(zip(names, found, strict=True)):
         folder = out / name.replace("/", "_") if differences else out
         chains = robust[number] if robust else None
         page = write_report(each, folder, robust=chains, comparison=None if number else differences)
+        in_order = dict(zip(FORMS, (form.answers for form in forms), strict=False))
+        write_matrix(each, folder / NAME, in_order)
         print(f"report: {page}", file=sys.stderr)
+    (out / KEPT).unlink(missing_ok=True)
 
 
 def _numbers(
@@ -219,21 +273,36 @@ def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) ->
     from detectors.evaluation.intervals import FEWEST, TOO_FEW
 
     for each in found:
-        Console().print(_metrics(each.findings))
+        Console().print(metric_table(each.findings))
     few = min(found[0].findings["clusters_by_class"].values())
     if few < FEWEST:
         print(
             f"intervals: {TOO_FEW} independent photographs or clips ({few} of a class): {FEWEST} are needed",
             file=sys.stderr,
         )
+    for each in found:
+        if null := each.findings.get("null"):
+            print(f"{each.findings['detector']}: {null_line(null)}")
     if controls := found[0].findings.get("controls"):
         Console().print(_orders(controls))
     if differences:
-        Console().print(_differences(differences))
+        Console().print(difference_table(differences))
 
 
-def _metrics(findings: Mapping[str, Any]) -> Table:
+def null_line(null: Mapping[str, Any]) -> str:
+    """What the zero-pixel null says, in one line."""
     from detectors.evaluation.intervals import span
+
+    parts = [f"AUC {null['auc']['value']:.3f} [{span(null['auc'], '.2f', '-')}] on black pictures"]
+    parts += [f"{name.replace('_', ' ')} alone {cell['value']:.3f}" for name, cell in null["files"].items()]
+    leak = ": something besides the pixels tells the classes apart" if null["leaks"] else ""
+    return f"null: {', '.join(parts)}{leak}"
+
+
+def metric_table(findings: Mapping[str, Any]) -> Table:
+    """The metrics of SHOWN over all answers and at each level, and what is found at two rates of false alarms."""
+    from detectors.evaluation.intervals import span
+    from detectors.evaluation.metrics import RATES
 
     title = f"{findings['detector']} on {findings['data']}: {findings['items']} items, {findings['answers']} answers"
     table = Table("", "all", *(f"level {level}" for level in findings["by_level"]), box=None, title=title)
@@ -243,6 +312,11 @@ def _metrics(findings: Mapping[str, Any]) -> Table:
         cells = [findings[name], *(level[name] for level in findings["by_level"].values())]
         texts = [f"{cell['value']:.3f}  [dim]{span(cell, '.2f', '-')}[/]" for cell in cells]
         table.add_row(name.replace("_", " "), *texts)
+    for name in RATES:
+        cells = [findings[name], *(level[name] for level in findings["by_level"].values())]
+        texts = [f"{cell['value']:.3f}  [dim]{span(cell, '.2f', '-')}[/]" for cell in cells]
+        table.add_row(f"found at {RATES[name]:.0%} FPR".replace("%", " %"), *texts)
+        table.add_row("  called above", *(f"{cell['threshold']['value']:.3f}" for cell in cells))
     return table
 
 
@@ -257,7 +331,7 @@ def _orders(controls: Mapping[str, Any]) -> Table:
     return table
 
 
-def _differences(differences: Mapping[str, Any]) -> Table:
+def difference_table(differences: Mapping[str, Any]) -> Table:
     from detectors.evaluation.intervals import span
 
     table = Table("", "difference", "95 % interval", "sure", box=None, title="first minus second")

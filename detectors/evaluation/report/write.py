@@ -37,6 +37,7 @@ SHORT: Mapping[str, str] = {  # heads of narrow columns
     "balanced_accuracy": "bal. acc.",
     "reward": "reward",
     "type_1_error": "type I error",
+    "tpr_at_1_fpr": "found at 1 % FPR",
     "tpr_at_5_fpr": "found at 5 % FPR",
 }
 

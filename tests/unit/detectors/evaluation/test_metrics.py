@@ -11,7 +11,7 @@ from sklearn import metrics as reference
 
 from detectors.dataset.contents import connected_components, numbers_of
 from detectors.evaluation.intervals import FEWEST, Interval, measure, resamples, span
-from detectors.evaluation.metrics import METRICS, Floats, Ints, confusion, tpr_at
+from detectors.evaluation.metrics import METRICS, RATES, Floats, Ints, confusion, threshold_at, tpr_at
 from detectors.evaluation.summary import Answers, reward_windows, summarise
 
 
@@ -171,7 +171,7 @@ def answers(p: Floats, y: Ints) -> Answers:
     count = len(p)
     origin = np.where(y == 1, np.where(np.arange(count) % 2 == 0, "maker", "other"), "camera")
     size = np.array([100, 300] * (count // 2))
-    return Answers(p, y, np.arange(count) % 4, np.arange(count) // 4, origin, np.full(count, "camera"), size)
+    return Answers(p, y, np.arange(count) % 4, np.arange(count) // 4, origin, np.full(count, "camera"), size, size)
 
 
 def test_summary_has_every_part_and_is_stable() -> None:
@@ -185,8 +185,24 @@ def test_summary_has_every_part_and_is_stable() -> None:
     assert set(found["by_level"]) == {"0", "1", "2", "3"}
     assert set(found["by_generator"]) == {"maker", "other"}
     assert set(found["by_size"]) == {"below 128", "256 to 511"}
-    for name in METRICS:
+    for name in set(METRICS) - set(RATES):
         assert found[name]["low"] <= found[name]["value"] <= found[name]["high"], name
+    assert span(found["tpr_at_1_fpr"]) == span(found["tpr_at_5_fpr"]) == "too few"  # reals for one in so many
+    for part in (found, *found["by_generator"].values(), *found["by_source"].values()):
+        assert {"value", "low", "high"} == set(part["tpr_at_1_fpr"]["threshold"])
+
+
+@given(seed=st.integers(0, 99), reals=st.integers(1, 60), digits=st.integers(1, 3), fpr=st.sampled_from([0.01, 0.05]))
+def test_what_is_above_the_threshold_is_what_is_found(seed: int, reals: int, digits: int, fpr: float) -> None:
+    """The threshold is an answer to a real item; above it lie no more reals than allowed, and as many fakes as told."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat([0, 1], [reals, 20])
+    p = rng.random(len(y)).round(digits)
+    once = np.ones((1, len(y)))
+    above = float(threshold_at(fpr)(p, y, once)[0])
+    assert above in p[y == 0]
+    assert np.mean(p[y == 0] > above) <= fpr + 1e-9 < np.mean(p[y == 0] >= above) + 1e-9
+    assert np.mean(p[y == 1] > above) == pytest.approx(tpr_at(fpr)(p, y, once)[0])
 
 
 def test_reward_is_what_long_windows_pay() -> None:

@@ -38,7 +38,7 @@ def answers(p: list[float], y: list[int]) -> Answers:
     count = len(p)
     kinds = np.array(["embedded: aerial"] * count)
     zeros = np.zeros(count, dtype=np.int64)
-    return Answers(np.array(p), np.array(y), zeros, np.arange(count), kinds, kinds, zeros)
+    return Answers(np.array(p), np.array(y), zeros, np.arange(count), kinds, kinds, zeros, zeros)
 
 
 def items(reals: int, fakes: int) -> list[DatasetItem]:
