@@ -105,7 +105,7 @@ WIDE: Mapping[str, tuple[int, str]] = {
     "detectors/acceleration/session.py": (1, "onnxruntime's errors have no common base"),
     "detectors/checkpoints.py": (1, _DECODING),
     "detectors/hub/repository.py": (2, "what transformers raises for configurations of strangers has no common base"),
-    "detectors/public_checkpoints.py": (1, "tensors of strangers' shapes build networks of any size"),
+    "detectors/public_checkpoints.py": (2, "tensors of strangers' shapes build networks of any size"),
     "detectors/tensor_files.py": (2, _DECODING),
     "generators/catalog/pipelines.py": (1, _DRIVER),
     "generators/library_errors.py": (1, _DRIVER),
