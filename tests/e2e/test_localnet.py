@@ -25,7 +25,7 @@ FIELDS = {
     *("weight_sent", "weight_on_chain", "incentive"),
 }
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("localnet")]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("localnet")]
 
 
 def play(out: Path, *arguments: str) -> dict[str, Any]:
