@@ -239,8 +239,12 @@ def _check(data: str, limit: int | None, out: Path | None) -> None:
 
     if limit is not None and limit < 2:
         raise SettingsError(f"--limit {limit}: at least 2 items are needed, one of each class")
-    parse_spec(data, Modality.IMAGE, EMBEDDED_ITEMS, 0)
+    spec = parse_spec(data, Modality.IMAGE, EMBEDDED_ITEMS, 0)
     if out is not None:
+        if isinstance(spec, Path) and out.resolve().is_relative_to(spec.resolve()):
+            raise SettingsError(
+                f"--out: {out} lies in --data {data}, and would be read with it next time; name another"
+            )
         make_folder(out)
 
 

@@ -61,3 +61,16 @@ def test_what_was_trained_on_is_not_judged_by(assay: Assay, tmp_path: Path) -> N
         ran = assay(*words, tmp_path / place)
         assert ran.json["items"] == items
         assert (f"--data {tmp_path / 'data'}: judged on test/ alone" in ran.err) is (place == "data")
+
+
+def test_a_report_does_not_lie_in_the_data_it_is_of(assay: Assay, tmp_path: Path) -> None:
+    """Its matrix would be taken for a shard of them the next time: refused, and no folder is made; beside them it may."""
+    write_images(tmp_path / "data", 2, "test")
+    words = ("evaluate", "random", "--levels", "0", "--device", "cpu", "--data", tmp_path / "data", "--out")
+    for inside in (tmp_path / "data" / "report", tmp_path / "data" / ".." / "data"):
+        ran = assay(*words, inside)
+        assert ran.status == 2
+        assert "--out" in ran.message
+        assert "name another" in ran.err
+    assert not (tmp_path / "data" / "report").exists()
+    assert assay(*words, tmp_path / "report").status == 0
