@@ -49,25 +49,24 @@ def train_camo(
     names = [expert.name for expert in configured.experts[1:]]
     if unknown := [name for name, _ in settings.experts if name not in names]:
         raise DataError(f"expert: camo.toml has {', '.join(names)} beside the general one, not {unknown[0]}")
+    ready = {expert.name: _ready(settings, expert) for expert in configured.experts[1:]}
     general = read(settings.init)
+    content = fit_content(*_pictures(settings.data))
     experts = {GENERAL: general}
     for expert in configured.experts[1:]:
-        weights = _weights(settings, expert, report, tell)
+        weights = ready[expert.name] or train(_own(settings, expert), report, tell).weights
         experts[expert.name] = open_checkpoint(weights, expert.family, family(expert.family).preprocess)
     state = {f"{name}.{key}": value for name, part in experts.items() for key, value in part.state.items()}
-    content = fit_content(*_pictures(settings.data))
     for key in ("weight", "bias", "mean", "scale"):
         state[f"gate.{key}"] = torch.from_numpy(getattr(content, key))
     return _finish(settings, configured, state, experts)
 
 
-def _weights(settings: Training, expert: Expert, report: Callable[[Progress], None] | None, tell: Tell) -> Path:
-    """What is given for an expert, what is trained for it now on its categories, or else what ships of its family."""
+def _ready(settings: Training, expert: Expert) -> Path | None:
+    """What is given for an expert, None where it is trained on its categories, or else what ships of its family."""
     given = dict(settings.experts).get(expert.name)
-    if given is not None:
+    if given is not None or expert.categories:
         return given
-    if expert.categories:
-        return train(_own(settings, expert), report, tell).weights
     if settings.exclude:
         raise DataError(
             f"exclude: the weights that ship for the expert {expert.name} were trained on all generators; "

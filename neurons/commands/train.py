@@ -246,12 +246,21 @@ def _modality(detector: str) -> Modality:
 def _weights(folder: Path, detector: str, resume: bool) -> Path:
     """The file to write. Raises SettingsError where a run would be overwritten, or is not there to go on with."""
     weights = folder / f"{detector}.safetensors"
-    states = list(folder.glob(f"{detector}*.state.safetensors"))  # those of what comes first, too
+    states = run_states(folder, detector)
     if resume and not states:
         raise SettingsError(f"--resume: {folder} holds no run of {detector} to go on with")
     if not resume and (states or weights.is_file()):
         raise SettingsError(f"--out {folder}: holds a run of {detector}; go on with --resume, or name another folder")
     return weights
+
+
+def run_states(folder: Path, detector: str) -> list[Path]:
+    """States of a run of `detector` and of what comes first in it; not those of a detector whose name goes on."""
+    from detectors.training.recipes import RECIPES
+
+    longer = tuple(name for name in RECIPES if name.startswith(f"{detector}-"))
+    states = folder.glob(f"{detector}*.state.safetensors")
+    return [state for state in states if not (longer and state.name.startswith(longer))]
 
 
 def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str) -> tuple[Path, Path]:

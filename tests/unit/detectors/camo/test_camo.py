@@ -281,6 +281,24 @@ def test_an_expert_without_categories_is_taken_as_it_ships(tmp_path: Path) -> No
             train_camo(given, table=table)
 
 
+def test_what_the_classifier_lacks_is_told_before_an_expert_is_trained(tmp_path: Path) -> None:
+    """A folder without embedded photographs, or without weights for the last expert: no file is written first."""
+    write_images(tmp_path / "train", 4)
+    index = tmp_path / "train" / "index.jsonl"
+    index.write_text(index.read_text().replace('"item": "', '"item": "my-'))
+    write(tmp_path / "npr.safetensors", NPR().state_dict(), preprocess=Preprocess())
+    given = Training(
+        "camo", tmp_path / "train", tmp_path / "out" / "camo.safetensors", init=tmp_path / "npr.safetensors"
+    )
+    with pytest.raises(DataError, match="no embedded photographs"):
+        train_camo(given)
+    learned, ships = Expert("first", ("none",), ("animal",)), Expert("last", ("none",), ())
+    table = Configuration("combine", (Expert("general", ("none",), ()), learned, ships))
+    with pytest.raises(DataError, match="--expert last=FILE"):
+        train_camo(replace(given, exclude=("x",)), table=table)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_training_writes_a_mixture(tmp_path: Path) -> None:
     """Two experts with different training items, a classifier and blends come out as one file that loads."""

@@ -11,6 +11,7 @@ from PIL import Image
 
 from detectors.checkpoints import HERE, read
 from detectors.training.recipes import RECIPES
+from neurons.commands.train import run_states
 from subnet.game.operators import rescale
 from subnet.types import Modality
 from tests.unit.detectors.folders import photos, write_images
@@ -34,6 +35,23 @@ def test_trains_goes_on_and_is_not_overwritten(assay: Assay, tmp_path: Path) -> 
     (tmp_path / "link").symlink_to(tmp_path)
     assert assay(*[tmp_path / "link" / "out" if word == out else word for word in words], "--resume").status == 0
     assert (out / "npr.safetensors").read_bytes() == weights
+
+
+def test_a_run_of_a_longer_name_is_another_run(tmp_path: Path) -> None:
+    """States of npr-adversarial in the same folder are not npr's; what comes first goes by the name of the whole."""
+    states = {
+        "npr": ["npr"],
+        "npr-adversarial": ["npr-adversarial", "npr-adversarial-npr"],
+        "autoencoder": ["autoencoder", "autoencoder-autoencoder-reconstruction"],
+        "autoencoder-reconstruction": ["autoencoder-reconstruction"],
+        "camo": ["camo", "camo-creatures"],
+    }
+    for names in states.values():
+        for name in names:
+            (tmp_path / f"{name}.state.safetensors").touch()
+    for detector, names in states.items():
+        found = {path.name.removesuffix(".state.safetensors") for path in run_states(tmp_path, detector)}
+        assert found == set(names), detector
 
 
 def test_data_that_gives_itself_away(assay: Assay, tmp_path: Path) -> None:
