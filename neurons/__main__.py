@@ -24,9 +24,9 @@ def start(*words: str) -> None:
     except SystemExit as end:
         leave(end.code if isinstance(end.code, int) else 1)
         raise
-    except ImportError:
-        leave(INTERRUPTED)  # what an import makes of an interrupt
-        raise
+    finally:
+        if sys.unraisablehook is _lost:
+            leave(INTERRUPTED)  # whatever an import makes of an interrupt: ImportError, RuntimeError of a class's name
 
 
 def _interrupt(*_: object) -> None:
