@@ -1,4 +1,7 @@
-"""Mistakes at the command line, in processes of their own: a status, one clear line, and never a traceback."""
+"""Mistakes at the command line: a status, one clear line, and never a traceback.
+
+What `main` makes of words is looked at in this process; of every kind of mistake one in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from neurons.cli import COMMANDS, main
 from subnet.chain.devnode.keys import wallet_from_seed
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron
 from tests.places import ROOT
+from tests.unit.neurons.running import Assay, Ran
 
 MINER = (
     "miner",
@@ -66,26 +70,39 @@ USAGE = [
 ]
 
 
+@pytest.fixture
+def here(capfd: pytest.CaptureFixture[str]) -> Assay:
+    """`assay` in this process, which has its libraries."""
+    return Assay(capfd)
+
+
 def assay(*words: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "neurons", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds, env=dict(os.environ))
 
 
-def told(done: subprocess.CompletedProcess[str]) -> str:
+def told(done: subprocess.CompletedProcess[str] | Ran) -> str:
     """The one line of the error; other lines of standard error are the program's log."""
-    assert "Traceback" not in done.stderr, done.stderr[-2000:]
-    lines = [line for line in done.stderr.splitlines() if line.startswith("assay: ")]
-    assert len(lines) == 1, done.stderr[-2000:]
+    printed = done.err if isinstance(done, Ran) else done.stderr
+    assert "Traceback" not in printed, printed[-2000:]
+    lines = [line for line in printed.splitlines() if line.startswith("assay: ")]
+    assert len(lines) == 1, printed[-2000:]
     return lines[0]
 
 
 @pytest.mark.parametrize(("words", "said"), USAGE, ids=[" ".join(words) for words, _ in USAGE])
-def test_wrong_flags_and_names(words: tuple[str, ...], said: str) -> None:
+def test_wrong_flags_and_names(words: tuple[str, ...], said: str, here: Assay) -> None:
     """Status 2, and one line that names the flag or the nearest name."""
-    done = assay(*words)
+    done = here(*words)
     assert said in told(done)
-    assert done.returncode == 2
-    assert done.stdout == ""
+    assert (done.status, done.out) == (2, "")
+
+
+@pytest.mark.parametrize("words", [("localnett",), ("miner", "--wrong", "1"), ("evaluate", "nprr")], ids=" ".join)
+def test_a_process_ends_as_its_command(words: tuple[str, ...], here: Assay) -> None:
+    """A word, a flag and a name that are wrong: the status and the line of `main` are those of the process."""
+    done, known = assay(*words), here(*words)
+    assert (told(done), done.returncode, done.stdout) == (told(known), known.status, known.out)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -161,15 +178,15 @@ def test_the_version_is_told(installed: bool) -> None:
     assert done.stdout.strip() == project["version"]
 
 
-def test_a_plan_that_is_not_one(tmp_path: Path) -> None:
+def test_a_plan_that_is_not_one(tmp_path: Path, here: Assay) -> None:
     """A plan with a key missing, or one that is not TOML, is named with what is wrong."""
     plan = tmp_path / "plan.toml"
     plan.write_text("total = 5\n")
-    assert "weights" in told(assay("producer", "--plan", str(plan)))
+    assert "weights" in told(here("producer", "--plan", plan))
     plan.write_text("total = \n")
-    done = assay("validator", "--netuid", "34", "--plan", str(plan))
+    done = here("validator", "--netuid", "34", "--plan", plan)
     assert str(plan) in told(done)
-    assert done.returncode == 2
+    assert done.status == 2
 
 
 def test_a_journal_that_is_not_one(tmp_path: Path) -> None:
@@ -254,28 +271,27 @@ def test_a_hotkey_that_is_not_registered(chain: tuple[str, Path], program: tuple
     assert done.returncode == 2
 
 
-def test_a_subnet_that_is_not_there(chain: tuple[str, Path]) -> None:
+def test_a_subnet_that_is_not_there(chain: tuple[str, Path], here: Assay) -> None:
     """doctor tells a wrong --netuid from a dead chain, with status 1."""
-    done = assay(
-        "doctor", "--netuid", "35", "--clock_url", "http://127.0.0.1:9", "--axon.port", "0", *on(chain, "known")
-    )
-    assert "no subnet 35" in done.stdout
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    where = ("--clock_url", "http://127.0.0.1:9", "--axon.port", "0", *on(chain, "known"))
+    done = here("doctor", "--netuid", "35", *where)
+    assert "no subnet 35" in done.out
+    assert done.status == 1
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize("name", ["ASSAY_MINER_NETUID", "BT_AXON_PORT"])
-def test_variables_are_no_less_strict(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_no_less_strict(name: str, here: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
     """1.5 is not rounded to 2, whatever name it comes by."""
     monkeypatch.setenv("ASSAY_MINER_NETUID", "34")
     monkeypatch.setenv(name, "1.5")
-    assert f'{name} from env: unable to convert "1.5"' in told(assay("miner"))
+    assert f'{name} from env: unable to convert "1.5"' in told(here("miner"))
 
 
-def test_files_are_no_less_strict(tmp_path: Path) -> None:
+def test_files_are_no_less_strict(tmp_path: Path, here: Assay) -> None:
     """A number of the file that is not whole is named with its place."""
     (tmp_path / "flags.toml").write_text("[localnet]\nrounds = 1.5\n")
-    said = told(assay("localnet", "--config", str(tmp_path / "flags.toml")))
+    said = told(here("localnet", "--config", tmp_path / "flags.toml"))
     assert "[rounds] from" in said
     assert 'unable to convert "1.5"' in said
 

@@ -1,4 +1,7 @@
-"""State that cannot be used, and output that nobody reads, with the real programs: a status, one line, no traceback."""
+"""State that cannot be used, and output that nobody reads, with the real programs: a status, one line, no traceback.
+
+What a program makes of its files is looked at in this process; what comes of its streams in processes of their own.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +15,22 @@ from pathlib import Path
 import pytest
 
 from subnet.chain.devnode.keys import wallet_from_seed
+from tests.unit.neurons.running import Assay
 from tests.unit.subnet.evidence.journals import write_journal
 
 VALIDATOR = ("validator", "--netuid", "34", "--subtensor.chain_endpoint", "ws://127.0.0.1:9")
 COMMAND = (sys.executable, "-m", "neurons")
 
 
-def assay(*words: object, **environment: object) -> subprocess.CompletedProcess[str]:
-    full = {**os.environ, **{name: str(value) for name, value in environment.items()}}
-    command = [*COMMAND, *(str(word) for word in words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=full)
+@pytest.fixture
+def assay(capfd: pytest.CaptureFixture[str]) -> Assay:
+    return Assay(capfd)
 
 
-def line(done: subprocess.CompletedProcess[str]) -> str:
+def line(printed: str) -> str:
     """The one line of the error."""
-    assert "Traceback" not in done.stderr, done.stderr[-2000:]
-    (told,) = [text for text in done.stderr.splitlines() if text.startswith("assay: ")]
+    assert "Traceback" not in printed, printed[-2000:]
+    (told,) = [text for text in printed.splitlines() if text.startswith("assay: ")]
     return told
 
 
@@ -40,7 +43,7 @@ def wallet(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("name", ["empty", "state", "newer", "no folder", "read-only", "seed"])
 def test_a_validator_does_not_start_on_state_that_is_not_whole(
-    tmp_path: Path, wallet: tuple[str, ...], name: str
+    tmp_path: Path, wallet: tuple[str, ...], name: str, assay: Assay
 ) -> None:
     """Status 3, and one line that names the file or folder; what lies there stays as it is."""
     folder = tmp_path / "state"
@@ -64,30 +67,38 @@ def test_a_validator_does_not_start_on_state_that_is_not_whole(
         (folder / "seed").write_text("")
     before = path.read_bytes()
     done = assay(*VALIDATOR, *wallet, "--state", folder)
-    assert (done.returncode, done.stdout) == (3, "")
-    assert str(tmp_path if name != "read-only" else folder) in line(done)
-    assert "--state" in line(done) or name not in ("no folder", "read-only")
+    assert (done.status, done.out) == (3, "")
+    assert str(tmp_path if name != "read-only" else folder) in line(done.err)
+    assert "--state" in line(done.err) or name not in ("no folder", "read-only")
     assert path.read_bytes()[:16] == before[:16]
 
 
 @pytest.mark.parametrize(
     ("home", "words"), [("file", ("producer", "--once", "--total", "1")), ("/proc/1/assay", VALIDATOR)]
 )
-def test_a_home_that_is_no_folder(tmp_path: Path, wallet: tuple[str, ...], home: str, words: tuple[str, ...]) -> None:
+def test_a_home_that_is_no_folder(
+    tmp_path: Path,
+    wallet: tuple[str, ...],
+    home: str,
+    words: tuple[str, ...],
+    assay: Assay,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """$ASSAY_HOME that is a file, or cannot be written: status 3 and the path."""
     (tmp_path / "file").write_text("")
     where = tmp_path / home
-    done = assay(*words, *(wallet if words is VALIDATOR else ()), ASSAY_HOME=where)
-    assert done.returncode == 3
-    assert str(where) in line(done)
+    monkeypatch.setenv("ASSAY_HOME", str(where))
+    done = assay(*words, *(wallet if words is VALIDATOR else ()))
+    assert done.status == 3
+    assert str(where) in line(done.err)
 
 
-def test_a_metrics_port_that_is_taken(wallet: tuple[str, ...]) -> None:
+def test_a_metrics_port_that_is_taken(wallet: tuple[str, ...], assay: Assay) -> None:
     """Status 2 and the flag."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = assay(*VALIDATOR, *wallet, "--metrics_port", taken.getsockname()[1])
-    assert done.returncode == 2
-    assert "--metrics_port" in line(done)
+    assert done.status == 2
+    assert "--metrics_port" in line(done.err)
 
 
 @pytest.mark.parametrize("words", [("generators",), ("detectors", "--json")])
@@ -112,30 +123,37 @@ def test_what_is_printed_finds_no_room() -> None:
             [*COMMAND, "generators", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
         )
     assert done.returncode == 3
-    assert line(done).endswith("standard output, or a file: No space left on device")
+    assert line(done.stderr).endswith("standard output, or a file: No space left on device")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_variable_applies_to_its_own_command(tmp_path: Path, wallet: tuple[str, ...]) -> None:
+def test_a_variable_applies_to_its_own_command(
+    tmp_path: Path, wallet: tuple[str, ...], assay: Assay, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """ASSAY_SEED is nobody's and refused, ASSAY_VALIDATOR_SEED the validator's, ASSAY_PRODUCER_SEED not."""
-    wrong = {"ASSAY_PRODUCER_SEED": "x", "ASSAY_MINER_NETUDI": "x"}
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = assay(*VALIDATOR, *wallet, "--state", tmp_path, ASSAY_VALIDATOR_METRICS_PORT=port, **wrong)
-    assert f"--metrics_port {port}" in line(done)
-    done = assay(*VALIDATOR, *wallet, "--state", tmp_path, ASSAY_VALIDATOR_SEED="x")
-    assert "ASSAY_VALIDATOR_SEED" in line(done)
-    assert done.returncode == 2
-    done = assay(*VALIDATOR, *wallet, "--state", tmp_path, ASSAY_SEED=7)
-    assert "ASSAY_SEED is no setting of assay validator; did you mean ASSAY_VALIDATOR_SEED?" in line(done)
-    assert done.returncode == 2
+    words = (*VALIDATOR, *wallet, "--state", tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken, monkeypatch.context() as patch:
+        port = str(taken.getsockname()[1])
+        wrong = {"ASSAY_PRODUCER_SEED": "x", "ASSAY_MINER_NETUDI": "x"}
+        for name, value in {"ASSAY_VALIDATOR_METRICS_PORT": port, **wrong}.items():
+            patch.setenv(name, value)
+        assert f"--metrics_port {port}" in line(assay(*words).err)
+    with monkeypatch.context() as patch:
+        patch.setenv("ASSAY_VALIDATOR_SEED", "x")
+        done = assay(*words)
+    assert "ASSAY_VALIDATOR_SEED" in line(done.err)
+    assert done.status == 2
+    monkeypatch.setenv("ASSAY_SEED", "7")
+    done = assay(*words)
+    assert "ASSAY_SEED is no setting of assay validator; did you mean ASSAY_VALIDATOR_SEED?" in line(done.err)
+    assert done.status == 2
 
 
-def test_a_secret_seed_is_read_from_a_file(tmp_path: Path, wallet: tuple[str, ...]) -> None:
+def test_a_secret_seed_is_read_from_a_file(tmp_path: Path, wallet: tuple[str, ...], assay: Assay) -> None:
     """What holds no number is told with the flag; both flags at once are a mistake."""
     (tmp_path / "seed").write_text("no number")
     done = assay(*VALIDATOR, *wallet, "--state", tmp_path / "state", "--seed_file", tmp_path / "seed")
-    assert (done.returncode, "--seed_file" in line(done)) == (2, True)
+    assert (done.status, "--seed_file" in line(done.err)) == (2, True)
     assert not (tmp_path / "state" / "journal.db").exists()
-    done = assay("producer", "--once", "--total", "1", "--seed_file", tmp_path / "seed", ASSAY_HOME=tmp_path / "home")
-    assert (done.returncode, "--seed_file" in line(done)) == (2, True)
+    done = assay("producer", "--once", "--total", "1", "--seed_file", tmp_path / "seed")
+    assert (done.status, "--seed_file" in line(done.err)) == (2, True)
