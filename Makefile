@@ -20,7 +20,7 @@ localnet: $(READY)  ## the whole game on this machine, offline
 	$(BIN)/assay localnet $(ARGS)
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)  # a thread for each worker
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)  # a thread for each worker
 
 # What the extras `ray` and `wandb` are for, on the lowest and the newest versions of both. All else is that of $(VENV).
 EXTRAS_TESTS = tests/unit/neurons/replicas tests/unit/generators/cluster tests/unit/neurons/validator/monitors

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +17,32 @@ from hypothesis import settings
 settings.register_profile("assay", deadline=None, max_examples=60)
 settings.load_profile("assay")
 
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # a folder in memory, and bytes that must be free there
 
-def pytest_configure() -> None:
-    """Programs that tests start obey signals, also where the tests themselves were started by nohup."""
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Programs that tests start obey signals, also where the tests themselves were started by nohup.
+
+    Files of tests lie in memory where there is room: SQLite waits for the disk twice an entry.
+    """
+    if config.option.basetemp is None and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        config.option.basetemp = tempfile.mkdtemp(dir=MEMORY, prefix="assay-test-")
+        config.add_cleanup(partial(shutil.rmtree, config.option.basetemp, ignore_errors=True))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Libraries and tests stay to the end: garbage is not looked for among them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
