@@ -1,4 +1,7 @@
-"""The whole game in real processes: two runs with one seed, in the second of which a miner is killed half way."""
+"""The whole game in real processes; by the slow tests a second time with one seed, and a miner killed half way.
+
+That one seed asks the same, and that nobody's score depends on others, the fast tests of the loop and of scoring hold.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ FIELDS = {
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("localnet")]
 
+Run = tuple[Path, dict[str, Any]]
+
 
 def play(out: Path, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "neurons", "localnet", "--rounds", str(ROUNDS), "--seed", "7", "--json"]
@@ -39,20 +43,25 @@ def play(out: Path, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("localnet")
-    with ThreadPoolExecutor(2) as both:  # they share nothing, and wait for most of their time
-        one, two = both.submit(play, folder / "one"), both.submit(play, folder / "two", "--kill", "random")
-        return folder, one.result(), two.result()
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Its folder and its summary."""
+    folder = tmp_path_factory.mktemp("localnet") / "one"
+    return folder, play(folder)
+
+
+@pytest.fixture(scope="module")
+def bereft(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The summary of the same run without one of its miners."""
+    return play(tmp_path_factory.mktemp("localnet") / "two", "--kill", "random")
 
 
 def by_name(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in summary["miners"]}
 
 
-def test_the_summary_has_what_was_promised(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+def test_the_summary_has_what_was_promised(run: Run) -> None:
     """Rounds, challenges by modality and label, and a full row for each of at least six miners."""
-    _, summary, _ = runs
+    _, summary = run
     assert summary["rounds"] == ROUNDS
     assert summary["void_rounds"] == 0
     assert sum(summary["challenges"]["modality"].values()) == ROUNDS
@@ -61,36 +70,38 @@ def test_the_summary_has_what_was_promised(runs: tuple[Path, dict[str, Any], dic
     assert all(row.keys() >= FIELDS and row["asked"] == ROUNDS for row in summary["miners"])
 
 
-def test_same_seed_same_challenges(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+@pytest.mark.slow
+def test_same_seed_same_challenges(run: Run, bereft: dict[str, Any]) -> None:
     """Every plan, provenance and byte that was sent is the same in both runs."""
-    _, one, two = runs
-    assert one["challenges"] == two["challenges"]
-    assert one["challenges_digest"] == two["challenges_digest"]
+    _, one = run
+    assert one["challenges"] == bereft["challenges"]
+    assert one["challenges_digest"] == bereft["challenges_digest"]
 
 
-def test_killing_a_miner_changes_nobody_elses_score(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+@pytest.mark.slow
+def test_killing_a_miner_changes_nobody_elses_score(run: Run, bereft: dict[str, Any]) -> None:
     """With the same seed, all other scores are equal to the last bit."""
-    _, one, two = runs
-    dead = by_name(two)["random"]
+    _, one = run
+    dead = by_name(bereft)["random"]
     assert dead["failures"].get("unreachable", 0) + dead["failures"].get("timeout", 0) >= ROUNDS // 2 - 2
     for name, row in by_name(one).items():
         if name not in {"random", "offline"}:  # both die, and a process may die one answer earlier or later
-            assert row["failures"] == by_name(two)[name]["failures"]
-            assert row["score"] == by_name(two)[name]["score"]
+            assert row["failures"] == by_name(bereft)[name]["failures"]
+            assert row["score"] == by_name(bereft)[name]["score"]
 
 
-def test_dishonest_and_absent_miners(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+def test_dishonest_and_absent_miners(run: Run) -> None:
     """Out of range is a failure every time and earns nothing; who leaves fails from then on."""
-    _, summary, _ = runs
+    _, summary = run
     rows = by_name(summary)
     assert rows["out-of-range"]["failures"] == {"out_of_range": ROUNDS}
     assert rows["out-of-range"]["score"] == rows["out-of-range"]["weight_on_chain"] == 0
     assert sum(rows["offline"]["failures"].values()) >= ROUNDS // 2 - 2
 
 
-def test_weights_on_chain_are_the_scores(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+def test_weights_on_chain_are_the_scores(run: Run) -> None:
     """What stands on chain is the normalised scores, to u16 precision."""
-    _, summary, _ = runs
+    _, summary = run
     total = sum(row["score"] for row in summary["miners"])
     expected = normalise_u16({row["uid"]: row["score"] / total for row in summary["miners"] if row["score"] > 0})
     assert {row["uid"]: row["weight_u16"] for row in summary["miners"] if row["weight_u16"]} == expected
@@ -99,10 +110,10 @@ def test_weights_on_chain_are_the_scores(runs: tuple[Path, dict[str, Any], dict[
         assert abs(row["incentive"] - row["weight_on_chain"]) < 1e-3
 
 
-def test_anyone_can_compute_the_scores_again(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+def test_anyone_can_compute_the_scores_again(run: Run) -> None:
     """The journal replays to the reported scores, and never names a label to a miner: bodies are known by hash alone."""
-    folder, summary, _ = runs
-    journal = Journal(folder / "one" / "validator" / "journal.db")
+    folder, summary = run
+    journal = Journal(folder / "validator" / "journal.db")
     history = replay(journal.entries()).history
     rounds = [RoundRecord.model_validate_json(entry.body) for entry in journal.entries(ROUND)]
     journal.close()
@@ -113,11 +124,11 @@ def test_anyone_can_compute_the_scores_again(runs: tuple[Path, dict[str, Any], d
         assert len({row.query for row in played.outcomes}) >= len(played.outcomes) - 1  # own variants
 
 
-def test_the_report_can_be_looked_at(runs: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+def test_the_report_can_be_looked_at(run: Run) -> None:
     """Numbers, curves and the contact sheet are on disk, and no process is left behind."""
-    folder, _, _ = runs
+    folder, _ = run
     for name in ("report.json", "scores.png", "challenges.png"):
-        assert (folder / "one" / name).stat().st_size > 1000
+        assert (folder / name).stat().st_size > 1000
     left = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True, check=False)
     assert left.stdout == ""
 
