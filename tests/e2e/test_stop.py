@@ -121,8 +121,14 @@ def test_an_empty_pool_holds_up_no_end(wallets: Path, chain: str, tmp_path: Path
     assert stopped([*words, "--local"], tmp_path / "log", "playing", signal.SIGTERM) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("program", ["validator", "miner", "producer", "localnet"])
+STARTS = [
+    *(("validator", number) for number in (signal.SIGTERM, signal.SIGINT)),
+    *((program, signal.SIGTERM) for program in ("miner", "producer", "localnet")),
+    *(pytest.param(each, signal.SIGINT, marks=pytest.mark.slow) for each in ("miner", "producer", "localnet")),
+]  # both signals have one handler: tests/unit/neurons/test_signals.py holds it for each, in every state
+
+
+@pytest.mark.parametrize(("program", "number"), STARTS)
 def test_a_start_is_broken_off(program: str, number: signal.Signals, wallets: Path, chain: str, tmp_path: Path) -> None:
     """At import, while networks are loaded, and when it runs: it ends at once, and so does all that it started."""
     joined = ["--netuid", "34", "--subtensor.chain_endpoint", chain, "--wallet.path", str(wallets)]
