@@ -25,10 +25,10 @@ def challenge(level: int, label: Label = Label.REAL, frames: int = 1) -> Challen
 
 @pytest.mark.parametrize("level", range(4))
 def test_a_variant_can_be_made_again_and_differs_by_hotkey(level: int) -> None:
-    """The same (seed, hotkey, level) gives the same bytes; among 200 hotkeys hardly two get the same."""
+    """The same (seed, hotkey, level) gives the same bytes; among 60 hotkeys hardly two get the same."""
     assert variant(challenge(level), "alice").body == variant(challenge(level), "alice").body
-    bodies = {variant(challenge(level), f"hotkey-{n}").body for n in range(200)}
-    assert len(bodies) >= 180
+    bodies = {variant(challenge(level), f"hotkey-{n}").body for n in range(60)}
+    assert len(bodies) >= 54
 
 
 @pytest.mark.parametrize("level", range(4))
