@@ -1,6 +1,6 @@
-"""A validator on a development node that kills itself at a named moment: `python -m ... FOLDER ENDPOINT MOMENT`.
+"""A validator on a development node that kills itself at a named moment: `python -m ... FOLDER ENDPOINT MOMENT...`.
 
-Moments: before-commit, after-commit, before-weights, after-weights, or the number of an epoch at which it ends well.
+Each life is a fork of a process that has imported what it needs; their exit statuses are printed. Moments: before-commit, after-commit, before-weights, after-weights, or the number of an epoch at which it ends well.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import structlog
@@ -90,5 +91,13 @@ async def play(folder: Path, endpoint: str, moment: str) -> None:
     journal.close()
 
 
+def live(folder: Path, endpoint: str, moment: str) -> None:
+    asyncio.run(asyncio.wait_for(play(folder, endpoint, moment), 90))
+
+
 if __name__ == "__main__":
-    asyncio.run(asyncio.wait_for(play(Path(sys.argv[1]), sys.argv[2], sys.argv[3]), 90))
+    for each in sys.argv[3:]:
+        life = get_context("fork").Process(target=live, args=(Path(sys.argv[1]), sys.argv[2], each))
+        life.start()
+        life.join()
+        sys.stdout.write(f"ended: {each} {life.exitcode}\n")  # beside lines of the log
