@@ -67,8 +67,8 @@ def loaded(path: Path, **given: Path) -> Camo:
     return camo(TABLE["camo"], weights=path, **given)  # type: ignore[arg-type]
 
 
-def picture(seed: int = 0) -> Media:
-    return Media(np.random.default_rng(seed).integers(0, 256, (1, 256, 256, 3), dtype=np.uint8))
+def picture(seed: int = 0, side: int = 256) -> Media:
+    return Media(np.random.default_rng(seed).integers(0, 256, (1, side, side, 3), dtype=np.uint8))
 
 
 def test_the_face_gate_finds_a_face() -> None:
@@ -196,7 +196,7 @@ def test_the_maximum_is_the_originals(pattern: str, original: Camo, monkeypatch:
 def test_blends_are_fitted_whatever_the_rule(tmp_path: Path, original: Camo) -> None:
     """Training with the rule of the original fits the blends of the other one, as the file holds both."""
     draft = read(save(tmp_path / "camo.safetensors", content(scene=9.0)))
-    media = [picture(seed) for seed in range(16)]
+    media = [picture(seed, 64) for seed in range(16)]
     judged = Examples(media, [seed % 2 for seed in range(16)], [0] * 16, [""] * 16)
     checkpoint = Checkpoint("x", draft.state, "", draft.preprocess, None, draft.notes)
     assert fit_blends(original.configuration, checkpoint, judged) == fit_blends(configuration(), checkpoint, judged)
@@ -241,7 +241,7 @@ def test_files_that_do_not_fit_the_table(tmp_path: Path) -> None:
 def test_blends_never_believe_the_wrong_way_round(tmp_path: Path) -> None:
     """An expert whose answers say nothing gets no say, and neither weight is ever negative."""
     draft = read(save(tmp_path / "camo.safetensors", content(scene=9.0)))
-    media = [picture(seed) for seed in range(16)]
+    media = [picture(seed, 64) for seed in range(16)]
     judged = Examples(media, [seed % 2 for seed in range(16)], [0] * 16, [""] * 16)
     blends = fit_blends(configuration(), Checkpoint("x", draft.state, "", draft.preprocess, None, draft.notes), judged)
     assert blends["creatures"] == Blend(0.5, 0.0, 0.5)
