@@ -38,7 +38,7 @@ build/extras/%/.ready: pyproject.toml build/uv/.ready $(READY)
 	$(BIN)/python -m venv build/extras/$*
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > `build/extras/$*/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/locked.pth
-	$(UV) pip compile --quiet --no-annotate --no-header --extra ray --extra wandb --python $(BIN)/python \
+	$(UV) pip compile --quiet --no-annotate --no-header --no-strip-extras --extra ray --extra wandb --python $(BIN)/python \
 	  --resolution $(RESOLUTION_$*) --output-file build/extras/$*/resolved.txt pyproject.toml
 	grep -E '^(ray|wandb)(\[|==)' build/extras/$*/resolved.txt > build/extras/$*/installed.txt
 	build/extras/$*/bin/python -m pip install --quiet -r build/extras/$*/installed.txt

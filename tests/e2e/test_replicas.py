@@ -40,7 +40,7 @@ def net(tmp_path: Path) -> Iterator[Network]:
         variables |= {"HOME": str(tmp_path), "ASSAY_HOME": str(tmp_path / "home"), "RAY_TMPDIR": short}
         for name, value in variables.items():
             patch.setenv(name, value)
-        with network(tmp_path, RULES, items=60) as net:
+        with network(tmp_path, RULES, items=240) as net:
             net.kill("miner", signal.SIGTERM)
             yield net
 
@@ -89,7 +89,7 @@ async def test_a_miner_answers_with_what_a_cluster_judges(net: Network) -> None:
             here.predict([decode_challenge(PICTURE)])[0].p_synthetic, abs=1e-6
         )
         assert (reply.detector, reply.weights_hash) == ("npr", here.weights_hash)
-        net.start_validator("validator", "--neuron.interval", 0.2, "--neuron.no-commit", timeout=15.0)
+        net.start_validator("validator", "--neuron.interval", 0.5, "--neuron.no-commit", timeout=15.0)
         net.until("the validator has its answers", lambda: set() < answers(net) <= JUDGED, PATIENCE)
         assert net.kill("replicas", signal.SIGTERM) == 0
         net.until("the miner says so", lambda: "the replicas do not answer" in net.log("miner"))
