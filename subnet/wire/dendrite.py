@@ -30,7 +30,6 @@ from subnet.wire.nonce_source import Nonces
 from subnet.wire.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, read_answer, signed_headers
 
 MOST_AT_ONCE: Final = 256  # connections; as many as a subnet has neurons
-SIGNED_AT_ONCE: Final = 8  # before what was signed goes out
 KEEP_ALIVE_SECONDS: Final = 15.0  # less than an axon keeps a connection
 RETRY_SECONDS: Final = 0.1  # before the second try of an exchange that broke
 MAX_INTERIM: Final = 8  # responses of status 1xx before the real one; none is asked for
@@ -139,16 +138,11 @@ class Dendrite(Transport):
         return replies
 
     async def _fan_out(self, asks: Sequence[tuple[Neuron, Query]], seconds: float) -> list[Reply]:
-        """Send everything at once, the first while the next are signed; what is not back in time is a TIMEOUT."""
+        """Send everything at once; what is not back in time is a TIMEOUT."""
         start = time.perf_counter()
-        tasks: list[asyncio.Task[Reply]] = []
+        tasks = [asyncio.create_task(self._ask_one(neuron, query)) for neuron, query in asks]
         try:
-            for number, (neuron, query) in enumerate(asks, 1):
-                tasks.append(asyncio.create_task(self._ask_one(neuron, query)))
-                if number % SIGNED_AT_ONCE == 0:
-                    await asyncio.sleep(0)
-            left = start + seconds - time.perf_counter()
-            await asyncio.wait(tasks, timeout=max(0.0, left), return_when=asyncio.FIRST_EXCEPTION)
+            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             for task in tasks:
                 task.cancel()
