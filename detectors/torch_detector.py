@@ -19,7 +19,7 @@ from subnet.errors import CheckpointError, MediaUnreadable, SettingsError
 from subnet.types import Media, Modality, Prediction
 
 Views = Callable[[Media, Preprocess, torch.device], Tensor]
-AT_ONCE = {"cpu": 4, "cuda": 8}  # views in one pass: more of them do not stay in a processor's cache
+AT_ONCE, AT_ONCE_ON_CPU = 8, 4  # views in one pass: more of them do not stay in a processor's cache
 
 
 def torch_device(name: str) -> torch.device:
@@ -76,7 +76,7 @@ class TorchDetector:
         self.preprocess = preprocess
         self.calibration = calibration or Calibration()
         self.weights_hash = weights_hash
-        self.batch = batch or AT_ONCE[self.device.type]
+        self.batch = batch or (AT_ONCE_ON_CPU if self.device.type == "cpu" else AT_ONCE)
         self._views = views
 
     def views(self, media: Media) -> Tensor:
