@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# uv does not read pip's settings: it asks the index that pip would.
+UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-`build/uv/bin/python -m pip config get global.index-url 2> /dev/null \
+  || echo https://pypi.org/simple`}}" build/uv/bin/uv
 
 .PHONY: setup localnet test test-extras compat coverage lint bench pages docs lock clean
 
@@ -23,7 +26,7 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)  # a thread for each worker
 
 # What the extras `ray` and `wandb` are for, on the lowest and the newest versions of both. All else is that of $(VENV).
-EXTRAS_TESTS = tests/unit/neurons/replicas tests/unit/generators/cluster tests/unit/neurons/validator/monitors
+EXTRAS_TESTS = tests/unit/neurons/replicas tests/unit/generators/cluster tests/unit/neurons/validator/monitors tests/e2e/test_replicas.py
 
 test-extras: test-extras-lowest test-extras-newest
 
@@ -35,7 +38,7 @@ build/extras/%/.ready: pyproject.toml build/uv/.ready $(READY)
 	$(BIN)/python -m venv build/extras/$*
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > `build/extras/$*/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/locked.pth
-	build/uv/bin/uv pip compile --quiet --no-annotate --no-header --extra ray --extra wandb --python $(BIN)/python \
+	$(UV) pip compile --quiet --no-annotate --no-header --no-strip-extras --extra ray --extra wandb --python $(BIN)/python \
 	  --resolution $(RESOLUTION_$*) --output-file build/extras/$*/resolved.txt pyproject.toml
 	grep -E '^(ray|wandb)(\[|==)' build/extras/$*/resolved.txt > build/extras/$*/installed.txt
 	build/extras/$*/bin/python -m pip install --quiet -r build/extras/$*/installed.txt
@@ -62,7 +65,7 @@ compat-%: build/compat/%/.ready
 build/compat/%/.ready: pyproject.toml build/uv/.ready $(READY)
 	rm -rf build/compat/$*
 	$(BIN)/python -m venv build/compat/$*
-	build/uv/bin/uv pip compile --quiet --no-annotate --no-header --extra dev --python $(BIN)/python \
+	$(UV) pip compile --quiet --no-annotate --no-header --extra dev --python $(BIN)/python \
 	  --resolution $(RESOLUTION_$*) --output-file build/compat/$*/resolved.txt pyproject.toml
 	grep -Ev '^(torch|torchvision|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)==' build/compat/$*/resolved.txt > build/compat/$*/installed.txt
 	mkdir build/compat/$*/torch
@@ -108,7 +111,7 @@ build/docs/venv/.ready: Makefile
 	touch $@
 
 lock: build/uv/.ready  ## resolve the dependencies of pyproject.toml anew
-	build/uv/bin/uv pip compile --quiet --python-version 3.11 --extra dev --no-annotate --no-header --output-file build/lock.txt \
+	$(UV) pip compile --quiet --python-version 3.11 --extra dev --no-annotate --no-header --output-file build/lock.txt \
 	  --upgrade pyproject.toml
 	sed -E 's/^((nvidia-|triton|cuda-|uvloop)[^ ]*)$$/\1 ; sys_platform == "linux"/' build/lock.txt > requirements.lock
 

@@ -167,6 +167,12 @@ async def measure(miners: int, size: int, repeats: int) -> dict[str, Row]:
     return {name: Row(row.seconds[1:], row.cpu[1:]) for name, row in rows.items()}
 
 
+def to_limit(rows: dict[str, Row], what: Callable[[Row], list[float]] = lambda row: row.seconds) -> float:
+    """The product beside bare posts and cryptography together: the median of the ratios of each turn."""
+    turns = zip(*(what(rows[name]) for name in ("dendrite", "bare", "sign + verify")), strict=True)
+    return statistics.median(ours / (bare + crypto) for ours, bare, crypto in turns)
+
+
 def report(rows: dict[str, Row]) -> None:
     """A table for people."""
     limit = statistics.median(rows["bare"].seconds)
@@ -175,6 +181,8 @@ def report(rows: dict[str, Row]) -> None:
         median = statistics.median(row.seconds)
         cpu = statistics.mean(row.cpu)
         print(f"{name:<14}{median:>10.3f}{min(row.seconds):>11.3f}{median / limit:>8.2f}{cpu:>8.3f}")
+    cpu = to_limit(rows, lambda row: row.cpu)
+    print(f"beside bare and sign + verify together, turn by turn: {to_limit(rows):.2f} (processor: {cpu:.2f})")
 
 
 def main() -> None:
@@ -199,7 +207,8 @@ def main() -> None:
         result = {"miners": args.miners, "bytes": args.bytes, "repeats": args.repeats, "cpus": os.cpu_count()}
         result |= {"seconds": medians, "fastest": {name: min(row.seconds) for name, row in rows.items()}}
         result |= {"cpu_seconds": {name: statistics.mean(row.cpu) for name, row in rows.items()}}
-        print(json.dumps(result | {"ratio_to_bare": medians["dendrite"] / medians["bare"], "load": before}))
+        ratios = {"ratio_to_bare": medians["dendrite"] / medians["bare"], "ratio_to_limit": to_limit(rows)}
+        print(json.dumps(result | ratios | {"load": before}))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from subnet.errors import CheckpointError, MediaUnreadable, SettingsError
 from subnet.types import Media, Modality, Prediction
 
 Views = Callable[[Media, Preprocess, torch.device], Tensor]
+AT_ONCE, AT_ONCE_ON_CPU = 8, 4  # views in one pass: more of them do not stay in a processor's cache
 
 
 def torch_device(name: str) -> torch.device:
@@ -66,7 +67,7 @@ class TorchDetector:
         calibration: Calibration | None = None,
         weights_hash: str = "",
         device: torch.device | str = "cpu",
-        batch: int = 8,
+        batch: int | None = None,
     ) -> None:
         self.name = name
         self.modality = modality
@@ -75,7 +76,7 @@ class TorchDetector:
         self.preprocess = preprocess
         self.calibration = calibration or Calibration()
         self.weights_hash = weights_hash
-        self.batch = batch
+        self.batch = batch or (AT_ONCE_ON_CPU if self.device.type == "cpu" else AT_ONCE)
         self._views = views
 
     def views(self, media: Media) -> Tensor:

@@ -22,6 +22,7 @@ const program = (name, args) => ({
 module.exports = {
   apps: [
     program("miner", []),
+    program("replicas", []),          // of a miner with ASSAY_MINER_DETECTOR_ADDRESS
     program("producer", []),
     program("validator", ["--metrics_port", "9101"]),
   ],

@@ -20,8 +20,8 @@ def joined(address: str | None) -> Iterator[Mapping[str, float]]:
     ray = import_ray()
     address = address or os.environ.get("RAY_ADDRESS")
     options: dict[str, object] = {} if address else {"include_dashboard": False}
-    try:
-        ray.init(address=address, log_to_driver=False, configure_logging=False, **options)
+    try:  # without "local" Ray would wait for the last cluster of this machine, which may be dead
+        ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason: Sequence[str] = str(error).strip().splitlines() or [type(error).__name__]
         raise SettingsError(f"--ray.address {address or 'local'}: {reason[0]}") from error

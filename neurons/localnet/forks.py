@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 ABLE: Final = sys.platform == "linux"
 MINERS: Final = ("neurons.cli", "neurons.miner.program", "neurons.miner.rogue", "detectors.baselines")
 NETWORKS: Final = ("detectors.torch_detector", "detectors.public_checkpoints")
-MODULES: Final = (*MINERS, *NETWORKS, "neurons.producer.run")  # what they import is what takes long
+ROUTES: Final = ("pydantic.v1",)  # fastapi imports it with the first route
+MODULES: Final = (*MINERS, *ROUTES, *NETWORKS, "neurons.producer.run")  # what they import is what takes long
 
 
 class Fork:
@@ -80,9 +81,9 @@ async def fork(arguments: Sequence[str], log: Path, behind: int = 0) -> Fork:
 
 
 def _run(arguments: list[str], log: str, origin: int, behind: int) -> None:
-    os.nice(behind)
     threading.Thread(target=_end_with, args=(origin,), daemon=True).start()
     os.setsid()
+    _fall_behind(behind)
     with open(log, "wb") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
@@ -91,6 +92,13 @@ def _run(arguments: list[str], log: str, origin: int, behind: int) -> None:
     from neurons.__main__ import start
 
     start()
+
+
+def _fall_behind(steps: int) -> None:
+    """Raise our niceness. Where each session has a share of the processors of its own, that of our session, too."""
+    os.nice(steps)
+    with contextlib.suppress(OSError):  # there are none, or another session has just changed its own
+        Path("/proc/self/autogroup").write_text(f"{steps}\n", encoding="ascii")
 
 
 def _end_with(origin: int) -> None:

@@ -34,11 +34,11 @@ PLAYERS = (
     Player("npr", _serving("npr", "frames"), expect="high"),
     Player("ucf-tall", _serving("ucf", "tall"), expect="high"),
     Player("camo", _serving("camo", "frames"), expect="high"),
-    Player("npr-weak", _serving("npr-weak", "frames")),
+    Player("npr-weak", _serving("npr-weak", "tall")),
     Player("random", _serving("random", "random-video"), expect="low"),
     Player("constant", _serving("constant", "constant-video"), expect="low"),
     Player("out-of-range", ("rogue",), expect="zero"),
-    Player("offline", _serving("npr", "frames"), leaves=True, expect="zero"),
+    Player("offline", _serving("npr", "constant-video"), leaves=True, expect="zero"),
 )
 
 

@@ -51,7 +51,7 @@ LEAST_TEMPO = 4  # below, weights cannot come twice in an epoch
 MIN_ANSWERS = 5  # a game of a few minutes cannot wait for as many as a subnet should
 LEAST_BLOCK_MS = 50  # a chain that only makes blocks answers nobody
 START_SECONDS = 300.0
-PRODUCERS_BEHIND = 5  # steps of niceness: rounds begin when the last miner serves, and need an item at a time
+PRODUCERS_BEHIND = 10  # steps of niceness: rounds begin when the last miner serves, and need an item at a time
 
 
 def localnet(
@@ -130,10 +130,11 @@ class Network:
         self.folder, self.rounds, self.seed = folder, rounds, seed
         self.block_ms, self.kill, self.tempo = block_ms, kill, tempo
         self.validators, self.commit, self.commit_reveal = validator_names(validators), commit, commit_reveal
-        self.keys: Keys = make_keys(folder / "wallets", PLAYERS, seed, self.validators)
         environment = {"ASSAY_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         environment |= {"BITTENSOR_RUNTIME_CACHE_DIR": str(folder / "home"), "HF_HUB_OFFLINE": "1"}
         self.crew = Crew(folder / "logs", environment)
+        self.crew.prepare()  # first, since everything waits for it
+        self.keys: Keys = make_keys(folder / "wallets", PLAYERS, seed, self.validators)
         self.board = Scoreboard(PLAYERS, self.keys.hotkeys, rounds, tempo)
         self.first_round_after = 0.0
 
@@ -171,7 +172,6 @@ class Network:
 
     async def _start(self, stop: asyncio.Event) -> BittensorChain:
         """Everything at once, until all miners have published where they listen: with the last, rounds begin."""
-        self.crew.prepare()
         limits = {"tempo": self.tempo, "rate_limit": self.tempo // 4}
         first = genesis(self.keys, self.validators, **limits, commit_reveal=self.commit_reveal)
         path = self.folder / "genesis.json"

@@ -222,7 +222,7 @@ def test_killed_between_sending_and_the_block(net: Network) -> None:
     net.start_validator("validator", *GAME)
     says(net, "sent before a restart", since)
     more_weights(net)
-    assert count(net, SETTING) == count_sent(net)
+    net.until("every outcome is written down", lambda: count(net, SETTING) == count_sent(net))
     blocks = net.blocks()
     assert blocks[-1] - blocks[-2] >= SPACING
 

@@ -124,11 +124,12 @@ def test_everything_copied_is_let_through() -> None:
 
 UNITS = sorted((DOCKER / "systemd").glob("assay-*.service"))
 PROGRAMS = ("miner", "producer", "validator")
+SERVICES = (*PROGRAMS, "replicas")  # Ray is in no image
 
 
 def parsed(command: str, arguments: list[str]) -> None:
     """Fails where the command line does not know these flags."""
-    needed = ["--netuid", "34"] if command != "producer" and "--netuid" not in arguments else []
+    needed = ["--netuid", "34"] if command in {"miner", "validator"} and "--netuid" not in arguments else []
     build().parse_args([command, *needed, *arguments], exit_on_error=False, print_error=False)
 
 
@@ -139,8 +140,8 @@ def known_variables() -> set[str]:
 
 def test_units_start_what_there_is() -> None:
     """Each program has a unit, its flags parse, and its files lie below what it may write."""
-    assert {unit.stem for unit in UNITS} == {f"assay-{name}" for name in (*PROGRAMS, "update")}
-    for name in PROGRAMS:
+    assert {unit.stem for unit in UNITS} == {f"assay-{name}" for name in (*SERVICES, "update")}
+    for name in SERVICES:
         text = (DOCKER / f"systemd/assay-{name}.service").read_text()
         (line,) = re.findall(r"^ExecStart=/opt/assay/current/\.venv/bin/assay (.+)$", text, re.MULTILINE)
         command, *arguments = line.split()
@@ -156,14 +157,14 @@ def test_compose_and_pm2_pass_flags_that_there_are() -> None:
         words = [re.sub(r"\$\{NETUID.*\}", "34", word) for word in services[name]["command"]]
         parsed(name, [word for word in words if word != name])
     rows = re.findall(r'program\("(\w+)", \[(.*?)\]\)', (DOCKER / "pm2.config.js").read_text())
-    assert {name for name, _ in rows} == set(PROGRAMS)
+    assert {name for name, _ in rows} == set(SERVICES)
     for name, arguments in rows:
         parsed(name, re.findall(r'"([^"]+)"', arguments))
 
 
 def test_environment_files_name_variables_that_are_read() -> None:
     """assay.env: by the programs; update.env: by the script, which asks for no others without a default."""
-    given = re.findall(r"^(\w+)=", (DOCKER / "systemd/assay.env").read_text(), re.MULTILINE)
+    given = re.findall(r"^(?:# )?(\w+)=", (DOCKER / "systemd/assay.env").read_text(), re.MULTILINE)
     assert set(given) <= known_variables()
     script = (DOCKER / "update.sh").read_text()
     offered = set(re.findall(r"\b(ASSAY_\w+)=", (DOCKER / "systemd/update.env").read_text()))
@@ -187,9 +188,9 @@ def test_systemd_reads_the_units(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_pm2_file_is_one() -> None:
-    """Node reads it: three programs, each started once, by the interpreter of the repository."""
+    """Node reads it: four programs, each started once, by the interpreter of the repository."""
     code = "console.log(JSON.stringify(require('./docker/pm2.config.js')))"
     told = subprocess.run(["node", "-e", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     apps = json.loads(told)["apps"]
-    assert {app["name"]: app["instances"] for app in apps} == dict.fromkeys(PROGRAMS, 1)
+    assert {app["name"]: app["instances"] for app in apps} == dict.fromkeys(SERVICES, 1)
     assert {app["script"] for app in apps} == {str(ROOT / ".venv/bin/assay")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,20 @@ async def ends(crew: Crew, name: str) -> int | None:
     return crew.processes[name].returncode
 
 
+def until_behind(pid: int, steps: int) -> None:
+    """Wait until a process has this niceness, and so has its session where sessions share the processors."""
+    share, ends = Path(f"/proc/{pid}/autogroup"), time.monotonic() + 30
+    shared = os.access("/proc/self/autogroup", os.W_OK)
+    while os.getpriority(os.PRIO_PROCESS, pid) != steps or (shared and f"nice {steps}\n" not in share.read_text()):
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
 def test_a_fork_is_a_process_with_its_own_log_group_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it says is in its log, its status is known, a dead one is told with its log's end, and a killed one is."""
+    """What it says is in its log, its status is known, a dead one is told with its log's end, and a killed one is.
+
+    One that is to stand behind does so: niceness alone counts within a session only, where sessions share the processors.
+    """
     monkeypatch.setattr(forks, "MODULES", ("neurons.cli",))
 
     async def play() -> None:
@@ -40,6 +53,10 @@ def test_a_fork_is_a_process_with_its_own_log_group_and_end(tmp_path: Path, monk
         assert pid not in (os.getpid(), crew.processes["lists"].pid)
         crew.kill("killed")
         assert await ends(crew, "killed") == -signal.SIGKILL
+        await crew.fork("behind", ["rogue", "--netuid", "1", *chain], behind=7)
+        behind = crew.processes["behind"].pid
+        await asyncio.to_thread(until_behind, behind, 7)
+        crew.kill("behind")
         assert "ASSAY_HOME" not in os.environ or os.environ["ASSAY_HOME"] != str(tmp_path / "home")
         await crew.stop()
 
