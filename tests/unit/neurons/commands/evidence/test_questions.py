@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from neurons.commands.evidence.verify import check
-from subnet.chain.memory import MemoryChain
+from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError
 from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
@@ -25,7 +25,7 @@ from subnet.evidence.proof.questions import Questions
 from subnet.evidence.proof.standing import compare, look
 from subnet.evidence.records import COMMITMENT, ROUND, SETTING, WEIGHTS, CommitmentRecord
 from subnet.types import U16, Statement
-from tests.unit.neurons.commands.evidence.rig import VALIDATOR, Body, Story, published, tell
+from tests.unit.neurons.commands.evidence.rig import VALIDATOR, Body, Story, checked, published, tell
 from tests.unit.neurons.commands.evidence.test_forgers import false, found, planned, rows, unproven
 
 TEMPO = 364
@@ -272,6 +272,35 @@ def test_one_of_unknown_outcome_that_lands_late(story: Story, tmp_path: Path) ->
     result = found(story, entries, tmp_path, standing=late)
     assert (false(result), named(result, UNKNOWN), named(result, UNUSED)) == ("", [], [])
     assert len(seqs) == len(sent) - 1
+
+
+def test_weights_that_a_fork_took_back(story: Story, tmp_path: Path) -> None:
+    """The journal says that they were taken; the chain's last ones are of before. Where those are newer, it is false."""
+
+    async def undone(epoch: int, subnet: MemorySubnet) -> None:
+        if epoch == 1:
+            subnet.finality_lag = 4
+            subnet.fork(subnet.block - subnet.finality_lag)
+            subnet.finality_lag = 0
+            await subnet.advance(4)
+
+    honest = tell(tmp_path / "story", between=undone)
+    result = checked(honest, published(honest, honest.entries, tmp_path / "public", media=False))
+    settings, starts = ([e.seq for e in honest.entries if e.kind == kind] for kind in (SETTING, COMMITMENT))
+    assert false(result) == ""
+    assert named(result, "undone by a fork, or never sent") == settings[1:2]
+    assert named(result, UNUSED) == starts[1:2]
+
+    sent = [
+        (b["block"], normalise_u16({int(u): w for u, w in b["weights"].items()})) for b in rows(story.entries, WEIGHTS)
+    ]
+    kept = found(
+        story,
+        planned(story.entries),
+        tmp_path / "older",
+        standing=lambda at: {} if at is not None and at < sent[0][0] else sent[0][1],
+    )
+    assert f"{[e.seq for e in story.entries if e.kind == SETTING][1]}: other weights stand on chain" in false(kept)
 
 
 @pytest.mark.parametrize(("since", "foreign"), [(0, False), (1, False), (0, True)])
