@@ -71,7 +71,7 @@ async def test_weights_between_a_commitment_and_the_next_setting(story: Story) -
     """Others stand from just behind each commitment to just before the next setting: a drawn block shows them."""
     sent = {1: 1.0, 3: 0.5}
     starts = [380 + TEMPO * k for k in range(4)]
-    settings = [WeightsClaim(k, sent, 0, at, settled=at + 5, began=at) for k, at in enumerate(starts)]
+    settings = [WeightsClaim(k, sent, at, settled=at + 5, began=at) for k, at in enumerate(starts)]
     ends = [commitment(k, at + 5) for k, at in enumerate(starts)]
 
     class Dishonest(Asked):
@@ -102,7 +102,7 @@ async def test_a_thing_is_asked_once_and_nothing_beyond_the_head(story: Story) -
     await gather(chain, VALIDATOR.ss58_address, Claims(many))
     assert len(chain.asked) == len(set(chain.asked)) < 10
     chain.asked.clear()
-    settings = [WeightsClaim(n, {1: 1.0}, 0, n, settled=2**31 + n, began=2**31 + n) for n in range(60)]
+    settings = [WeightsClaim(n, {1: 1.0}, n, settled=2**31 + n, began=2**31 + n) for n in range(60)]
     await gather(chain, VALIDATOR.ss58_address, Claims([commitment(n, 2**32 - 3 - n) for n in range(60)], settings))
     assert all(at is None or at <= story.subnet.block for _, at in chain.asked)
 
@@ -127,7 +127,7 @@ async def test_states_that_a_node_does_not_keep_are_asked_for_twice(story: Story
             raise ChainError("State already discarded")
 
     chain = Pruned(story)
-    settings = [WeightsClaim(n, {1: 1.0}, 0, n, settled=n + 1, began=n) for n in range(10, story.subnet.block - 2)]
+    settings = [WeightsClaim(n, {1: 1.0}, n, settled=n + 1, began=n) for n in range(10, story.subnet.block - 2)]
     await gather(chain, VALIDATOR.ss58_address, Claims((), settings))
     assert sum(kind == "weights" for kind, _ in chain.asked) == questions.ENOUGH
 
@@ -322,7 +322,7 @@ def test_older_weights_that_come_back(story: Story, tmp_path: Path, since: int, 
 @pytest.mark.parametrize("sure", [True, False])
 def test_refused_weights_that_come_back(sure: bool) -> None:
     """What the journal says was refused may stand for a while, is named then, and does not stand behind later ones."""
-    sent = [WeightsClaim(n, {1: 1.0, 2: (n + 1) / 8}, 0, 10 + 20 * n, began=10 + 20 * n, sure=sure) for n in range(3)]
+    sent = [WeightsClaim(n, {1: 1.0, 2: (n + 1) / 8}, 10 + 20 * n, began=10 + 20 * n, sure=sure) for n in range(3)]
     settings = [replace(claim, sure=False, refused=True) if n == 1 else claim for n, claim in enumerate(sent)]
     one, two, three = (normalise_u16(claim.weights) for claim in sent)
     rising = {5: {}, 20: one, 40: two, 45: two, 60: three, 80: three}
