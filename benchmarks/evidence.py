@@ -26,13 +26,15 @@ from subnet.evidence.entries.segments import write_segment
 from subnet.evidence.findings import text_of, verification
 from subnet.evidence.journal import Journal
 from subnet.evidence.proof.depot import Depot, publish
-from subnet.evidence.proof.signatures import check_signatures
+from subnet.evidence.proof.signatures import answers, check_signatures
 from subnet.evidence.proof.verify import Examination
 from subnet.evidence.records import (
     COMMITMENT,
     ROUND,
     RULES,
     CommitmentRecord,
+    RoundRecord,
+    read_record,
     record,
     rules_record,
 )
@@ -140,7 +142,7 @@ def measure(miners: int, count: int, folder: Path) -> dict[str, Any]:
         manifest, _ = publish(Depot(folder / "published"), entries, rules, None)
         publishing = time.process_time() - begun
     text = sum(len(entry.body) for entry in entries)
-    rounds = [(entry.seq, entry.body) for entry in entries if entry.kind == ROUND]
+    rounds = [(entry.seq, answers(read_record(RoundRecord, entry))) for entry in entries if entry.kind == ROUND]
     begun = time.process_time()
     checked = check_signatures(rounds, rules.hotkey)
     signing = time.process_time() - begun

@@ -22,7 +22,7 @@ class ChainView:
         self.snapshot: Snapshot | None = None
         self.block = 0
         self._log = log
-        self._read_at = -1e9
+        self._read_at, self._read_block = -1e9, 0  # when, and the head then
         self._by_hotkey: dict[str, Neuron] | None = None
 
     def metagraph(self) -> dict[str, Neuron] | None:
@@ -35,10 +35,14 @@ class ChainView:
         return time.monotonic() - self._read_at
 
     async def refresh(self) -> Snapshot:
-        """Read a snapshot now. Raises ChainError."""
-        snapshot = await self.chain.snapshot()
+        """Read the newest snapshot that no fork takes back: what is played by it shows on chain for good.
+
+        Raises ChainError.
+        """
+        snapshot = await self.chain.snapshot(at=await self.chain.final())
         self._read_at = time.monotonic()
         self._advance(snapshot.block)
+        self._read_block = self.block
         self.snapshot = snapshot
         self._by_hotkey = {neuron.hotkey: neuron for neuron in snapshot.neurons}
         return snapshot
@@ -60,7 +64,7 @@ class ChainView:
                         self._log.info("the chain is back", block=block)
                     failures = 0
                     self._advance(block)
-                    if self.snapshot is None or not 0 <= block - self.snapshot.block < self.every:
+                    if self.snapshot is None or not 0 <= block - self._read_block < self.every:
                         await self.refresh()
                     if stop.is_set():
                         return

@@ -70,6 +70,9 @@ class Chain(Protocol):
     async def snapshot(self, *, at: int | None = None) -> Snapshot:
         """The subnet now, or as it stood in block `at`, in one read."""
 
+    async def final(self) -> int:
+        """The newest block that no fork takes back; the head where finality stands still."""
+
     async def set_weights(self, weights: Mapping[int, float]) -> Receipt:
         """Weights by uid, any positive scale: only ratios count."""
 

@@ -192,8 +192,9 @@ class WeightSetter:
         receipt, sent = await self._submit(snapshot)
         attempt = self._attempt if sent else None
         self._attempt += bool(sent)
-        self._write(WEIGHTS, _outcome(self._view.block, sent, receipt, attempt))
         self._tried_at = self._view.block
+        landed = max(self._tried_at, receipt.block or 0)  # the view may be blocks behind the one that took them
+        self._write(WEIGHTS, _outcome(landed, sent, receipt, attempt))
         self._not_before = self._tried_at + self._wait(receipt, snapshot)
         if receipt.submission is Submission.OK and snapshot.hyperparameters.commit_reveal:
             self._commits.append((self._tried_at, normalise_u16(sent)))

@@ -40,6 +40,7 @@ from subnet.types import U16, Endpoint, Receipt, Snapshot, Statement, Submission
 MECHANISMS: Final = 4096  # storage index = mechanism * 4096 + netuid
 NETWORKS: Final = ("finney", "test", "local")
 BROKEN: Final = (bt.BittensorError, WebSocketException, OSError)
+STALLED: Final = 32  # blocks; two or three are usual between the head and the last final one
 
 
 class BittensorChain:
@@ -130,6 +131,11 @@ class BittensorChain:
     async def block(self) -> int:
         """The number of the head."""
         return int(await self._link.read(lambda client: client.block()))
+
+    async def final(self) -> int:
+        """The newest block that no fork takes back; the head where that is over `STALLED` blocks old."""
+        final, head = await self._link.read(lambda client: asyncio.gather(client.finalized_block(), client.block()))
+        return int(final) if int(head) - int(final) <= STALLED else int(head)
 
     async def clock(self) -> float:
         """The chain's time in unix seconds, as of its head."""

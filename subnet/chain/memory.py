@@ -34,15 +34,22 @@ from subnet.types import U16, Endpoint, Hyperparameters, Neuron, Receipt, Snapsh
 class MemorySubnet:
     """The shared state. Transactions go into the next block: each one makes a block, as an instant-seal node does."""
 
-    def __init__(self, genesis: Genesis, *, commitments: bool = True, salt: str = "") -> None:
-        """Without `commitments` there is no pallet for them; `salt` makes the hashes of blocks others."""
-        self.commitments, self.salt = commitments, salt
+    def __init__(self, genesis: Genesis, *, commitments: bool = True, salt: str = "", finality_lag: int = 0) -> None:
+        """Without `commitments` there is no pallet for them; `salt` makes the hashes of blocks others.
+
+        The last `finality_lag` blocks are not final: `fork` may take them back.
+        """
+        self.commitments, self.salt, self.finality_lag = commitments, salt, finality_lag
         self._states: list[SubnetState] = [initial(genesis)]
         self._grown = asyncio.Condition()
 
     @property
     def block(self) -> int:
         return len(self._states) - 1
+
+    @property
+    def final(self) -> int:
+        return max(0, self.block - self.finality_lag)
 
     @property
     def state(self) -> SubnetState:
@@ -76,6 +83,12 @@ class MemorySubnet:
         async with self._grown:
             self._grown.notify_all()
 
+    def fork(self, block: int) -> None:
+        """The blocks behind `block` never were. Raises ChainError for one that is final."""
+        if block < self.final:
+            raise ChainError(f"block {self.final} is final, so no fork begins at block {block}")
+        del self._states[block + 1 :]
+
     async def grown(self, block: int) -> None:
         """Wait until there is a block after `block`."""
         async with self._grown:
@@ -107,6 +120,9 @@ class MemoryChain:
                 immunity_period=rules.immunity_period,
             ),
         )
+
+    async def final(self) -> int:
+        return self.subnet.final
 
     async def set_weights(self, weights: Mapping[int, float]) -> Receipt:
         """Raises ValueError for weights that are all zero, negative or not finite.
@@ -149,8 +165,8 @@ class MemoryChain:
         return Statement(text_of([json.loads(f) for f in committed.fields]), committed.block) if committed else None
 
     async def block_hash(self, block: int) -> str | None:
-        """Of the number and the subnet's `salt` alone."""
-        if block > self.subnet.block:
+        """Of the number and the subnet's `salt` alone; None for a block that is not final."""
+        if block > self.subnet.final:
             return None
         return "0x" + sha256(f"{self.subnet.salt} {block}".encode()).hexdigest()
 

@@ -32,7 +32,6 @@ class WeightsClaim:
 
     seq: int
     weights: Mapping[int, float]
-    uid: int  # the validator's own
     block: int  # when they were sent
     sure: bool = True
     settled: int | None = None
@@ -188,4 +187,4 @@ class Settings:
             return
         self._standing = self._standing if refused else len(self.claims)
         sure, began = fate is Submission.OK, sent.record.block
-        self.claims.append(WeightsClaim(sent.seq, sent.weights, sent.uid, block, sure, began=began, refused=refused))
+        self.claims.append(WeightsClaim(sent.seq, sent.weights, block, sure, began=began, refused=refused))

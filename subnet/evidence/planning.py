@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import median
 from sys import intern
 from typing import Final
 
 from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.findings import Finding, unproven
-from subnet.evidence.records import CommitmentRecord, RoundRecord, outcomes
+from subnet.evidence.records import MAX_NEURONS, CommitmentRecord, RoundRecord, outcomes
 from subnet.game.epochs import Commitment, break_between, epoch_seed
 from subnet.game.sampling import Sampling, asked_real, is_twin_round, plan
 from subnet.game.scoring import is_void
@@ -156,6 +157,7 @@ def _differs(seed: int, planned: Planned) -> str:
     return ""
 
 
+@lru_cache(maxsize=4 * MAX_NEURONS)
 def _neuron(hotkey: str) -> Neuron:
     """A miner of whom nothing but its name matters."""
     return Neuron(0, hotkey, "", 0.0, permit=False, endpoint=None)

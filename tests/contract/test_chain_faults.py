@@ -184,6 +184,14 @@ async def test_slow_finality_does_not_hold_up_weights(world: NodeWorld) -> None:
     assert (receipt.submission, receipt.block) == (Submission.OK, 1)
 
 
+@pytest.mark.parametrize(("lag", "final"), [(0, 40), (3, 37), (32, 8), (33, 40)])
+async def test_the_newest_block_that_no_fork_takes_back(world: NodeWorld, lag: int, final: int) -> None:
+    """The head where finality stands still: a metagraph that never changes again would be worse than a fork."""
+    await world.node.produce(40)
+    world.node.faults = Faults(finality_lag=lag)
+    assert await world.chain("//Val0").final() == final
+
+
 async def test_dropped_after_taking_settles_to_ok(world: NodeWorld) -> None:
     """The node takes the transaction and hangs up: reading again finds it landed, once."""
     chain = world.chain("//Val0")

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from subnet.chain.receipts import ERA_BLOCKS
@@ -20,7 +20,7 @@ from subnet.evidence.findings import Finding, Verdict, unproven
 from subnet.evidence.planning import UNUSED
 from subnet.evidence.proof.past import Past, compare_metagraphs, compare_updates, look_back
 from subnet.evidence.proof.questions import MOST, Questions
-from subnet.evidence.proof.standing import BEHIND, Form, compare, forms, look, places, stood_since
+from subnet.evidence.proof.standing import BEHIND, Form, compare, forms, look, places, stood_since, untaken
 from subnet.evidence.records import CommitmentRecord
 from subnet.game.epochs import Commitment, dump, parse
 from subnet.protocols import Chain
@@ -28,6 +28,8 @@ from subnet.types import U16, Statement
 
 FALSE: Final = 8  # commitments that do not stand on chain, after which no more are asked for
 OTHERS: Final = 32  # lines of other programs between two commitments, as many as the chain has space for in an epoch
+UNKNOWN: Final = "their outcome is said to be unknown"
+UNTAKEN: Final = "they are said to be taken, and the chain's last ones are older: undone by a fork, or never sent"
 LATE: Final = BEHIND + ERA_BLOCKS  # blocks after which a commitment that stands is in the journal, or left out of it
 
 
@@ -44,6 +46,7 @@ class ChainFacts:
     looks: Mapping[int, Mapping[int, int] | None] = field(default_factory=dict)  # weights between; None: not told
     past: Past = field(default_factory=Past)
     sealed: bool = False  # weights are committed first and open later
+    untaken: Collection[int] = ()  # entries of settings that the chain took not, or not for good
     max_weight_limit: int = U16
     left: bool = False  # commitments that were not asked for, since others do not stand
     exhausted: bool = False  # more was to be asked than is
@@ -57,16 +60,19 @@ async def gather(chain: Chain, hotkey: str, claims: Claims) -> ChainFacts:
     past = await look_back(questions, claims.metagraphs, claims.commitments, claims.settings)
     sealed = rules.commit_reveal or any(s.hyperparameters.commit_reveal for s in past.told.values() if s)
     commitments, asked = await _stood(questions, hotkey, claims)
+    weights = await _standing(questions, hotkey, claims.settings, sealed)
+    lacking = () if sealed else await untaken(questions, hotkey, claims.settings, weights, rules.max_weight_limit)
     return ChainFacts(
         commitments=commitments,
         hashes={block: await questions.block_hash(block) for block in asked},
-        weights=await _standing(questions, hotkey, claims.settings, sealed),
+        weights=weights,
         now=await chain.commitment(hotkey),
         hotkey=hotkey,
         head=snapshot.block,
         looks=await look(questions, hotkey, claims.commitments, claims.settings),
         past=past,
         sealed=sealed,
+        untaken=lacking,
         max_weight_limit=rules.max_weight_limit,
         left=len(asked) < len(claims.commitments),
         exhausted=questions.exhausted,
@@ -133,10 +139,11 @@ def judge(facts: ChainFacts, claims: Claims, proven: Counter[str]) -> Iterator[F
     yield from _later(facts, before)
     yield from _unrecorded(facts, claims, before)
     yield from compare_metagraphs(facts.past, claims.metagraphs, proven)
-    yield from compare_updates(facts.past, facts.hotkey, claims.settings, proven)
+    everyone = [replace(s, sure=s.sure and s.seq not in facts.untaken) for s in claims.settings]
+    yield from compare_updates(facts.past, facts.hotkey, everyone, proven)
     shown = {block: rows for block, rows in facts.weights.items() if block is not None}
-    between = compare({**facts.looks, **shown}, claims.settings, facts.max_weight_limit, facts.sealed)
-    settings = [setting for setting in claims.settings if not setting.refused]
+    between = compare({**facts.looks, **shown}, everyone, facts.max_weight_limit, facts.sealed)
+    settings = [setting for setting in everyone if not setting.refused]
     stood = _stood_since(facts, settings)
     told = list((_sealed if facts.sealed else _settings)(facts, settings, stood, proven))
     yield from told
@@ -177,8 +184,8 @@ def _settings(
         elif setting.sure or (here and here != oldest and known.get(form, [number])[0] >= number):
             yield _other_weights(setting)
         elif setting.seq not in stood:
-            what = "their outcome is said to be unknown, and they stand in no block looked at"
-            yield unproven(setting.seq, f"weights on chain: {what}")
+            what = UNTAKEN if setting.seq in facts.untaken else UNKNOWN
+            yield unproven(setting.seq, f"weights on chain: {what}, and they stand in no block looked at")
 
 
 def _sealed(

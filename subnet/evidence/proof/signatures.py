@@ -1,7 +1,7 @@
 """Miners' signatures in recorded rounds: what was answered, by whom, to which request. Pure.
 
 One signature takes some 50 microseconds in a library that lets no other thread run meanwhile: give rounds to several
-processes, for which everything here takes and returns plain values.
+processes, for which everything here takes and returns plain values: rounds are read once, where they are replayed.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from subnet.errors import JournalBroken
-from subnet.evidence.entries.entry import Entry
-from subnet.evidence.records import ROUND, OutcomeRecord, RoundRecord, read_record
+from subnet.evidence.records import RoundRecord
 from subnet.wire.synapse import Envelope, reply_text, signed_by
 
 CHUNK: Final = 16  # rounds that one process checks at a time
@@ -27,37 +25,37 @@ class Signatures:
     false: tuple[tuple[int, str], ...]
 
 
-def check_signatures(rounds: Sequence[tuple[int, str]], sender: str) -> Signatures:
-    """Of rounds, each as its entry's number and body, that validator `sender` asked.
+Answer = tuple[str, int | None, str, float, str, str, str]  # hotkey, nonce, what it was sent, and the reply's fields
 
-    A body that is no round counts nothing: whoever reads it says so.
-    """
+
+def answers(played: RoundRecord) -> list[Answer]:
+    """What miners are said to have answered in a round."""
+    return [
+        (r.hotkey, r.nonce, r.query, r.p_synthetic, r.detector or "", r.weights_hash or "", r.signature)
+        for r in played.outcomes
+        if r.p_synthetic is not None
+    ]
+
+
+def check_signatures(rounds: Sequence[tuple[int, Sequence[Answer]]], sender: str) -> Signatures:
+    """Of the answers in rounds, each with its entry's number, that validator `sender` asked."""
     good = 0
     unsigned, false = list[tuple[int, str]](), list[tuple[int, str]]()
-    for seq, body in rounds:
-        for row in _rows(seq, body):
-            if row.p_synthetic is None:
-                continue
-            if not row.signature:
-                unsigned.append((seq, row.hotkey))
-            elif _signed(row, row.p_synthetic, sender):
+    for seq, given in rounds:
+        for answer in given:
+            hotkey, *_, signature = answer
+            if not signature:
+                unsigned.append((seq, hotkey))
+            elif _signed(answer, sender):
                 good += 1
             else:
-                false.append((seq, row.hotkey))
+                false.append((seq, hotkey))
     return Signatures(good, tuple(unsigned), tuple(false))
 
 
-def _rows(seq: int, body: str) -> tuple[OutcomeRecord, ...]:
-    try:
-        return read_record(RoundRecord, Entry(seq, ROUND, body, "")).outcomes
-    except JournalBroken:
-        return ()
-
-
-def _signed(row: OutcomeRecord, prediction: float, sender: str) -> bool:
-    if row.nonce is None:
+def _signed(answer: Answer, sender: str) -> bool:
+    hotkey, nonce, query, prediction, detector, weights_hash, signature = answer
+    if nonce is None:
         return False
-    envelope = Envelope(row.nonce, row.query, sender, row.hotkey)
-    return signed_by(
-        row.hotkey, row.signature, reply_text(envelope, prediction, row.detector or "", row.weights_hash or "")
-    )
+    text = reply_text(Envelope(nonce, query, sender, hotkey), prediction, detector, weights_hash)
+    return signed_by(hotkey, signature, text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from itertools import accumulate, pairwise
 from typing import Final
@@ -20,6 +21,7 @@ from subnet.evidence.proof.questions import Questions
 from subnet.types import U16
 
 BEHIND: Final = 8  # blocks that a validator's view of the chain may be behind it, at most
+UNLIKE: Final = 200  # settings, the newest first, of which it is asked whether the chain took them at all
 Rows = Mapping[int, int]
 Form = frozenset[tuple[int, int]]  # rows as they can be looked up
 
@@ -55,6 +57,37 @@ async def stood_since(questions: Questions, hotkey: str, since: int, at: int | N
         return await questions.weights(tenure.uid, at) if tenure and tenure.since <= since else None
     except ChainError:
         return None
+
+
+async def untaken(
+    questions: Questions,
+    hotkey: str,
+    settings: Sequence[WeightsClaim],
+    standing: Mapping[int | None, Rows],
+    limit: int,
+) -> frozenset[int]:
+    """The entries of settings that are said to be taken, where the chain's last weights are of before.
+
+    A block that held them may have been undone by a fork. Whoever only says so could as well say that the chain refused
+    them: neither is signed, and both leave older weights where they are.
+    """
+    entries, unlike = set[int](), 0
+    for claim in reversed(settings):
+        rows = standing.get(claim.settled)
+        if (
+            not claim.sure
+            or claim.settled is None
+            or rows is None
+            or frozenset(rows.items()) in forms(claim.weights, limit)
+        ):
+            continue
+        if (unlike := unlike + 1) > UNLIKE:
+            break
+        with suppress(ChainError):
+            me = (await questions.snapshot(claim.settled)).neuron(hotkey)
+            if me is not None and me.last_update < claim.began:
+                entries.add(claim.seq)
+    return frozenset(entries)
 
 
 async def _between(questions: Questions, ends: Sequence[int], settings: Sequence[WeightsClaim]) -> set[int]:

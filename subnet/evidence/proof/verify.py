@@ -18,7 +18,7 @@ from subnet.evidence.findings import Finding, Findings, Verdict, unproven
 from subnet.evidence.proof.failures import Failures
 from subnet.evidence.proof.items import Items
 from subnet.evidence.proof.origins import SUBSTITUTE
-from subnet.evidence.proof.signatures import CHUNK, Signatures, check_signatures
+from subnet.evidence.proof.signatures import CHUNK, Answer, Signatures, answers, check_signatures
 from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord
 from subnet.evidence.replay import Replayer
 from subnet.printing import excerpt
@@ -50,7 +50,7 @@ class Examination:
         """`media` starts the check of one round's variants, None where it has not got them; `codecs` are our own."""
         self._executor, self._media, self._codecs = executor, media, codecs
         self.player, self.findings, self.proven = Replayer(), Findings(), Counter[str]()
-        self._chunk: list[tuple[int, str]] = []
+        self._chunk: list[tuple[int, list[Answer]]] = []
         self._false = self._wrong = 0  # false places in entries, and rounds whose media is
         self._signatures: deque[Future[Signatures]] = deque()
         self._variants: deque[Future[list[Finding]]] = deque()
@@ -89,7 +89,7 @@ class Examination:
             self._same_codecs = self.player.rules.codecs == self._codecs
         if entry.kind != ROUND:
             return
-        self._chunk.append((entry.seq, entry.body))
+        self._chunk.append((entry.seq, answers(self.player.played) if self.player.played else []))
         if len(self._chunk) >= CHUNK:
             self._check_chunk()
         if self.player.played:

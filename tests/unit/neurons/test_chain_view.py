@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import structlog
 
 from neurons.chain_view import ChainView
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
+from subnet.chain.devnode.ledger.state import Row
 from subnet.chain.memory import MemoryChain, MemorySubnet
 
 
@@ -49,4 +51,36 @@ async def test_a_node_that_lags_takes_no_block_back() -> None:
     assert (behind.block, view.block) == (26, 30)
     stop.set()
     await behind.advance()
+    await following
+
+
+async def test_what_a_fork_takes_back_is_not_played_by() -> None:
+    """A hotkey that was registered in a block which is undone is in no snapshot: `assay verify` could not find it."""
+    subnet = MemorySubnet(Genesis(34, (GenesisNeuron("v", "v"),), Rules(tempo=50)), finality_lag=2)
+    await subnet.advance(10)
+    view = ChainView(MemoryChain(subnet, "v"), structlog.get_logger())
+    came = Row(hotkey="lost", coldkey="c", registered_at=11)
+    await subnet.apply(lambda state, block: replace(state, rows=(*state.rows, came)))
+    assert [n.hotkey for n in (await view.refresh()).neurons] == ["v"]
+    subnet.fork(10)
+    await subnet.advance(3)
+    snapshot = await view.refresh()
+    assert (snapshot.block, [n.hotkey for n in snapshot.neurons]) == (11, ["v"])
+
+
+async def test_snapshots_are_read_every_few_heads() -> None:
+    """Also where the last final block lies so far back that its snapshot seems old when it is read."""
+    subnet = MemorySubnet(Genesis(34, (GenesisNeuron("v", "v"),), Rules(tempo=50)), finality_lag=6)
+    await subnet.advance(20)
+    chain, stop, blocks = MemoryChain(subnet, "v", watchdog=5), asyncio.Event(), set[int]()
+    view = ChainView(chain, structlog.get_logger(), every=5)
+    following = asyncio.create_task(view.follow(stop))
+    for _ in range(12):
+        await asyncio.sleep(0.01)
+        await subnet.advance()
+        await asyncio.sleep(0.01)
+        blocks |= {view.snapshot.block} if view.snapshot else set()
+    assert blocks == {15, 20, 25}
+    stop.set()
+    await subnet.advance()
     await following

@@ -85,6 +85,14 @@ async def test_weights_are_not_set_twice_within_the_rate_limit(rig: Rig) -> None
     assert len(rig.attempts()) == 2
 
 
+async def test_the_block_that_took_them_is_written_down(rig: Rig) -> None:
+    """Also where the view is blocks behind the chain: `assay verify` looks for them from that block on."""
+    rig.subnet.finality_lag = 4
+    await rig.settle(rig.weighing())
+    assert rig.view.block == 8
+    assert [a.block for a in rig.attempts()] == [rig.subnet.block] == [13]
+
+
 async def test_nobody_has_earned_anything(rig: Rig) -> None:
     """No weights at all rather than even ones, and a reason in the journal."""
     rig.memory.state = State(1, History())

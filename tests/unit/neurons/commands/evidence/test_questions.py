@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from neurons.commands.evidence.verify import check
-from subnet.chain.memory import MemoryChain
+from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError
 from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
@@ -25,7 +25,7 @@ from subnet.evidence.proof.questions import Questions
 from subnet.evidence.proof.standing import compare, look
 from subnet.evidence.records import COMMITMENT, ROUND, SETTING, WEIGHTS, CommitmentRecord
 from subnet.types import U16, Statement
-from tests.unit.neurons.commands.evidence.rig import VALIDATOR, Body, Story, published, tell
+from tests.unit.neurons.commands.evidence.rig import VALIDATOR, Body, Story, checked, published, tell
 from tests.unit.neurons.commands.evidence.test_forgers import false, found, planned, rows, unproven
 
 TEMPO = 364
@@ -71,7 +71,7 @@ async def test_weights_between_a_commitment_and_the_next_setting(story: Story) -
     """Others stand from just behind each commitment to just before the next setting: a drawn block shows them."""
     sent = {1: 1.0, 3: 0.5}
     starts = [380 + TEMPO * k for k in range(4)]
-    settings = [WeightsClaim(k, sent, 0, at, settled=at + 5, began=at) for k, at in enumerate(starts)]
+    settings = [WeightsClaim(k, sent, at, settled=at + 5, began=at) for k, at in enumerate(starts)]
     ends = [commitment(k, at + 5) for k, at in enumerate(starts)]
 
     class Dishonest(Asked):
@@ -102,7 +102,7 @@ async def test_a_thing_is_asked_once_and_nothing_beyond_the_head(story: Story) -
     await gather(chain, VALIDATOR.ss58_address, Claims(many))
     assert len(chain.asked) == len(set(chain.asked)) < 10
     chain.asked.clear()
-    settings = [WeightsClaim(n, {1: 1.0}, 0, n, settled=2**31 + n, began=2**31 + n) for n in range(60)]
+    settings = [WeightsClaim(n, {1: 1.0}, n, settled=2**31 + n, began=2**31 + n) for n in range(60)]
     await gather(chain, VALIDATOR.ss58_address, Claims([commitment(n, 2**32 - 3 - n) for n in range(60)], settings))
     assert all(at is None or at <= story.subnet.block for _, at in chain.asked)
 
@@ -127,7 +127,7 @@ async def test_states_that_a_node_does_not_keep_are_asked_for_twice(story: Story
             raise ChainError("State already discarded")
 
     chain = Pruned(story)
-    settings = [WeightsClaim(n, {1: 1.0}, 0, n, settled=n + 1, began=n) for n in range(10, story.subnet.block - 2)]
+    settings = [WeightsClaim(n, {1: 1.0}, n, settled=n + 1, began=n) for n in range(10, story.subnet.block - 2)]
     await gather(chain, VALIDATOR.ss58_address, Claims((), settings))
     assert sum(kind == "weights" for kind, _ in chain.asked) == questions.ENOUGH
 
@@ -274,6 +274,35 @@ def test_one_of_unknown_outcome_that_lands_late(story: Story, tmp_path: Path) ->
     assert len(seqs) == len(sent) - 1
 
 
+def test_weights_that_a_fork_took_back(story: Story, tmp_path: Path) -> None:
+    """The journal says that they were taken; the chain's last ones are of before. Where those are newer, it is false."""
+
+    async def undone(epoch: int, subnet: MemorySubnet) -> None:
+        if epoch == 1:
+            subnet.finality_lag = 4
+            subnet.fork(subnet.block - subnet.finality_lag)
+            subnet.finality_lag = 0
+            await subnet.advance(4)
+
+    honest = tell(tmp_path / "story", between=undone)
+    result = checked(honest, published(honest, honest.entries, tmp_path / "public", media=False))
+    settings, starts = ([e.seq for e in honest.entries if e.kind == kind] for kind in (SETTING, COMMITMENT))
+    assert false(result) == ""
+    assert named(result, "undone by a fork, or never sent") == settings[1:2]
+    assert named(result, UNUSED) == starts[1:2]
+
+    sent = [
+        (b["block"], normalise_u16({int(u): w for u, w in b["weights"].items()})) for b in rows(story.entries, WEIGHTS)
+    ]
+    kept = found(
+        story,
+        planned(story.entries),
+        tmp_path / "older",
+        standing=lambda at: {} if at is not None and at < sent[0][0] else sent[0][1],
+    )
+    assert f"{[e.seq for e in story.entries if e.kind == SETTING][1]}: other weights stand on chain" in false(kept)
+
+
 @pytest.mark.parametrize(("since", "foreign"), [(0, False), (1, False), (0, True)])
 def test_older_weights_that_come_back(story: Story, tmp_path: Path, since: int, foreign: bool) -> None:
     """Behind later ones that were seen to stand, whatever outcome is said of them, older ones cannot stand again."""
@@ -293,7 +322,7 @@ def test_older_weights_that_come_back(story: Story, tmp_path: Path, since: int, 
 @pytest.mark.parametrize("sure", [True, False])
 def test_refused_weights_that_come_back(sure: bool) -> None:
     """What the journal says was refused may stand for a while, is named then, and does not stand behind later ones."""
-    sent = [WeightsClaim(n, {1: 1.0, 2: (n + 1) / 8}, 0, 10 + 20 * n, began=10 + 20 * n, sure=sure) for n in range(3)]
+    sent = [WeightsClaim(n, {1: 1.0, 2: (n + 1) / 8}, 10 + 20 * n, began=10 + 20 * n, sure=sure) for n in range(3)]
     settings = [replace(claim, sure=False, refused=True) if n == 1 else claim for n, claim in enumerate(sent)]
     one, two, three = (normalise_u16(claim.weights) for claim in sent)
     rising = {5: {}, 20: one, 40: two, 45: two, 60: three, 80: three}
