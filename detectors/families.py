@@ -29,6 +29,7 @@ class Family:
     is_backbone: str = ""  # whether a checkpoint holds ImageNet weights of the network's body
     start_from_backbone: str = ""  # fills a network with those
     own: tuple[str, ...] = ()  # keys that a network keeps when it starts from a checkpoint of another size
+    judges: bool = True  # whether the network answers, and is not only what others are trained from
     per_method: tuple[str, ...] = ()  # keys of the layer with one output a forgery method; its network takes `methods`
 
 
@@ -147,6 +148,7 @@ _RECONSTRUCTION = replace(
     name="autoencoder-reconstruction",
     network="detectors.autoencoder.network:Reconstruction",
     adapt="",
+    judges=False,
 )
 _CLASSIFIER = replace(
     _AUTOENCODER,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectors import TABLE, load_detector
-from detectors.families import family
+from detectors.families import FAMILIES, family
 from detectors.fetching.memory import free, refuse_if_too_large
 from detectors.fetching.store import files_of
 from detectors.rows import DetectorRow
@@ -91,19 +91,32 @@ def open_detector(text: str, *, device: str = "cpu") -> Detector:
 
         return load_detector(find(PUBLIC, name, "detector or public checkpoint").family, device=device, weights=text)
     if text not in TABLE and (Path(text).exists() or "/" in text or Path(text).suffix):
-        return load_detector(_owner(Path(text)), device=device, weights=Path(text))
+        owner = _owner(Path(text))
+        if owner not in TABLE:
+            return network_detector(trained_row(owner), device=device, weights=Path(text))
+        return load_detector(owner, device=device, weights=Path(text))
     return load_detector(text, device=device)
 
 
+def trained_row(name: str, *, family_name: str = "") -> DetectorRow:
+    """A row for what is trained and is in no table of detectors: the networks of a study, or one called otherwise."""
+    rules = family(family_name or name)
+    return DetectorRow(name, rules.modality, "", "", preprocess=rules.preprocess, family=rules.name)
+
+
 def _owner(path: Path) -> str:
-    """The row of the table that a file belongs to, by its metadata or its well-known name."""
+    """The row of the table, or the family, that a file belongs to, by its metadata or its well-known name."""
     from detectors.checkpoints import locate, read
     from detectors.public_checkpoints import PUBLIC
 
     note = read(locate(path)).notes.get("detector")
     if isinstance(note, str):
+        if note in FAMILIES and not FAMILIES[note].judges:
+            raise CheckpointError(
+                f"weights: {path} is of {note}, which others are trained from and which judges nothing"
+            )
         try:
-            return find(TABLE, note, "detector").name
+            return note if note in FAMILIES else find(TABLE, note, "detector").name
         except UnknownName as error:
             raise CheckpointError(f"weights: the metadata of {path} names the detector {note!r}: {error}") from error
     known = next((row.family for row in PUBLIC.values() if path.name in row.files), None)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detectors.families import family
-from detectors.loading import network_detector
-from detectors.rows import DetectorRow
+from detectors.loading import network_detector, trained_row
 from detectors.studies.report import StudySettings
 from detectors.torch_detector import TorchDetector
 from detectors.training.loop import Progress, Training, TrainingResult, train
@@ -61,9 +59,7 @@ def run_course(settings: StudySettings, what: str, detector: str, **changes: Any
 
 def open_weights(path: Path, name: str, what: str, device: str = "cpu") -> TorchDetector:
     """The detector of the family `name` with the weights of a file, called `what`."""
-    rules = family(name)
-    row = DetectorRow(what, rules.modality, "", "", preprocess=rules.preprocess, family=name)
-    return network_detector(row, device=device, weights=path)
+    return network_detector(trained_row(what, family_name=name), device=device, weights=path)
 
 
 def smooth(curve: Curve, most: int = 40) -> Curve:

@@ -17,14 +17,17 @@ from subnet.registry import resolve
 def arguments(chosen: Recipe, origins: int, size: str, network: Mapping[str, Any] | None) -> dict[str, Any]:
     """Arguments of the network of a size, with those of `network` in place of its own.
 
-    Raises SettingsError for one that it does not take, naming those it does.
+    Raises SettingsError for one that it does not take, naming those it does, and for a fraction where it counts.
     """
     own = network_size(chosen.family, origins, size)
     given = dict(network or {})
-    known = list(inspect.signature(resolve(chosen.family.network)).parameters)
+    known = inspect.signature(resolve(chosen.family.network)).parameters
     if unknown := sorted(set(given) - set(known)):
         takes = f"takes {', '.join(known)}" if known else "takes none"
         raise SettingsError(f"network: {chosen.name} has no argument {', '.join(unknown)}; it {takes}")
+    for name, value in given.items():
+        if known[name].annotation in ("int", int) and not isinstance(value, int):
+            raise SettingsError(f"network: {name} of {chosen.name} must be a whole number, not {value}")
     return {**own, **given}
 
 

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from neurons import settings as s
-from neurons.datasets.no_trace import make_folder, no_trace
+from neurons.datasets.no_trace import MARK, make_folder, no_trace
 from neurons.plan import EMBEDDED
 from neurons.progress import LogLines, bar, warn
 from subnet.errors import SettingsError
-from subnet.files import TEMPORARY
+from subnet.files import write_atomically
 from subnet.types import Modality, Split
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def study(
 
     with no_trace(folder):
         make_folder(folder)
+        write_atomically(folder / MARK, jsonlib.dumps({"study": name}).encode())
         (learn, judge, test), further = _folders(data, quick, seed, place, folder)
         left_out = UNSEEN if data == EMBEDDED else ()
         if data != EMBEDDED:  # whose files are all written in one way
@@ -102,19 +103,18 @@ def study(
 
 def _check_folder(out: Path, name: str) -> None:
     """Raises SettingsError for a folder that holds other things than this study, finished or interrupted."""
-    report = out / "report.json"
-    try:
-        mine = jsonlib.loads(report.read_text(encoding="utf-8")).get("study") == name
-    except (OSError, ValueError, AttributeError):
-        mine = False
-    left = [] if mine or not out.is_dir() else sorted(path.name for path in out.iterdir())
-    if others := [name for name in left if not _of_a_run(name)]:
+    mine = name in (_study_of(out / "report.json"), _study_of(out / MARK))
+    if not mine and (others := sorted(path.name for path in out.iterdir()) if out.is_dir() else []):
         raise SettingsError(f"--out {out}: holds {others[0]}, which is none of this study's; name a new folder")
 
 
-def _of_a_run(name: str) -> bool:
-    """Whether an interrupted run leaves a file or folder of this name: data, weights, states, and one half written."""
-    return name in ("data", "weights") or name.endswith(".safetensors") or name.startswith(TEMPORARY)
+def _study_of(file: Path) -> str | None:
+    """The study that a file of a folder says it is of."""
+    try:
+        found = jsonlib.loads(file.read_text(encoding="utf-8")).get("study")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _folders(

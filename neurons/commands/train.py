@@ -335,4 +335,5 @@ def _tell(detector: str, outcome: TrainingResult, json: bool) -> None:
         return
     measure = recipe(detector).measure_name
     print(f"{outcome.weights}  validation {measure} {outcome.auc:.4f} at step {outcome.best_step} of {outcome.steps}")
-    print(f"measure it: assay evaluate {outcome.weights} --data embedded:test")
+    if measure == "AUC":  # and not how well a picture is made again
+        print(f"measure it: assay evaluate {outcome.weights} --data embedded:test")

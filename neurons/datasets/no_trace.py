@@ -11,6 +11,7 @@ from tempfile import TemporaryFile
 from subnet.errors import SettingsError, SubnetError
 
 HELD_OUT = "data"  # the folder in it that training and studies divide data into
+MARK = ".study"  # in a folder of a study, from its first moment: what lies there may be replaced
 
 
 def make_folder(out: Path) -> None:
@@ -29,9 +30,9 @@ def make_folder(out: Path) -> None:
 def no_trace(out: Path) -> Iterator[None]:
     """Where what is inside ends in a SubnetError before it wrote a result, the folders that it made go again.
 
-    Results are files in `out` but not in HELD_OUT. What was there before stays.
+    Results are files in `out` but MARK, and not in HELD_OUT. What was there before stays.
     """
-    data, before = out / HELD_OUT, _results(out)
+    data, before, marked = out / HELD_OUT, _results(out), (out / MARK).exists()
     made = [folder for folder in (data, out / "weights", out, *out.parents) if not folder.exists()]
     try:
         yield
@@ -39,6 +40,8 @@ def no_trace(out: Path) -> Iterator[None]:
         if _results(out) == before:
             if data in made:
                 shutil.rmtree(data, ignore_errors=True)
+            if not marked and out.is_dir():
+                (out / MARK).unlink(missing_ok=True)
             for folder in made:
                 if folder.is_dir() and not any(folder.iterdir()):
                     folder.rmdir()
@@ -46,5 +49,5 @@ def no_trace(out: Path) -> Iterator[None]:
 
 
 def _results(out: Path) -> set[Path]:
-    held = out / HELD_OUT
-    return {path for path in out.rglob("*") if path.is_file() and not path.is_relative_to(held)}
+    held, mark = out / HELD_OUT, out / MARK
+    return {path for path in out.rglob("*") if path.is_file() and path != mark and not path.is_relative_to(held)}

@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from detectors.acceleration.onnx_export import PARITY, export, parity
-from detectors.checkpoints import Checkpoint, read
+from detectors.checkpoints import Checkpoint, read, write
 from detectors.cnn_svm.bodies import Custom, Dense, Vgg
 from detectors.cnn_svm.layouts import FACE_MEAN, adapt, face, is_backbone, start
 from detectors.cnn_svm.network import Classifier, CnnSvm, densenet, plain, residual, separable, vgg16
 from detectors.families import network_size
+from detectors.loading import open_detector
 from detectors.public_checkpoints import build
 from detectors.rows import IMAGENET_MEAN, IMAGENET_STD
 from detectors.studies.cnn_svm import purity
@@ -24,7 +25,7 @@ from detectors.training.loop import Training, train
 from detectors.training.recipes import CNNS, RECIPES
 from subnet.errors import CheckpointError, DataError
 from subnet.registry import resolve
-from tests.unit.detectors.folders import write_images
+from tests.unit.detectors.folders import photos, write_images
 
 THIN = 1 / 64
 
@@ -46,6 +47,22 @@ def test_a_body_is_rebuilt_from_its_tensors(name: str) -> None:
     opened = build(Checkpoint("x", dict(network.state_dict()), ""), name).eval()
     assert torch.equal(opened(x), network(x))
     assert torch.equal(again.eval().features(x), network.features(x))
+
+
+@pytest.mark.parametrize("name", ["cnn-densenet", "ucf-plain", "autoencoder-reconstruction"])
+def test_what_is_trained_for_others_is_opened_by_its_file(name: str, tmp_path: Path) -> None:
+    """As `assay evaluate FILE` has it: networks in no table of detectors answer, and one that judges nothing says so."""
+    chosen = RECIPES[name].family
+    network = resolve(chosen.network)(**network_size(chosen, 0))
+    file = tmp_path / "weights.safetensors"
+    write(file, network.state_dict(), preprocess=chosen.preprocess, notes={"detector": name})
+    if name == "autoencoder-reconstruction":
+        with pytest.raises(CheckpointError, match="judges nothing"):
+            open_detector(str(file))
+        return
+    detector = open_detector(str(file))
+    assert detector.name == name
+    assert 0 <= detector.predict([photos(1)[0][1]])[0].p_synthetic <= 1
 
 
 def test_published_sizes() -> None:

@@ -155,6 +155,8 @@ def test_wrong_arguments_are_named(data: Path) -> None:
     """An argument that the network does not take, one out of range, and a patch that no crop holds."""
     with pytest.raises(SettingsError, match="no argument side; it takes patch, width, least"):
         train(run(data, "unknown", network={"side": 3}))
+    with pytest.raises(SettingsError, match=r"patch of patchwise must be a whole number, not 16\.5"):
+        train(run(data, "half", network={"patch": 16.5}))
     with pytest.raises(SettingsError, match=r"patch must be in 16\.\.256 pixels, not 8"):
         train(run(data, "small", network={"patch": 8}))
     with pytest.raises(DataError, match="128 pixels a side do not fit into a picture of 64x64"):

@@ -14,6 +14,7 @@ from detectors.dataset.presets import PRESETS
 from detectors.studies import STUDIES
 from detectors.studies.report import Picture, StudyReport, write_study
 from neurons.commands.study import study
+from neurons.datasets.no_trace import MARK
 from subnet.errors import DataError, SettingsError
 from subnet.files import TEMPORARY
 from subnet.types import Split
@@ -29,10 +30,19 @@ def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "report.json").write_text(json.dumps({"study": "patchwise"}))
     (tmp_path / "file").write_text("")
-    for name, told in (("mine", "photo.jpg, which is none"), ("other", "report.json, which is"), ("file", "is a file")):
+    (tmp_path / "weights").mkdir()  # of `assay train`, or copied there: a study would write its own over them
+    (tmp_path / "weights" / "vit_cam.safetensors").write_bytes(b"mine")
+    refused = {
+        "mine": "photo.jpg, which is none",
+        "other": "report.json, which is",
+        "weights": "vit_cam.safetensors, which is none",
+        "file": "is a file",
+    }
+    for name, told in refused.items():
         with pytest.raises(SettingsError, match=told):
             study("aerial", out=tmp_path / name)
     (tmp_path / "begun" / "weights").mkdir(parents=True)
+    (tmp_path / "begun" / MARK).write_text(json.dumps({"study": "aerial"}))
     (tmp_path / "begun" / "vit_cam.state.safetensors").write_bytes(b"")
     (tmp_path / "begun" / f"{TEMPORARY}71-8e0a").write_bytes(b"")
     (tmp_path / "begun" / "maps.png").mkdir()  # where no picture can be written
