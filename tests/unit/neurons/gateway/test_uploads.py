@@ -52,9 +52,8 @@ async def test_heic_says_what_to_do(rig: Rig) -> None:
     assert "heif-convert" in (await rig.post(BAD["HEIC"][0]())).problem(422, "unreadable")
 
 
-@pytest.mark.parametrize("length", [True, False])
-async def test_two_hundred_megabytes(rig: Rig, length: bool) -> None:
-    """Refusal from the header, or once a file's bytes are there where none is said; never held, and the client hears of it."""
+async def test_two_hundred_megabytes(rig: Rig) -> None:
+    """Refused from the header, or once a file's bytes are there where none is said; never held, and the client is told."""
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -64,12 +63,11 @@ async def test_two_hundred_megabytes(rig: Rig, length: bool) -> None:
             sent += 2**20
             yield bytes(2**20)
 
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    if length:
-        headers["Content-Length"] = str(200 * 2**20)
-    answer = await rig.send("POST", "/v1/detections", data=endless(), headers=headers)
-    assert "1 MiB" in answer.problem(413, "too-large")
-    assert sent < 100 * 2**20
+    for length in ({"Content-Length": str(200 * 2**20)}, {}):
+        sent, headers = 0, {"Content-Type": "multipart/form-data; boundary=x", **length}
+        answer = await rig.send("POST", "/v1/detections", data=endless(), headers=headers)
+        assert "1 MiB" in answer.problem(413, "too-large")
+        assert sent < 100 * 2**20
 
 
 async def test_bodies_that_lie_or_end_early(rig: Rig) -> None:
@@ -117,7 +115,7 @@ def test_clips_that_are_too_short(frames: int) -> None:
 def test_long_clips_are_looked_at_in_places() -> None:
     """Of a long clip two runs of 16 frames from places apart, whatever its length."""
     with decoder(1) as clips:
-        runs = decoded(Upload(clip(True, 400), Modality.VIDEO), clips)
+        runs = decoded(Upload(clip(True, 100), Modality.VIDEO), clips)
     assert [len(media.frames) for media in runs] == [16, 16]
 
 
