@@ -66,6 +66,7 @@ COMMANDS = {
     "state": ("neurons.commands.evidence.state:state", "Move a stopped validator's state to another machine."),
     "journal": ("neurons.commands.evidence.journal:journal", "Look at a journal, check its parts, copy it."),
     "web": ("neurons.web.program:web", "Show journals as pages: who earns what, and why."),
+    "gateway": ("neurons.gateway.program:gateway", "Answer files of outsiders by what the subnet's miners say."),
 }
 
 EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER, EXIT_PIPE = 2, 3, 1, 141

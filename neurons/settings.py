@@ -135,6 +135,9 @@ class NeuronSettings:
     """Seconds from one round to the next; 0 plays as fast as it can."""
     epoch_length: int = 100
     """Blocks between two settings of weights, when the chain's rate limit is not longer."""
+    irregular: Annotated[bool, Parameter(negative="")] = False
+    """Draw the time between rounds at random, about --neuron.interval, and ask each on a connection of its own: so no
+    miner tells by the clock what a gateway asks."""
     min_answers: int = 24
     """Answers that the median miner must have given before the first weights are set: fewer pay luck."""
     vpermit_tao_limit: float = VALIDATOR_STAKE

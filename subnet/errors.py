@@ -20,6 +20,12 @@
     ├── StateError               state on disk is damaged, newer than us, cannot be written, or is locked by another
     │   └── JournalBroken        the journal does not agree with itself: chain, scores, state, or a part is missing
     ├── Unready                  a journal that the site cannot show now (in `neurons.web.book`)
+    ├── Refusal                  what a gateway does not take: carries the problem (in `neurons.gateway.problems`)
+    ├── Spent                    a key has no request left (in `neurons.gateway.store.keys`)
+    ├── TooMany                  jobs wait (in `neurons.gateway.store.jobs`)
+    ├── InHand                   the first request of an idempotency key (in `neurons.gateway.store.repeats`)
+    ├── Different                another file came under that key (in `neurons.gateway.store.repeats`)
+    ├── GatewayError             what a gateway answered its client (in `neurons.gateway.client`)
     └── ProcessDied              a program of the local network ended by itself (in `neurons.localnet.processes`)
 
 What a miner does wrong is never an exception: it is a `Failure` in its answer (`subnet.types`).

@@ -79,6 +79,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("chain_view", "hotkey_lock", "producer"),
         ("datasets", "doctor", "lab", "miner", "validator", "web"),
         ("commands", "localnet", "replicas"),
+        ("gateway",),
     ),
 }
 NOT_IN_THE_GAME = {"sqlite3", "socket", "aiohttp", "fastapi"}

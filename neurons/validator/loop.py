@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from random import SystemRandom
 from typing import Protocol
 
 from neurons.chain_view import ChainView
 from neurons.log import Log
+from neurons.settings import NeuronSettings
 from neurons.signals import ends_before, pause
 from neurons.validator.onchain.epochs import Seed, Seeds
 from neurons.validator.settings import ValidatorSettings
@@ -30,6 +32,13 @@ from subnet.types import Snapshot
 LOOK_SECONDS = 0.25  # between two looks at whether weights are due
 FULL_SECONDS = 5.0  # between two tries at a disk that has refused too much
 STALE = 600.0  # seconds after which a snapshot is too old to play on
+
+
+def interval(settings: NeuronSettings) -> float:
+    """Seconds from this round to the next: of an irregular validator exponential, so that no time is unlike another."""
+    if not settings.irregular or not settings.interval:
+        return settings.interval
+    return SystemRandom().expovariate(1 / settings.interval)
 
 
 class Watcher(Protocol):
@@ -93,7 +102,7 @@ class ValidatorLoop:
             while not stop.is_set() and (last is None or self.store.state.next_round < last):
                 started = loop.time()
                 await self._round(stop)
-                await pause(stop, max(0.0, self.settings.neuron.interval - (loop.time() - started)))
+                await pause(stop, max(0.0, interval(self.settings.neuron) - (loop.time() - started)))
         finally:
             self._played = True
             await ends_before(stop, setting)

@@ -42,6 +42,7 @@ from subnet.media.pool.pool import GIGABYTE, Pool
 from subnet.types import Snapshot
 from subnet.wire.dendrite import MOST_AT_ONCE, Dendrite
 from subnet.wire.http.connections import room_for_connections
+from subnet.wire.synapse import Signer
 
 
 async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> None:
@@ -69,8 +70,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         stack.callback(ledger.close)
         pool = settings.pool.open(ledger=ledger)
         telemetry.watch(view, pool, folder)
-        at_once = min(MOST_AT_ONCE, room_for_connections())  # fewer where `ulimit -n` is low
-        dendrite = await stack.enter_async_context(Dendrite(keys.hotkey, local=local, concurrency=at_once))
+        dendrite = await stack.enter_async_context(_dendrite(keys.hotkey, settings))
         following = asyncio.create_task(view.follow(stop))
         stack.callback(following.cancel)
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
@@ -97,6 +97,11 @@ def _hold(stack: AsyncExitStack, settings: ValidatorSettings, hotkey: str, log: 
     journal = Journal(settings.folder(hotkey) / "journal.db", settings.segments)
     stack.callback(journal.close)
     return journal
+
+
+def _dendrite(keypair: Signer, settings: ValidatorSettings) -> Dendrite:
+    at_once = min(MOST_AT_ONCE, room_for_connections())  # fewer where `ulimit -n` is low
+    return Dendrite(keypair, local=settings.local, concurrency=at_once, fresh=settings.neuron.irregular)
 
 
 def _on_chain(

@@ -31,6 +31,7 @@ from subnet.wire.synapse import MAX_REPLY_BYTES, SYNAPSES, Envelope, Signer, rea
 
 MOST_AT_ONCE: Final = 256  # connections; as many as a subnet has neurons
 KEEP_ALIVE_SECONDS: Final = 15.0  # less than an axon keeps a connection
+FRESH_SECONDS: Final = 1e-3  # for which one is kept that nobody is to use again
 RETRY_SECONDS: Final = 0.1  # before the second try of an exchange that broke
 MAX_INTERIM: Final = 8  # responses of status 1xx before the real one; none is asked for
 MAX_HEAD: Final = 64 * 1024  # bytes of the response's head and of all interim ones
@@ -93,7 +94,7 @@ class Dendrite(Transport):
 
     `local` allows private and loopback addresses. `concurrency` bounds the open connections: more asks than that go
     out in groups one after another, each with its share of the deadline, so that slow miners cannot use up the
-    others' time.
+    others' time. `fresh` has each request go out on a connection of its own.
     """
 
     def __init__(
@@ -102,11 +103,12 @@ class Dendrite(Transport):
         *,
         local: bool = False,
         concurrency: int = MOST_AT_ONCE,
+        fresh: bool = False,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         if concurrency < 1:
             raise SettingsError(f"concurrency must be at least 1, not {concurrency}")
-        self._keypair, self._local, self._concurrency = keypair, local, concurrency
+        self._keypair, self._local, self._concurrency, self._fresh = keypair, local, concurrency, fresh
         self._nonces = Nonces(now_ns)
         self._session: aiohttp.ClientSession | None = None
 
@@ -210,7 +212,8 @@ class Dendrite(Transport):
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+            keep = FRESH_SECONDS if self._fresh else KEEP_ALIVE_SECONDS
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=keep)  # force_close would show in a header
             connector._factory = functools.partial(_Response, loop=asyncio.get_running_loop())  # type: ignore[assignment]
             self._session = aiohttp.ClientSession(
                 connector=connector,

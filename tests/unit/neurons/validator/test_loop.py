@@ -398,3 +398,13 @@ async def test_silence_of_everybody_is_void_and_of_one_is_not(game: Game) -> Non
     await game.loop(9, transport=one).play()
     assert game.store.state.history["m1"].failures == {Failure.TIMEOUT: 1}
     assert game.store.state.history["m2"].answered == 1
+
+
+def test_rounds_come_by_a_clock_or_by_none() -> None:
+    """Seconds between rounds are those of the flag; of an irregular validator exponential with that mean."""
+    assert module.interval(NeuronSettings(interval=7.0)) == 7.0
+    assert module.interval(NeuronSettings(interval=0.0, irregular=True)) == 0.0
+    drawn = np.array([module.interval(NeuronSettings(interval=7.0, irregular=True)) for _ in range(4000)])
+    assert drawn.min() >= 0
+    assert drawn.mean() == pytest.approx(7.0, rel=0.1)
+    assert drawn.std() == pytest.approx(7.0, rel=0.15)

@@ -720,3 +720,22 @@ async def test_out_of_file_descriptors_is_our_fault() -> None:
         )
         out, err = await process.communicate()
     assert "ulimit -n" in out.decode(), err.decode()[-2000:]
+
+
+async def test_a_connection_for_each_request() -> None:
+    """Where connections are to be fresh, none is used twice; otherwise the second request rides on the first one's."""
+    ports: list[int] = []
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ports.append(writer.get_extra_info("peername")[1])
+        writer.write(reply_to(miner.heads[-1]))
+        await writer.drain()
+
+    async with hostile(behave, forever=True) as miner:
+        for fresh in (True, False):
+            async with Dendrite(VALIDATOR, local=True, fresh=fresh) as dendrite:
+                for _ in range(2):
+                    assert (await once(dendrite, miner.neuron)).answer == Prediction(0.75)
+                    await asyncio.sleep(0.01)
+    assert ports[0] != ports[1]
+    assert ports[2] == ports[3]

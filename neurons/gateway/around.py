@@ -1,0 +1,101 @@
+"""What is around every request: its id, headers of every response, no key in an address, and refusals that arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from neurons.gateway.problems import MEDIA_TYPE, Kind, Problem
+
+HEADERS: Final = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+}
+LINGER_SECONDS: Final = 2.0
+LINGER_BYTES: Final = 2**25
+_KEY: Final = re.compile(r"assay_[0-9a-f]{12}_")
+_NAMES: Final = frozenset(
+    ("key", "apikey", "api_key", "api-key", "x-api-key", "token", "access_token", "authorization", "auth", "bearer")
+)
+_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class Around:
+    """Middleware without a look at bodies."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        said = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        named = said.decode() if _ID.fullmatch(said) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = named
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update({**HEADERS, "x-request-id": named})
+            await send(message)
+
+        app: ASGIApp = _key_in_address(named) if has_key(scope) else self._app
+        await app(scope, receive, marked)
+
+
+class Lingering(Response):
+    """A response to a request whose body is not wanted: the rest is dropped for a while, then the connection ends.
+
+    A connection that is closed while its client still sends is reset, and the client may never see why.
+    """
+
+    def __init__(self, response: Response, receive: Receive) -> None:
+        super().__init__(response.body, response.status_code, dict(response.headers))
+        self.headers["connection"] = "close"
+        self._receive = receive
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                dropped, more = 0, True
+                while more and dropped < LINGER_BYTES:
+                    message = await self._receive()
+                    dropped += len(message.get("body", b""))
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            pass
+        await send({"type": "http.response.body", "body": b""})
+
+
+def request_id(request: Request) -> str:
+    """The id of a request: its client's own, or one that was drawn."""
+    return str(request.state.request_id)
+
+
+def has_key(scope: Scope) -> bool:
+    """Whether an address carries a key, or a parameter that is called like one."""
+    query = scope["query_string"].decode("latin-1")
+    names = {name.lower() for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=None)}
+    text = f"{scope.get('raw_path', b'').decode('latin-1')}?{query}"
+    return bool(names & _NAMES or any(_KEY.search(each) for each in (text, unquote(text), unquote(unquote(text)))))
+
+
+def _key_in_address(id: str) -> JSONResponse:
+    detail = (
+        "send the key in the header Authorization: addresses stand in logs and histories. If this was a real key, have "
+        "it revoked"
+    )
+    problem = Problem(Kind.KEY_IN_ADDRESS, detail)
+    return JSONResponse(problem.fields(id), problem.kind.status, {"connection": "close"}, MEDIA_TYPE)

@@ -1,0 +1,1 @@
+"""One answer from several miners': how far each can be trusted by the validator's own rounds, and what follows."""

@@ -1,0 +1,168 @@
+"""`assay gateway`: files of outsiders, judged by the subnet's miners over the key of a validator.
+
+assay gateway key add NAME
+assay gateway --netuid 34 --wallet.name cold --wallet.hotkey hot
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from neurons import settings as s
+from neurons.gateway.settings import GatewaySettings, folder_of
+from subnet.errors import SettingsError
+
+if TYPE_CHECKING:
+    from neurons.gateway.store.keys import Key, Keys
+
+gateway = App(name="gateway", help="Answer files of outsiders by what the subnet's miners say.")
+key = App(name="key", help="API keys of the gateway.")
+gateway.command(key)
+State = Annotated[Path | None, Parameter(help="Folder of keys and jobs; by default below $ASSAY_HOME.")]
+
+
+@gateway.default
+def serve(
+    *,
+    netuid: int,
+    gateway: GatewaySettings = GatewaySettings(),
+    subtensor: s.SubtensorSettings = s.SubtensorSettings(),
+    wallet: s.WalletSettings = s.WalletSettings(),
+    logging: s.LoggingSettings = s.LoggingSettings(),
+    journal: Path | None = None,
+    state: State = None,
+    local: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Serve the API until SIGINT or SIGTERM. It sends no transaction, and only reads what the validator keeps.
+
+    Parameters
+    ----------
+    netuid
+        Number of the subnet.
+    journal
+        The validator's journal.db, or the folder that it lies in; by default that of this hotkey below $ASSAY_HOME.
+    local
+        This is a local network: call loopback addresses.
+    """
+    if not 0 <= netuid <= 65535:
+        raise SettingsError(f"--netuid must be in 0..65535, not {netuid}")
+    from neurons.gateway.run import Running, run  # and the chain's SDK
+    from neurons.log import configure
+
+    settings = Running(netuid, gateway, subtensor, wallet, journal, folder_of(state), local)
+    asyncio.run(run(settings, configure(logging, "gateway")))
+
+
+@key.command
+def add(
+    name: str,
+    *,
+    scopes: tuple[str, ...] = ("image", "video"),
+    rate: float = 60.0,
+    quota: int = 1000,
+    webhook: str = "",
+    state: State = None,
+    json: s.Json = False,
+) -> None:
+    """Make a key, and print it: this once, since only a hash of it is kept.
+
+    Parameters
+    ----------
+    name
+        Whose it is, for you.
+    scopes
+        What it opens: image, video, and answers (to see what each miner said).
+    rate
+        Requests a minute.
+    quota
+        Requests a day, from midnight UTC on.
+    webhook
+        Address that is told when a clip is done, signed.
+    """
+    from neurons.gateway.store.keys import Scope
+    from neurons.gateway.webhooks import secret_of, told_secret
+    from neurons.secret_seed import kept_seed
+
+    unknown = sorted(set(scopes) - set(Scope))
+    if unknown:
+        raise SettingsError(f"--scopes: {unknown[0]!r} is none of {', '.join(Scope)}")
+    with _keys(state) as keys:
+        made, text = keys.add(name, frozenset(map(Scope, scopes)), rate, quota, webhook)
+    told = {**_told(made), "key": text}
+    if webhook:
+        told["webhook_secret"] = told_secret(secret_of(kept_seed(folder_of(state)), made.id))
+    if json:
+        print(jsonlib.dumps(told))
+        return
+    print(f"{text}\nThis is the key of {name}. It is not kept here and cannot be shown again.")
+    if webhook:
+        print(f"{told['webhook_secret']}\nThis is what its webhooks are signed with (Standard Webhooks).")
+
+
+@key.command(name="list")
+def list_keys(*, state: State = None, json: s.Json = False) -> None:
+    """List all keys, without their secrets."""
+    with _keys(state) as keys:
+        rows = [_told(each) for each in keys.all()]
+    if json:
+        print(jsonlib.dumps(rows))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*(rows[0] if rows else ("keys",)))
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    Console().print(table if rows else "There are no keys: assay gateway key add NAME")
+
+
+@key.command
+def revoke(name: str, *, state: State = None) -> None:
+    """Make a key useless for good, from the next request on.
+
+    Parameters
+    ----------
+    name
+        Its name, or its id.
+    """
+    with _keys(state) as keys:
+        done = keys.revoke(name)
+    print(f"the key of {done.name} ({done.id}) is revoked")
+
+
+@contextmanager
+def _keys(state: Path | None) -> Iterator[Keys]:
+    from neurons.gateway.store.database import FILE, Database
+    from neurons.gateway.store.keys import Keys
+
+    database = Database(folder_of(state) / FILE)
+    try:
+        yield Keys(database)
+    finally:
+        database.close()
+
+
+def _told(key: Key) -> dict[str, str | float | int | None]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": ",".join(sorted(key.scopes)),
+        "rate": key.rate,
+        "quota": key.quota,
+        "spent": key.spent,
+        "webhook": key.webhook,
+        "created": _time(key.created),
+        "revoked": _time(key.revoked) if key.revoked is not None else None,
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,106 @@
+"""The JSON of the API, as OpenAPI shows it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from neurons.gateway.judgement.aggregation import Verdict
+from neurons.gateway.store.jobs import State
+from subnet.types import Modality
+
+_DETECTION: Final[dict[str, Any]] = {
+    "id": "det_4Wf3kUq2Yc9mB0aR",
+    "modality": "image",
+    "verdict": "synthetic",
+    "p_synthetic": 0.962,
+    "interval": [0.914, 0.984],
+    "agreement": 0.8,
+    "asked": 6,
+    "answered": 5,
+    "measured_on": 600,
+    "seconds": 0.41,
+    "miners": None,
+}
+
+
+class _Told(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MinerAnswer(_Told):
+    """What one miner said."""
+
+    hotkey: str
+    p_synthetic: float = Field(ge=0, le=1)
+    weight: float = Field(ge=0, le=1, description="how much its evidence counted; 0 for a miner without skill")
+
+
+class Detection(_Told):
+    """What the subnet's miners say of a file, put together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [_DETECTION]})
+
+    id: str
+    modality: Modality
+    verdict: Verdict = Field(description="'no trace found' does not say that the file is real")
+    p_synthetic: float = Field(ge=0, le=1, description="P(synthetic), were both kinds equally frequent")
+    interval: tuple[float, float] = Field(description="95 % interval of p_synthetic, from the rounds measured on")
+    agreement: float = Field(ge=0, le=1, description="share of the answers on the side of p_synthetic")
+    asked: int = Field(ge=1, description="miners asked, those that failed included")
+    answered: int = Field(ge=1)
+    measured_on: int = Field(ge=0, description="questions of known truth that the miners' skill was measured on")
+    seconds: float = Field(ge=0)
+    miners: list[MinerAnswer] | None = Field(None, description="each answer, for keys with the scope 'answers'")
+
+
+class ProblemBody(_Told):
+    """RFC 9457."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:assay:problem:too-many-requests",
+                    "title": "Too many requests",
+                    "status": 429,
+                    "detail": "more than 60 requests a minute",
+                    "request_id": "9f0c5f3e5a1c4a58",
+                    "retry_after": 1,
+                }
+            ]
+        },
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    retry_after: int | None = None
+
+
+class JobBody(_Told):
+    """A file that is answered later. `detection` is there when it is done, `problem` when it failed."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"id": "Hn3y0pXq", "state": "queued", "expires": 1_800_000_000}]},
+    )
+
+    id: str
+    state: State
+    expires: int = Field(description="seconds since 1970 from which on the job is forgotten")
+    detection: Detection | None = None
+    problem: ProblemBody | None = None
+
+
+class Health(_Told):
+    """Whether files can be judged, and why not."""
+
+    ok: bool
+    faults: list[str]

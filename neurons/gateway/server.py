@@ -1,0 +1,280 @@
+"""The API over HTTP: routes, keys, allowances, and how every refusal is told."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+
+from neurons.gateway.around import Around, Lingering, request_id
+from neurons.gateway.problems import MEDIA_TYPE, Kind, Problem, Refusal, seconds
+from neurons.gateway.schemas import Detection, Health, JobBody, ProblemBody
+from neurons.gateway.service import Service
+from neurons.gateway.store.jobs import Job, Jobs, State, TooMany
+from neurons.gateway.store.keys import Key, Keys, Scope, Spent
+from neurons.gateway.store.repeats import Answered, Different, InHand, Repeats
+from neurons.gateway.uploads import FIELD, Upload, read_body, size_of, upload_of
+from neurons.log import Log
+from subnet.errors import StateError
+from subnet.types import Modality
+from subnet.wire.bodies import Bodies, BodyLimits, NoRoom
+
+SCOPES: Final[Mapping[Modality, Scope]] = {Modality.IMAGE: Scope.IMAGE, Modality.VIDEO: Scope.VIDEO}
+LOOK_AGAIN: Final = 2.0  # seconds between two looks at a job
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_BEARER: Final = HTTPBearer(auto_error=False, description="A key of `assay gateway key add`")
+_MIB: Final = 2**20
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+
+
+@dataclass(frozen=True)
+class Api:
+    """What the routes work with; `most` are the bytes of the largest file."""
+
+    service: Service
+    keys: Keys
+    jobs: Jobs
+    repeats: Repeats
+    bodies: Bodies
+    most: int
+    wake: asyncio.Event  # set where a job was queued
+    log: Log
+
+
+def bodies() -> Bodies:
+    """Room for request bodies: 256 MiB in all, 64 MiB of one key."""
+    return Bodies(BodyLimits(total_bytes=256 * _MIB, hotkey_bytes=64 * _MIB, hotkey_bodies=64))
+
+
+def application(api: Api) -> FastAPI:
+    """The ASGI application; documentation is at /openapi.json alone, since pages for it load scripts from elsewhere."""
+    app = FastAPI(title="Assay gateway", version="1", docs_url=None, redoc_url=None)
+    app.add_middleware(Around)
+    _add_handlers(app, api.log)
+
+    @app.post("/v1/detections", **_POSTED)
+    async def detect(request: Request, credentials: Credentials = None) -> Response:
+        """Judge one picture at once, or queue one clip as a job."""
+        key = await _key(api, credentials)
+        await asyncio.to_thread(_spend, api, key)
+        try:
+            return await _received(api, key, request)
+        except Refusal as refused:
+            if refused.problem.kind.status >= 500:
+                await asyncio.to_thread(api.keys.give_back, key)
+            raise
+
+    @app.get("/v1/jobs/{id}", responses=_told(401, 404, 503), response_model_exclude_none=True)
+    async def job(
+        id: str,
+        request: Request,
+        response: Response,
+        credentials: Credentials = None,
+    ) -> JobBody:
+        """How far a job is, and its answer."""
+        key = await _key(api, credentials)
+        found = await asyncio.to_thread(api.jobs.find, id, key.id)
+        if found is None:
+            raise Refusal(Kind.NOT_FOUND, "there is no such job of this key, or it was forgotten")
+        if found.state in (State.QUEUED, State.RUNNING):
+            response.headers["Retry-After"] = str(seconds(LOOK_AGAIN))
+        return body_of(found)
+
+    @app.get("/health", responses={503: {"model": Health, "description": "Nothing can be judged now."}})
+    async def health(response: Response) -> Health:
+        """Whether files can be judged."""
+        faults = api.service.faults()
+        response.status_code = 503 if faults else 200
+        return Health(ok=not faults, faults=faults)
+
+    return app
+
+
+async def _key(api: Api, credentials: HTTPAuthorizationCredentials | None) -> Key:
+    """Raises Refusal for a request without a valid key; what is wrong with it is nobody's business."""
+    key = await asyncio.to_thread(api.keys.find, credentials.credentials) if credentials else None
+    if key is None:
+        raise Refusal(
+            Kind.UNAUTHORIZED, "send `Authorization: Bearer KEY` with a key that was not revoked", unread=True
+        )
+    return key
+
+
+def _spend(api: Api, key: Key) -> None:
+    try:
+        api.keys.spend(key)
+    except Spent as spent:
+        raise Refusal(Kind.TOO_MANY, str(spent), spent.retry_after, unread=True) from spent
+
+
+async def _received(api: Api, key: Key, request: Request) -> Response:
+    """Read the file, and answer as the first request under this Idempotency-Key was, or anew."""
+    token = request.headers.get("idempotency-key")
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise Refusal(Kind.BAD_REQUEST, "Idempotency-Key must be 1 to 255 printable characters of ASCII", unread=True)
+    try:
+        with api.bodies.room(key.id, size_of(request, api.most)):
+            body = await read_body(request.receive, api.most)
+            kind = request.headers.get("content-type", "")
+            upload = await asyncio.to_thread(upload_of, kind, body, api.most)
+            del body
+            if SCOPES[upload.modality] not in key.scopes:
+                raise Refusal(Kind.FORBIDDEN, f"this key has no scope {SCOPES[upload.modality]!r}")
+            return await _once(api, key, token, upload, request_id(request))
+    except NoRoom as full:
+        own = full.refused.status == Kind.TOO_MANY.status
+        what = "too many uploads of this key are in hand" if own else "too many uploads are in hand"
+        raise Refusal(Kind.TOO_MANY if own else Kind.BUSY, what, full.retry_after, unread=True) from full
+
+
+async def _once(api: Api, key: Key, token: str | None, upload: Upload, id: str) -> Response:
+    """The answer to an upload; one that comes again under its token gets the first one's. Only problems of ours, and
+    those of allowances, are tried again."""
+    if token is None:
+        return _response(await _answered(api, key, upload))
+    digest = hashlib.sha256(upload.data).digest()
+    try:
+        before = await asyncio.to_thread(api.repeats.begin, key.id, token, digest)
+    except (InHand, Different) as error:
+        kind = Kind.IN_HAND if isinstance(error, InHand) else Kind.DIFFERENT
+        raise Refusal(kind, str(error), 1.0 if kind is Kind.IN_HAND else None) from error
+    if before is not None:
+        return _response(before, again=True)
+    answered: Answered | None = None
+    try:
+        answered = await _answered(api, key, upload)
+    except Refusal as refused:
+        if refused.problem.kind.status < 429:
+            fields = refused.problem.fields(id)
+            answered = Answered(refused.problem.kind.status, ProblemBody(**fields).model_dump_json(exclude_none=True))
+        raise
+    finally:
+        await asyncio.to_thread(api.repeats.end, key.id, token, answered)
+    return _response(answered)
+
+
+async def _answered(api: Api, key: Key, upload: Upload) -> Answered:
+    if upload.modality is Modality.IMAGE:
+        detection = await api.service.detect(upload, each=Scope.ANSWERS in key.scopes)
+        return Answered(200, detection.model_dump_json(exclude_none=True))
+    try:
+        job = await asyncio.to_thread(api.jobs.put, key.id, upload.data)
+    except TooMany as many:
+        raise Refusal(Kind.TOO_MANY if many.own else Kind.BUSY, str(many), 10.0) from many
+    api.wake.set()
+    return Answered(202, body_of(job).model_dump_json(exclude_none=True), f"/v1/jobs/{job.id}")
+
+
+def body_of(job: Job) -> JobBody:
+    """A job as its client sees it."""
+    told: dict[str, Any] = {"id": job.id, "state": job.state, "expires": int(job.until)}
+    if job.state is State.DONE:
+        told["detection"] = Detection.model_validate_json(job.answer)
+    elif job.state is State.FAILED:
+        told["problem"] = ProblemBody.model_validate_json(job.answer)
+    return JobBody(**told)
+
+
+def _response(answered: Answered, *, again: bool = False) -> Response:
+    headers = {"Idempotency-Replayed": "true"} if again else {}
+    if answered.location:
+        headers |= {"Location": answered.location, "Retry-After": str(seconds(LOOK_AGAIN))}
+    kind = "application/json" if answered.status < 400 else MEDIA_TYPE
+    return Response(answered.body, answered.status, headers, kind)
+
+
+def _add_handlers(app: FastAPI, log: Log) -> None:
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal) -> Response:
+        return _problem(request, error.problem, unread=error.unread)
+
+    @app.exception_handler(StateError)
+    async def unwritable(request: Request, error: StateError) -> Response:
+        log.error("the gateway's own file cannot be used", error=str(error), request=request_id(request))
+        return _problem(request, Problem(Kind.NOT_READY, "the gateway's own records cannot be used now", 30.0))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        kind = Kind.NOT_ALLOWED if error.status_code == Kind.NOT_ALLOWED.status else Kind.NOT_FOUND
+        return _problem(request, Problem(kind, "see /openapi.json for what there is", headers=error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return _problem(request, Problem(Kind.BAD_REQUEST, "see /openapi.json for what is taken here"))
+
+    @app.exception_handler(Exception)
+    async def fault(request: Request, error: Exception) -> Response:
+        return _problem(request, Problem(Kind.FAULT, "tell its operator the request_id"))  # uvicorn logs the traceback
+
+
+def _problem(request: Request, problem: Problem, *, unread: bool = False) -> Response:
+    headers = dict(problem.headers)
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(seconds(problem.retry_after))
+    if problem.kind is Kind.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    content = problem.fields(request_id(request))
+    response = JSONResponse(content, problem.kind.status, headers, MEDIA_TYPE)
+    return Lingering(response, request.receive) if unread else response
+
+
+def _told(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How OpenAPI shows problems of these statuses."""
+    schema = {"$ref": "#/components/schemas/ProblemBody"}
+    titles = {
+        status: "; ".join(kind.title for kind in Kind if kind.status == status) for status in (*statuses, 400, 500)
+    }
+    return {s: {"description": title, "content": {MEDIA_TYPE: {"schema": schema}}} for s, title in titles.items()}
+
+
+_POSTED: Final[dict[str, Any]] = {
+    "response_model": Detection,
+    "responses": {
+        200: {"description": "A picture, judged."},
+        202: {
+            "model": JobBody,
+            "description": "A clip, queued.",
+            "headers": {"Location": {"schema": {"type": "string"}, "description": "of the job"}},
+        },
+        **_told(401, 403, 408, 409, 413, 415, 422, 429, 503),
+    },
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "The same key and file again give the first answer, and ask no miner.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": [FIELD],
+                        "additionalProperties": False,
+                        "properties": {
+                            FIELD: {
+                                "type": "string",
+                                "format": "binary",
+                                "description": "JPEG, PNG or WebP; MP4, QuickTime, Matroska, WebM or AVI.",
+                            }
+                        },
+                    }
+                }
+            },
+        },
+    },
+}

@@ -1,0 +1,78 @@
+"""Answers jobs, one after another, and tells those who want to be told."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from neurons.gateway.problems import Kind, Problem, Refusal
+from neurons.gateway.schemas import ProblemBody
+from neurons.gateway.server import body_of
+from neurons.gateway.service import Service
+from neurons.gateway.store.jobs import TRIES, Job, Jobs, State
+from neurons.gateway.store.keys import Key, Keys, Scope
+from neurons.gateway.uploads import Upload
+from neurons.gateway.webhooks import Webhooks
+from neurons.log import Log
+from subnet.errors import StateError
+from subnet.types import Modality
+
+LOOK_SECONDS: Final = 1.0  # between two looks for jobs of other processes
+FULL_SECONDS: Final = 10.0  # between two tries at a file that cannot be used
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Takes jobs from the gateway's file until it is cancelled; `wake` says that there is one."""
+
+    service: Service
+    jobs: Jobs
+    keys: Keys
+    webhooks: Webhooks
+    wake: asyncio.Event
+    log: Log
+
+    async def run(self) -> None:
+        """Answer jobs for ever. One whose process ends over it is taken up again by the next."""
+        while True:
+            self.wake.clear()
+            try:
+                more = await self._next()
+            except StateError as error:
+                self.log.error("the gateway's own file cannot be used", error=str(error))
+                await asyncio.sleep(FULL_SECONDS)
+                continue
+            if not more:
+                try:
+                    await asyncio.wait_for(self.wake.wait(), LOOK_SECONDS)
+                except TimeoutError:
+                    continue
+
+    async def _next(self) -> bool:
+        """Answer the oldest job; whether there was one. Raises StateError."""
+        lost = Problem(Kind.FAULT, f"{TRIES} processes ended over this file, so it is not tried again")
+        await asyncio.to_thread(self.jobs.give_up, _text(lost, ""))
+        taken = await asyncio.to_thread(self.jobs.take)
+        if taken is None:
+            return False
+        job, upload = taken
+        key = await asyncio.to_thread(self.keys.named, job.key)
+        state, answer = await self._answer(job, key, upload)
+        done = await asyncio.to_thread(self.jobs.finish, job, state, answer)
+        if key is not None and key.webhook:
+            self.webhooks.tell(key, done.id, body_of(done).model_dump_json(exclude_none=True))
+        return True
+
+    async def _answer(self, job: Job, key: Key | None, upload: bytes) -> tuple[State, str]:
+        if key is None:
+            return State.FAILED, _text(Problem(Kind.UNAUTHORIZED, "the key was revoked"), job.id)
+        try:
+            detection = await self.service.detect(Upload(upload, Modality.VIDEO), each=Scope.ANSWERS in key.scopes)
+        except Refusal as refused:
+            return State.FAILED, _text(refused.problem, job.id)
+        return State.DONE, detection.model_dump_json(exclude_none=True)
+
+
+def _text(problem: Problem, id: str) -> str:
+    return ProblemBody(**problem.fields(id)).model_dump_json(exclude_none=True)

@@ -1,0 +1,53 @@
+"""The real gateway beside a real validator: a development chain, a miner on the loopback, a client over HTTP."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from neurons.gateway.client import Client, GatewayError
+from neurons.gateway.store.database import FILE, Database
+from neurons.gateway.store.keys import Keys, Scope
+from subnet.chain.devnode.ledger.genesis import Rules
+from tests.e2e.programs import Network, network
+from tests.unit.neurons.gateway.rig import picture
+
+GAME = ("--neuron.sample_size", 1, "--neuron.interval", 0.5, "--neuron.irregular", "--neuron.disable_set_weights")
+
+
+def start_gateway(net: Network, port: int) -> None:
+    wallet = ("--wallet.path", net.folder / "wallets", "--wallet.name", "validator", "--netuid", 34, "--local")
+    chain = ("--subtensor.chain_endpoint", net.endpoint, "--journal", net.journal())
+    own = ("--state", net.folder / "gateway", "--gateway.port", port, "--gateway.timeout", 20)
+    net.spawn("gateway", "neurons", "gateway", *wallet, *chain, *own)
+    net.until("the gateway listens", lambda: "listening" in net.log("gateway"))
+
+
+@pytest.mark.slow
+def test_a_gateway_beside_its_validator(tmp_path: Path) -> None:
+    """One hotkey, two programs: clients get answers while rounds go on; without miners 503; a signal ends it with 0."""
+    database = Database(tmp_path / "gateway" / FILE)
+    _, key = Keys(database).add("client", frozenset((Scope.IMAGE, Scope.ANSWERS)), 6000, 1000)
+    database.close()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with network(tmp_path, Rules(allow_loopback=True), items=200) as net:
+        net.start_validator("validator", *GAME)
+        net.until("rounds are played", lambda: net.rounds() >= 2)
+        start_gateway(net, port)
+        with Client(f"http://127.0.0.1:{port}", key, patience=60.0) as client:
+            before, detections = net.rounds(), [client.detect(picture(True)) for _ in range(3)]
+            net.until("rounds go on", lambda: net.rounds() > before)
+            net.kill("miner")
+            with Client(f"http://127.0.0.1:{port}", key, patience=0.0) as hasty, pytest.raises(GatewayError) as down:
+                hasty.detect(picture(True))
+        assert net.kill("gateway", signal.SIGTERM) == 0
+        played = net.played()
+    assert [each.asked for each in detections] == [1, 1, 1]
+    assert all(each.verdict == "uncertain" and each.miners for each in detections)  # a miner that guesses
+    assert down.value.status == 503
+    assert {row.hotkey for each in played for row in each.outcomes} == {net.hotkeys["miner"]}
+    assert sum(row.failure is None for each in played for row in each.outcomes) >= 2

@@ -1,0 +1,61 @@
+"""`assay gateway` and its keys on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from neurons.gateway.settings import GatewaySettings
+from neurons.gateway.store.database import FILE, Database
+from neurons.gateway.store.keys import Keys
+from neurons.gateway.webhooks import PREFIX
+from subnet.errors import SettingsError
+from tests.unit.neurons.running import Assay
+
+
+def test_a_key_is_made_listed_and_revoked(assay: Assay, tmp_path: Path) -> None:
+    """Its text is printed once; the list has everything but it."""
+    made = assay("gateway", "key", "add", "shop", "--scopes", "image", "--rate", 5, "--state", tmp_path, "--json").json
+    assert (made["name"], made["scopes"], made["rate"]) == ("shop", "image", 5.0)
+    database = Database(tmp_path / FILE)
+    assert Keys(database).find(made["key"]) is not None
+    listed = assay("gateway", "key", "list", "--state", tmp_path, "--json")
+    assert [row["id"] for row in listed.json] == [made["id"]]
+    assert made["key"].split("_", 2)[2] not in listed.out
+    assert "shop" in assay("gateway", "key", "list", "--state", tmp_path).out
+    assert assay("gateway", "key", "revoke", "shop", "--state", tmp_path).status == 0
+    assert Keys(database).find(made["key"]) is None
+    database.close()
+
+
+def test_a_webhook_has_a_secret_of_its_own(assay: Assay, tmp_path: Path) -> None:
+    """Printed beside the key; another key has another one."""
+    words = ("--webhook", "https://example.org/hook", "--state", tmp_path, "--json")
+    secrets = [assay("gateway", "key", "add", name, *words).json["webhook_secret"] for name in ("a", "b")]
+    assert all(secret.startswith(PREFIX) for secret in secrets)
+    assert secrets[0] != secrets[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(("key", "add", "x", "--scopes", "audio"), "--scopes"), (("key", "add", "x", "--rate", "0"), "--rate"), (("key", "revoke", "x"), "KEY 'x'"), (("--netuid", "70000"), "--netuid"), (("--netuid", "1", "--gateway.miners", "9"), "--gateway.miners"), (("--netuid", "1", "--gateway.confidence", "0.4"), "--gateway.confidence"), (("--netuid", "1", "--gateway.ip", "here"), "--gateway.ip"), (("--netuid", "1", "--gateway.megabytes", "100"), "--gateway.megabytes")],
+)  # fmt: skip
+def test_wrong_words_are_told_by_their_flag(assay: Assay, tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    """One line, status 2."""
+    ran = assay("gateway", *words, "--state", tmp_path)
+    assert (ran.status, told in ran.message) == (2, True), ran
+
+
+def test_a_damaged_file_of_keys(assay: Assay, tmp_path: Path) -> None:
+    """Status 3 and its name; it is left as it is."""
+    (tmp_path / FILE).write_bytes(b"nothing of ours" * 1000)
+    ran = assay("gateway", "key", "list", "--state", tmp_path)
+    assert (ran.status, FILE in ran.message) == (3, True)
+    assert (tmp_path / FILE).read_bytes().startswith(b"nothing of ours")
+
+
+def test_not_a_number() -> None:
+    """NaN is outside of every range."""
+    with pytest.raises(SettingsError, match="timeout"):
+        GatewaySettings(timeout=float("nan"))
