@@ -8,6 +8,7 @@ from pathlib import Path
 
 from detectors.dataset.items import Tell
 from neurons.datasets.arrangement import PresetSpec, arrange, parse_preset, train_part, tuning_part, two_ways
+from neurons.datasets.everyday import EverydaySpec, refused_for_training
 from neurons.datasets.spec import DataSpec, materialise, parse_spec
 from neurons.plan import EMBEDDED
 from neurons.progress import bar
@@ -52,6 +53,8 @@ def _folder(asked: Learning, text: str, count: int, home: Path, device: str) -> 
         return arrange(spec, home)
     if isinstance(spec, Path):
         return spec
+    if isinstance(spec, EverydaySpec):
+        raise refused_for_training(text)
     if spec.split is Split.TEST:
         raise SettingsError(f"{text}: nothing is trained or tuned on the test set; take train or validation")
     with bar(f"{spec.split} set", count * (1 + asked.twins)) as progress:
