@@ -146,12 +146,12 @@ def rephotographed(photo: Frames, rng: np.random.Generator) -> bytes:
     image = Image.fromarray(_stripes(photo)).transform(
         (round(width * 1.4), round(height * 1.4)), Image.Transform.QUAD, _corners(height, width, rng), Filter.BILINEAR
     )
-    seen = np.asarray(scaled(image, rng.uniform(0.72, 0.95), Filter.BICUBIC)) / 255.0
-    y, x = np.mgrid[: seen.shape[0], : seen.shape[1]]
-    down, across = (y / seen.shape[0], x / seen.shape[1])
+    view = np.asarray(scaled(image, rng.uniform(0.72, 0.95), Filter.BICUBIC)) / 255.0
+    y, x = np.mgrid[: view.shape[0], : view.shape[1]]
+    down, across = (y / view.shape[0], x / view.shape[1])
     glare = np.exp(-(((across - rng.random()) / 0.3) ** 2 + ((down - rng.random()) / 0.2) ** 2))
     rim = 1 - 0.35 * ((across - 0.5) ** 2 + (down - 0.5) ** 2)
-    light = seen * (2.8 * rim)[..., None] + (rng.uniform(0.08, 0.3) * glare)[..., None]
+    light = view * (2.8 * rim)[..., None] + (rng.uniform(0.08, 0.3) * glare)[..., None]
     return encoded(bytes_of(light + rng.normal(0, 0.012, light.shape)), 88)
 
 
@@ -162,7 +162,8 @@ def _stripes(photo: Frames) -> Frames:
     for band in range(3):
         mask[:3, band, band] = 1.0
     tiled = np.tile(mask, (photo.shape[0], photo.shape[1], 1))
-    return np.rint(large * tiled).astype(np.uint8)
+    striped: Frames = np.rint(large * tiled).astype(np.uint8)
+    return striped
 
 
 def _corners(height: int, width: int, rng: np.random.Generator) -> Sequence[float]:

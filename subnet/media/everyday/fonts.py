@@ -16,7 +16,9 @@ def face(name: str, size: int) -> FreeTypeFont:
     """A face of FACES at a size in pixels."""
     from matplotlib import get_data_path
 
-    return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", f"{name}.ttf"), size, layout_engine=0)
+    return ImageFont.truetype(
+        Path(get_data_path(), "fonts", "ttf", f"{name}.ttf"), size, layout_engine=ImageFont.Layout.BASIC
+    )
 
 
 def bold(size: int) -> FreeTypeFont:

@@ -32,7 +32,7 @@ def document(rng: np.random.Generator) -> Image.Image:
     size, name = int(rng.integers(9, 15)), FACES[int(rng.integers(len(FACES)))]
     heading = " ".join(rng.choice(WORDS, int(rng.integers(2, 5)))).title()
     pen.text((margin, margin), heading, "black", bold(round(size * 1.6)))
-    top = margin + 3 * size
+    top: float = margin + 3 * size
     if rng.random() < 0.4:
         top = _table(pen, margin, top, size, name, rng)
     columns = 2 if rng.random() < 0.3 else 1
@@ -100,7 +100,8 @@ def chart(rng: np.random.Generator) -> Image.Image:
         )
         axes.tick_params("x", rotation=40)
     elif kind == 2:
-        axes.scatter(*rng.normal(size=(2, 200)), c=rng.random(200), s=18, cmap="viridis")
+        across, up = rng.normal(size=(2, 200))
+        axes.scatter(across, up, c=rng.random(200), s=18, cmap="viridis")
     elif kind == 3:
         axes.hist(rng.gamma(2, 2, 400), 25, color=f"C{rng.integers(8)}")
     else:

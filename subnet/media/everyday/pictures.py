@@ -83,7 +83,8 @@ def pictures(counts: Counts = ALL) -> Iterator[Picture]:
 
 
 def _pixels(item: embedded.Item) -> Frames:
-    return decode_image(embedded.path(item).read_bytes()).frames[0]
+    frame: Frames = decode_image(embedded.path(item).read_bytes()).frames[0]
+    return frame
 
 
 def _chance(kind: str, name: str) -> np.random.Generator:
