@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from detectors.evaluation.evaluation import Evaluation
-from detectors.evaluation.everyday import ALARMS
 from detectors.evaluation.intervals import RESAMPLES, distributions, fewest, interval
 from detectors.evaluation.metrics import METRICS, Floats
-from detectors.evaluation.summary import Answers
+from detectors.evaluation.summary import ALARMS, Answers
 from subnet.errors import DataError
 from subnet.media.everyday import RESAVED
 from subnet.types import THRESHOLD, Label

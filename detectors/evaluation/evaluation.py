@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from detectors.dataset.cuts import REFUSED, UNREADABLE, key_of, sifted
 from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
 from detectors.evaluation.answering import Progress, View, ask, views_of
-from detectors.evaluation.everyday import alarms
 from detectors.evaluation.keeping import KeptAnswers
 from detectors.evaluation.metrics import Floats
 from detectors.evaluation.selection import select, sizes
-from detectors.evaluation.summary import Answers, Findings, answers, null_findings, summarise
+from detectors.evaluation.summary import Answers, Findings, alarms, answers, null_findings, summarise
 from subnet.game.augment import LEVELS
 from subnet.protocols import Detector
 from subnet.types import Label, Modality
@@ -27,7 +26,7 @@ class Task:
     """What to evaluate on. `data` is how people name the data set, `root` its folder.
 
     With `null` every item is shown with black pixels, too (`detectors.evaluation.summary:null_findings`). An `exam` has
-    reals alone, and what is found are false alarms (`detectors.evaluation.everyday`).
+    reals alone, and what is found are false alarms (`detectors.evaluation.summary:alarms`).
     """
 
     data: str

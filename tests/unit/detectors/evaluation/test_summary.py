@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from detectors.evaluation.everyday import alarms, consistency, exact
-from detectors.evaluation.summary import Answers
+from detectors.evaluation.intervals import exact
+from detectors.evaluation.summary import Answers, alarms, consistency
 from subnet.media.everyday import RESAVED
 
 
