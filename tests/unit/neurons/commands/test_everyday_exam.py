@@ -46,12 +46,13 @@ def test_from_pictures_to_a_report(assay: Assay, home: Path) -> None:
     assert both["differences"]["type_1_error"]["value"] == pytest.approx(first - second, abs=1e-5)
 
 
-def test_what_the_exam_is_not_for(assay: Assay, home: Path) -> None:
-    """Training, shards, chains, the null and detectors of clips: refused with the reason, before anything is loaded."""
+def test_what_the_exam_is_not_for(assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training, shards, chains, the null and detectors of clips: refused with the reason, before anything is made."""
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
     for words, said in (
         (("train", "npr", "--data", "everyday"), "nothing is trained"),
         (("train", "npr", "--validation", "everyday"), "nothing is trained"),
-        (("dataset", "shards", "everyday", home / "shards"), "nothing is trained"),
+        (("dataset", "shards", "everyday", tmp_path / "shards"), "nothing is trained"),
         (("evaluate", "random", "--data", "everyday", "--chains"), "--chains"),
         (("evaluate", "random", "--data", "everyday", "--null"), "--null"),
         (("evaluate", "random-video", "--data", "everyday"), "name a detector of images"),
@@ -59,3 +60,4 @@ def test_what_the_exam_is_not_for(assay: Assay, home: Path) -> None:
         ran = assay(*words)
         assert ran.status == 2
         assert said in ran.message, ran.message
+    assert not (tmp_path / "home" / "data").exists()
