@@ -1,13 +1,14 @@
 """The cards of the weights of images that ship: judge the exams once, then write the cards from the answers.
 
-    python -m benchmarks.claims judge fit challenges [--everyday DIR] [--current DIR] [--out runs/claims]
+    python -m benchmarks.claims judge fit challenges everyday [--current DIR] [--out runs/claims]
     python -m benchmarks.claims write [--out runs/claims]
 
 `ensemble` and its members `npr`, `ucf` and `spectral` answer together: the members cost nothing beside the stack. Sets:
 `fit` (validation photographs, of which threshold and reach are fitted) and the exams `challenges` (test photographs),
 each photograph with one embedded twin, generators taking turns, as validators send them, levels taking turns, too;
-`whole` (test photographs as they are stored, and the autoencoders' twins of that size, written alike); `everyday`, a
-folder with real/KIND/, and `current`, one with fake/GENERATOR/, at level 0. For other detectors take `assay claim`.
+`whole` (test photographs as they are stored, and the autoencoders' twins of that size, written alike); `everyday`, 380
+pictures of the everyday exam, all kinds but what is saved again, and `current`, a folder with fake/GENERATOR/, both at
+level 0. For other detectors take `assay claim`.
 """
 
 from __future__ import annotations
@@ -37,18 +38,22 @@ from detectors.dataset.cuts import sift
 from detectors.dataset.items import read_folder
 from detectors.ensemble.stack import Ensemble, ensemble
 from detectors.evaluation.answering import View, show
+from detectors.evaluation.selection import select
 from detectors.whole_picture import View as Part
 from detectors.whole_picture import combined, cut, parts, unfit
 from generators import EMBEDDED, load_generator
+from neurons.commands.evaluate import data_folder
 from neurons.progress import LogLines
 from subnet.codec.image import decode_image, encode_image, normalise
 from subnet.media import embedded
 from subnet.media.cutting import cut as pool_cut
+from subnet.media.everyday import EVERYDAY, RESAVED
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
 
 QUALITY = 92
 DATA = "the embedded validation set"
 LEVELS = (0, 1, 2, 3)
+EVERYDAY_ITEMS = 380  # twenty of each kind
 MAKERS = tuple(row.name for row in EMBEDDED if row.modality is Modality.IMAGE)  # diffusion, the last, draws 256 x 256
 
 
@@ -100,6 +105,13 @@ def _picture(media: Media, origin: str, number: int) -> Picture:
 def folder(path: Path) -> Iterator[Picture]:
     """What a folder holds that can be judged, at level 0."""
     return shown(sift(read_folder(path), str(path)), path, (0,), 0)
+
+
+def everyday() -> Iterator[Picture]:
+    """Kinds of everyday pictures in turn, at level 0."""
+    path = data_folder(EVERYDAY, Modality.IMAGE, None, 0, "cpu")
+    plain = [record for record in read_folder(path) if record.origin != RESAVED]
+    return shown(select(plain, Modality.IMAGE, EVERYDAY_ITEMS, 0, EVERYDAY, reals_alone=True), path, (0,), 0)
 
 
 def judged(stack: Ensemble, pictures: Iterator[Picture]) -> Iterator[dict[str, Opinion]]:
@@ -184,7 +196,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["judge", "write"])
     parser.add_argument("sets", nargs="*")
-    parser.add_argument("--everyday", type=Path)
     parser.add_argument("--current", type=Path)
     parser.add_argument("--limit", type=int, help="most pictures of a set; the first photographs by name")
     parser.add_argument("--out", type=Path, default=Path("runs/claims"))
@@ -195,7 +206,7 @@ def main() -> None:
         "challenges": lambda: challenges(Split.TEST),
         "whole-fit": lambda: whole(Split.VALIDATION),
         "whole": lambda: whole(Split.TEST),
-        "everyday": lambda: folder(asked.everyday),
+        "everyday": everyday,
         "current": lambda: folder(asked.current),
     }
     if asked.what == "judge":

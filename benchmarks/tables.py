@@ -52,7 +52,7 @@ ORDERS = {
         "soak",
         "training",
     ),
-    "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "cost"),
+    "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost"),
 }
 LOOKING = """
 ## What each looks at

@@ -9,9 +9,10 @@ import numpy as np
 from detectors.evaluation.evaluation import Evaluation
 from detectors.evaluation.intervals import RESAMPLES, distributions, fewest, interval
 from detectors.evaluation.metrics import METRICS, Floats
-from detectors.evaluation.summary import Answers
+from detectors.evaluation.summary import ALARMS, Answers
 from subnet.errors import DataError
-from subnet.types import THRESHOLD
+from subnet.media.everyday import RESAVED
+from subnet.types import THRESHOLD, Label
 
 _DIFFERENCE = (-2.0, 2.0)  # of two metrics; MCC lies in -1..1
 
@@ -33,6 +34,9 @@ def compared(
     names: tuple[str, str], one: Answers, other: Floats, *, times: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Any]:
     """What `compare` says of the answers `one`, and the answers `other` of the second detector to the same."""
+    if not (one.y == Label.SYNTHETIC).any():
+        plain = one.origin != RESAVED  # as in the findings of an exam
+        one, other = one.where(plain), other[plain]
     levels = {}
     for level in sorted(set(one.level.tolist())):
         kept = one.level == level
@@ -47,11 +51,12 @@ def compared(
 
 
 def differences(given: Answers, other: Floats, *, times: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
-    """Metrics of `given` minus those of the answers `other`, resampled together."""
+    """Metrics of `given` minus those of the answers `other`, resampled together; of reals alone only false alarms."""
     found: dict[str, Any] = {}
-    spreads = [distributions(p, given.y, given.cluster, METRICS, times=times, seed=seed) for p in (given.p, other)]
+    metrics = METRICS if (given.y == Label.SYNTHETIC).any() else ALARMS
+    spreads = [distributions(p, given.y, given.cluster, metrics, times=times, seed=seed) for p in (given.p, other)]
     ones = np.ones((1, len(other)))
-    for name, metric in METRICS.items():
+    for name, metric in metrics.items():
         value = float((metric(given.p, given.y, ones) - metric(other, given.y, ones))[0])
         count = fewest(given.y, given.cluster, name)
         cell = interval(value, spreads[0][name] - spreads[1][name], count, _DIFFERENCE).to_json()

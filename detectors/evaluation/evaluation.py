@@ -15,7 +15,7 @@ from detectors.evaluation.answering import Progress, View, ask, views_of
 from detectors.evaluation.keeping import KeptAnswers
 from detectors.evaluation.metrics import Floats
 from detectors.evaluation.selection import select, sizes
-from detectors.evaluation.summary import Answers, Findings, answers, null_findings, summarise
+from detectors.evaluation.summary import Answers, Findings, alarms, answers, null_findings, summarise
 from subnet.game.augment import LEVELS
 from subnet.protocols import Detector
 from subnet.types import Label, Modality
@@ -25,7 +25,8 @@ from subnet.types import Label, Modality
 class Task:
     """What to evaluate on. `data` is how people name the data set, `root` its folder.
 
-    With `null` every item is shown with black pixels, too (`detectors.evaluation.summary:null_findings`).
+    With `null` every item is shown with black pixels, too (`detectors.evaluation.summary:null_findings`). An `exam` has
+    reals alone, and what is found are false alarms (`detectors.evaluation.summary:alarms`).
     """
 
     data: str
@@ -35,6 +36,7 @@ class Task:
     seed: int = 0
     workers: int = 2
     null: bool = False
+    exam: bool = False
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -79,7 +81,7 @@ def selection(task: Task, modality: Modality, tell: Tell = silence) -> tuple[lis
     Raises DataError for a data set without this modality or without one of the classes, and where most are of no use.
     """
     what = task.data if task.data == str(task.root) else f"{task.data} ({task.root})"
-    chosen = select(read_folder(task.root, tell), modality, task.limit, task.seed, what)
+    chosen = select(read_folder(task.root, tell), modality, task.limit, task.seed, what, reals_alone=task.exam)
     records, flaws = sifted(chosen, what, tell)
     return records, tuple(LeftOut(key_of(each, task.root), each, flaw.outcome, flaw.reason) for each, flaw in flaws)
 
@@ -103,7 +105,8 @@ def evaluate(
     gone = [LeftOut(key_of(records[row], task.root), records[row], UNREADABLE, why) for row, why in lost.items()]
     rows = [row for row in range(len(records)) if row not in lost]
     judged = [records[row] for row in rows]
-    both_classes(judged, task.data)
+    if not task.exam:
+        both_classes(judged, task.data)
     measured = sizes(judged)
     return [
         evaluation(detector, task, judged, each[rows], *measured, left_out=(*left_out, *gone))
@@ -132,6 +135,7 @@ def evaluation(
         "data": task.data,
         "seed": task.seed,
         "levels": levels,
+        **({"exam": True} if task.exam else {}),
     }
     items = np.repeat(np.arange(len(records)), len(levels))
     found = findings(about, items, given, blank, [each.outcome for each in left_out])
@@ -155,5 +159,7 @@ def findings(
             label.name.lower(): len(set(given.cluster[given.y == int(label)].tolist())) for label in Label
         },
     }
+    if about.get("exam"):
+        return {**about, **counts, **alarms(given, seed=about["seed"])}
     null = {} if blank is None else {"null": null_findings(blank, seed=about["seed"])}
     return {**about, **counts, **summarise(given, seed=about["seed"]), **null}

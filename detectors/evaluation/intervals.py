@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import betaincinv
 
 from detectors.dataset.contents import numbers_of
 from detectors.evaluation.metrics import BOUNDS, METRICS, RATES, THRESHOLDS, UNIT, Floats, Ints, Metric
@@ -135,3 +136,14 @@ def interval(value: float, spread: Floats, count: int, bounds: tuple[float, floa
         margin = (bounds[1] - bounds[0]) * (1 - 0.025 ** (1 / count))
         low, high = (low - margin, high) if value == bounds[1] else (low, high + margin)
     return Interval(value, low, high)
+
+
+def exact(count: int, pictures: int) -> dict[str, Any]:
+    """The share `count` of independent `pictures` (at least one) with its exact 95 % interval, as JSON.
+
+    Clopper & Pearson 1934.
+    """
+    low = float(betaincinv(count, pictures - count + 1, 0.025)) if count else 0.0
+    high = float(betaincinv(count + 1, pictures - count, 0.975)) if count < pictures else 1.0
+    ends = {"value": count / pictures, "low": low, "high": high}
+    return {"pictures": pictures, "count": count, **{name: round(end, DIGITS) for name, end in ends.items()}}

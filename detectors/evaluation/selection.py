@@ -15,18 +15,28 @@ from subnet.types import Label, Modality
 
 
 def select(
-    records: Sequence[DatasetItem], modality: Modality, limit: int | None, seed: int, what: str
+    records: Sequence[DatasetItem],
+    modality: Modality,
+    limit: int | None,
+    seed: int,
+    what: str,
+    *,
+    reals_alone: bool = False,
 ) -> list[DatasetItem]:
     """At most `limit` items of a modality: half of them real, origins of fakes equally often, twins together.
 
-    Without a limit all items, in their order. Raises DataError when a class is missing.
+    With `reals_alone` kinds of reals equally often, what shows the same together. Without a limit all items, in their
+    order. Raises DataError when a class is missing that is needed.
     """
     kept = [record for record in records if record.modality is modality]
     if not kept:
         raise DataError(f"data: {what} holds no {modality}s; give a data set with them, or another detector")
-    both_classes(kept, what)
+    if not reals_alone:
+        both_classes(kept, what)
     if limit is None or limit >= len(kept):
         return kept
+    if reals_alone:
+        return _of_each_kind(kept, limit, seed)
     if limit < 2:
         raise DataError(f"limit: at least 2 items are needed, one of each class, not {limit}")
     rng = np.random.default_rng([seed, 3])
@@ -42,6 +52,21 @@ def select(
     reals.sort(key=lambda record: record.pair not in wanted)
     chosen = {id(record) for record in [*fakes, *reals[: limit - len(fakes)]]}
     return [record for record in kept if id(record) in chosen]
+
+
+def _of_each_kind(reals: Sequence[DatasetItem], limit: int, seed: int) -> list[DatasetItem]:
+    """Kinds take turns; of each the items of one content, by chance, as long as they are at most `limit`."""
+    order = np.random.default_rng([seed, 6]).permutation(len(reals)).tolist()
+    kinds: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for at in order:
+        kinds[reals[at].origin][reals[at].item].append(at)
+    queues = [list(contents.values()) for _, contents in sorted(kinds.items())]
+    chosen: set[int] = set()
+    for turn in range(max(map(len, queues))):
+        for queue in queues:
+            if turn < len(queue) and len(chosen) + len(queue[turn]) <= limit:
+                chosen.update(queue[turn])
+    return [record for at, record in enumerate(reals) if at in chosen]
 
 
 def sources(records: Sequence[DatasetItem]) -> list[str]:

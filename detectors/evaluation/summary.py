@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem
-from detectors.evaluation.intervals import RESAMPLES, with_thresholds
+from detectors.evaluation.intervals import RESAMPLES, exact, measure, with_thresholds
 from detectors.evaluation.metrics import METRICS, RATES, Floats, Ints, Metric, mcc, recall, type_1_error, type_2_error
 from detectors.evaluation.selection import sources
 from subnet.game.history import Window
 from subnet.game.scoring import modality_reward
+from subnet.media.everyday import RESAVED
 from subnet.media.leak.roc import auc, plain_auc
 from subnet.types import THRESHOLD, Label
 
 WINDOWS = 200
 CHANCE = 0.5
+ALARMS: Mapping[str, Metric] = {"type_1_error": type_1_error}
 FOUND_AT = {name: METRICS[name] for name in RATES}
 
 
@@ -182,3 +184,49 @@ def toward(values: Floats, given: Answers) -> Answers:
 def _auc(given: Answers, seed: int) -> Findings:
     found: Findings = _measured(given, RESAMPLES, seed, {"auc": auc})["auc"]
     return found
+
+
+def alarms(given: Answers, *, seed: int = 0) -> Findings:
+    """The findings of an exam of reals: `type_1_error` of all kinds together, by level, by kind, and consistency.
+
+    Kinds are origins. Within one every picture shows something else, so that exact intervals hold; together they are
+    resampled by what they show. Those of the kind RESAVED are the same photographs at several sizes and qualities: of
+    them counts alone whether a photograph gets one verdict.
+    """
+    plain, again = given.where(given.origin != RESAVED), given.where(given.origin == RESAVED)
+    levels = sorted(set(given.level.tolist()))
+    return {
+        **_together(plain, seed),
+        "by_level": {str(level): _together(plain.where(plain.level == level), seed) for level in levels},
+        "by_kind": {kind: _by_level(plain.where(plain.origin == kind)) for kind in sorted(set(plain.origin.tolist()))},
+        "consistency": {
+            str(level): each for level in levels if (each := consistency(again.where(again.level == level)))
+        },
+    }
+
+
+def _together(given: Answers, seed: int) -> Findings:
+    if not len(given.p):
+        return {}
+    return {name: each.to_json() for name, each in measure(given.p, given.y, given.cluster, ALARMS, seed=seed).items()}
+
+
+def _by_level(given: Answers) -> Findings:
+    called = given.p > THRESHOLD
+    return {
+        str(level): exact(int(called[given.level == level].sum()), int((given.level == level).sum()))
+        for level in sorted(set(given.level.tolist()))
+    }
+
+
+def consistency(given: Answers) -> Findings:
+    """Of photographs shown several times each the share with `one_verdict`, and with any `accused`; {} without any."""
+    called = given.p > THRESHOLD
+    shares = np.array([called[given.cluster == photo].mean() for photo in sorted(set(given.cluster.tolist()))])
+    if not len(shares):
+        return {}
+    return {
+        "times": round(len(given.p) / len(shares)),
+        "one_verdict": exact(int(np.isin(shares, (0.0, 1.0)).sum()), len(shares)),
+        "accused": exact(int((shares > 0).sum()), len(shares)),
+    }

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from neurons import settings as s
-from neurons.commands.evaluate import difference_table, metric_table, null_line
+from neurons.commands.tables.findings import difference_table, findings_table, null_line
 from neurons.progress import warn
 from subnet.errors import SettingsError
 
@@ -46,7 +46,7 @@ def compare(matrix: Path, *matrices: Path, json: s.Json = False) -> None:
         print(jsonlib.dumps(_numbers(found, differences)))
         return
     for each in found:
-        Console().print(metric_table(each))
+        Console().print(findings_table(each))
         if null := each.get("null"):
             print(f"{each['detector']}: {null_line(null)}")
     for cells in differences:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
 
 from neurons import settings as s
+from neurons.commands.tables.findings import difference_table, findings_table, null_line, order_table
 from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
+from subnet.media.everyday import EVERYDAY
 from subnet.types import Modality
 
 if TYPE_CHECKING:
@@ -30,14 +31,13 @@ if TYPE_CHECKING:
 EMBEDDED_ITEMS = 200
 CHAIN_ITEMS = 100  # each is shown 29 times
 KEPT = "answers.jsonl"  # below --out, while answers come
-SHOWN = ("accuracy", "balanced_accuracy", "mcc", "auc", "ap", "brier", "ece", "reward")
 
 
 def evaluate(
     detector: str | None = None,
     *,
     data: str = "embedded:test",
-    levels: str = "0,1,2,3",
+    levels: str | None = None,
     limit: int | None = None,
     seed: int = 0,
     chains: Annotated[bool, Parameter(negative="")] = False,
@@ -58,11 +58,12 @@ def evaluate(
         A name of `assay detectors`, a checkpoint file, or NAME=FILE.
     data
         embedded:test, embedded:validation, embedded:train, a folder with real/ and fake/ or of shards, hub:OWNER/NAME,
-        or PRESET:DIR, a published data set (`assay dataset presets`): its test set, or else its validation set.
+        or PRESET:DIR, a published data set (`assay dataset presets`): its test set, or else its validation set. Or
+        everyday, the exam of what detectors accuse wrongly: false alarms by kind of picture, and consistency.
     levels
-        Augmentation levels to ask at; every item is shown at each.
+        Augmentation levels to ask at; every item is shown at each: 0,1,2,3, and 0 of the everyday exam.
     limit
-        Most items; by default all of a folder, and 200 of the embedded set.
+        Most items; by default all of a folder and of the exam, and 200 of the embedded set.
     seed
         Same seed, same items and variants.
     chains
@@ -80,7 +81,12 @@ def evaluate(
         auto, cpu, cuda or cuda:N.
     """
     names = _names(detector, compare, controls)
-    asked = levels_of(levels)
+    exam = data == EVERYDAY
+    asked = levels_of(levels if levels is not None else "0" if exam else "0,1,2,3")
+    if exam and (chains or null):
+        raise SettingsError(
+            f"--{'chains' if chains else 'null'}: needs synthetic items, and {data} has none; leave it away"
+        )
     place = s.device(device)
     with no_trace(out) if out else nullcontext():
         _check(data, limit, out)
@@ -90,7 +96,8 @@ def evaluate(
 
         modality = opened[0].modality
         root = _judged_part(data, data_folder(data, modality, limit, seed, place))
-        task = Task(data, root, asked, limit, seed, null=out is not None if null is None else null)
+        blank = not exam and (out is not None if null is None else null)
+        task = Task(data, root, asked, limit, seed, null=blank, exam=exam)
         records, left_out = selection(task, modality, warn)
     found = _measure(opened, task, records, left_out, out)
     forms, found = (found[1:], [_controlled(found)]) if controls else ([], found)
@@ -251,15 +258,29 @@ def _check(data: str, limit: int | None, out: Path | None) -> None:
 def data_folder(data: str, modality: Modality, limit: int | None, seed: int, device: str) -> Path:
     """The folder that SPEC means; embedded data are written below $ASSAY_HOME/data the first time."""
     from neurons.datasets.arrangement import PresetSpec, arrange, judged
+    from neurons.datasets.everyday import EverydaySpec
     from neurons.datasets.spec import materialise, parse_spec
 
     spec = parse_spec(data, modality, -(-(limit or EMBEDDED_ITEMS) // 2), seed)
     if isinstance(spec, PresetSpec):
         return judged(arrange(spec, s.home() / "data"))
+    if isinstance(spec, EverydaySpec):
+        return _everyday_folder(modality)
     if isinstance(spec, Path):
         return spec
     with bar(f"{spec.split} set", 2 * spec.count) as progress:
         return materialise(spec, s.home() / "data", device=device, progress=progress)
+
+
+def _everyday_folder(modality: Modality) -> Path:
+    """The everyday exam, made below $ASSAY_HOME/data the first time. Raises SettingsError for a detector of clips."""
+    from neurons.datasets.everyday import everyday_folder
+    from subnet.media.everyday.pictures import ALL
+
+    if modality is not Modality.IMAGE:
+        raise SettingsError(f"--data {EVERYDAY}: its pictures are no {modality}s; name a detector of images")
+    with bar("everyday pictures", ALL.total) as progress:
+        return everyday_folder(s.home() / "data", progress)
 
 
 def _judged_part(data: str, folder: Path) -> Path:
@@ -277,8 +298,8 @@ def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) ->
     from detectors.evaluation.intervals import FEWEST, TOO_FEW
 
     for each in found:
-        Console().print(metric_table(each.findings))
-    few = min(found[0].findings["clusters_by_class"].values())
+        Console().print(findings_table(each.findings))
+    few = min(filter(None, found[0].findings["clusters_by_class"].values()))
     if few < FEWEST:
         print(
             f"intervals: {TOO_FEW} independent photographs or clips ({few} of a class): {FEWEST} are needed",
@@ -288,60 +309,6 @@ def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) ->
         if null := each.findings.get("null"):
             print(f"{each.findings['detector']}: {null_line(null)}")
     if controls := found[0].findings.get("controls"):
-        Console().print(_orders(controls))
+        Console().print(order_table(controls))
     if differences:
         Console().print(difference_table(differences))
-
-
-def null_line(null: Mapping[str, Any]) -> str:
-    """What the zero-pixel null says, in one line."""
-    from detectors.evaluation.intervals import span
-
-    parts = [f"AUC {null['auc']['value']:.3f} [{span(null['auc'], '.2f', '-')}] on black pictures"]
-    parts += [f"{name.replace('_', ' ')} alone {cell['value']:.3f}" for name, cell in null["files"].items()]
-    leak = ": something besides the pixels tells the classes apart" if null["leaks"] else ""
-    return f"null: {', '.join(parts)}{leak}"
-
-
-def metric_table(findings: Mapping[str, Any]) -> Table:
-    """The metrics of SHOWN over all answers and at each level, and what is found at two rates of false alarms."""
-    from detectors.evaluation.intervals import span
-    from detectors.evaluation.metrics import RATES
-
-    title = f"{findings['detector']} on {findings['data']}: {findings['items']} items, {findings['answers']} answers"
-    table = Table("", "all", *(f"level {level}" for level in findings["by_level"]), box=None, title=title)
-    for column in table.columns:
-        column.no_wrap = True
-    for name in SHOWN:
-        cells = [findings[name], *(level[name] for level in findings["by_level"].values())]
-        texts = [f"{cell['value']:.3f}  [dim]{span(cell, '.2f', '-')}[/]" for cell in cells]
-        table.add_row(name.replace("_", " "), *texts)
-    for name in RATES:
-        cells = [findings[name], *(level[name] for level in findings["by_level"].values())]
-        texts = [f"{cell['value']:.3f}  [dim]{span(cell, '.2f', '-')}[/]" for cell in cells]
-        table.add_row(f"found at {RATES[name]:.0%} FPR".replace("%", " %"), *texts)
-        table.add_row("  called above", *(f"{cell['threshold']['value']:.3f}" for cell in cells))
-    return table
-
-
-def _orders(controls: Mapping[str, Any]) -> Table:
-    from detectors.evaluation.intervals import span
-
-    table = Table("", "AUC", "plain minus this", "sure", box=None, title="frames in another order")
-    for form, cells in controls.items():
-        less = cells["plain_minus_this"]
-        texts = [f"{cell['value']:+.3f}  [dim]{span(cell, '+.2f', '..')}[/]" for cell in (cells["auc"], less)]
-        table.add_row(form, *texts, "yes" if less["sure"] else "no")
-    return table
-
-
-def difference_table(differences: Mapping[str, Any]) -> Table:
-    from detectors.evaluation.intervals import span
-
-    table = Table("", "difference", "95 % interval", "sure", box=None, title="first minus second")
-    for name in SHOWN:
-        cell = differences["differences"][name]
-        table.add_row(
-            name.replace("_", " "), f"{cell['value']:+.3f}", span(cell, "+.3f"), "yes" if cell["sure"] else "no"
-        )
-    return table

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from detectors.dataset.items import Tell
 from neurons.datasets.arrangement import PresetSpec, arrange, parse_preset, train_part, tuning_part, two_ways
+from neurons.datasets.everyday import EverydaySpec, refused_for_training
 from neurons.datasets.spec import DataSpec, materialise, parse_spec
 from neurons.plan import EMBEDDED
 from neurons.progress import bar
 from subnet.errors import SettingsError
+from subnet.media.everyday import EVERYDAY
 from subnet.types import Modality, Split
 
 PANS = 0.75  # share of real clips of the embedded set that are pans over photographs
@@ -38,6 +40,9 @@ def learning_folders(asked: Learning, home: Path, into: Path, *, device: str, te
     Raises SettingsError for the test set, and for specs that mean nothing.
     """
     held = asked.validation or (f"{EMBEDDED}:{Split.VALIDATION}" if asked.data.startswith(f"{EMBEDDED}:") else None)
+    for text in (asked.data, held):
+        if text == EVERYDAY:
+            raise refused_for_training(text)
     learn = _folder(asked, asked.data, asked.count, home, device)
     if held is not None:
         judge = _folder(asked, held, max(20, asked.count // 4), home, device)
@@ -52,6 +57,7 @@ def _folder(asked: Learning, text: str, count: int, home: Path, device: str) -> 
         return arrange(spec, home)
     if isinstance(spec, Path):
         return spec
+    assert not isinstance(spec, EverydaySpec)
     if spec.split is Split.TEST:
         raise SettingsError(f"{text}: nothing is trained or tuned on the test set; take train or validation")
     with bar(f"{spec.split} set", count * (1 + asked.twins)) as progress:

@@ -133,9 +133,12 @@ def shards(
     from detectors.dataset.items import read_folder
     from detectors.dataset.shard_writing import write_shards
     from neurons.datasets.arrangement import PresetSpec, arrange
+    from neurons.datasets.everyday import EverydaySpec, refused_for_training
     from neurons.datasets.spec import DataSpec, materialise, parse_spec
 
     spec = parse_spec(data, modality, 200, seed)
+    if isinstance(spec, EverydaySpec):
+        raise refused_for_training(data)
     if isinstance(spec, DataSpec):
         with bar(f"{spec.split} set", 2 * spec.count) as progress:
             folder = materialise(spec, home() / "data", progress=progress)

@@ -6,18 +6,18 @@ seeds are kept apart by the split's name, so that training and evaluation share 
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from neurons.datasets.arrangement import PresetSpec, parse_preset
+from neurons.datasets.everyday import EverydaySpec
 from neurons.datasets.hub_shards import HUB, fetch_shards
 from neurons.datasets.pans import PannedPhotos
+from neurons.datasets.whole_folder import Progress, whole_folder
 from neurons.plan import EMBEDDED
 from neurons.producer.prompting import invent_prompt
 from neurons.progress import warn
@@ -25,12 +25,11 @@ from neurons.settings import home
 from subnet.codec import image as codec
 from subnet.errors import SettingsError
 from subnet.game.sampling import derive
-from subnet.media.dataset_folder import INDEX, IndexRow, index_row, write_index, write_media
+from subnet.media.dataset_folder import IndexRow, index_row, write_media
 from subnet.media.embedded.source import EmbeddedSource
+from subnet.media.everyday import EVERYDAY
 from subnet.protocols import Generator
 from subnet.types import Label, Modality, Sample, Split
-
-Progress = Callable[[int], None]  # items written so far
 
 
 @runtime_checkable
@@ -77,11 +76,15 @@ def embedded_generators(modality: Modality) -> tuple[str, ...]:
     return tuple(row.name for row in generators.TABLE.values() if row.embedded and row.modality is modality)
 
 
-def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec | PresetSpec | Path:
-    """ "embedded:test" and "PRESET:DIR" as specs, anything else as a folder; that of "hub:OWNER/NAME" is fetched.
+def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec | PresetSpec | EverydaySpec | Path:
+    """ "embedded:test", "everyday" and "PRESET:DIR" as specs, else a folder; that of "hub:OWNER/NAME" is fetched.
 
     Raises SettingsError naming what is allowed, HubUnavailable where the hub refuses.
     """
+    if text == EVERYDAY:
+        if Path(text).is_dir():
+            warn(f"--data {text} is the exam; write ./{text} for the folder of that name")
+        return EverydaySpec()
     if (chosen := parse_preset(text)) is not None:
         return chosen
     if text.startswith(HUB):
@@ -95,32 +98,14 @@ def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec
     if not path.is_dir():
         raise SettingsError(
             f"--data {text}: neither a folder, nor PRESET:DIR (assay dataset presets), nor hub:OWNER/NAME, nor "
-            "embedded:train, embedded:validation, embedded:test"
+            "embedded:train, embedded:validation, embedded:test, everyday"
         )
     return path
 
 
 def materialise(spec: DataSpec, root: Path, *, device: str = "cpu", progress: Progress = lambda done: None) -> Path:
-    """The folder of this data set below `root`, made now unless it is there; nobody ever reads it half made.
-
-    Of two processes that make the same one at once the first to finish is kept.
-    """
-    folder = root / spec.folder
-    if (folder / INDEX).is_file():
-        return folder
-    root.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".partial-", dir=root, ignore_cleanup_errors=True) as name:
-        partial = Path(name) / spec.folder
-        partial.mkdir()
-        rows = []
-        for done, row in enumerate(_rows(spec, partial, device), 1):
-            rows.append(row)
-            progress(done)
-        write_index(partial, rows)
-        if not (folder / INDEX).is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-    return folder
+    """The folder of this data set below `root`, made now unless it is there."""
+    return whole_folder(root, spec.folder, lambda folder: _rows(spec, folder, device), progress)
 
 
 def _rows(spec: DataSpec, folder: Path, device: str) -> Iterator[IndexRow]:

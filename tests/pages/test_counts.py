@@ -13,6 +13,8 @@ from tests.places import ROOT
 
 with (ROOT / "subnet/media/embedded/index.csv").open(encoding="utf-8", newline="") as file:
     INDEX = list(csv.DictReader(file))
+with (ROOT / "subnet/media/everyday/index.csv").open(encoding="utf-8", newline="") as file:
+    EVERYDAY = list(csv.DictReader(file))
 FILES = Counter(row["modality"] for row in INDEX)
 TRAIN = sum(row["modality"] == "image" and row["split"] == "train" for row in INDEX)
 SOURCES = {kind: len({row["source"] for row in INDEX if row["modality"] == kind}) for kind in FILES}
@@ -50,9 +52,15 @@ def test_the_counts_are_told() -> None:
         assert told in " ".join((ROOT / name).read_text(encoding="utf-8").split()), name
 
 
+def test_the_everyday_files_are_counted() -> None:
+    """The notice and the page on data tell how many there are."""
+    for name in ("NOTICE", "docs/data.md"):
+        assert f"{len(EVERYDAY)} drawings, renders" in " ".join((ROOT / name).read_text(encoding="utf-8").split()), name
+
+
 def test_the_notice_names_every_origin() -> None:
-    """The table of NOTICE has as many files for each package as the index has."""
+    """The tables of NOTICE have as many files for each package as the indexes have."""
     rows = re.findall(r"^(\S.+?) {2,}(\d+)  ", (ROOT / "NOTICE").read_text(encoding="utf-8"), re.MULTILINE)
-    packages = [re.search(r"(?:Debian|PyPI) \S+ [^\s,]+", row["origin"]) for row in INDEX]
+    packages = [re.search(r"(?:Debian|PyPI) \S+ [^\s,]+", row["origin"]) for row in (*INDEX, *EVERYDAY)]
     counted = Counter(package[0] for package in packages if package)
     assert {name: int(number) for name, number in rows} == counted

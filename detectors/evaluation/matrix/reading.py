@@ -99,6 +99,7 @@ def _metadata(path: Path, table: Any) -> Findings:
             "seed": max(0, int(found["seed"])),
             "modality": str(found["modality"]),
             "weights_hash": str(found["weights_hash"]),
+            **({"exam": True} if found.get("exam") is True else {}),
         }
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: its metadata below {METADATA.decode()!r} is damaged: {error}") from error
@@ -144,7 +145,7 @@ def _judged(path: Path, about: Findings, columns: Columns, rows: Sequence[int]) 
             raise DataError(f"{what} has two answers to one item in one view; keep one")
         if asked != places[""]:
             raise DataError(f"{what} was asked about other items with pictures {form} than as they are; keep all rows")
-    if {label for _, label, _ in places[""]} != set(Label):
+    if {label for _, label, _ in places[""]} != ({Label.REAL} if about.get("exam") else set(Label)):
         raise DataError(f"{what} has answers to items of one class only; both are needed")
     found = {form: _answers(columns, chosen, [levels[row] for row in chosen]) for form, chosen in by_form.items()}
     plain = found.pop("")

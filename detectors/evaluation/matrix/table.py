@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "matrix.parquet"
 METADATA = b"assay"
+ABOUT = ("data", "seed", "modality", "weights_hash", "exam")  # `exam`, where it is one: reals alone
 ANSWERED = "answered"
 BLANK = "blank"
 TYPES: Mapping[str, str] = {
@@ -57,7 +58,7 @@ def table_of(evaluation: Evaluation, forms: Mapping[str, Answers]) -> pa.Table:
     parts = [_answered(items, given, form, name) for form, given in {"": evaluation.answers, **blank, **forms}.items()]
     parts.append(_left_out(evaluation.left_out, name))
     columns = {column: [value for part in parts for value in part[column]] for column in TYPES}
-    about = {key: evaluation.findings[key] for key in ("data", "seed", "modality", "weights_hash")}
+    about = {key: evaluation.findings[key] for key in ABOUT if key in evaluation.findings}
     schema = pa.schema(list(TYPES.items()), metadata={METADATA: json.dumps(about).encode()})
     return pa.table(columns, schema=schema)
 

@@ -148,6 +148,24 @@ def bars(found: Mapping[str, Mapping[str, Any]], label: str = "AUC") -> bytes:
     return png(figure)
 
 
+def alarms(by_kind: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """For each kind the share called synthetic with its interval, a colour for each level, the first kind on top."""
+    figure, axes = canvas(height=1.0 + 0.3 * len(by_kind))
+    places = np.arange(len(by_kind))[::-1]
+    levels = sorted({level for cells in by_kind.values() for level in cells})
+    for number, (level, colour) in enumerate(zip(levels, COLOURS, strict=False)):
+        there = [(place, cells[level]) for place, cells in zip(places, by_kind.values(), strict=True) if level in cells]
+        values = np.array([cell["value"] for _, cell in there])
+        lengths = np.abs([ends(cell) - cell["value"] for _, cell in there]).T
+        heights = np.array([place for place, _ in there]) - 0.15 * number
+        axes.errorbar(values, heights, xerr=lengths, fmt="o", color=colour, capsize=2, label=f"level {level}")
+    axes.set_yticks(places, list(by_kind))
+    axes.set(xlabel="called synthetic", xlim=(-0.02, 1.02))
+    if len(levels) > 1:
+        axes.legend(frameon=False, fontsize=9)
+    return png(figure)
+
+
 def profiles(found: Mapping[str, Floats], base: str, xlabel: str, ylabel: str) -> bytes:
     """Curves (items, points) by name: their means, and these less that of `base`, each with its standard error."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

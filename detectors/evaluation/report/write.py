@@ -43,7 +43,16 @@ SHORT: Mapping[str, str] = {  # heads of narrow columns
 
 
 def pictures(evaluation: Evaluation, robust: Mapping[str, Any] | None) -> dict[str, bytes]:
-    """PNG by name: roc, reliability, answers, levels, and where there is something to show robustness, mistakes."""
+    """PNG by name: roc, reliability, answers, levels, or of an exam kinds; and where there are some mistakes."""
+    exam = evaluation.findings.get("exam")
+    result = {"kinds": plots.alarms(evaluation.findings["by_kind"])} if exam else _curves(evaluation, robust)
+    wrong = sheet(evaluation)
+    if wrong is not None:
+        result["mistakes"] = wrong
+    return result
+
+
+def _curves(evaluation: Evaluation, robust: Mapping[str, Any] | None) -> dict[str, bytes]:
     given = evaluation.answers
     result = {
         "roc": plots.roc(_by_level(given)),
@@ -54,9 +63,6 @@ def pictures(evaluation: Evaluation, robust: Mapping[str, Any] | None) -> dict[s
         result["levels"] = plots.levels(evaluation.findings["by_level"])
     if robust:
         result["robustness"] = plots.curves(robust)
-    wrong = sheet(evaluation)
-    if wrong is not None:
-        result["mistakes"] = wrong
     return result
 
 
@@ -84,7 +90,7 @@ def page(
     environment.filters["range"] = lambda cell: span(cell, ".2f")
     environment.filters["signed"] = lambda cell: span(cell, "+.3f")
     inline = {name: base64.b64encode(data).decode() for name, data in images.items()}
-    return environment.get_template("page.html").render(
+    return environment.get_template("exam.html" if evaluation.findings.get("exam") else "page.html").render(
         findings=evaluation.findings,
         images=inline,
         robust=robust,

@@ -59,8 +59,9 @@ def _item(row: dict[str, str]) -> Item:
 
 
 @cache
-def _index() -> tuple[Item, ...]:
-    with (HERE / "index.csv").open(newline="", encoding="utf-8") as file:
+def index_of(folder: Path) -> tuple[Item, ...]:
+    """The rows of the `index.csv` in `folder`, read once and kept."""
+    with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
         return tuple(_item(row) for row in csv.DictReader(file))
 
 
@@ -72,7 +73,7 @@ def items(modality: Modality | None = None, split: str | None = None) -> tuple[I
     wanted = None if split is None else Split(split)
     return tuple(
         item
-        for item in _index()
+        for item in index_of(HERE)
         if (modality is None or item.modality == modality) and (wanted is None or item.split == wanted)
     )
 
@@ -84,9 +85,9 @@ def path(item: Item) -> Path:
 
 def verify() -> list[str]:
     """The ids of the items whose file is missing or is not the one that was indexed; empty when all is well."""
-    return [item.id for item in items() if not _intact(item)]
+    return [item.id for item in items() if not intact(item, path(item))]
 
 
-def _intact(item: Item) -> bool:
-    file = path(item)
+def intact(item: Item, file: Path) -> bool:
+    """Whether `file` is there, and is the one that was indexed."""
     return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == item.sha256

