@@ -87,6 +87,7 @@ def _run(arguments: list[str], log: str, origin: int, behind: int) -> None:
     with open(log, "wb") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
+    multiprocessing.set_start_method("fork", force=True)  # else locks of progress bars are named, and left when we end
     os.environ[PARENT] = str(os.getppid())
     sys.argv = ["assay", *arguments]
     from neurons.__main__ import start
