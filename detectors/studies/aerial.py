@@ -206,8 +206,8 @@ def _known(cell: Mapping[str, float | None] | None) -> Cell:
 def by_source(each: Evaluation) -> Table:
     """Both errors for every source of real images."""
     given = each.answers
-    rows = {str(name): cells(given.where(given.source == name)) for name in np.unique(given.source) if name}
-    return Table(f"By source: {SHIPPED}", COLUMNS, rows)
+    parts = {str(name): given.where(given.source == name) for name in np.unique(given.source) if name}
+    return _beside_control(f"By source: {SHIPPED}", parts)
 
 
 def by_generator(each: Evaluation, left_out: Sequence[str] = ()) -> Table:
@@ -222,8 +222,14 @@ def by_generator(each: Evaluation, left_out: Sequence[str] = ()) -> Table:
 def by_level(each: Evaluation) -> Table:
     """The same columns for every augmentation level."""
     given = each.answers
-    rows = {f"level {level}": cells(given.where(given.level == level)) for level in np.unique(given.level)}
-    return Table(f"By augmentation level: {SHIPPED}", COLUMNS, rows)
+    parts = {f"level {level}": given.where(given.level == level) for level in np.unique(given.level)}
+    return _beside_control(f"By augmentation level: {SHIPPED}", parts)
+
+
+def _beside_control(title: str, parts: Mapping[str, Answers]) -> Table:
+    """A row for each part, and one for always answering "synthetic" there."""
+    table = Table(title, COLUMNS, {name: cells(part) for name, part in parts.items()})
+    return against(table, {name: cells(always_synthetic(part)) for name, part in parts.items()}, ("accuracy",))
 
 
 def balance(records: Sequence[DatasetItem], seed: int) -> Table:
@@ -240,8 +246,10 @@ def balance(records: Sequence[DatasetItem], seed: int) -> Table:
         "The rarer class upsampled after the split",
         ("training items", "after upsampling", "share of the list", "share of the loop's batches"),
         rows,
-        "One authentic image for eight synthetic ones, as in the original study: the list with copies and the loop, "
-        "which draws pairs of both classes, show both equally often. Validation and test hold no copies.",
+        "What would happen at one authentic image for eight synthetic ones, as in the original study: authentic ones "
+        "are left out of the training list for this table alone, and the run above trains on all of its files. The "
+        "list with copies and the loop, which draws pairs of both classes, show both equally often. Validation and "
+        "test hold no copies.",
     )
 
 

@@ -24,7 +24,18 @@ from detectors.explain.maps import Explainable, HeatMap
 from detectors.explain.sheet import Explained, explained, sheet
 from detectors.rows import HALF, Preprocess
 from detectors.studies import STUDIES
-from detectors.studies.aerial import COLUMNS, balance, cells, deletions, errors, faith, out_of_balance, study
+from detectors.studies.aerial import (
+    COLUMNS,
+    balance,
+    by_level,
+    by_source,
+    cells,
+    deletions,
+    errors,
+    faith,
+    out_of_balance,
+    study,
+)
 from detectors.studies.report import StudySettings, write_study
 from detectors.torch_detector import TorchDetector
 from detectors.vit_cam.network import SIDE, VitCam, centre_view
@@ -128,6 +139,10 @@ def test_always_synthetic_stands_beside_every_part() -> None:
     assert accuracies == {"good: all": 1.0, "bad: all": 0.0, "always synthetic: all": pytest.approx(2 / 3)}
     assert "Not above always synthetic in accuracy: bad: all." in table.note
     assert "one ranking" not in table.note
+    levels = by_level(bad)
+    assert levels.rows["always synthetic: level 0"][2]["value"] == pytest.approx(2 / 3)  # type: ignore[index]
+    assert "Not above always synthetic in accuracy: level 0." in levels.note
+    assert set(by_source(good).rows) == {"camera", "always synthetic: camera"}
 
 
 def test_weights_that_a_course_gives_again_are_one_result() -> None:
