@@ -53,7 +53,8 @@ def _check_place(root: Path, into: Path) -> None:
             f"--out: what is held out of {root} would lie in {into}, and one of the two is inside the other; "
             "name a folder elsewhere"
         )
-    if not (into / MARK).is_file() and (others := [side for side in SIDES if (into / side).exists()]):
+    others = sorted(path.name for path in into.iterdir()) if into.is_dir() else []
+    if others and MARK not in others:
         raise SettingsError(f"--out: {into / others[0]} is there already and no run made it; name another folder")
 
 

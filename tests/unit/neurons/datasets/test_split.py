@@ -138,12 +138,20 @@ def test_times_do_not_stop_a_training_and_other_leaks_do(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("root", "into"),
-    [("mine/train", "mine"), ("mine", "mine"), ("mine", "mine/runs/data"), ("mine/train", "other"), ("other", "mine")],
+    [
+        ("mine/train", "mine"),
+        ("mine", "mine"),
+        ("mine", "mine/runs/data"),
+        ("mine/train", "other"),
+        ("other", "mine"),
+        ("mine", "third"),
+    ],
 )
 def test_nobodys_data_are_replaced(tmp_path: Path, root: str, into: str) -> None:
     """Neither the data themselves nor others that lie where a run divides its own: all that was there stays, alone."""
     for name in ("mine", "other"):
         folder(tmp_path / name / "train", 20)
+    folder(tmp_path / "third", 2)  # real/ and fake/, among which train/ would lie
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(SettingsError, match="--out: .*name a(nother)? folder"):
         split(tmp_path / root, tmp_path / into)
