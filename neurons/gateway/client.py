@@ -47,7 +47,7 @@ class Client:
             return Detection.model_validate_json(response.content)
         job = JobBody.model_validate_json(response.content)
         while job.state in (State.QUEUED, State.RUNNING) and time.monotonic() < ends:
-            time.sleep(float(response.headers.get("retry-after", "1")))
+            time.sleep(min(_wait(response), max(0.0, ends - time.monotonic())))
             response = self._request("GET", f"/v1/jobs/{job.id}", ends)
             job = JobBody.model_validate_json(response.content)
         if job.detection is None:
@@ -69,7 +69,7 @@ class Client:
     ) -> httpx2.Response:
         while True:
             response = self._http.request(method, path, files=files, headers=headers)
-            wait = float(response.headers.get("retry-after", "1"))
+            wait = _wait(response)
             if response.status_code not in AGAIN or time.monotonic() + wait > ends:
                 break
             time.sleep(wait)
@@ -87,6 +87,12 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _wait(response: httpx2.Response) -> float:
+    """Seconds until it is worth asking again: Retry-After (RFC 9110, section 10.2.3), and 1 for a date or none."""
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() else 1.0
 
 
 def _problem(body: bytes) -> ProblemBody | None:

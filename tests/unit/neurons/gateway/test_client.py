@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -50,3 +52,29 @@ async def test_it_comes_again_when_it_is_told_to(rig: Rig) -> None:
         await asyncio.to_thread(ask, 0.0)
     asyncio.get_running_loop().call_later(1.0, mend)
     assert (await asyncio.to_thread(ask, 60.0)).p_synthetic > 0.5
+
+
+@pytest.mark.parametrize("told", ["Wed, 21 Oct 2026 07:28:00 GMT", "-5", "nan", "", "3600"])
+def test_any_time_to_come_again_is_taken(told: str) -> None:
+    """A proxy may give a date, or nonsense: the refusal is told within the client's patience, and nothing else comes up."""
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.send_header("Retry-After", told)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        with (
+            Client(f"http://127.0.0.1:{server.server_port}", "k", patience=0.2) as client,
+            pytest.raises(GatewayError) as e,
+        ):
+            client.job("x")
+        server.shutdown()
+        thread.join()
+    assert e.value.status == 503
