@@ -45,9 +45,10 @@ async def _paid(chain: Past, block: int) -> Paid:
     )
 
 
-def weighted(epochs: Sequence[Paid], hotkey: str, tempo: int) -> list[bool]:
-    """From the epoch of its first weights on, whether `hotkey` set weights in each."""
-    news = [epoch.block - tempo < epoch.last_update[hotkey] <= epoch.block for epoch in epochs]
+def weighted(epochs: Sequence[Paid], hotkey: str, tempo: int, until: int | None = None) -> list[bool]:
+    """From the epoch of its first weights to the last that ended by block `until`: whether `hotkey` set any in each."""
+    played = [epoch for epoch in epochs if until is None or epoch.block <= until]
+    news = [epoch.block - tempo < epoch.last_update[hotkey] <= epoch.block for epoch in played]
     return news[news.index(True) :] if True in news else []
 
 

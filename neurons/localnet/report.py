@@ -113,8 +113,9 @@ def _validator(name: str, board: Scoreboard, folder: Path) -> dict[str, Any]:
         kinds = Counter(entry.kind for entry in journal.entries())
         attempts = [read_record(WeightsRecord, entry) for entry in journal.entries(WEIGHTS)]
         commitments = [read_record(CommitmentRecord, entry) for entry in journal.entries(COMMITMENT)]
+        until = max((read_record(RoundRecord, entry).block for entry in journal.entries(ROUND)), default=0)
     uids = {board.neurons[board.hotkeys[player.name]].uid: player.name for player in board.players}
-    weighted = epochs.weighted(board.epochs, neuron.hotkey, board.tempo)
+    weighted = epochs.weighted(board.epochs, neuron.hotkey, board.tempo, until)
     refused = Counter(a.code or a.submission.value for a in attempts if a.submission is not Submission.OK)
     return {
         "name": name,
@@ -125,7 +126,7 @@ def _validator(name: str, board: Scoreboard, folder: Path) -> dict[str, Any]:
         "rounds": kinds[ROUND],
         "weights_set": sum(a.submission is Submission.OK for a in attempts),
         "weights_refused": dict(refused),
-        "chain_epochs": len(weighted),  # from that of its first weights on
+        "chain_epochs": len(weighted),  # from that of its first weights on, while it played
         "chain_epochs_without_weights": weighted.count(False),
         "epochs": sum(c.block is not None for c in commitments),
         "weights_u16": {uids[uid]: value for uid, value in board.validators[name].items() if uid in uids},

@@ -136,15 +136,23 @@ class Epochs:
         try:
             if not self._looked:
                 await self._look()
-            if may_send and self._kept.sent_at is None and self._due(weights_at):
+            if may_send and self._kept.sent_at is None and self._due(weights_at) and self._between_rounds():
                 async with self._under_way:
                     self._tried = weights_at
+                    self._ready.set()
                     await self._commit()
             if self._kept.sent_at is not None:
                 await self._settle(self._kept.sent_at)
         except (ChainError, StateError) as error:
             self._not_before, self._tried = time.monotonic() + AGAIN, None
             self._say(str(error))
+
+    def _between_rounds(self) -> bool:
+        """Whether no round is under way. Where one is, the next waits for us: did we wait for it, weights would too."""
+        busy = self._under_way.locked()
+        if busy and (self._ready.is_set() or time.monotonic() >= self._waits_until):
+            self._await_epoch()
+        return not busy
 
     async def finish(self, weights_at: int, stop: asyncio.Event) -> None:
         """Wait until the commitment behind the last weights stands, but not for ever."""
@@ -226,8 +234,9 @@ class Epochs:
             if self._ready.is_set():
                 self._await_epoch()
             if digits and await self._chain.commitment(self._hotkey, at=statement.block + 1) == statement:
-                async with self._under_way:  # a round that went on uncommitted is written down before the epoch begins
-                    self._begin(epoch.model_copy(update={"block": statement.block, "block_hash": digits}))
+                if not self._between_rounds():
+                    return  # a round that went on uncommitted is written down before the epoch begins
+                self._begin(epoch.model_copy(update={"block": statement.block, "block_hash": digits}))
         self._settled_at = block
 
     def _begin(self, epoch: Epoch) -> None:

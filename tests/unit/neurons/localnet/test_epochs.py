@@ -40,8 +40,12 @@ def test_every_epoch_is_read_at_its_own_block() -> None:
 
 
 def test_an_epoch_without_new_weights_is_one_in_which_none_were_set() -> None:
-    """Those before the first weights do not count; weights in the epoch's own block do, those of the last one do not."""
+    """Those before the first weights do not count; weights in the epoch's own block do, those of the last one do not.
+
+    Nor do epochs that ended after the validator had played: others went on, and it had nothing more to say.
+    """
     updates = [(10, 0), (20, 15), (30, 30), (40, 30), (50, 49)]
     epochs = [Paid(block, {}, {}, {}, {"validator": last}) for block, last in updates]
     assert weighted(epochs, "validator", 10) == [True, True, False, True]
     assert weighted(epochs[:1], "validator", 10) == []
+    assert weighted(epochs, "validator", 10, until=39) == [True, True]

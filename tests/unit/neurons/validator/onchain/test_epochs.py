@@ -138,29 +138,40 @@ async def test_after_weights_one_transaction_reveals_and_goes_on(rig: Rig) -> No
 
 
 async def test_nothing_is_sent_while_a_round_is_under_way(rig: Rig) -> None:
-    """Who is asked must not read the label on chain: the reveal waits for the round's end."""
+    """Who is asked must not read the label on chain: the reveal is sent by the first look after the round's end."""
     epochs = rig.start()
     await rig.step(epochs)
     before = await rig.line()
     async with epochs.round():
-        sending = asyncio.create_task(epochs.turn(rig.subnet.block, may_send=True))
-        await asyncio.sleep(0.05)
+        await epochs.turn(rig.subnet.block, may_send=True)
         assert await rig.line() == before
-    await sending
+    await epochs.turn(rig.subnet.block, may_send=True)
     assert parse(await rig.line()).revealed
 
 
-async def test_a_round_that_waited_for_the_reveal_is_not_of_the_revealed_epoch(rig: Rig) -> None:
-    """The next round begins while the reveal is sent: it is of the next epoch."""
-    epochs = rig.start(wait=20.0)
+async def test_a_round_that_lasts_holds_no_weights_up(rig: Rig) -> None:
+    """A look at commitments ends while a round is under way: whoever sets weights between two looks is not kept waiting.
+
+    On a slow network one round outlasted a whole epoch of the chain, which then had no new weights.
+    """
+    epochs = rig.start()
+    await rig.step(epochs)
+    async with epochs.round():
+        for _ in range(3):
+            await asyncio.wait_for(epochs.turn(rig.subnet.block, may_send=True), 1.0)
+
+
+@pytest.mark.parametrize("wait", [20.0, 0.2])
+async def test_a_round_that_waited_for_the_reveal_is_not_of_the_revealed_epoch(rig: Rig, wait: float) -> None:
+    """The round behind one under way waits for the reveal, however long that one lasts: it is of the next epoch."""
+    epochs = rig.start(wait=wait)
     await rig.step(epochs)
     async with epochs.round() as first:
-        sending = asyncio.create_task(epochs.turn(rig.subnet.block, may_send=True))
-        await asyncio.sleep(0.01)
+        await epochs.turn(rig.subnet.block, may_send=True)
         second = asyncio.create_task(seed_of(epochs))
-        await asyncio.sleep(0.01)
-    await sending
-    await rig.step(epochs)
+        await asyncio.sleep(1.5 * min(wait, 0.2))
+        await epochs.turn(rig.subnet.block, may_send=True)
+    await rig.step(epochs, weights_at=rig.subnet.block)
     assert (first.epoch, (await second).epoch) == (0, 1)
 
 
@@ -332,11 +343,10 @@ async def test_an_epoch_begins_between_two_rounds(rig: Rig) -> None:
     await rig.subnet.advance(1)
     await rig.view.refresh()
     async with epochs.round() as seed:
-        settling = asyncio.create_task(epochs.turn(0, may_send=True))
-        await asyncio.sleep(0.05)
+        await epochs.turn(0, may_send=True)
         assert seed.epoch is None
         assert rig.records() == []
-    await settling
+    await epochs.turn(0, may_send=True)
     assert [record.epoch for record in rig.records()] == [0]
     assert (await seed_of(epochs)).epoch == 0
 
