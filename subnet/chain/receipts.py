@@ -28,6 +28,7 @@ PREFLIGHT: Final = {  # what the SDK finds out before it signs, by its error cod
     "subnet_not_exists": "SubnetNotExists",
 }
 ERA_BLOCKS: Final = 32  # a transaction that is not in a block by then never will be: its era is over
+EXPIRED: Final = "Expired"  # the code of what was sent and, its era being over, never will stand
 
 UNREGISTERED: Final = Receipt(
     Submission.REJECTED, code="HotKeyNotRegisteredInSubNet", message="this hotkey is not registered in the subnet"
@@ -85,7 +86,7 @@ def fate_of(sent_at: int, stand: Stand) -> Receipt:
         return Receipt(Submission.OK, block=stand.last)
     left = sent_at + ERA_BLOCKS - stand.block
     if left < 0 or stand.block < sent_at - OTHER_CHAIN:  # over, or this is not the chain that it was sent to
-        return Receipt(Submission.REJECTED, code="Expired")
+        return Receipt(Submission.REJECTED, code=EXPIRED)
     return Receipt(Submission.AMBIGUOUS, blocks=left + 1, message="earlier weights may still land")
 
 

@@ -18,6 +18,7 @@ from neurons.validator.onchain.past import Past
 from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
+from subnet.chain.receipts import EXPIRED
 from subnet.errors import ChainError
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import DEPARTED, SETTING, WEIGHTS, DepartedRecord, SettingRecord, WeightsRecord
@@ -176,6 +177,22 @@ async def test_a_dead_chain_is_told_and_tried_again(rig: Rig) -> None:
     await rig.subnet.advance(1)
     await rig.settle(weighing)
     assert [a.submission for a in rig.attempts()] == [Submission.AMBIGUOUS] * 2
+
+
+class Losing(MemoryChain):
+    """A node that died with the transaction that it had taken: its era is over."""
+
+    async def set_weights(self, weights: Mapping[int, float]) -> Receipt:
+        return Receipt(Submission.REJECTED, code=EXPIRED)
+
+
+async def test_what_never_came_to_stand_is_sent_again_at_once(rig: Rig) -> None:
+    """An era was lost already; the wait of a refusal on top of it cost the validator another epoch."""
+    weighing = rig.weighing(Losing(rig.subnet, "v"), epoch_length=100)
+    await rig.settle(weighing)
+    await rig.subnet.advance(1)
+    await rig.settle(weighing)
+    assert [(a.submission, a.code) for a in rig.attempts()] == [(Submission.REJECTED, EXPIRED)] * 2
 
 
 async def test_disabled_means_never(rig: Rig) -> None:
