@@ -9,12 +9,13 @@ import os
 import sys
 from pathlib import Path
 
+from detectors import TABLE
 from detectors.acceleration.accelerate import example_views, original
 from detectors.acceleration.exported import ABOUT, NONE, REFUSED, About
 from detectors.acceleration.onnx_export import PARITY, OnnxNetwork, parity, to_onnx
 from detectors.acceleration.session import ExportError
 from detectors.evaluation.self_test import example, self_test
-from detectors.families import FAMILIES
+from detectors.families import family
 from detectors.loading import open_detector
 from detectors.torch_detector import TorchDetector
 from subnet.errors import CheckpointError, SubnetError
@@ -34,11 +35,12 @@ def exported(detector: TorchDetector) -> bytes:
     difference = parity(network, OnnxNetwork(model), views)
     if not difference <= PARITY:
         raise ExportError(f"{type(network).__name__}: the export differs by {difference:.2g}, more than {PARITY}")
+    row = TABLE.get(detector.name)
     about = About(
         detector.name,
         detector.modality,
         detector.weights_hash,
-        FAMILIES[detector.name].views,
+        family(row.family if row else detector.name).views,
         detector.preprocess,
         detector.calibration,
         float(detector.logits([example(detector.modality)])[0]),

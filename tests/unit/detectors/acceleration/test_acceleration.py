@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from detectors.acceleration.accelerate import Fast, accelerated, backend_of, drift, original
 from detectors.acceleration.benchmark import examples, throughput
+from detectors.acceleration.exported import Exported
+from detectors.acceleration.making import exported
 from detectors.acceleration.onnx_export import PARITY, export, parity, to_onnx
 from detectors.acceleration.options import EAGER, Backend
 from detectors.acceleration.session import ExportError
@@ -63,8 +65,8 @@ class Tiny(nn.Module):
         return torch.relu(self.body(x)).mean(dim=(1, 2, 3)) + self.bias
 
 
-def small() -> TorchDetector:
-    return TorchDetector("npr", Modality.IMAGE, Tiny(), preprocess=Preprocess(size=32), weights_hash="ab" * 32)
+def small(name: str = "npr") -> TorchDetector:
+    return TorchDetector(name, Modality.IMAGE, Tiny(), preprocess=Preprocess(size=32), weights_hash="ab" * 32)
 
 
 Case = tuple[str, Callable[[], nn.Module], Views, Modality, int]
@@ -218,3 +220,9 @@ def test_examples_are_what_miners_see(modality: Modality) -> None:
     (found,) = examples(modality, 1)
     assert found.modality is modality
     assert found.frames.shape[1:3] == (256, 256)
+
+
+def test_an_export_is_made_of_a_row_that_shares_its_family() -> None:
+    """The export says the views of its family, not of a family of its own name: npr-weak's ended in a KeyError."""
+    made = Exported(exported(small("npr-weak")))
+    assert (made.name, made.about.views) == ("npr-weak", "detectors.torch_detector:image_view")
