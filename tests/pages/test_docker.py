@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from neurons.cli import build
 from neurons.validator.telemetry import Telemetry
 from subnet.chain.devnode.keys import keypair, seeded
 from subnet.chain.memory import MemoryChain, MemorySubnet
+from subnet.evidence.journal import Journal
+from subnet.evidence.records import DEPARTED, DepartedRecord
+from subnet.evidence.state import StateStore
 from subnet.media.pool.pool import Pool
 from subnet.types import Modality, Prediction
 from subnet.wire.handler import AxonConfig, RequestHandler
@@ -171,6 +176,29 @@ def test_environment_files_name_variables_that_are_read() -> None:
     assert offered <= set(re.findall(r"ASSAY_\w+", script))
     (needed,) = re.findall(r"^for name in (.+); do$", script, re.MULTILINE)
     assert set(needed.split()) <= offered
+
+
+def test_the_backup_before_an_update_is_one(tmp_path: Path) -> None:
+    """The example goes where its unit may write, and makes a folder of its own: else every update would be given up."""
+    (example,) = re.findall(r"^# ASSAY_BACKUP=(.+)$", (DOCKER / "systemd/update.env").read_text(), re.MULTILINE)
+    unit = (DOCKER / "systemd/assay-update.service").read_text()
+    (writable,) = re.findall(r"^ReadWritePaths=(.+)$", unit, re.MULTILINE)
+    assert any(f"journal.db {path}/" in example for path in writable.split())
+    journal = tmp_path / "validator-34-HOTKEY" / "journal.db"
+    kept = Journal(journal)
+    StateStore(kept).write(DEPARTED, DepartedRecord(block=1, hotkeys=("gone",)))
+    kept.close()
+    command = example.replace("/opt/assay/current/.venv/bin/assay", f"{sys.executable} -m neurons")
+    done = subprocess.run(
+        ["bash", "-c", command.replace("/var/lib/assay", str(tmp_path))],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"ASSAY_HOME": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.glob("backups/*/journal.db"))
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
