@@ -13,7 +13,7 @@ from neurons.log import Log
 from neurons.signals import pause
 from neurons.validator.onchain.doppelganger import Doppelganger
 from neurons.validator.onchain.past import LANDS, Unsettled
-from subnet.chain.receipts import EXPIRED
+from subnet.chain.receipts import EXPIRED, PASSING
 from subnet.chain.weights import normalise_u16
 from subnet.errors import ChainError
 from subnet.evidence.records import SETTING, WEIGHTS, Record, WeightsRecord, setting_record
@@ -252,8 +252,8 @@ class WeightSetter:
         match receipt.submission:
             case Submission.OK:
                 return max(snapshot.hyperparameters.weights_rate_limit, self._settings.epoch_length)
-            case Submission.REJECTED if receipt.code == EXPIRED:
-                return 1  # these never stood, and the chain said nothing against others
+            case Submission.REJECTED if receipt.code in PASSING:
+                return 1
             case Submission.REJECTED:
                 return 5 if receipt.code in (NO_SCORES, TOO_FEW) else min(100, self._settings.epoch_length)
             case _:  # too early, or it may still land

@@ -18,7 +18,7 @@ from neurons.validator.onchain.past import Past
 from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
-from subnet.chain.receipts import EXPIRED
+from subnet.chain.receipts import EXPIRED, PASSING
 from subnet.errors import ChainError
 from subnet.evidence.journal import Journal
 from subnet.evidence.records import DEPARTED, SETTING, WEIGHTS, DepartedRecord, SettingRecord, WeightsRecord
@@ -179,20 +179,25 @@ async def test_a_dead_chain_is_told_and_tried_again(rig: Rig) -> None:
     assert [a.submission for a in rig.attempts()] == [Submission.AMBIGUOUS] * 2
 
 
-class Losing(MemoryChain):
-    """A node that died with the transaction that it had taken: its era is over."""
+class Passing(MemoryChain):
+    """A node that refuses for a reason that is gone a block later."""
+
+    code = EXPIRED
 
     async def set_weights(self, weights: Mapping[int, float]) -> Receipt:
-        return Receipt(Submission.REJECTED, code=EXPIRED)
+        return Receipt(Submission.REJECTED, code=self.code)
 
 
-async def test_what_never_came_to_stand_is_sent_again_at_once(rig: Rig) -> None:
-    """An era was lost already; the wait of a refusal on top of it cost the validator another epoch."""
-    weighing = rig.weighing(Losing(rig.subnet, "v"), epoch_length=100)
+@pytest.mark.parametrize("code", sorted(PASSING))
+async def test_what_was_refused_in_passing_is_sent_again_at_once(rig: Rig, code: str) -> None:
+    """A transaction lost with its node, or a nonce that another program used: the wait of a refusal cost an epoch."""
+    chain = Passing(rig.subnet, "v")
+    chain.code = code
+    weighing = rig.weighing(chain, epoch_length=100)
     await rig.settle(weighing)
     await rig.subnet.advance(1)
     await rig.settle(weighing)
-    assert [(a.submission, a.code) for a in rig.attempts()] == [(Submission.REJECTED, EXPIRED)] * 2
+    assert [(a.submission, a.code) for a in rig.attempts()] == [(Submission.REJECTED, code)] * 2
 
 
 async def test_disabled_means_never(rig: Rig) -> None:
