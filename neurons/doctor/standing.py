@@ -202,8 +202,9 @@ def _of_a_validator(me: Neuron, trust: float, snapshot: Snapshot, most: int) -> 
     """Whether it may set weights, how old they are, and how far others agree with them (vtrust)."""
     fix = "" if me.permit else "more stake, then wait one tempo"
     yield Finding("permit", Health.OK if me.permit else Health.FAIL, "held" if me.permit else "none", fix)
-    age = weights_age(snapshot.block - me.last_update, most)
-    yield Finding("weights", age.verdict, age.found if me.last_update else "none were ever set", age.fix)
+    fix = "a new validator waits for answers enough; else its log says why"
+    never = Finding("weights", Health.WARN, "none were ever set", fix)
+    yield weights_age(snapshot.block - me.last_update, most) if me.last_update else never
     low = trust < LEAST_TRUST
     found = f"{trust:.3f} in the last epoch, dividends {me.dividends:.4f}"
     fix = "weights differ from the others', or no epoch has counted them: plan, version, and age of the weights"

@@ -29,9 +29,7 @@ PREFLIGHT: Final = {  # what the SDK finds out before it signs, by its error cod
 }
 ERA_BLOCKS: Final = 32  # a transaction that is not in a block by then never will be: its era is over
 EXPIRED: Final = "Expired"  # the code of what was sent and, its era being over, never will stand
-PASSING: Final = frozenset({EXPIRED, "Stale"})  # say nothing against sending it a block later: Stale is a used nonce
-    {EXPIRED, "Stale"}
-)  # say nothing against sending the same a block later: Stale is a used nonce
+PASSING: Final = frozenset({EXPIRED, "Stale"})  # gone a block later; Stale is a used nonce
 
 UNREGISTERED: Final = Receipt(
     Submission.REJECTED, code="HotKeyNotRegisteredInSubNet", message="this hotkey is not registered in the subnet"
