@@ -18,7 +18,8 @@ from neurons.signals import ends_before, pause
 from neurons.validator.onchain.epochs import Seed, Seeds
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.weight_setter import WeightSetter, WeightsStanding
-from subnet.errors import SettingsError
+from subnet.errors import SettingsError, StateError
+from subnet.evidence.binding import BEHIND
 from subnet.evidence.records import DEPARTED, ROUND, RULES, DepartedRecord, record, rules_record
 from subnet.evidence.state import State, StateStore
 from subnet.game.sampling import RoundPlan, eligible, plan
@@ -55,13 +56,14 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class Partners:
-    """Whom the loop plays with. `draw` may block and runs in `executor`; `retire` deletes what a round used."""
+    """Whom the loop plays with. `draw` and `await_media` may block, in `executor`; `retire` deletes what was used."""
 
     view: ChainView
     transport: Transport
     draw: Callable[[RoundPlan], Drawn]
     retire: Callable[[PoolItem], None]
     executor: Executor
+    await_media: Callable[[RoundPlan], None] = lambda _plan: None
 
 
 class ValidatorLoop:
@@ -141,26 +143,41 @@ class ValidatorLoop:
             await self._play(seed)
 
     async def _play(self, seed: Seed) -> None:
-        partners, settings = self.partners, self.settings.neuron
-        snapshot = partners.view.snapshot
-        if snapshot is None or partners.view.age > STALE:
-            raise SettingsError("the chain has been silent for too long to play on its last snapshot")
+        partners = self.partners
+        if (wanted := self._plan(seed, self._newest())).hotkeys:
+            await asyncio.get_running_loop().run_in_executor(partners.executor, partners.await_media, wanted)
+        snapshot = self._newest()
         self.store.note(RULES, self.rules)
         self.store.observe(snapshot)
         self._forget_departed(snapshot)
+        what, history, deadline = self._plan(seed, snapshot), self.store.state.history, self.settings.neuron.timeout
+        played = await step(what, snapshot, history, partners.draw, partners.transport, deadline, partners.executor)
+        try:
+            self._write(played, snapshot, seed)
+        finally:
+            if played.drawn is not None:
+                await self._survives("retiring an item", partial(partners.retire, played.drawn.item))
+        await self._survives("telemetry", partial(self.watcher.played, played, partners.view.block))
+
+    def _newest(self) -> Snapshot:
+        view = self.partners.view
+        if view.snapshot is None or view.age > STALE:
+            raise SettingsError("the chain has been silent for too long to play on its last snapshot")
+        return view.snapshot
+
+    def _plan(self, seed: Seed, snapshot: Snapshot) -> RoundPlan:
         state = self.store.state
-        miners = eligible(snapshot, state.history, self.hotkey, settings.vpermit_tao_limit)
-        what = plan(seed.value, state.next_round, self.settings.sampling, miners)
-        played = await step(
-            what, snapshot, state.history, partners.draw, partners.transport, settings.timeout, partners.executor
-        )
+        miners = eligible(snapshot, state.history, self.hotkey, self.settings.neuron.vpermit_tao_limit)
+        return plan(seed.value, state.next_round, self.settings.sampling, miners)
+
+    def _write(self, played: Round[Drawn], snapshot: Snapshot, seed: Seed) -> None:
+        """Take over what was played. Raises StateError where the metagraph that it was played by is too old by now."""
+        if snapshot.block < self.store.newest - BEHIND:
+            raise StateError(f"a round lasted over {BEHIND} blocks: weights were set by newer metagraphs meanwhile")
         body = record(played, seed.epoch, played.drawn.item.content if played.drawn else "")
         self.store.confirm(snapshot)  # weights may have been set on another meanwhile
-        if error := self.store.write(ROUND, body, State(what.number + 1, played.history)):
+        if error := self.store.write(ROUND, body, State(played.plan.number + 1, played.history)):
             self.log.error("the journal cannot be written", error=str(error), unwritten=self.store.unwritten)
-        if played.drawn is not None:
-            await self._survives("retiring an item", partial(partners.retire, played.drawn.item))
-        await self._survives("telemetry", partial(self.watcher.played, played, partners.view.block))
 
     async def _survives(self, what: str, action: Callable[[], Awaitable[None] | None]) -> bool:
         """Do `action`, which may be a coroutine function; whether it went well."""

@@ -16,7 +16,7 @@ from neurons.hotkey_lock import hold_hotkey
 from neurons.log import Log
 from neurons.secret_seed import choose_seed, read_seed
 from neurons.signals import ends_before, pause, until_signal
-from neurons.validator.challenge_source import draw_challenge
+from neurons.validator.challenge_source import await_media, draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.low_water import check_known, check_low_water
 from neurons.validator.onchain.clock import clocks_apart
@@ -75,9 +75,10 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         stack.callback(following.cancel)
         executor = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="challenge"))
         patience = 300.0 if local else 2.0
-        draw = partial(draw_challenge, pool, patience=patience, substitute=not local, stopping=stop.is_set)
+        draw = partial(draw_challenge, pool, substitute=not local)
+        waiting = partial(await_media, pool, patience=patience, stopping=stop.is_set)
         keeping = Kept(folder / s.KEPT, int(neuron.keep_gigabytes * GIGABYTE), neuron.keep_media * 3600)
-        partners = Partners(view, dendrite, draw, partial(retire, pool, keeping), executor)
+        partners = Partners(view, dendrite, draw, partial(retire, pool, keeping), executor, waiting)
         aside = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="upkeep"))
         tidying = asyncio.create_task(Upkeep(journal, ledger, pool, aside, log).run(stop))
         stack.callback(tidying.cancel)

@@ -23,7 +23,16 @@ from subnet.evidence.entries.entry import BEGINNING, Entry
 from subnet.evidence.entries.segments import list_segments, read_segment
 from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
-from subnet.evidence.records import ROUND, SNAPSHOT, Record, RoundRecord, outcomes, read_record
+from subnet.evidence.records import (
+    ROUND,
+    SNAPSHOT,
+    Record,
+    RoundRecord,
+    SettingRecord,
+    SnapshotRecord,
+    outcomes,
+    read_record,
+)
 from subnet.evidence.replay import Replay, replay
 from subnet.evidence.snapshots import Rows, Snapshots, changes, rows_of
 from subnet.game.history import History, begin_averages, from_json, to_json
@@ -62,6 +71,7 @@ class StateStore:
         self._unwritten: deque[tuple[str, str, bytes]] = deque()
         self._noted: dict[str, Record] = {}
         self._snapshots = Snapshots()  # as a reader has them
+        self.newest = 0  # block of the newest metagraph that this process wrote down, or wrote something down by
 
     @property
     def blocked(self) -> bool:
@@ -77,6 +87,8 @@ class StateStore:
         """Take over `state` and write the fact. A disk that refuses gives the error back and loses nothing."""
         if state is not None:
             self.state = state
+        if isinstance(body, SnapshotRecord | SettingRecord | RoundRecord):
+            self.newest = max(self.newest, body.block)
         if "places" in self.__dict__ and isinstance(body, RoundRecord) and not body.void:
             self.places.add(body.number, outcomes(body))
         dump = self.state.dump()

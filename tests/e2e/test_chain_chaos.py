@@ -15,7 +15,9 @@ from tests.e2e.programs import Network, network
 from tests.e2e.test_kill import check_weights
 
 TEMPO = 40  # blocks, eight seconds
-SPACING = TEMPO // 2  # blocks between weights: several in an epoch, as in life; one is lost with a node and its era of 32
+SPACING = (
+    TEMPO // 2
+)  # blocks between weights: several in an epoch, as in life; one is lost with a node and its era of 32
 VALIDATORS = ("validator", "second")
 GAME = ("--neuron.interval", 0.2, "--neuron.epoch_length", SPACING)
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("localnet")]

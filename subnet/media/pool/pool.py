@@ -153,6 +153,10 @@ class Pool:
                 return Drawn(item, sample)
         return None
 
+    def has(self, cell: Cell, hotkeys: Collection[str]) -> bool:
+        """Whether an item of `cell` was not asked of any of `hotkeys` yet. Records nothing."""
+        return next(self._eligible(cell, hotkeys), None) is not None
+
     def draw(
         self,
         modality: Modality,

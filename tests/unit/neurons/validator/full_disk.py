@@ -54,7 +54,7 @@ async def play(folder: Path, mode: str) -> dict[str, object]:
     with ThreadPoolExecutor(2) as executor:
         game = Game(folder, executor)
         await game.start()
-        draw = partial(draw_challenge, pool, patience=0.0, substitute=True, stopping=lambda: False)
+        draw = partial(draw_challenge, pool, substitute=True)
         loop = game.loop(None, draw=draw, retire=pool.retire)
         waiting = []
         for number in range(BEFORE + FULL + AFTER):

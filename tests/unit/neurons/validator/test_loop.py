@@ -24,8 +24,19 @@ from neurons.validator.weight_setter import WeightSetter, WeightsStanding
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.memory import MemoryChain, MemorySubnet
 from subnet.errors import SourceEmpty, StateError
+from subnet.evidence.binding import BEHIND
 from subnet.evidence.journal import Journal
-from subnet.evidence.records import DEPARTED, ROUND, RULES, WEIGHTS, DepartedRecord, RoundRecord, WeightsRecord
+from subnet.evidence.records import (
+    DEPARTED,
+    ROUND,
+    RULES,
+    SETTING,
+    WEIGHTS,
+    DepartedRecord,
+    RoundRecord,
+    WeightsRecord,
+    setting_record,
+)
 from subnet.evidence.replay import replay
 from subnet.evidence.state import PATIENCE, State, StateStore
 from subnet.game.history import History, Standing
@@ -213,6 +224,52 @@ async def test_a_round_keeps_its_metagraph_whatever_weights_are_set_on_meanwhile
     await loop.play()
     await loop.play()
     assert replay(game.journal.entries()).history == game.store.state.history
+
+
+@pytest.mark.parametrize("blocks", [BEHIND, BEHIND + 1])
+async def test_a_round_that_outlasts_its_metagraph_is_not_written_down(game: Game, blocks: int) -> None:
+    """Weights were set by one over 64 blocks newer: a record behind it would read as a choice among metagraphs.
+
+    So it happens to a computer that slept, or was starved, in the middle of a round.
+    """
+    await game.start()
+    snapshot = await game.view.refresh()
+    game.store.note(RULES, game.loop().rules)
+
+    def answer(_neuron: Neuron, _query: Query) -> Answer:
+        newer = replace(snapshot, block=snapshot.block + blocks)
+        game.store.observe(newer)
+        game.store.write(SETTING, setting_record(newer, {1: 1.0}, 0))
+        return Prediction(0.5)
+
+    playing = game.loop(1, transport=MemoryTransport(answer)).play()
+    if blocks > BEHIND:
+        with pytest.raises(StateError, match="lasted over 64 blocks"):
+            await playing
+    else:
+        await playing
+    assert len(game.records()) == int(blocks == BEHIND)
+    assert [item.sequence for item in game.shelf.retired] == [0]
+
+
+async def test_media_is_waited_for_before_the_metagraph_is_taken(game: Game) -> None:
+    """However long the pool is empty, the round is played by the newest metagraph, and asks what was waited for."""
+    await game.start()
+    before, waited = game.view.block, list[RoundPlan]()
+    loop, running = game.loop(1), asyncio.get_running_loop()
+
+    async def blocks_pass() -> None:
+        await game.subnet.advance(100)
+        await game.view.refresh()
+
+    def await_media(wanted: RoundPlan) -> None:
+        waited.append(wanted)
+        asyncio.run_coroutine_threadsafe(blocks_pass(), running).result()
+
+    loop.partners = replace(loop.partners, await_media=await_media)
+    await loop.play()
+    assert [record.block for record in game.records()] == [before + 100]
+    assert [played.plan for played in game.watching.rounds] == waited
 
 
 async def test_a_run_of_so_many_rounds_ends_with_weights_on_chain(game: Game) -> None:

@@ -153,7 +153,7 @@ async def play(planned: RoundPlan, pool: Pool, sent: dict[str, Query]) -> Round[
         return Prediction(0.9)
 
     def draw(what: RoundPlan) -> Drawn:
-        return draw_challenge(pool, what, patience=0, substitute=False, stopping=lambda: False)
+        return draw_challenge(pool, what, substitute=False)
 
     snapshot = Snapshot(2, 5, NEURONS, Hyperparameters(tempo=360, weights_rate_limit=100))
     with ThreadPoolExecutor(2) as executor:

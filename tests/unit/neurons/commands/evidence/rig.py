@@ -127,7 +127,7 @@ async def _tell(folder: Path, commit: bool, sealed: bool, between: Between) -> S
         for n in range(EPOCHS * ROUNDS + 2):
             for label in Label:
                 pool.put(make_sample(n + 100 * label, label=label, origin="here"), stream="main", sequence=n)
-        draw = partial(draw_challenge, pool, patience=0.0, substitute=True, stopping=lambda: False)
+        draw = partial(draw_challenge, pool, substitute=True)
         partners = Partners(view, MemoryTransport(_Miners().answer), draw, partial(retire, pool, kept), executor)
         neuron = NeuronSettings(timeout=5, epoch_length=1, min_answers=1)
         settings = ValidatorSettings(NETUID, SAMPLING, neuron)
