@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,7 @@ from detectors.acceleration.benchmark import Throughput, examples, throughput
 from detectors.checkpoints import HERE
 from detectors.ensemble.stack import Ensemble
 from detectors.evaluation.encoded_size import encoded_size_control
-from detectors.evaluation.evaluation import Evaluation, evaluate, items
-from detectors.evaluation.frame_order import FORMS, controls, forms
+from detectors.evaluation.evaluation import evaluate, items
 from detectors.rows import DetectorRow
 from neurons.progress import bar
 from neurons.settings import home
@@ -42,7 +42,12 @@ ABOUT = {
     "clips": "The same on test clips of cameras, which come from four sources only: read the intervals.",
     "pans": "Pans over test photographs and their twins, which leave less room for chance than the clips.",
 }
-SHOWN = {"shuffled": "AUC, frames shuffled", "still": "AUC, one frame repeated"}
+SHOWN = {
+    "shuffled": "AUC, frames shuffled",
+    "reversed": "AUC, frames reversed",
+    "still": "AUC, one frame repeated",
+}
+MOVED = (*SHOWN.values(), "temporal share")
 SIZE = (
     "`encoded size` takes the bytes of the same files for an answer, larger or smaller for synthetic, whichever does "
     "better here; `constant` and `random` answer what their names say."
@@ -63,25 +68,43 @@ def interval(cell: Cell) -> dict[str, Any]:
     return {key: cell[key] for key in ("value", "low", "high")}
 
 
-def line(found: Findings, unseen: str, orders: Mapping[str, Cell] | None = None) -> Row:
-    """Name, AUC at each level, METRICS over all of them, AUC on the generator `unseen` alone, and AUC in each of FORMS.
+def line(found: Findings, unseen: str, *, video: bool = False) -> Row:
+    """Name, AUC at each level, METRICS over all of them, AUC on the generator `unseen` alone; of clips AUC in each
+    order SHOWN and the share of the evidence that is temporal.
 
     What was not measured is empty.
     """
     levels = [interval(level["auc"]) for level in found["by_level"].values()]
     apart = found["by_generator"].get(unseen)
     over_all = [interval(found[name]) if name in found else "" for name in METRICS]
-    moved = [] if orders is None else [interval(orders[form]["auc"]) if form in orders else "" for form in FORMS]
-    return [found["detector"], *levels, *over_all, interval(apart["auc"]) if apart else "", *moved]
+    orders = found.get("controls", {})
+    moved = [interval(orders[form]["auc"]) if form in orders else "" for form in SHOWN] if video else []
+    return [
+        found["detector"],
+        *levels,
+        *over_all,
+        interval(apart["auc"]) if apart else "",
+        *moved,
+        *share(found, video),
+    ]
 
 
-def motion(ranked: Sequence[Findings], orders: Mapping[str, Mapping[str, Cell]]) -> str:
+def share(found: Findings, video: bool) -> Row:
+    """The cell of the temporal share: "none" where there is no evidence to share, nothing for images."""
+    if not video:
+        return []
+    cell = found.get("temporal_share")
+    return ["" if cell is None else "none" if cell["value"] is None else interval(cell)]
+
+
+def motion(ranked: Sequence[Findings]) -> str:
     """Who is sure to tell clips less well from one frame repeated, in words."""
-    losers = [each["detector"] for each in ranked if _loses(orders[each["detector"]]["still"]["plain_minus_this"])]
+    losers = [each["detector"] for each in ranked if _loses(each["controls"]["still"]["plain_minus_this"])]
     named = ", ".join(f"`{name}`" for name in losers) or "no detector"
     return (
         f"Sure to lose by one frame repeated (the paired interval lies above 0): {named}. Who loses nothing looks at "
-        "single frames."
+        "single frames. The temporal share is (AUC - AUC shuffled) / (AUC - 0.5), kept within 0 to 1; none where the "
+        "AUC is not surely above one half."
     )
 
 
@@ -130,12 +153,19 @@ def _speed(row: DetectorRow) -> Throughput:
 
 
 def write(
-    name: str, title: str, about: Sequence[str], columns: Sequence[str], rows: Sequence[Row], notes: Sequence[str] = ()
+    name: str,
+    title: str,
+    about: Sequence[str],
+    columns: Sequence[str],
+    rows: Sequence[Row],
+    notes: Sequence[str] = (),
+    *,
+    command: str = "python -m benchmarks.comparison",
 ) -> None:
     """One result file (`benchmarks.tables`)."""
     result = {
         "title": title,
-        "command": "python -m benchmarks.comparison",
+        "command": command,
         "measured": datetime.now(UTC).date().isoformat(),
         "commit": "",
         "about": list(about),
@@ -149,30 +179,21 @@ def write(
 
 def compare(kind: str, modality: Modality, limit: int, seed: int, folder: Path | None = None) -> None:
     """Measure and write the table of one kind of media: all detectors, best first, and the controls beside them."""
-    task = task_of(modality, limit, seed, folder)
-    records, found = items(task, modality), subjects(modality)
     video = modality is Modality.VIDEO
-    others = [form for subject in found for form in forms(subject)] if video else []
-    with bar(kind, len(records) * len(task.views)) as progress:
-        measured = evaluate([*found, *others], task, records, progress=progress)
+    task = replace(task_of(modality, limit, seed, folder), in_forms=limit if video else 0)
+    records, found = items(task, modality), subjects(modality)
+    with bar(kind, len(records) * len(task.asked)) as progress:
+        measured = evaluate(found, task, records, progress=progress)
     with bar("encoded sizes", len(records) * len(task.views)) as progress:
         sizes = encoded_size_control(task, records, progress)
-    plain, moved = measured[: len(found)], measured[len(found) :]
-    ranked = sorted((each.findings for each in plain), key=lambda each: -float(each["auc"]["value"]))
-    orders = in_order(plain, moved) if video else {}
+    ranked = sorted((each.findings for each in measured), key=lambda each: -float(each["auc"]["value"]))
     unseen = UNSEEN[modality]
     told = f"{ABOUT[kind]} {len(records)} items, {len(records) * len(task.views)} answers; best AUC first."
     columns = ("detector", *(f"level {level}" for level in task.levels), *METRICS.values(), f"AUC on {unseen}")
-    rows = [line(each, unseen, orders[each["detector"]] if video else None) for each in ranked]
-    rows.append(line(sizes, unseen, {} if video else None))
-    notes = [SIZE, motion(ranked, orders)] if video else [SIZE]
-    write(f"accuracy-{kind}", kind.capitalize(), [told], (*columns, *(SHOWN.values() if video else ())), rows, notes)
-
-
-def in_order(plain: Sequence[Evaluation], moved: Sequence[Evaluation]) -> dict[str, Mapping[str, Cell]]:
-    """By detector what `controls` says of its FORMS, which follow each other in `moved`."""
-    groups = (moved[start : start + len(FORMS)] for start in range(0, len(moved), len(FORMS)))
-    return {each.findings["detector"]: controls(each, group) for each, group in zip(plain, groups, strict=True)}
+    rows = [line(each, unseen, video=video) for each in ranked]
+    rows.append(line(sizes, unseen, video=video))
+    notes = [SIZE, motion(ranked)] if video else [SIZE]
+    write(f"accuracy-{kind}", kind.capitalize(), [told], (*columns, *(MOVED if video else ())), rows, notes)
 
 
 def main() -> None:

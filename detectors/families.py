@@ -113,6 +113,16 @@ _TRAJECTORY = replace(
     adapt="detectors.temporal.trajectory:adapt",
     start_from_backbone="detectors.temporal.trajectory:start",
 )
+_ORDER = replace(
+    _LSTM,
+    name="temporal-order",
+    network="detectors.temporal.order:TemporalOrder",
+    preprocess=Preprocess(ZERO, ONE, 256, "centre", clips="cover"),
+    small={},
+    adapt="detectors.temporal.order:adapt",
+    is_backbone="",
+    start_from_backbone="",
+)
 _SPECTRAL = Family(
     name="spectral",
     modality=Modality.IMAGE,
@@ -232,6 +242,7 @@ FAMILIES: dict[str, Family] = table(
         _INFLATED,
         _TRAJECTORY,
         replace(_TRAJECTORY, name="temporal-d3", small={"wanted": "d3"}),  # D3 alone: a scale and a threshold
+        _ORDER,
         _VIT_CAM,
         _AUTOENCODER,
         _RECONSTRUCTION,

@@ -17,6 +17,14 @@ VIDEO_ROWS = (
         requires="tower-trajectory=FOLDER,HEAD or tower-trajectory=OWNER/NAME@<40 hex commit>,HEAD",
     ),
     DetectorRow(
+        name="tower-clip",
+        modality=Modality.VIDEO,
+        target="detectors.temporal.tower_clip:tower_clip",
+        summary="the mean token of a frozen tower that sees frames together (VideoMAE, 2022), and one linear head",
+        licence="its own",
+        requires="tower-clip=FOLDER,HEAD or tower-clip=OWNER/NAME@<40 hex commit>,HEAD",
+    ),
+    DetectorRow(
         name="frames",
         modality=Modality.VIDEO,
         target="detectors.loading:network_detector",

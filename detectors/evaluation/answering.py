@@ -7,16 +7,17 @@ made in threads while the network works. Answers can be kept as they come, and a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
 
 from detectors.dataset.cuts import held, key_of, reason_of, usable_media
 from detectors.dataset.items import DatasetItem
+from detectors.evaluation.frame_order import reordered
 from detectors.evaluation.keeping import KeptAnswers
 from detectors.evaluation.metrics import Floats
 from subnet.errors import DataError
@@ -34,13 +35,15 @@ class View:
     """One way to show an item: at a level, after a distortion chain of `strength` 0..1 where one is named.
 
     With `blank` every pixel of the stored picture or clip is black before anything is done to it: its size, the number
-    of its frames, its place in the order and the parameters of the augmentation are those of the item.
+    of its frames, its place in the order and the parameters of the augmentation are those of the item. A `form` shows
+    the frames of the same variant in another order (`detectors.evaluation.frame_order`).
     """
 
     level: int = 0
     chain: str = ""
     strength: float = 0.0
     blank: bool = False
+    form: str = ""
 
 
 def views_of(levels: Sequence[int]) -> tuple[View, ...]:
@@ -114,25 +117,32 @@ def ask(
     workers: int = 2,
     progress: Progress = lambda done: None,
     kept: KeptAnswers | None = None,
+    in_forms: Collection[int] = (),
 ) -> tuple[Floats, dict[int, str]]:
     """The answers (D, records, views), and for each record that cannot be read, whose answers are NaN, the reason.
 
     Batches begin at the same records whether or not answers are at hand from a run that was ended, so that a network
-    whose last digits depend on its batch says the same. Plain and blank views are never in one batch.
+    whose last digits depend on its batch says the same. Plain views, blank ones and forms are never in one batch. Only
+    records with numbers `in_forms` are shown in forms; those of others are NaN.
     """
     keys = [key_of(record, root) for record in records]
-    together = -(-batch // sum(not view.blank for view in views))
+    made = [view for view in views if not view.form]
+    together = -(-batch // sum(not view.blank for view in made))
     p = np.full((len(detectors), len(records), len(views)), np.nan)
     lost: dict[int, str] = {}
     done = kept.restore(keys, together, p, lost) if kept else 0
     progress(done * len(views))
-    coming = _ahead(records[done:], views, root, seed, workers)
+    coming = _ahead(records[done:], made, root, seed, workers)
     while rows := list(islice(coming, together)):
         block = slice(done, done + len(rows))
-        media = {done + at: shown for at, shown in enumerate(rows) if not isinstance(shown, str)}
+        media = {
+            done + at: dict(zip(made, shown, strict=True))
+            for at, shown in enumerate(rows)
+            if not isinstance(shown, str)
+        }
         lost |= {done + at: shown for at, shown in enumerate(rows) if isinstance(shown, str)}
         for of_one, detector in zip(p, detectors, strict=True):
-            _answer(detector, views, media, of_one)
+            _answer(detector, views, media, of_one, in_forms)
         if kept:
             kept.keep(keys[block], p[:, block], {at - done: why for at, why in lost.items() if at >= done})
         done += len(rows)
@@ -140,14 +150,21 @@ def ask(
     return p, lost
 
 
-def _answer(detector: Detector, views: Sequence[View], media: Mapping[int, list[Media]], p: Floats) -> None:
-    """Write the answers to `media`, by row, into `p` (records, views)."""
-    for blank in (False, True):
-        columns = [column for column, view in enumerate(views) if view.blank is blank]
-        asked = [shown[column] for shown in media.values() for column in columns]
+def _answer(
+    detector: Detector,
+    views: Sequence[View],
+    media: Mapping[int, Mapping[View, Media]],
+    p: Floats,
+    in_forms: Collection[int],
+) -> None:
+    """Write the answers to `media`, by row and view, into `p` (records, views)."""
+    for (_, form), group in groupby(range(len(views)), lambda column: (views[column].blank, views[column].form)):
+        columns = list(group)
+        rows = [row for row in media if not form or row in in_forms]
+        asked = [reordered(media[row][replace(views[column], form="")], form) for row in rows for column in columns]
         if asked:
             given = [prediction.p_synthetic for prediction in detector.predict(asked)]
-            p[np.ix_(list(media), columns)] = np.reshape(given, (len(media), len(columns)))
+            p[np.ix_(rows, columns)] = np.reshape(given, (len(rows), len(columns)))
 
 
 def _shown(record: DatasetItem, views: Sequence[View], root: Path, seed: int) -> list[Media] | str:

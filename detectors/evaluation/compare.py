@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detectors.evaluation.evaluation import Evaluation
 from detectors.evaluation.intervals import RESAMPLES, distributions, fewest, interval
-from detectors.evaluation.metrics import METRICS, Floats
+from detectors.evaluation.metrics import METRICS, Floats, Metric
 from detectors.evaluation.summary import ALARMS, Answers
 from subnet.errors import DataError
 from subnet.media.everyday import RESAVED
 from subnet.types import THRESHOLD, Label
+
+if TYPE_CHECKING:
+    from detectors.evaluation.evaluation import Evaluation
 
 _DIFFERENCE = (-2.0, 2.0)  # of two metrics; MCC lies in -1..1
 
@@ -50,10 +53,12 @@ def compared(
     }
 
 
-def differences(given: Answers, other: Floats, *, times: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
+def differences(
+    given: Answers, other: Floats, wanted: Mapping[str, Metric] = METRICS, *, times: int = RESAMPLES, seed: int = 0
+) -> dict[str, Any]:
     """Metrics of `given` minus those of the answers `other`, resampled together; of reals alone only false alarms."""
     found: dict[str, Any] = {}
-    metrics = METRICS if (given.y == Label.SYNTHETIC).any() else ALARMS
+    metrics = wanted if (given.y == Label.SYNTHETIC).any() else ALARMS
     spreads = [distributions(p, given.y, given.cluster, metrics, times=times, seed=seed) for p in (given.p, other)]
     ones = np.ones((1, len(other)))
     for name, metric in metrics.items():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from detectors.dataset.cuts import REFUSED, UNREADABLE, key_of, sifted
 from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
 from detectors.evaluation.answering import Progress, View, ask, views_of
+from detectors.evaluation.frame_order import FORMS, Orders, order_findings
 from detectors.evaluation.keeping import KeptAnswers
 from detectors.evaluation.metrics import Floats
 from detectors.evaluation.selection import select, sizes
@@ -26,7 +27,8 @@ class Task:
     """What to evaluate on. `data` is how people name the data set, `root` its folder.
 
     With `null` every item is shown with black pixels, too (`detectors.evaluation.summary:null_findings`). An `exam` has
-    reals alone, and what is found are false alarms (`detectors.evaluation.summary:alarms`).
+    reals alone, and what is found are false alarms (`detectors.evaluation.summary:alarms`). At most `in_forms` items,
+    which must be clips, are shown with their frames in another order, too (`detectors.evaluation.frame_order`).
     """
 
     data: str
@@ -37,6 +39,7 @@ class Task:
     workers: int = 2
     null: bool = False
     exam: bool = False
+    in_forms: int = 0
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -44,8 +47,10 @@ class Task:
 
     @property
     def asked(self) -> tuple[View, ...]:
-        """`views`, and those of the null after them."""
-        return self.views + tuple(replace(view, blank=True) for view in self.views if self.null)
+        """`views`, those of the null after them, and those of each of FORMS."""
+        blank = tuple(replace(view, blank=True) for view in self.views if self.null)
+        forms = tuple(replace(view, form=form) for form in FORMS for view in self.views if self.in_forms)
+        return self.views + blank + forms
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,10 @@ class LeftOut:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Findings, and what they were computed from: answers in the order records x levels, `null` to black media."""
+    """Findings, and what they were computed from: answers in the order records x levels, `null` to black media.
+
+    `orders` are to clips with their frames in another order.
+    """
 
     task: Task
     records: tuple[DatasetItem, ...]
@@ -68,6 +76,7 @@ class Evaluation:
     findings: Findings
     null: Answers | None = None
     left_out: tuple[LeftOut, ...] = ()
+    orders: Orders | None = None
 
 
 def items(task: Task, modality: Modality, tell: Tell = silence) -> list[DatasetItem]:
@@ -100,7 +109,15 @@ def evaluate(
     Raises DataError where a class is left without an item.
     """
     p, lost = ask(
-        detectors, records, task.asked, task.root, seed=task.seed, workers=task.workers, progress=progress, kept=kept
+        detectors,
+        records,
+        task.asked,
+        task.root,
+        seed=task.seed,
+        workers=task.workers,
+        progress=progress,
+        kept=kept,
+        in_forms=shown_in_forms(task, records),
     )
     gone = [LeftOut(key_of(records[row], task.root), records[row], UNREADABLE, why) for row, why in lost.items()]
     rows = [row for row in range(len(records)) if row not in lost]
@@ -114,6 +131,15 @@ def evaluate(
     ]
 
 
+def shown_in_forms(task: Task, records: Sequence[DatasetItem]) -> set[int]:
+    """Numbers of the items that are shown in FORMS: of both classes, twins together, as `select` takes them."""
+    if not task.in_forms:
+        return set()
+    few = select(records, Modality.VIDEO, task.in_forms, task.seed, task.data)
+    chosen = {id(record) for record in few}
+    return {row for row, record in enumerate(records) if id(record) in chosen}
+
+
 def evaluation(
     detector: Detector,
     task: Task,
@@ -124,10 +150,12 @@ def evaluation(
     *,
     left_out: Sequence[LeftOut] = (),
 ) -> Evaluation:
-    """What one detector's answers `p` (records, levels, those to black media after them) come to."""
+    """What one detector's answers `p` (records, views of the task in the order of `Task.asked`) come to."""
     levels = [view.level for view in task.views]
-    given = answers(records, levels, p[:, : len(levels)], sides, stored)
-    blank = answers(records, levels, p[:, len(levels) :], sides, stored) if p.shape[1] > len(levels) else None
+    groups = [p[:, start : start + len(levels)] for start in range(0, p.shape[1], len(levels))]
+    given = answers(records, levels, groups[0], sides, stored)
+    blank = answers(records, levels, groups[1], sides, stored) if task.null else None
+    orders = orders_of(groups[-len(FORMS) :]) if task.in_forms else None
     about = {
         "detector": detector.name,
         "weights_hash": detector.weights_hash,
@@ -138,12 +166,23 @@ def evaluation(
         **({"exam": True} if task.exam else {}),
     }
     items = np.repeat(np.arange(len(records)), len(levels))
-    found = findings(about, items, given, blank, [each.outcome for each in left_out])
-    return Evaluation(task, tuple(records), given, found, blank, tuple(left_out))
+    found = findings(about, items, given, blank, [each.outcome for each in left_out], orders)
+    return Evaluation(task, tuple(records), given, found, blank, tuple(left_out), orders)
+
+
+def orders_of(groups: Sequence[Floats]) -> Orders:
+    """Answers (records, levels) in each of FORMS; NaN are those of items that were not shown in any."""
+    asked = np.isfinite(groups[0]).reshape(-1)
+    return Orders(asked, {form: p.reshape(-1)[asked] for form, p in zip(FORMS, groups, strict=True)})
 
 
 def findings(
-    about: Findings, items: NDArray[np.int64], given: Answers, blank: Answers | None, outcomes: Sequence[str]
+    about: Findings,
+    items: NDArray[np.int64],
+    given: Answers,
+    blank: Answers | None,
+    outcomes: Sequence[str],
+    orders: Orders | None = None,
 ) -> Findings:
     """All numbers of a report: `items` (N,) numbers what was judged, `outcomes` are of what was not."""
     _, first = np.unique(items, return_index=True)
@@ -162,4 +201,5 @@ def findings(
     if about.get("exam"):
         return {**about, **counts, **alarms(given, seed=about["seed"])}
     null = {} if blank is None else {"null": null_findings(blank, seed=about["seed"])}
-    return {**about, **counts, **summarise(given, seed=about["seed"]), **null}
+    moved = {} if orders is None else order_findings(given, orders, seed=about["seed"])
+    return {**about, **counts, **summarise(given, seed=about["seed"]), **null, **moved}

@@ -20,7 +20,7 @@ from detectors.rows import DetectorRow
 from detectors.temporal.trajectory import Statistics, statistics
 from detectors.temporal.views import FRAMES, eight_views
 from detectors.torch_detector import TorchDetector, torch_device
-from detectors.towers.folder import Tower
+from detectors.towers.folder import Tower, open_tower
 from detectors.towers.probe import head_of, tower_and_head
 from subnet.errors import CheckpointError
 from subnet.types import Media
@@ -49,7 +49,7 @@ class TowerTrajectory(nn.Module):
 def tower_trajectory(row: DetectorRow, *, device: str = "cpu", weights: Path | str | None = None) -> TorchDetector:
     """The tower and the head that `weights` names, with a comma between. Raises CheckpointError."""
     place = torch_device(device)
-    opened, checkpoint = tower_and_head(row, weights)
+    opened, checkpoint = tower_and_head(row, weights, open_tower)
     head = head_of(checkpoint)
     if len(head.mean) not in NUMBERS:
         raise CheckpointError(

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from detectors.towers.folder import Tower, open_tower, width
 from subnet.errors import CheckpointError
 from subnet.types import Media
 
+AnyTower = TypeVar("AnyTower", bound=Tower)
 BATCH = 16
 PLAN = HeadPlan()
 
@@ -46,7 +48,7 @@ class Probe(nn.Module):
 def tower(row: DetectorRow, *, device: str = "cpu", weights: Path | str | None = None) -> TorchDetector:
     """The tower and the head that `weights` names, with a comma between. Raises CheckpointError."""
     place = torch_device(device)
-    opened, checkpoint = tower_and_head(row, weights)
+    opened, checkpoint = tower_and_head(row, weights, open_tower)
     head, given = head_of(checkpoint), width(opened)
     if len(head.mean) != given:
         raise CheckpointError(
@@ -64,12 +66,14 @@ def tower(row: DetectorRow, *, device: str = "cpu", weights: Path | str | None =
     )
 
 
-def tower_and_head(row: DetectorRow, weights: Path | str | None) -> tuple[Tower, Checkpoint]:
-    """TOWER,HEAD opened and read. Raises CheckpointError, also for a head that was fitted on another tower."""
+def tower_and_head(
+    row: DetectorRow, weights: Path | str | None, opener: Callable[[str, str], AnyTower]
+) -> tuple[AnyTower, Checkpoint]:
+    """TOWER,HEAD opened by `opener` and read. Raises CheckpointError, also for a head fitted on another tower."""
     spec, comma, file = str(weights or "").rpartition(",")
     if not comma or not spec or not file:
         raise CheckpointError(f"weights: nothing ships for {row.name}; give {row.requires}")
-    opened, checkpoint = open_tower(spec, row.name), read(locate(file))
+    opened, checkpoint = opener(spec, row.name), read(locate(file))
     known = checkpoint.notes.get("tower_sha256")
     if known and known != opened.sha256:
         raise CheckpointError(

@@ -31,6 +31,7 @@ class Recipe:
     measure: str = "detectors.training.validation_set:auc"  # of validation; the weights with the highest are kept
     trainer: str = ""  # trains it in place of the loop, out of networks that the loop trains
     adversary: str = ""  # gives the encoder and the decoder of `trainer` detectors.training.adversarial
+    motion: bool = False  # of the embedded set it learns from temporal twins, whose single frames tell nothing
     head: HeadPlan = NO_HEAD  # of networks with a fitted head, whose trainer is detectors.training.fitting
 
     def plan_for(self, size: str) -> BatchPlan:
@@ -157,6 +158,14 @@ RECIPES: dict[str, Recipe] = table(
             init="npr",
             trainer="detectors.training.fitting:train_fitted",
             head=HeadPlan(variants=1),
+        ),
+        Recipe(
+            name="temporal-order",
+            objective="",
+            plan=BatchPlan(frames=8, span=8),
+            trainer="detectors.training.fitting:train_fitted",
+            head=HeadPlan(variants=2),
+            motion=True,
         ),
         Recipe(
             name="spectral",

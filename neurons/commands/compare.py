@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from neurons import settings as s
-from neurons.commands.tables.findings import difference_table, findings_table, null_line
+from neurons.commands.tables.findings import difference_table, findings_table, null_line, tell_order
 from neurons.progress import warn
 from subnet.errors import SettingsError
 
@@ -49,6 +49,7 @@ def compare(matrix: Path, *matrices: Path, json: s.Json = False) -> None:
         Console().print(findings_table(each))
         if null := each.get("null"):
             print(f"{each['detector']}: {null_line(null)}")
+        tell_order(each)
     for cells in differences:
         Console().print(f"{cells['first']} against {cells['second']}")
         Console().print(difference_table(cells))

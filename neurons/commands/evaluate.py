@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from neurons import settings as s
-from neurons.commands.tables.findings import difference_table, findings_table, null_line, order_table
+from neurons.commands.tables.findings import difference_table, findings_table, null_line, tell_order
 from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
@@ -41,7 +41,7 @@ def evaluate(
     limit: int | None = None,
     seed: int = 0,
     chains: Annotated[bool, Parameter(negative="")] = False,
-    controls: Annotated[bool, Parameter(negative="")] = False,
+    controls: bool | None = None,
     null: bool | None = None,
     compare: tuple[str, str] | None = None,
     out: Path | None = None,
@@ -69,7 +69,9 @@ def evaluate(
     chains
         Also draw robustness curves: JPEG, WebP, resize, blur, noise, crop, screenshot; H.264 for video.
     controls
-        Also show clips with their frames in another order, and one frame repeated: does the detector use motion?
+        Also show clips (at most 200) with their frames in another order, backwards, and one frame repeated: does the
+        detector use motion, and which share of its evidence is temporal? In every report of clips, unless
+        --no-controls is given.
     null
         Also ask about the same items with every pixel black: what is told apart then is not in the pixels. In every
         report, unless --no-null is given.
@@ -80,7 +82,7 @@ def evaluate(
     device
         auto, cpu, cuda or cuda:N.
     """
-    names = _names(detector, compare, controls)
+    names = _names(detector, compare)
     exam = data == EVERYDAY
     asked = levels_of(levels if levels is not None else "0" if exam else "0,1,2,3")
     if exam and (chains or null):
@@ -90,21 +92,22 @@ def evaluate(
     place = s.device(device)
     with no_trace(out) if out else nullcontext():
         _check(data, limit, out)
-        opened = _open(names, place, controls)
+        opened = _open(names, place, bool(controls))
         from detectors.evaluation.compare import compare as difference
         from detectors.evaluation.evaluation import Task, selection
+        from detectors.evaluation.frame_order import MOST
 
         modality = opened[0].modality
         root = _judged_part(data, data_folder(data, modality, limit, seed, place))
         blank = not exam and (out is not None if null is None else null)
-        task = Task(data, root, asked, limit, seed, null=blank, exam=exam)
+        forms = MOST if modality is Modality.VIDEO and (out is not None if controls is None else controls) else 0
+        task = Task(data, root, asked, limit, seed, null=blank, exam=exam, in_forms=forms)
         records, left_out = selection(task, modality, warn)
     found = _measure(opened, task, records, left_out, out)
-    forms, found = (found[1:], [_controlled(found)]) if controls else ([], found)
-    robust = _robustness(opened[:1] if controls else opened, task) if chains else None
+    robust = _robustness(opened, task) if chains else None
     differences = difference(*found) if compare else None
     if out is not None:
-        _write(names, found, forms, out, robust, differences)
+        _write(names, found, out, robust, differences)
     if json:
         print(jsonlib.dumps(_numbers(found, robust, differences)))
     else:
@@ -145,6 +148,7 @@ def _kept(
         "seed": task.seed,
         "levels": task.levels,
         "null": task.null,
+        "in_forms": task.in_forms,
         "items": hashlib.sha256(jsonlib.dumps(items).encode()).hexdigest(),
     }
     with kept_answers(out / KEPT, about) as kept:
@@ -154,13 +158,11 @@ def _kept(
 def _write(
     names: Sequence[str],
     found: Sequence[Evaluation],
-    forms: Sequence[Evaluation],
     out: Path,
     robust: Sequence[Mapping[str, Any]] | None,
     differences: Mapping[str, Any] | None,
 ) -> None:
     """The report of one detector into `out`, of two into folders of their names; the first holds the comparison."""
-    from detectors.evaluation.frame_order import FORMS
     from detectors.evaluation.matrix.table import NAME, write_matrix
     from detectors.evaluation.report.write import write_report
 
@@ -168,8 +170,7 @@ def _write(
         folder = out / name.replace("/", "_") if differences else out
         chains = robust[number] if robust else None
         page = write_report(each, folder, robust=chains, comparison=None if number else differences)
-        in_order = dict(zip(FORMS, (form.answers for form in forms), strict=False))
-        write_matrix(each, folder / NAME, in_order)
+        write_matrix(each, folder / NAME)
         print(f"report: {page}", file=sys.stderr)
     (out / KEPT).unlink(missing_ok=True)
 
@@ -183,27 +184,18 @@ def _numbers(
     return {**found[0].findings, **({"robustness": robust[0]} if robust else {})}
 
 
-def _names(detector: str | None, compare: tuple[str, str] | None, controls: bool) -> tuple[str, ...]:
+def _names(detector: str | None, compare: tuple[str, str] | None) -> tuple[str, ...]:
     """Who is measured. Raises SettingsError."""
     names = compare or ((detector,) if detector else ())
     if not names or (compare and detector):
         raise SettingsError("detector: name one to evaluate, or two with --compare A B")
-    if compare and controls:
-        raise SettingsError("--controls: looks at one detector at a time; leave --compare away")
     return names
 
 
-def _controlled(found: Sequence[Evaluation]) -> Evaluation:
-    """The first, with what the others say about motion among its findings."""
-    from detectors.evaluation.frame_order import controls
-
-    return replace(found[0], findings={**found[0].findings, "controls": controls(found[0], found[1:])})
-
-
 def _open(names: Sequence[str], device: str, controls: bool) -> list[Detector]:
-    """The detectors, served the fast way; with `controls` the one in all its forms.
+    """The detectors, served the fast way.
 
-    Raises SettingsError when they judge different modalities.
+    Raises SettingsError when they judge different modalities, and for `controls` of what judges images.
     """
     from detectors.acceleration.accelerate import accelerated
     from detectors.loading import open_detector
@@ -211,10 +203,10 @@ def _open(names: Sequence[str], device: str, controls: bool) -> list[Detector]:
     opened = [accelerated(open_detector(name, device=device), cache=s.home() / "serving") for name in names]
     if len({each.modality for each in opened}) > 1:
         raise SettingsError(f"--compare: {' and '.join(names)} do not judge the same modality")
-    if controls:
-        from detectors.evaluation.frame_order import forms
-
-        return [*opened, *forms(opened[0])]
+    if controls and opened[0].modality is not Modality.VIDEO:
+        raise SettingsError(
+            f"--controls: {opened[0].name} judges images, which have no order of frames; name one of clips"
+        )
     return opened
 
 
@@ -308,7 +300,7 @@ def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) ->
     for each in found:
         if null := each.findings.get("null"):
             print(f"{each.findings['detector']}: {null_line(null)}")
-    if controls := found[0].findings.get("controls"):
-        Console().print(order_table(controls))
+    for each in found:
+        tell_order(each.findings)
     if differences:
         Console().print(difference_table(differences))

@@ -144,8 +144,9 @@ def train(
     detector
         A detector of `assay detectors` that is trained by itself; or what comes before one: ucf-plain (ucf starts with
         it by itself), autoencoder-reconstruction, cnn-residual and its like, tall-stills (on images; give its weights
-        to tall with --init); or another way to one: npr-adversarial, temporal-d3. Trained on clips: frames, tall,
-        temporal-lstm, temporal-3d, temporal-trajectory, temporal-d3; all others on images.
+        to tall with --init); or another way to one: npr-adversarial, temporal-d3, temporal-order. Trained on clips:
+        frames, tall, temporal-lstm, temporal-3d, temporal-trajectory, temporal-d3, temporal-order; all others on
+        images.
     out
         Folder for the weights and the state of the run; by default runs/train-DETECTOR.
     seed
@@ -167,7 +168,7 @@ def train(
     rank = here(place)
     with no_trace(folder):
         make_folder(folder)
-        learn, judge = told(lambda: _folders(data, modality, folder, seed, place), rank)
+        learn, judge = told(lambda: _folders(detector, data, modality, folder, seed, place), rank)
         if rank.leads:
             parts = {data.data: learn, data.validation or f"the validation part of {data.data}": judge}
             check_excluded(data.exclude, parts, modality, warn)
@@ -263,11 +264,13 @@ def run_states(folder: Path, detector: str) -> list[Path]:
     return [state for state in states if not (longer and state.name.startswith(longer))]
 
 
-def _folders(wanted: Data, modality: Modality, out: Path, seed: int, device: str) -> tuple[Path, Path]:
+def _folders(detector: str, wanted: Data, modality: Modality, out: Path, seed: int, device: str) -> tuple[Path, Path]:
     """The folders to train on and to judge by."""
+    from detectors.training.recipes import recipe
     from neurons.datasets.learning import Learning, learning_folders
 
-    asked = Learning(wanted.data, wanted.validation, modality, wanted.items or ITEMS[modality], wanted.twins, seed)
+    count, motion = wanted.items or ITEMS[modality], recipe(detector).motion
+    asked = Learning(wanted.data, wanted.validation, modality, count, wanted.twins, seed, motion)
     return learning_folders(asked, s.home() / "data", out / "data", device=device, tell=warn)
 
 

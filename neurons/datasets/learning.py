@@ -23,7 +23,7 @@ PANS = 0.75  # share of real clips of the embedded set that are pans over photog
 class Learning:
     """Specs of what to learn from and, where one is given, what to judge by.
 
-    Of the embedded set `count` real items are taken, each with `twins` synthetic ones.
+    Of the embedded set `count` real items are taken, each with `twins` synthetic ones; with `motion` temporal twins.
     """
 
     data: str
@@ -32,6 +32,7 @@ class Learning:
     count: int
     twins: int
     seed: int
+    motion: bool = False
 
 
 def learning_folders(asked: Learning, home: Path, into: Path, *, device: str, tell: Tell) -> tuple[Path, Path]:
@@ -60,7 +61,7 @@ def _folder(asked: Learning, text: str, count: int, home: Path, device: str) -> 
     assert not isinstance(spec, EverydaySpec)
     if spec.split is Split.TEST:
         raise SettingsError(f"{text}: nothing is trained or tuned on the test set; take train or validation")
-    with bar(f"{spec.split} set", count * (1 + asked.twins)) as progress:
-        pans = PANS if asked.modality is Modality.VIDEO else 0.0
-        whole = DataSpec(spec.split, asked.modality, count, asked.twins, asked.seed, pans=pans)
+    pans = PANS if asked.modality is Modality.VIDEO else 0.0
+    whole = DataSpec(spec.split, asked.modality, count, asked.twins, asked.seed, pans=pans, motion=asked.motion)
+    with bar(f"{spec.split} set", whole.items) as progress:
         return materialise(whole, home, device=device, progress=progress)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
@@ -36,6 +36,7 @@ def write(
     seed: int = 0,
     generator: tuple[str, ...] = (),
     pans: float = 0.0,
+    motion: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
 ) -> None:
     """Write a data set of the embedded media below OUT and print its folder.
@@ -58,13 +59,16 @@ def write(
         Generators to take in turn; by default all embedded ones.
     pans
         Share of real clips that are pans over photographs, 0 to 1: more content to train on than the clips have.
+    motion
+        Temporal twins, whose single frames tell nothing: the label says whether they follow each other evenly. Of
+        each clip as many pairs as --twins says; --generator names kinds of unevenness.
     device
         auto, cpu, cuda or cuda:N.
     """
     from neurons.datasets.spec import DataSpec, materialise
 
-    spec = DataSpec(split, modality, count, twins, seed, generator, pans)
-    with bar(f"{split} {modality}s", count * (1 + twins)) as progress:
+    spec = DataSpec(split, modality, count, twins, seed, generator, pans, motion)
+    with bar(f"{split} {modality}s", spec.items) as progress:
         folder = materialise(spec, out, device=pick(device), progress=progress)
     print(folder)
 

@@ -28,7 +28,7 @@ from subnet.game.sampling import derive
 from subnet.media.dataset_folder import IndexRow, index_row, write_media
 from subnet.media.embedded.source import EmbeddedSource
 from subnet.media.everyday import EVERYDAY
-from subnet.protocols import Generator
+from subnet.protocols import Generator, Source
 from subnet.types import Label, Modality, Sample, Split
 
 
@@ -45,6 +45,10 @@ class DataSpec:
 
     `generators` are taken in turn; none named means all embedded ones of the modality. `pans` is the share of real
     clips that are pans over photographs.
+
+    With `motion` there are temporal twins in place of real clips and generators' ones, `twins` pairs of each clip: the
+    label says whether the frames follow each other evenly, and single frames tell nothing
+    (`generators.embedded.temporal_twins`, whose kinds `generators` are then).
     """
 
     split: Split
@@ -54,19 +58,28 @@ class DataSpec:
     seed: int = 0
     generators: tuple[str, ...] = ()
     pans: float = 0.0
+    motion: bool = False
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.twins < 1:
             raise SettingsError(f"a data set needs at least one item and one twin, not {self.count} and {self.twins}")
         if not 0 <= self.pans <= 1 or (self.pans and self.modality is not Modality.VIDEO):
             raise SettingsError(f"pans is a share, 0 to 1, of clips: not {self.pans:g} of {self.modality}s")
+        if self.motion and self.modality is not Modality.VIDEO:
+            raise SettingsError(f"motion: {self.modality}s have none; give modality video")
 
     @property
     def folder(self) -> str:
         """A name that is the same for the same data set only."""
         names = "-".join(self.generators) or "all"
         names += f" pans {self.pans:g}" if self.pans else ""
+        names += " motion" if self.motion else ""
         return f"{self.split}-{self.modality}-{self.count}x{self.twins}-{self.seed}-{derive(names):016x}"
+
+    @property
+    def items(self) -> int:
+        """How many the set holds."""
+        return self.count * (2 * self.twins if self.motion else 1 + self.twins)
 
 
 def embedded_generators(modality: Modality) -> tuple[str, ...]:
@@ -105,7 +118,33 @@ def parse_spec(text: str, modality: Modality, count: int, seed: int) -> DataSpec
 
 def materialise(spec: DataSpec, root: Path, *, device: str = "cpu", progress: Progress = lambda done: None) -> Path:
     """The folder of this data set below `root`, made now unless it is there."""
-    return whole_folder(root, spec.folder, lambda folder: _rows(spec, folder, device), progress)
+    rows = _motion_rows if spec.motion else _rows
+    return whole_folder(root, spec.folder, lambda folder: rows(spec, folder, device), progress)
+
+
+def _motion_rows(spec: DataSpec, folder: Path, device: str) -> Iterator[IndexRow]:
+    from generators.embedded.temporal_twins import KINDS, TemporalTwins
+
+    if unknown := [name for name in spec.generators if name not in KINDS]:
+        raise SettingsError(f"generator: {unknown[0]} is no kind of temporal twins; there are {', '.join(KINDS)}")
+    kinds, maker = spec.generators or KINDS, TemporalTwins(device)
+    reals, pans = EmbeddedSource(spec.split), PannedPhotos(spec.split)
+    for number in range(spec.count):
+        real, rng = _drawn(spec, number, reals, pans)
+        for turn in range(spec.twins):
+            kind = kinds[(number * spec.twins + turn) % len(kinds)]
+            for twin in maker.pair(real, kind, rng):
+                name = f"{derive(spec.folder, number, turn, twin.label):016x}"
+                origin = EMBEDDED if twin.label is Label.REAL else f"uneven-{kind}"
+                yield _write(folder, name, twin, origin, pair=f"{spec.folder}/{number}/{turn}")
+
+
+def _drawn(spec: DataSpec, number: int, reals: Source, pans: Source) -> tuple[Sample, np.random.Generator]:
+    """The real item of a number, and the generator of random numbers for what is made of it."""
+    rng = np.random.default_rng(derive(spec.split, spec.modality, spec.seed, number))
+    panned = spec.pans > 0 and rng.random() < spec.pans
+    source = pans if panned else reals
+    return source.draw(spec.modality, Label.REAL, rng), rng
 
 
 def _rows(spec: DataSpec, folder: Path, device: str) -> Iterator[IndexRow]:
@@ -115,9 +154,7 @@ def _rows(spec: DataSpec, folder: Path, device: str) -> Iterator[IndexRow]:
     names = spec.generators or embedded_generators(spec.modality)
     makers = [generators.load_generator(name, device=device, reals=reals) for name in names]
     for number in range(spec.count):
-        rng = np.random.default_rng(derive(spec.split, spec.modality, spec.seed, number))
-        panned = spec.pans > 0 and rng.random() < spec.pans
-        real = (pans if panned else reals).draw(spec.modality, Label.REAL, rng)
+        real, rng = _drawn(spec, number, reals, pans)
         name = f"{derive(spec.folder, number, 'real'):016x}"  # that tells nothing
         yield _write(folder, name, real, EMBEDDED, pair=f"{spec.folder}/{number}")
         for turn in range(spec.twins):

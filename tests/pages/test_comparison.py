@@ -60,6 +60,7 @@ def test_controls_stand_beside_the_detectors(monkeypatch: pytest.MonkeyPatch, tm
     assert set(rows) == {*names, NAME}
     for column in comparison.SHOWN.values():
         assert rows["constant-video"][column]["value"] == 0.5
+        assert rows["constant-video"]["temporal share"] == "none"
         assert rows[NAME][column] == ""
     assert rows[NAME]["AUC, all"]["value"] > 0.8  # what stands still is small
     assert rows[NAME]["accuracy"] == ""

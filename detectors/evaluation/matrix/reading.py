@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from detectors.dataset.contents import numbers_of
 from detectors.dataset.cuts import REFUSED, UNREADABLE
-from detectors.evaluation.frame_order import FORMS
+from detectors.evaluation.frame_order import FORMS, Orders
 from detectors.evaluation.matrix.table import ANSWERED, BLANK, METADATA, TYPES
 from detectors.evaluation.summary import Answers, Findings
 from subnet.errors import DataError
@@ -29,19 +29,21 @@ OUTCOMES = (ANSWERED, UNREADABLE, REFUSED)
 MOST = 20_000_000  # rows of a file, which take some 4 GB of memory
 _VIEW = re.compile(rf"(?:level )?(\d{{1,3}})(?: ({BLANK}|{'|'.join(FORMS)}))?")
 Columns = Mapping[str, list[Any]]
+Place = tuple[str, int, int]  # item, label, level
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
     """One detector's part of a matrix. `items` (N,) names what each of `answers` is about.
 
-    `forms` are answers to the same items at the same levels that were shown otherwise: blank, shuffled, still.
+    `blank` are answers to all the same with black pixels, `orders` to some with their frames in another order.
     """
 
     about: Findings
     items: NDArray[np.str_]
     answers: Answers
-    forms: Mapping[str, Answers]
+    blank: Answers | None
+    orders: Orders | None
     outcomes: tuple[str, ...]  # of what has no answer
 
 
@@ -140,11 +142,7 @@ def _judged(path: Path, about: Findings, columns: Columns, rows: Sequence[int]) 
     what = f"{path}: {about['detector']}"
     if not places[""]:
         raise DataError(f"{what} has no answers to items as they are; give a matrix with some")
-    for form, asked in places.items():
-        if len({(item, level) for item, _, level in asked}) < len(asked):
-            raise DataError(f"{what} has two answers to one item in one view; keep one")
-        if asked != places[""]:
-            raise DataError(f"{what} was asked about other items with pictures {form} than as they are; keep all rows")
+    _check_places(what, places)
     if {label for _, label, _ in places[""]} != ({Label.REAL} if about.get("exam") else set(Label)):
         raise DataError(f"{what} has answers to items of one class only; both are needed")
     found = {form: _answers(columns, chosen, [levels[row] for row in chosen]) for form, chosen in by_form.items()}
@@ -152,7 +150,28 @@ def _judged(path: Path, about: Findings, columns: Columns, rows: Sequence[int]) 
     about = {**about, "levels": list(dict.fromkeys(plain.level.tolist()))}
     names = np.array([item for item, _, _ in places[""]])
     lost = () if outcomes is None else tuple(outcomes[row] for row in rows if outcomes[row] != ANSWERED)
-    return Judged(about, names, plain, found, lost)
+    return Judged(about, names, plain, found.get(BLANK), _orders(places, found), lost)
+
+
+def _check_places(what: str, places: Mapping[str, list[Place]]) -> None:
+    """Raises DataError where forms are not of the same items: of all when blank, of the same ones in every order."""
+    moved = [asked for form, asked in places.items() if form in FORMS]
+    some = set(moved[0]) if moved else set()
+    for form, asked in places.items():
+        if len({(item, level) for item, _, level in asked}) < len(asked):
+            raise DataError(f"{what} has two answers to one item in one view; keep one")
+        if asked != [place for place in places[""] if form not in FORMS or place in some]:
+            raise DataError(f"{what} was asked about other items with pictures {form} than as they are; keep all rows")
+    if moved and {label for _, label, _ in some} != set(Label):
+        raise DataError(f"{what} has answers to clips in another order of one class only; both are needed")
+
+
+def _orders(places: Mapping[str, list[Place]], found: Mapping[str, Answers]) -> Orders | None:
+    moved = {form: found[form].p for form in FORMS if form in found}
+    if not moved:
+        return None
+    some = set(places[next(iter(moved))])
+    return Orders(np.array([place in some for place in places[""]]), moved)
 
 
 def _view(path: Path, row: int, view: object) -> tuple[int, str]:

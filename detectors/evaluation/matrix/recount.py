@@ -9,9 +9,7 @@ import numpy as np
 from detectors.dataset.contents import numbers_of
 from detectors.evaluation.compare import compared
 from detectors.evaluation.evaluation import findings
-from detectors.evaluation.frame_order import FORMS, order_findings
 from detectors.evaluation.matrix.reading import Judged
-from detectors.evaluation.matrix.table import BLANK
 from detectors.evaluation.summary import Findings
 from subnet.errors import DataError
 
@@ -19,11 +17,7 @@ from subnet.errors import DataError
 def recount(judged: Judged) -> Findings:
     """The findings of the evaluation that the matrix is of, to the last digit."""
     items = numbers_of(judged.items.tolist())
-    found = findings(judged.about, items, judged.answers, judged.forms.get(BLANK), judged.outcomes)
-    orders = {form: judged.forms[form] for form in FORMS if form in judged.forms}
-    if not orders:
-        return found
-    return {**found, "controls": order_findings(judged.answers, orders, seed=judged.about["seed"])}
+    return findings(judged.about, items, judged.answers, judged.blank, judged.outcomes, judged.orders)
 
 
 def difference(first: Judged, second: Judged) -> tuple[dict[str, Any], int]:

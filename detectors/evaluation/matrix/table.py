@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,15 +48,19 @@ def view_name(level: int, form: str = "") -> str:
     return f"level {level} {form}".strip()
 
 
-def table_of(evaluation: Evaluation, forms: Mapping[str, Answers]) -> pa.Table:
-    """All answers of one detector; `forms` are further ones to the same items, such as with frames in another order."""
+def table_of(evaluation: Evaluation) -> pa.Table:
+    """All answers of one detector: to items as they are, blank, and with their frames in another order."""
     import pyarrow as pa
 
     name, root = evaluation.findings["detector"], evaluation.task.root
     times = len(evaluation.task.levels)
     items = [key for record in evaluation.records for key in [key_of(record, root)] * times]
     blank = {} if evaluation.null is None else {BLANK: evaluation.null}
-    parts = [_answered(items, given, form, name) for form, given in {"": evaluation.answers, **blank, **forms}.items()]
+    parts = [_answered(items, given, form, name) for form, given in {"": evaluation.answers, **blank}.items()]
+    if orders := evaluation.orders:
+        clips = [item for item, asked in zip(items, orders.asked, strict=True) if asked]
+        few = evaluation.answers.where(orders.asked)
+        parts += [_answered(clips, replace(few, p=p), form, name) for form, p in orders.p.items()]
     parts.append(_left_out(evaluation.left_out, name))
     columns = {column: [value for part in parts for value in part[column]] for column in TYPES}
     about = {key: evaluation.findings[key] for key in ABOUT if key in evaluation.findings}
@@ -96,11 +101,11 @@ def _left_out(given: Sequence[LeftOut], detector: str) -> dict[str, Sequence[Any
     return {column: [row.get(column) for row in rows] for column in TYPES}
 
 
-def write_matrix(evaluation: Evaluation, path: Path, forms: Mapping[str, Answers] | None = None) -> None:
+def write_matrix(evaluation: Evaluation, path: Path) -> None:
     """Write the matrix of one detector to `path`, in the place of an older one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(table_of(evaluation, forms or {}), sink)
+    pq.write_table(table_of(evaluation), sink)
     write_atomically(path, sink.getvalue().to_pybytes())

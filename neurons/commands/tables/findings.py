@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 SHOWN = ("accuracy", "balanced_accuracy", "mcc", "auc", "ap", "brier", "ece", "reward")
@@ -80,6 +81,27 @@ def metric_table(findings: Mapping[str, Any]) -> Table:
         table.add_row(f"found at {RATES[name]:.0%} FPR".replace("%", " %"), *texts)
         table.add_row("  called above", *(f"{cell['threshold']['value']:.3f}" for cell in cells))
     return table
+
+
+def tell_order(findings: Mapping[str, Any]) -> None:
+    """Print what is left of a detector of clips when their frames are in another order, where that was asked."""
+    if controls := findings.get("controls"):
+        Console().print(order_table(controls))
+    if share := findings.get("temporal_share"):
+        print(f"{findings['detector']}: {share_line(share)}")
+
+
+def share_line(share: Mapping[str, Any]) -> str:
+    """Which share of the evidence is temporal, in one line."""
+    from detectors.evaluation.intervals import span
+
+    told = f"AUC {share['auc']['value']:.3f} [{span(share['auc'], '.2f', '-')}] on {share['clips']} clips"
+    if share["value"] is None:
+        return f"temporal share: none, since nothing is surely told apart: {told}"
+    return (
+        f"temporal share: {share['value']:.2f} [{span(share, '.2f', '-')}] of what it tells above chance is lost when "
+        f"frames are shuffled: {told}"
+    )
 
 
 def order_table(controls: Mapping[str, Any]) -> Table:

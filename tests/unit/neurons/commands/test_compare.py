@@ -92,11 +92,23 @@ def test_two_matrices_are_compared_as_two_detectors_are(assay: Assay, folder: Pa
 
 
 def test_controls_are_recomputed(assay: Assay, tmp_path: Path) -> None:
-    """Answers to frames in another order lie in the matrix, and their paired differences come out of it."""
-    data = write_clips(tmp_path / "data", 2)
-    ran = assay("evaluate", "random-video", "--data", data, "--levels", "0", "--controls", "--json", "--out", tmp_path)
+    """Answers to frames in another order lie in the matrix, and their paired differences come out of it; of a part of
+    the clips too, where that has both classes and is the same in every order."""
+    data = write_clips(tmp_path / "data", 3)
+    ran = assay("evaluate", "random-video", "--data", data, "--levels", "0", "--json", "--out", tmp_path)
     assert ran.json["controls"]
     assert assay("compare", tmp_path / "matrix.parquet", "--json").json == ran.json
+    task = Task("clips", data, (0, 1), in_forms=4)
+    (found,) = evaluate([Length()], task, selection(task, Modality.VIDEO)[0])
+    write_matrix(found, tmp_path / "few.parquet")
+    assert assay("compare", tmp_path / "few.parquet", "--json").json == json.loads(json.dumps(found.findings))
+    rows = pq.read_table(tmp_path / "few.parquet").to_pylist()
+    alone = [row for row in rows if "still" not in row["view"] or row["label"]]
+    pq.write_table(pa.Table.from_pylist(alone), tmp_path / "alone.parquet")
+    assert "pictures still" in assay("compare", tmp_path / "alone.parquet").err
+    reals = [row for row in rows if row["view"] in ("level 0", "level 1") or not row["label"]]
+    pq.write_table(pa.Table.from_pylist(reals), tmp_path / "reals.parquet")
+    assert "one class only" in assay("compare", tmp_path / "reals.parquet").err
 
 
 def others(path: Path, **columns: Any) -> Path:

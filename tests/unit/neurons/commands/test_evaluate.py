@@ -15,30 +15,37 @@ from tests.unit.neurons.running import Assay
 
 
 def test_frames_in_another_order(assay: Assay, tmp_path: Path) -> None:
-    """--controls measures a detector of clips in each form, beside its plain numbers, in the report's JSON and page too;
-    it is refused for images and together with --compare."""
+    """Every report of a detector of clips, and --controls without one, has it in each form beside its plain numbers, and
+    the share of its evidence that is temporal; with --compare both have it, and --controls is refused for images."""
     data = write_clips(tmp_path / "data", 2)
-    words = ("evaluate", "random-video", "--data", data, "--levels", "0", "--device", "cpu", "--controls")
+    words = ("evaluate", "random-video", "--data", data, "--levels", "0", "--device", "cpu")
     ran = assay(*words, "--json", "--out", tmp_path / "report")
     assert ran.status == 0, ran.err
-    assert set(ran.json["controls"]) == {"shuffled", "still"}
+    assert set(ran.json["controls"]) == {"shuffled", "reversed", "still"}
+    assert ran.json["temporal_share"]["clips"] == 4
     for form in ran.json["controls"].values():
         lost = ran.json["auc"]["value"] - form["auc"]["value"]
         assert abs(form["plain_minus_this"]["value"] - lost) < 1e-5
     written = json.loads((tmp_path / "report" / "report.json").read_text())
     assert written["controls"] == ran.json["controls"]
+    assert written["temporal_share"] == ran.json["temporal_share"]
     page = " ".join((tmp_path / "report" / "index.html").read_text().split())
     for name, form in ran.json["controls"].items():
         row = page.partition(f"<td>{FORMS[name]}</td>")[2].partition("</tr>")[0]
         assert f"{form['auc']['value']:.3f}" in row
         assert f"{form['plain_minus_this']['value']:+.3f}" in row
-    assert "shuffled" in assay(*words).out
+    assert "Share of the evidence that is temporal" in page
+    told = assay(*words, "--controls").out
+    assert "shuffled" in told
+    assert "temporal share: none" in told
+    assert "controls" not in assay(*words, "--json").json
+    assert "controls" not in assay(*words, "--json", "--no-controls", "--out", tmp_path / "without").json
     images = assay("evaluate", "random", "--data", data, "--controls")
     assert images.status == 2
     assert "random judges images" in images.err
-    both = assay("evaluate", "--compare", "random-video", "constant-video", "--data", data, "--controls")
-    assert both.status == 2
-    assert "leave --compare away" in both.err
+    names = ("random-video", "constant-video")
+    ran = assay("evaluate", "--compare", *names, "--data", data, "--levels", "0", "--json", "--controls")
+    assert all(set(each["controls"]) == set(FORMS) for each in ran.json["findings"])
 
 
 def test_what_is_refused_leaves_no_folder(assay: Assay, tmp_path: Path) -> None:

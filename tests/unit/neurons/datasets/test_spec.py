@@ -80,3 +80,20 @@ def test_a_set_of_pans_has_photographs_and_their_twins(tmp_path: Path) -> None:
     assert {row["item"] for row in rows} <= photos
     assert len({row["pair"] for row in rows}) == 1
     assert {row["modality"] for row in rows} == {"video"}
+
+
+def test_a_set_of_temporal_twins(tmp_path: Path) -> None:
+    """Pairs of one clip of both labels and as many as asked, with the kinds asked for in turn as origins; another folder
+    than without; refused of images and of kinds that are not there."""
+    spec = DataSpec(Split.TRAIN, Modality.VIDEO, 1, 2, 0, ("light", "order"), pans=1.0, motion=True)
+    rows = [json.loads(line) for line in (materialise(spec, tmp_path) / "index.jsonl").read_text().splitlines()]
+    assert len(rows) == spec.items == 4
+    assert [row["label"] for row in rows] == [0, 1, 0, 1]
+    assert [row["origin"] for row in rows] == ["embedded", "uneven-light", "embedded", "uneven-order"]
+    assert len({row["item"] for row in rows}) == 1
+    assert rows[0]["pair"] == rows[1]["pair"] != rows[2]["pair"] == rows[3]["pair"]
+    assert spec.folder != DataSpec(Split.TRAIN, Modality.VIDEO, 1, 2, 0, ("light", "order"), pans=1.0).folder
+    with pytest.raises(SettingsError, match="motion: images have none"):
+        DataSpec(Split.TRAIN, Modality.IMAGE, motion=True)
+    with pytest.raises(SettingsError, match="swai is no kind of temporal twins; there are noise, sway"):
+        materialise(DataSpec(Split.TRAIN, Modality.VIDEO, 1, 1, 0, ("swai",), motion=True), tmp_path)
