@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from neurons import settings as s
-from neurons.commands.tables.findings import difference_table, findings_table, null_line, order_table
+from neurons.commands.tables.findings import difference_table, findings_table, harm_line, null_line, order_table
 from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
@@ -91,6 +91,7 @@ def evaluate(
     with no_trace(out) if out else nullcontext():
         _check(data, limit, out)
         opened = _open(names, place, controls)
+        harm = [] if exam else [_harm(name, each) for name, each in zip(names, opened, strict=False)]
         from detectors.evaluation.compare import compare as difference
         from detectors.evaluation.evaluation import Task, selection
 
@@ -101,6 +102,8 @@ def evaluate(
         records, left_out = selection(task, modality, warn)
     found = _measure(opened, task, records, left_out, out)
     forms, found = (found[1:], [_controlled(found)]) if controls else ([], found)
+    if not exam:
+        found = [replace(each, findings={**each.findings, **known}) for each, known in zip(found, harm, strict=True)]
     robust = _robustness(opened[:1] if controls else opened, task) if chains else None
     differences = difference(*found) if compare else None
     if out is not None:
@@ -218,6 +221,20 @@ def _open(names: Sequence[str], device: str, controls: bool) -> list[Detector]:
     return opened
 
 
+def _harm(name: str, opened: Detector) -> dict[str, Any]:
+    """What the card of these weights says of everyday pictures, for the report; nothing where that was not measured."""
+    from dataclasses import asdict
+
+    from detectors.claims.shelf import claims_of
+
+    exams = [each for each in claims_of(name, opened).card.exams if each.name == EVERYDAY and each.false_alarms]
+    if not exams:
+        return {}
+    cells = {"all together": exams[0].false_alarms, **exams[0].false_alarms_by}
+    rows = {kind: {**asdict(share), "value": share.value} for kind, share in cells.items() if share}
+    return {"everyday": {"shown": exams[0].shown, "by_kind": rows}}
+
+
 def _robustness(opened: Sequence[Detector], task: Task) -> list[dict[str, Any]]:
     from detectors.evaluation.evaluation import items
     from detectors.evaluation.robustness import chain_views, robustness
@@ -308,6 +325,8 @@ def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) ->
     for each in found:
         if null := each.findings.get("null"):
             print(f"{each.findings['detector']}: {null_line(null)}")
+        if harm := each.findings.get("everyday"):
+            print(f"{each.findings['detector']}: {harm_line(harm)}")
     if controls := found[0].findings.get("controls"):
         Console().print(order_table(controls))
     if differences:
