@@ -8,6 +8,7 @@ neighbouring pixels see there what a generator's up-sampling leaves, too, and ca
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,6 @@ def _bands(height: int, width: int) -> tuple[Bools, Bools]:
     return fine, middle
 
 
-def _off_grid(frequencies: NDArray[np.float64]) -> Bools:
+def _off_grid(frequencies: NDArray[np.floating[Any]]) -> Bools:
     off: Bools = np.abs(frequencies - np.round(frequencies * _GRID) / _GRID) >= _NEAR
     return off
