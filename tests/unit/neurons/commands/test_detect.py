@@ -274,7 +274,9 @@ def test_enlarged_pictures_are_not_judged(tmp_path: Path, capsys: pytest.Capture
     files = {
         "sharp": image,
         "small": image.resize((wide // 3, high // 3), Image.Resampling.LANCZOS),
-        "grown": image.crop((0, 0, wide // 3, high // 3)).resize(image.size, Image.Resampling.BICUBIC),
+        "grown": image.crop((wide // 3, high // 3, 2 * wide // 3, 2 * high // 3)).resize(
+            image.size, Image.Resampling.BICUBIC
+        ),
     }
     for name, each in files.items():
         each.save(tmp_path / f"{name}.png")
