@@ -1,21 +1,23 @@
 """The cards of the weights of images that ship: judge the exams once, then write the cards from the answers.
 
-    python -m benchmarks.claims judge fit challenges everyday [--current DIR] [--out runs/claims]
+    python -m benchmarks.claims judge stored fit challenges everyday [--current DIR] [--out runs/claims]
     python -m benchmarks.claims write [--out runs/claims]
 
 `ensemble` and its members `npr`, `ucf` and `spectral` answer together: the members cost nothing beside the stack. Sets:
 `fit` (validation photographs, of which threshold and reach are fitted) and the exams `challenges` (test photographs),
 each photograph with one embedded twin, generators taking turns, as validators send them, levels taking turns, too;
-`whole` (test photographs as they are stored, and the autoencoders' twins of that size, written alike); `everyday`, 380
-pictures of the everyday exam, all kinds but what is saved again, and `current`, a folder with fake/GENERATOR/, both at
-level 0. For other detectors take `assay claim`.
+`stored` (how fine validation photographs are as they are stored, and the autoencoders' twins of that size, written
+alike: nobody is asked) and the exam `whole` (test photographs in the same way); `everyday`, 380 pictures of that exam,
+all kinds but what is saved again, and `current`, a folder with fake/GENERATOR/, both at level 0.
+For other detectors take `assay claim`.
 """
 
 from __future__ import annotations
 
 import argparse
-import pickle
+import json
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -24,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks import opinions
 from detectors import TABLE
 from detectors.calibration import Calibration, sigmoid
 from detectors.checkpoints import HERE
@@ -35,12 +38,12 @@ from detectors.claims.showing import manner, shown
 from detectors.claims.sitting import Opinion, Picture, exam_of, reach_of
 from detectors.claims.table import with_chapter
 from detectors.dataset.cuts import sift
-from detectors.dataset.items import read_folder
+from detectors.dataset.items import load_media, read_folder
 from detectors.ensemble.stack import Ensemble, ensemble
 from detectors.evaluation.answering import View, show
 from detectors.evaluation.selection import select
 from detectors.whole_picture import View as Part
-from detectors.whole_picture import combined, cut, parts, unfit
+from detectors.whole_picture import combined, cut, fineness_of, parts, unfit
 from generators import EMBEDDED, load_generator
 from neurons.commands.evaluate import data_folder
 from neurons.progress import LogLines
@@ -51,7 +54,7 @@ from subnet.media.everyday import EVERYDAY, RESAVED
 from subnet.types import Label, Media, Modality, Provenance, Sample, Split
 
 QUALITY = 92
-DATA = "the embedded validation set"
+STORED = "stored"
 LEVELS = (0, 1, 2, 3)
 EVERYDAY_ITEMS = 380  # twenty of each kind
 MAKERS = tuple(row.name for row in EMBEDDED if row.modality is Modality.IMAGE)  # diffusion, the last, draws 256 x 256
@@ -108,10 +111,12 @@ def folder(path: Path) -> Iterator[Picture]:
 
 
 def everyday() -> Iterator[Picture]:
-    """Kinds of everyday pictures in turn, at level 0."""
+    """Kinds of everyday pictures in turn, at level 0; how fine they are is a matter of what is stored."""
     path = data_folder(EVERYDAY, Modality.IMAGE, None, 0, "cpu")
     plain = [record for record in read_folder(path) if record.origin != RESAVED]
-    return shown(select(plain, Modality.IMAGE, EVERYDAY_ITEMS, 0, EVERYDAY, reals_alone=True), path, (0,), 0)
+    chosen = select(plain, Modality.IMAGE, EVERYDAY_ITEMS, 0, EVERYDAY, reals_alone=True)
+    for record, picture in zip(chosen, shown(chosen, path, (0,), 0), strict=True):
+        yield replace(picture, fineness=fineness_of(load_media(record)))
 
 
 def judged(stack: Ensemble, pictures: Iterator[Picture]) -> Iterator[dict[str, Opinion]]:
@@ -124,6 +129,7 @@ def judged(stack: Ensemble, pictures: Iterator[Picture]) -> Iterator[dict[str, O
             chosen = parts(each.media)
             odds = stack.opinions([normalise(cut(each.media, box), None) for _, box in chosen])
             features = heard.take_each(len(chosen))
+            fine = fineness_of(each.media) if each.fineness is None else each.fineness
             p = [stack.calibration.probability(float(logit)) for logit in stack.head(odds)]
             whole_features = np.concatenate([found for found in features if found is not None], axis=1)
             answers: dict[str, tuple[list[float], Floats | None]] = {stack.name: (p, whole_features)}
@@ -132,7 +138,7 @@ def judged(stack: Ensemble, pictures: Iterator[Picture]) -> Iterator[dict[str, O
                 for name, column, found in zip(names, odds.T, features, strict=True)
             }
             yield {
-                name: Opinion(each.label, each.kind, each.content, _combined(chosen, told), found)
+                name: Opinion(each.label, each.kind, each.content, _combined(chosen, told), found, fine)
                 for name, (told, found) in answers.items()
             }
 
@@ -144,38 +150,44 @@ def _combined(chosen: Sequence[tuple[str, tuple[int, int, int, int]]], told: Seq
 def judge(
     names: Sequence[str], sets: Mapping[str, Callable[[], Iterator[Picture]]], out: Path, limit: int | None
 ) -> None:
-    """Write the opinions on each set that is named below `out`, a little at a time."""
+    """Write the opinions on each set that is named below `out`."""
     out.mkdir(parents=True, exist_ok=True)
     stack = ensemble(TABLE["ensemble"])
     for name in names:
-        tell, found = LogLines(name), []
+        if name == STORED:
+            fine = [fineness_of(each.media) for each in whole(Split.VALIDATION)]
+            (out / f"{STORED}.json").write_text(json.dumps(fine))
+            continue
+        tell, found = LogLines(name), defaultdict[str, list[Opinion]](list)
         for number, each in enumerate(judged(stack, islice(sets[name](), limit))):
-            found.append(each)
+            for detector, opinion in each.items():
+                found[detector].append(opinion)
             tell("pictures", number + 1, number + 2)
-            if number % 20 == 19:
-                (out / f"{name}.part").write_bytes(pickle.dumps(found))
-        (out / f"{name}.pickle").write_bytes(pickle.dumps(found))
-        print(f"{name}: {len(found)} opinions", file=sys.stderr, flush=True)
+        opinions.write(out / f"{name}.parquet", found)
+        print(f"{name}: {len(found[stack.name])} opinions", file=sys.stderr, flush=True)
 
 
 # Every exam: how it is shown, and whether its fakes are of current generators.
 EXAMS = {
     "challenges": (manner(LEVELS), False),
     "whole": (manner(()), False),
-    "everyday": (manner((0,)), False),
+    "everyday": ("at level 0, how fine as stored", False),
     "current": (manner((0,)), True),
 }
 
 
 def write(out: Path) -> None:
     """The cards of the stack and its members, from the opinions below `out`."""
-    answers = {path.stem: pickle.loads(path.read_bytes()) for path in sorted(out.glob("*.pickle"))}  # noqa: S301
-    fitted = [each for name in ("fit", "whole-fit") for each in answers.get(name, ())]
+    answers = {path.stem: opinions.read(path) for path in sorted(out.glob("*.parquet"))}
+    fine = [each for each in json.loads((out / f"{STORED}.json").read_text()) if each is not None]
+    fitted = [answers[name] for name in ("fit", "whole-fit") if name in answers]
     stack = ensemble(TABLE["ensemble"])
     for name, detector in {"ensemble": stack, **stack.members}.items():
         row = TABLE[name]
         reach, density = reach_of(
-            [each[name] for each in fitted], "the embedded validation photographs and their twins"
+            [each for given in fitted for each in given[name]],
+            "the embedded validation photographs and their twins",
+            fine,
         )
         if density is not None:
             reach = replace(reach, density=keep_density(HERE / name, density))
@@ -183,7 +195,7 @@ def write(out: Path) -> None:
         calibration: Calibration = detector.calibration  # type: ignore[attr-defined]
         for exam, (manner_of, current) in EXAMS.items():
             if exam in answers:
-                given = [each[name] for each in answers[exam]]
+                given = answers[exam][name]
                 card = card.with_exam(
                     exam_of(given, card, calibration, density, name=exam, shown=manner_of, current=current)
                 )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.calibration import sigmoid
+from detectors.pixels.fineness import fineness
 from subnet.codec import image as codec
 from subnet.protocols import Detector
 from subnet.types import Frames, Media, Modality
@@ -41,10 +42,11 @@ class View:
 
 @dataclass(frozen=True)
 class Judgement:
-    """P(synthetic) of a whole picture or clip, and of its parts."""
+    """P(synthetic) of a whole picture or clip, and of its parts; `fineness` as in `fineness_of`."""
 
     p_synthetic: float
     views: tuple[View, ...]
+    fineness: float | None
 
     @property
     def spread(self) -> tuple[float, float]:
@@ -120,7 +122,19 @@ def judge(detector: Detector, media: Media) -> Judgement:
     chosen = parts(media)
     answers = detector.predict([codec.normalise(cut(media, box), None) for _, box in chosen])
     views = tuple(View(kind, box, answer.p_synthetic) for (kind, box), answer in zip(chosen, answers, strict=True))
-    return Judgement(combined(views), views)
+    return Judgement(combined(views), views, fineness_of(media))
+
+
+def fineness_of(media: Media) -> float | None:
+    """How fine the detail is for the pixels that stand for it: the median over tiles, so that no single one decides.
+
+    What is smaller than a challenge is enlarged before anybody sees it, and measured afterwards. None for what is as
+    large as one, or is shrunk: there cards know by their exams how detectors answer.
+    """
+    side = min(media.frames.shape[1:3])
+    boxes = [box for kind, box in parts(media) if kind == "tile" or side < SIDE]
+    finest = [fineness(codec.normalise(cut(media, box), None).frames) for box in boxes]
+    return float(np.median(finest)) if finest else None
 
 
 def where(box: tuple[int, int, int, int], height: int, width: int) -> str:

@@ -42,7 +42,7 @@ class Exam:
 
     `shown` says how: "as stored", or "at levels 0, 1" of a validator's augmentation. `current` is true where the fakes
     are of generators in use at the time. False alarms are real items called synthetic, misses are fakes not called so;
-    by kind of real item, and by generator. `far` is the share of all items too far from what was measured.
+    by kind of real item, and by generator. `far` is the share of all items that lie beyond the reach.
     """
 
     name: str
@@ -77,8 +77,10 @@ class Exam:
 class Reach:
     """Where answers count: fitted on the `items` items of `data`, of which `real` are real.
 
-    `synthetic_from` is the P(synthetic) that at most the share `false_alarms` of these real items reach. An item whose
-    features lie farther than `farthest`, as the share `beyond` of all these items do, is not judged; None: no features.
+    `synthetic_from` is the P(synthetic) that at most the share `false_alarms` of these real items reach. Two kinds of
+    items are not judged: those whose features lie farther than `farthest`, as the share `beyond` of all these items do
+    (None: no features), and those whose detail is less fine than `coarsest` (`detectors.whole_picture.fineness_of`;
+    None: never measured), as that of the share `coarser` of `stored` such items is, as they are stored.
     """
 
     data: str
@@ -89,6 +91,9 @@ class Reach:
     beyond: float = 0.0
     farthest: float | None = None
     density: str = ""  # sha256 of its file
+    coarsest: float | None = None
+    coarser: float = 0.0
+    stored: int = 0
 
 
 @dataclass(frozen=True)

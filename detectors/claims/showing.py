@@ -9,6 +9,7 @@ from detectors.claims.sitting import Picture
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem, load_media
 from detectors.evaluation.answering import variants, views_of
+from detectors.whole_picture import fineness_of
 
 
 def shown(records: Sequence[DatasetItem], root: Path, levels: Sequence[int], seed: int) -> Iterator[Picture]:
@@ -18,6 +19,12 @@ def shown(records: Sequence[DatasetItem], root: Path, levels: Sequence[int], see
         media = variants(record, views, root, seed) if views else [load_media(record)]
         for each in media:
             yield Picture(each, record.label, record.origin, int(content))
+
+
+def stored_fineness(records: Sequence[DatasetItem]) -> list[float]:
+    """How fine the detail is of all records that are told apart by that, as they are stored. Raises DataError."""
+    found = (fineness_of(load_media(record)) for record in records)
+    return [each for each in found if each is not None]
 
 
 def manner(levels: Sequence[int]) -> str:

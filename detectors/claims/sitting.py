@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from detectors.calibration import Calibration
 from detectors.claims.card import Card, Exam, Reach, Share
 from detectors.claims.density import Density, Floats, fit
 from detectors.claims.features import listening
-from detectors.claims.verdict import Mark, mark
+from detectors.claims.verdict import BEYOND_REACH, Mark, mark
 from detectors.evaluation.intervals import measure
 from detectors.evaluation.metrics import Ints
 from detectors.whole_picture import judge, unfit
@@ -22,27 +22,34 @@ from subnet.types import Label, Media
 
 FALSE_ALARMS = 0.01  # of real validation items, at most
 BEYOND = 0.02  # of validation items
+FEWEST_STORED = 40  # items whose fineness is known, for a line to be drawn
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An item as it is shown, its label, kind (of a real item) or generator, and the content that it shares."""
+    """An item as it is shown, its label, kind (of a real item) or generator, and the content that it shares.
+
+    `fineness` is that of the file, where it is shown otherwise than it is stored and yet the file is what is judged.
+    """
 
     media: Media
     label: Label
     kind: str
     content: int
+    fineness: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Opinion:
-    """One detector's answer to one item: P(synthetic) of the whole, and the features of its parts (views, F)."""
+    """One detector's answer to one item: P(synthetic) of the whole, the features of its parts (views, F), and how fine
+    its detail is (None: not measured)."""
 
     label: Label
     kind: str
     content: int
     p_synthetic: float
     features: Floats | None
+    fineness: float | None = None
 
 
 def opinions(detector: Detector, pictures: Iterable[Picture]) -> Iterator[Opinion]:
@@ -53,7 +60,8 @@ def opinions(detector: Detector, pictures: Iterable[Picture]) -> Iterator[Opinio
                 continue
             whole = judge(detector, each.media)
             features = heard.take(len(whole.views))
-            yield Opinion(each.label, each.kind, each.content, whole.p_synthetic, features)
+            fine = whole.fineness if each.fineness is None else each.fineness
+            yield Opinion(each.label, each.kind, each.content, whole.p_synthetic, features, fine)
 
 
 def distance_of(density: Density | None, features: Floats | None) -> float | None:
@@ -63,23 +71,29 @@ def distance_of(density: Density | None, features: Floats | None) -> float | Non
     return float(np.median(density.distances(features)))
 
 
-def reach_of(given: Sequence[Opinion], data: str) -> tuple[Reach, Density | None]:
-    """Fit the threshold and the density on opinions about validation items. Raises ValueError without real ones.
+def reach_of(given: Sequence[Opinion], data: str, stored: Sequence[float] = ()) -> tuple[Reach, Density | None]:
+    """Fit the threshold and both lines of the reach on validation items. Raises ValueError without real ones.
 
-    The density's line is drawn over distances that are taken with the item's own content left out of the fit.
+    The density's line is drawn over distances that are taken with the item's own content left out of the fit, that of
+    fineness over `stored`, how fine validation items are as they are stored.
     """
     real = [each.p_synthetic for each in given if each.label is Label.REAL]
     if not real:
         raise ValueError("a threshold needs real items")
     line = threshold(np.array(real), FALSE_ALARMS)
     reach = Reach(data, len(given), len(real), line, float(np.mean(np.array(real) >= line)))
+    if len(stored) >= FEWEST_STORED:
+        coarsest = math.floor(1e4 * float(np.quantile(stored, BEYOND, method="lower"))) / 1e4
+        reach = replace(
+            reach, coarsest=coarsest, coarser=float(np.mean(np.array(stored) < coarsest)), stored=len(stored)
+        )
     if any(each.features is None for each in given):
         return reach, None
     distances = _left_out(given)
     farthest = float(np.quantile(distances, 1 - BEYOND, method="higher"))
     beyond = float((distances > farthest).mean())
     density = fit(np.concatenate([each.features for each in given if each.features is not None]))
-    return Reach(**{**vars(reach), "beyond": beyond, "farthest": round(farthest, 4)}), density
+    return replace(reach, beyond=beyond, farthest=round(farthest, 4)), density
 
 
 def threshold(real: Floats | np.ndarray, rate: float) -> float:
@@ -118,8 +132,10 @@ def exam_of(
     """What the opinions come to under a card's reach. Raises ValueError without opinions."""
     if not given:
         raise ValueError(f"exam {name}: nothing in it can be judged")
-    marks = [mark(card, calibration, each.p_synthetic, distance_of(density, each.features)) for each in given]
-    high, far = (np.array([found is wanted for found in marks]) for wanted in (Mark.HIGH, Mark.FAR))
+    marks = [
+        mark(card, calibration, each.p_synthetic, distance_of(density, each.features), each.fineness) for each in given
+    ]
+    high, far = (np.array([found in wanted for found in marks]) for wanted in ({Mark.HIGH}, BEYOND_REACH))
     real = np.array([each.label is Label.REAL for each in given])
     kinds, contents = np.array([each.kind for each in given]), np.array([each.content for each in given])
 

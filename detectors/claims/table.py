@@ -30,15 +30,20 @@ def _reach(reach: Reach) -> str:
         f"Called synthetic from {reach.synthetic_from:.4f} on, which {100 * reach.false_alarms:.1f} % of the "
         f"{reach.real} real items of {reach.data} reach"
     )
-    if reach.farthest is None:
-        return f"{text}."
-    return f"{text}; not judged beyond a distance of {reach.farthest:.2f}, as {100 * reach.beyond:.1f} % of all are."
+    if reach.farthest is not None:
+        text += f"; not judged beyond a distance of {reach.farthest:.2f}, as {100 * reach.beyond:.1f} % of all are"
+    if reach.coarsest is not None:
+        text += (
+            f"; not judged with detail less fine than {reach.coarsest:.2f}, as "
+            f"{100 * reach.coarser:.1f} % of {reach.stored} are that are stored"
+        )
+    return f"{text}."
 
 
 def _rows(exam: Exam) -> Iterator[str]:
     current = ", current generators" if exam.current else ""
     name = f"{exam.name} ({exam.shown}{current})"
-    yield f"| {name} | all; {exam.far} too far | {_cell(exam.false_alarms)} | {_cell(exam.misses)} |"
+    yield f"| {name} | all; {exam.far} beyond reach | {_cell(exam.false_alarms)} | {_cell(exam.misses)} |"
     for kind, share in exam.false_alarms_by.items():
         yield f"| | {kind} | {share} | |"
     for generator, share in exam.misses_by.items():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from detectors.calibration import Calibration, Verdict
-from detectors.claims.card import Card, Exam
+from detectors.claims.card import Card, Exam, Reach
 
 UNMEASURED = "these weights were never measured on current generators, so a low number is no sign that it is real"
 
@@ -18,6 +18,10 @@ class Mark(StrEnum):
     BETWEEN = "between"
     LOW = "low"
     FAR = "far"
+    COARSE = "coarse"
+
+
+BEYOND_REACH = frozenset({Mark.FAR, Mark.COARSE})
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,21 @@ def synthetic_from(card: Card, calibration: Calibration) -> float:
     return card.reach.synthetic_from if card.reach else calibration.high
 
 
-def mark(card: Card, calibration: Calibration, probability: float, distance: float | None = None) -> Mark:
-    """Where an answer lies. `distance` is that of the item's features, None where there are none."""
-    if card.reach and card.reach.farthest is not None and distance is not None and distance > card.reach.farthest:
+def mark(
+    card: Card,
+    calibration: Calibration,
+    probability: float,
+    distance: float | None = None,
+    fineness: float | None = None,
+) -> Mark:
+    """Where an answer lies. `distance` is that of the item's features, None where there are none.
+
+    Without detail of the finest kind there is no trace of up-sampling to be told from another: that comes first.
+    """
+    coarsest, farthest = (card.reach.coarsest, card.reach.farthest) if card.reach else (None, None)
+    if coarsest is not None and fineness is not None and fineness < coarsest:
+        return Mark.COARSE
+    if farthest is not None and distance is not None and distance > farthest:
         return Mark.FAR
     if probability >= synthetic_from(card, calibration) and probability > 0.5:
         return Mark.HIGH
@@ -44,12 +60,19 @@ def mark(card: Card, calibration: Calibration, probability: float, distance: flo
 
 
 def answer(
-    card: Card, calibration: Calibration, probability: float, distance: float | None = None, *, shown: str = ""
+    card: Card,
+    calibration: Calibration,
+    probability: float,
+    distance: float | None = None,
+    fineness: float | None = None,
+    *,
+    shown: str = "",
 ) -> Answer:
     """What to say. `shown` is how the item was looked at, so that an exam taken in the same way is named."""
-    found = mark(card, calibration, probability, distance)
-    if found is Mark.FAR:
-        return Answer(Verdict.CANNOT_TELL, _far(card, distance or 0.0))
+    found = mark(card, calibration, probability, distance, fineness)
+    if found in BEYOND_REACH and card.reach is not None:
+        why = _far(card.reach, distance or 0.0) if found is Mark.FAR else _coarse(card.reach, fineness or 0.0)
+        return Answer(Verdict.CANNOT_TELL, why)
     if found is Mark.HIGH:
         exam = _fitting(card, shown)
         return Answer(Verdict.SYNTHETIC, _high(exam), exam.name if exam else "")
@@ -78,13 +101,18 @@ def _missing(exam: Exam) -> str:
     return f"on the exam {exam.name} it misses {exam.misses} fakes of current generators"
 
 
-def _far(card: Card, distance: float) -> str:
-    reach = card.reach
-    assert reach is not None
-    assert reach.farthest is not None
+def _far(reach: Reach, distance: float) -> str:
     return (
         f"it lies farther from what these weights were measured on than all but {100 * reach.beyond:.0f} % of the "
         f"{reach.items} items of {reach.data} do: {distance:.2f}, and the line is {reach.farthest:.2f}"
+    )
+
+
+def _coarse(reach: Reach, fineness: float) -> str:
+    return (
+        "it has less detail than its pixels have room for, as after enlarging, which leaves traces of up-sampling as "
+        f"generators do: {fineness:.2f}, and the line is {reach.coarsest:.2f}, below which {100 * reach.coarser:.0f} % "
+        f"of {reach.stored} items of {reach.data} lie as they are stored"
     )
 
 

@@ -2,7 +2,8 @@
 
 A frozen CLIP looks first; a small router picks two of the semantic experts by what it saw. Every projection of the
 attention is its frozen weight plus the picked experts by their shares, plus the expert for artefacts, always and whole.
-The key names are those of the authors' checkpoint (arXiv 2511.08423 and github.com/yunncheng/OmniAID).
+The key names are those of the authors' checkpoint (arXiv 2511.08423 and github.com/yunncheng/OmniAID); class 1 of the
+head is synthetic, as their data set labels it (data/datasets.py) and their scorer reads it (reward/omniaid.py).
 """
 
 from __future__ import annotations

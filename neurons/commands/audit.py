@@ -12,6 +12,7 @@ from rich.table import Table
 from neurons import settings as s
 from neurons.progress import bar, warn
 from subnet.errors import DataError
+from subnet.media.everyday import EVERYDAY
 from subnet.types import Modality
 
 if TYPE_CHECKING:
@@ -43,10 +44,14 @@ def audit(
     modality
         image or video.
     """
+    from detectors.dataset.items import both_classes
     from detectors.evaluation.dataset_audit import audit as examine
     from detectors.evaluation.dataset_audit import splits
 
+    if data == EVERYDAY:
+        raise DataError(f"data: {EVERYDAY} is an exam of real pictures alone, so that no file gives its label away")
     records, root = _records(data, modality, seed)
+    both_classes(records, data)
     from detectors.retrieval.index import open_index
 
     others = {name: _records(name, modality, seed)[0] for name in against}

@@ -202,13 +202,14 @@ def _answered(media: Media, detector: Detector, claims: Claims, calibration: Cal
     with listening(detector) as heard:
         whole = whole_picture.judge(detector, media)
         distance = distance_of(claims.density, heard.take(len(whole.views)))
-    said = answer(claims.card, calibration, whole.p_synthetic, distance, shown=manner(()))
+    said = answer(claims.card, calibration, whole.p_synthetic, distance, whole.fineness, shown=manner(()))
     return whole, {
         "p_synthetic": round(whole.p_synthetic, 6),
         "verdict": said.verdict.value,
         "reason": said.sentence,
         "exam": said.exam or None,
         "distance": None if distance is None else round(distance, 4),
+        "fineness": None if whole.fineness is None else round(whole.fineness, 4),
         "spread": [round(edge, 6) for edge in whole.spread],
         "views": [{**asdict(view), "p_synthetic": round(view.p_synthetic, 6)} for view in whole.views],
         "hottest": _hottest(whole, media),

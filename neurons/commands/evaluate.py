@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from neurons import settings as s
-from neurons.commands.tables.findings import difference_table, findings_table, null_line, tell_order
+from neurons.commands.tables.findings import difference_table, findings_table, harm_line, null_line, tell_order
 from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.progress import bar, warn
 from subnet.errors import SettingsError
@@ -93,6 +93,7 @@ def evaluate(
     with no_trace(out) if out else nullcontext():
         _check(data, limit, out)
         opened = _open(names, place, bool(controls))
+        harm = [] if exam else [_harm(name, each) for name, each in zip(names, opened, strict=False)]
         from detectors.evaluation.compare import compare as difference
         from detectors.evaluation.evaluation import Task, selection
         from detectors.evaluation.frame_order import MOST
@@ -104,6 +105,8 @@ def evaluate(
         task = Task(data, root, asked, limit, seed, null=blank, exam=exam, in_forms=forms)
         records, left_out = selection(task, modality, warn)
     found = _measure(opened, task, records, left_out, out)
+    if not exam:
+        found = [replace(each, findings={**each.findings, **known}) for each, known in zip(found, harm, strict=True)]
     robust = _robustness(opened, task) if chains else None
     differences = difference(*found) if compare else None
     if out is not None:
@@ -210,6 +213,20 @@ def _open(names: Sequence[str], device: str, controls: bool) -> list[Detector]:
     return opened
 
 
+def _harm(name: str, opened: Detector) -> dict[str, Any]:
+    """What the card of these weights says of everyday pictures, for the report; nothing where that was not measured."""
+    from dataclasses import asdict
+
+    from detectors.claims.shelf import claims_of
+
+    exams = [each for each in claims_of(name, opened).card.exams if each.name == EVERYDAY and each.false_alarms]
+    if not exams:
+        return {}
+    cells = {"all together": exams[0].false_alarms, **exams[0].false_alarms_by}
+    rows = {kind: {**asdict(share), "value": share.value} for kind, share in cells.items() if share}
+    return {"everyday": {"shown": exams[0].shown, "by_kind": rows}}
+
+
 def _robustness(opened: Sequence[Detector], task: Task) -> list[dict[str, Any]]:
     from detectors.evaluation.evaluation import items
     from detectors.evaluation.robustness import chain_views, robustness
@@ -300,6 +317,8 @@ def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) ->
     for each in found:
         if null := each.findings.get("null"):
             print(f"{each.findings['detector']}: {null_line(null)}")
+        if harm := each.findings.get("everyday"):
+            print(f"{each.findings['detector']}: {harm_line(harm)}")
     for each in found:
         tell_order(each.findings)
     if differences:

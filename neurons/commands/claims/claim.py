@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -14,7 +15,7 @@ from neurons.progress import bar, warn
 from subnet.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
-    from detectors.claims.sitting import Opinion, Picture
+    from detectors.claims.sitting import Opinion
     from detectors.dataset.items import DatasetItem
     from subnet.protocols import Detector
 
@@ -69,21 +70,21 @@ def claim(
     from detectors.loading import open_detector
 
     opened = open_detector(detector, device=s.device(device))
-    found = _opinions(opened, *_pictures(data, opened, asked, limit, seed))
+    records, root = _records(data, opened, asked, limit, seed)
+    found = _opinions(opened, records, root, asked, seed)
     if not found:
         raise DataError(f"data: nothing in {data} can be judged: all of it is flat, small or short")
     if fit:
-        told = _fitted(detector, opened, found, data)
+        told = _fitted(detector, opened, found, data, records)
     else:
         told = _examined(detector, opened, found, str(exam), asked, current)
     print(jsonlib.dumps(told) if json else "\n".join(f"{key.replace('_', ' ')}: {each}" for key, each in told.items()))
 
 
-def _pictures(
+def _records(
     data: str, detector: Detector, levels: Sequence[int], limit: int | None, seed: int
-) -> tuple[Iterator[Picture], int]:
-    """What is shown, and how many pictures that is at most. Raises DataError and SettingsError."""
-    from detectors.claims.showing import shown
+) -> tuple[list[DatasetItem], Path]:
+    """The items, and the folder that they are in. Raises DataError and SettingsError."""
     from detectors.dataset.cuts import sift
     from detectors.dataset.items import read_folder
     from neurons.commands.evaluate import data_folder
@@ -92,8 +93,7 @@ def _pictures(
     records = [each for each in read_folder(folder, warn) if each.modality is detector.modality]
     if not records:
         raise DataError(f"data: {data} holds no {detector.modality}s, which {detector.name} judges")
-    chosen = _some(sift(records, data, warn) if levels else records, limit, seed)
-    return shown(chosen, folder, levels, seed), len(chosen) * max(1, len(levels))
+    return _some(sift(records, data, warn) if levels else records, limit, seed), folder
 
 
 def _some(records: Sequence[DatasetItem], limit: int | None, seed: int) -> list[DatasetItem]:
@@ -107,22 +107,28 @@ def _some(records: Sequence[DatasetItem], limit: int | None, seed: int) -> list[
     return [each for place, each in enumerate(records) if place in kept]
 
 
-def _opinions(detector: Detector, pictures: Iterator[Picture], count: int) -> list[Opinion]:
+def _opinions(
+    detector: Detector, records: Sequence[DatasetItem], root: Path, levels: Sequence[int], seed: int
+) -> list[Opinion]:
+    from detectors.claims.showing import shown
     from detectors.claims.sitting import opinions
 
     found = []
-    with bar("claim", count) as progress:
-        for each in opinions(detector, pictures):
+    with bar("claim", len(records) * max(1, len(levels))) as progress:
+        for each in opinions(detector, shown(records, root, levels, seed)):
             found.append(each)
             progress(len(found))
     return found
 
 
-def _fitted(detector: str, opened: Detector, found: Sequence[Opinion], data: str) -> Mapping[str, Any]:
+def _fitted(
+    detector: str, opened: Detector, found: Sequence[Opinion], data: str, records: Sequence[DatasetItem]
+) -> Mapping[str, Any]:
     """The card gets a new threshold and reach; exams that were taken under another are struck off."""
     from dataclasses import asdict, replace
 
     from detectors.claims.shelf import claims_of, keep, keep_density, place, trained_on, weights_file
+    from detectors.claims.showing import stored_fineness
     from detectors.claims.sitting import reach_of
     from subnet.types import Label
 
@@ -130,7 +136,7 @@ def _fitted(detector: str, opened: Detector, found: Sequence[Opinion], data: str
     if real < LEAST_TO_FIT:
         raise DataError(f"data: {real} real items of {data} can be judged, and a threshold needs {LEAST_TO_FIT}")
     stem, file = place(detector, opened), weights_file(detector, opened)
-    reach, density = reach_of(found, data)
+    reach, density = reach_of(found, data, stored_fineness(records))
     reach = replace(reach, density=keep_density(stem, density) if density else "")
     before = claims_of(detector, opened).card
     if before.exams:

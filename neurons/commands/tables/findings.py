@@ -62,6 +62,16 @@ def null_line(null: Mapping[str, Any]) -> str:
     return f"null: {', '.join(parts)}{leak}"
 
 
+def harm_line(everyday: Mapping[str, Any]) -> str:
+    """Which everyday pictures `assay detect` calls synthetic by these weights, in one line."""
+    whole, *_ = everyday["by_kind"].values()
+    kinds = [
+        f"{kind} {cell['count']} of {cell['items']}" for kind, cell in everyday["by_kind"].items() if cell["count"]
+    ]
+    named = f" ({', '.join(kinds[1:])})" if kinds else ""
+    return f"everyday pictures that assay detect calls synthetic: {whole['count']} of {whole['items']}{named}"
+
+
 def metric_table(findings: Mapping[str, Any]) -> Table:
     """The metrics of SHOWN over all answers and at each level, and what is found at two rates of false alarms."""
     from detectors.evaluation.intervals import span

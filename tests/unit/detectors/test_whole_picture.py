@@ -18,6 +18,7 @@ from detectors.whole_picture import (
     View,
     combined,
     cut,
+    fineness_of,
     judge,
     one_of,
     squares,
@@ -165,3 +166,26 @@ def test_no_photograph_is_called_flat() -> None:
     """Every embedded photograph of the test split has texture enough."""
     for item in embedded.items(Modality.IMAGE, Split.TEST):
         assert unfit(decode_image(embedded.path(item).read_bytes())) == "", item.id
+
+
+def test_fineness_is_measured_where_pixels_are_shown_as_they_are() -> None:
+    """By tiles of what is larger than a challenge, after enlarging of what is smaller, not of challenges and clips."""
+    (item, *_) = embedded.items(Modality.IMAGE, Split.TEST)
+    photo = Image.fromarray(decode_image(embedded.path(item).read_bytes()).frames[0])
+    assert min(photo.size) > SIDE
+
+    def of(side: int, grown: int = 1) -> float | None:
+        scale = side / min(photo.size)
+        small = photo.resize((round(photo.width * scale), round(photo.height * scale)), Image.Resampling.LANCZOS)
+        shown = small.resize((grown * small.width, grown * small.height), Image.Resampling.BICUBIC)
+        return fineness_of(Media(np.asarray(shown)[None]))
+
+    sharp = fineness_of(Media(np.asarray(photo)[None]))
+    assert sharp is not None
+    assert of(SIDE) is None
+    for coarse in (of(110), of(150), of(192, 2)):
+        assert coarse is not None
+        assert coarse < sharp - 0.4
+    long = np.zeros((4, 300, 400, 3), np.uint8)
+    assert fineness_of(Media(long, 8.0)) is None
+    assert fineness_of(Media(long[:, :100], 8.0)) is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -120,3 +122,20 @@ def test_opinions_are_those_of_the_whole_picture() -> None:
     assert found.p_synthetic == pytest.approx(whole.p_synthetic)
     assert found.features is not None
     assert found.features.shape == (len(whole.views), 128)
+
+
+def test_the_line_of_fineness_is_that_of_what_is_stored() -> None:
+    """At most BEYOND of the stored items lie below it; too few draw none; what does is neither an alarm nor found."""
+    given = [opinion(Label(n % 2), "k", n, 0.95) for n in range(20)]
+    stored = np.random.default_rng(0).normal(-0.7, 0.2, 200).tolist()
+    reach, _ = reach_of(given, "somewhere", stored)
+    assert reach.coarsest is not None
+    assert reach.coarser == np.mean(np.array(stored) < reach.coarsest) <= BEYOND
+    assert (reach.stored, min(stored) < reach.coarsest) == (200, True)
+    assert reach_of(given, "somewhere", stored[:39])[0].coarsest is None
+    coarse = [replace(each, fineness=-2.0 if each.content < 10 else -0.5) for each in given]
+    card = Card("x", "", (), replace(reach, synthetic_from=0.8))
+    exam = exam_of(coarse, card, CALIBRATION, None, name="e", shown="as stored")
+    assert exam.false_alarms is not None
+    assert exam.misses is not None
+    assert (exam.far.count, exam.false_alarms.count, exam.misses.count) == (10, 5, 5)

@@ -74,3 +74,18 @@ def test_a_synthetic_without_an_exam_says_so(card: Card) -> None:
     assert said.verdict is Verdict.SYNTHETIC
     assert said.exam == ""
     assert "never measured on real items" in said.sentence
+
+
+def test_without_fine_detail_nothing_is_told() -> None:
+    """Coarser than the line: cannot tell, whatever the answer, the distance and the claim, with both numbers and why."""
+    reach = replace(CARD.reach, coarsest=-1.3, coarser=0.018, stored=114)  # type: ignore[type-var]
+    for card in (replace(CARD, reach=reach), replace(CLAIMING, reach=reach)):
+        for probability, distance in ((0.99, 1.0), (0.99, None), (0.99, 9.0), (0.01, 1.0)):
+            assert mark(card, CALIBRATION, probability, distance, -1.31) is Mark.COARSE
+            said = answer(card, CALIBRATION, probability, distance, -1.31)
+            assert said.verdict is Verdict.CANNOT_TELL
+            assert re.findall(r"-?[\d.]+", said.sentence) == ["-1.31", "-1.30", "2", "114"]
+            assert "enlarging" in said.sentence
+        assert mark(card, CALIBRATION, 0.99, 1.0, -1.29) is Mark.HIGH
+        assert mark(card, CALIBRATION, 0.99, 1.0, None) is Mark.HIGH
+    assert mark(CARD, CALIBRATION, 0.99, 1.0, -9.0) is Mark.HIGH  # this card has no such line

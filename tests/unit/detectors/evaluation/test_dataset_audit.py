@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,15 @@ def test_too_few_items_are_told(tmp_path: Path) -> None:
     root = write(tmp_path, 3)
     with pytest.raises(DataError, match="10 items of each label"):
         audit(read_folder(root), root=root)
+
+
+def test_a_set_of_one_class_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a second label there is none to give away; the everyday exam is refused before it is made."""
+    root = write(tmp_path / "data", 3)
+    shutil.rmtree(root / "fake")
+    with pytest.raises(DataError, match="holds no synthetic items among 3; both are needed"):
+        command(str(root))
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    with pytest.raises(DataError, match="everyday is an exam of real pictures alone"):
+        command("everyday")
+    assert not (tmp_path / "home").exists()

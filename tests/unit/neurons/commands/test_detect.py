@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from detectors.calibration import Calibration
 from detectors.checkpoints import sha256_of, write
@@ -23,7 +24,8 @@ from detectors.rows import Preprocess
 from neurons.commands.detect import detect, judge
 from subnet.codec import image as codec
 from subnet.errors import CheckpointError, MediaUnreadable, SettingsError
-from subnet.types import Media, Modality
+from subnet.media import embedded
+from subnet.types import Media, Modality, Split
 from tests.unit.detectors.folders import photos
 
 
@@ -258,3 +260,29 @@ def test_flags_that_are_wrong() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(SettingsError, match="no CUDA device"):
             detect(Path("x.png"), device="cuda")
+
+
+def test_enlarged_pictures_are_not_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Detail below the line of the card: cannot tell of what is small or was blown up, and as before of the same sharp."""
+    weights = shifted(tmp_path, 5.0)
+    stored = embedded.path(embedded.items(Modality.IMAGE, Split.TEST)[0])
+    keep(
+        weights.with_suffix(""), Card("npr", sha256_of(weights), (), Reach("d", 90, 45, 0.9, 0.0, 0.0, None, "", -1.3))
+    )
+    image = Image.open(stored)
+    wide, high = image.size
+    files = {
+        "sharp": image,
+        "small": image.resize((wide // 3, high // 3), Image.Resampling.LANCZOS),
+        "grown": image.crop((wide // 3, high // 3, 2 * wide // 3, 2 * high // 3)).resize(
+            image.size, Image.Resampling.BICUBIC
+        ),
+    }
+    for name, each in files.items():
+        each.save(tmp_path / f"{name}.png")
+    sharp, small, grown = judged(capsys, *(tmp_path / f"{name}.png" for name in files), detector=str(weights))
+    assert sharp["verdict"] == "synthetic"
+    for found in (small, grown):
+        assert found["verdict"] == "cannot tell"
+        assert float(str(found["fineness"])) < -1.3 < float(str(sharp["fineness"]))
+        assert "less detail than its pixels have room for" in str(found["reason"])

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from detectors.checkpoints import HERE
+from detectors.claims.shelf import CARD
 from detectors.evaluation.frame_order import FORMS
 from subnet.codec import image as codec
 from subnet.types import Media
@@ -81,3 +83,26 @@ def test_a_report_does_not_lie_in_the_data_it_is_of(assay: Assay, tmp_path: Path
         assert "name another" in ran.err
     assert not (tmp_path / "data" / "report").exists()
     assert assay(*words, tmp_path / "report").status == 0
+    assert "assay claim random --data everyday" in (tmp_path / "report" / "index.html").read_text()  # it has no card
+
+
+def test_reports_tell_which_everyday_pictures_are_accused(assay: Assay, tmp_path: Path) -> None:
+    """By kind, with intervals, from the card beside the weights: in the JSON, on the page, and in a line."""
+    data, out = write_images(tmp_path / "data", 2, "test"), tmp_path / "report"
+    words = ("evaluate", "spectral", "--data", data, "--levels", "0", "--device", "cpu", "--no-null")
+    ran = assay(*words, "--out", out)
+    assert ran.status == 0, ran.err
+    (exam,) = [
+        each for each in json.loads((HERE / f"spectral{CARD}").read_text())["exams"] if each["name"] == "everyday"
+    ]
+    told = json.loads((out / "report.json").read_text())["everyday"]
+    assert told["shown"] == exam["shown"]
+    assert list(told["by_kind"]) == ["all together", *exam["false_alarms_by"]]
+    page = " ".join((out / "index.html").read_text().split())
+    for kind, share in {"all together": exam["false_alarms"], **exam["false_alarms_by"]}.items():
+        assert share.items() <= told["by_kind"][kind].items()
+        row = page.partition(f"<td>{kind}</td>")[2].partition("</tr>")[0]
+        assert f"<td>{share['items']}</td><td>{share['count']}<small>" in row
+        assert f"{share['high']:.2f}" in row
+    whole = exam["false_alarms"]
+    assert f"calls synthetic: {whole['count']} of {whole['items']}" in ran.out

@@ -46,6 +46,7 @@ def test_threshold_reach_and_exam_come_from_answers(
     assert claims.card.exams == ()
     assert claims.card.reach is not None
     assert claims.density is not None
+    assert (claims.card.reach.coarsest, claims.card.reach.stored) == (None, 0)  # sixteen pictures draw no line
     claim(str(weights), data=str(data), exam="small", levels="0", current=True, limit=3, device="cpu")
     (again,) = claims_of(str(weights), open_detector(str(weights))).card.exams
     assert again.false_alarms is not None
