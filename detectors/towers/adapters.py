@@ -38,7 +38,9 @@ class Adapted(nn.Module):
     def __init__(self, tower: Path | str = "", rank: int = RANK) -> None:
         super().__init__()
         if not str(tower):
-            raise SettingsError("--tower: give the tower to train on, a folder or OWNER/NAME@<40 hex commit>")
+            raise SettingsError(
+                "a tower is needed, a folder or OWNER/NAME@<40 hex commit>: --tower to train, tower=TOWER,FILE to judge"
+            )
         opened = open_tower(str(tower))
         self.preprocess = opened.preprocess
         side = opened.preprocess.crop or opened.preprocess.size
