@@ -68,7 +68,7 @@ class Adapted(nn.Module):
         log_odds: Tensor = self.head(self.features(x_BCHW))
         return log_odds
 
-    def state_dict(self, *arguments: Any, **named: Any) -> dict[str, Any]:
+    def state_dict(self, *arguments: Any, **named: Any) -> dict[str, Any]:  # type: ignore[override]
         """What is trained, in peft's names below `adapters.`, and the digest of the tower."""
         whole: dict[str, Any] = super().state_dict(*arguments, **named)
         return {_outside(key): value for key, value in whole.items() if _is_own(key)}

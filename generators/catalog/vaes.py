@@ -26,6 +26,7 @@ _wan = partial(_vae, modality=Modality.VIDEO, pipeline="AutoencoderKLWan", licen
 VAE_ROWS = (
     _vae(
         name="vae-tiny",
+        target="generators.embedded.tiny_diffusion:load_tiny_round_trip",
         pipeline="AutoencoderTiny",
         family="diffusion",
         options={"folder": "tiny-diffusion/vae"},
