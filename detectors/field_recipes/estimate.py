@@ -113,7 +113,7 @@ def _steps(network: nn.Module, settings: Training, chosen: Recipe, plan: BatchPl
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 

@@ -59,15 +59,14 @@ def test_each_recipe_trains(assay: Assay, tmp_path: Path, name: str) -> None:
 def test_twins_share_content_size_and_history(tmp_path: Path) -> None:
     """Of JPEG photographs of different sizes come pairs of 256 x 256 in one format: content the same, pixels not. What
     is made once is read from then on; fakes that were there stay."""
+    data = tmp_path / "data"
     for number, (_, media) in enumerate(photos(3)):
-        (tmp_path / "real").mkdir(exist_ok=True)
-        Image.fromarray(media.frames[0]).resize((300 + number, 280)).save(
-            tmp_path / "real" / f"{number}.jpg", quality=40
-        )
-    (tmp_path / "fake").mkdir()
-    Image.fromarray(photos(4)[3][1].frames[0]).save(tmp_path / "fake" / "old.png")
+        (data / "real").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(media.frames[0]).resize((300 + number, 280)).save(data / "real" / f"{number}.jpg", quality=40)
+    (data / "fake").mkdir()
+    Image.fromarray(photos(4)[3][1].frames[0]).save(data / "fake" / "old.png")
     plan, told = Plan(("vae-tiny",), 1, 0), []
-    folder = twinned(tmp_path, plan, tmp_path / "home", told.append)
+    folder = twinned(data, plan, tmp_path / "home", told.append)
     records = read_folder(folder)
     assert [record.label for record in records].count(Label.REAL) == 3
     assert sorted(record.origin for record in records if record.label is Label.SYNTHETIC)[1:] == ["vae-tiny"] * 3
@@ -80,7 +79,7 @@ def test_twins_share_content_size_and_history(tmp_path: Path) -> None:
     assert [len(means) for means in twins] == [2, 2, 2]
     assert all(abs(first - second) < 4 for first, second in twins)
     written = (folder / "index.jsonl").stat().st_mtime_ns
-    assert twinned(tmp_path, plan, tmp_path / "home", told.append) == folder
+    assert twinned(data, plan, tmp_path / "home", told.append) == folder
     assert (folder / "index.jsonl").stat().st_mtime_ns == written
     assert told == []
 
