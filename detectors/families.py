@@ -222,6 +222,13 @@ _SAFE = replace(
     small={},
     adapt="",
 )
+_TOWER = Family(  # `tower` names the tower, which prepares pixels as it asks
+    name="tower",
+    modality=Modality.IMAGE,
+    network="detectors.towers.adapters:frozen",
+    views="detectors.torch_detector:image_view",
+    preprocess=Preprocess(ZERO, ONE, 256, "centre"),
+)
 
 FAMILIES: dict[str, Family] = table(
     (
@@ -264,6 +271,14 @@ FAMILIES: dict[str, Family] = table(
         _UNIVFD,
         _OMNIAID,
         _SAFE,
+        _TOWER,
+        replace(
+            _TOWER,
+            name="tower-adapters",
+            network="detectors.towers.adapters:Adapted",
+            is_backbone="detectors.towers.adapters:is_head",
+            start_from_backbone="detectors.towers.adapters:start",
+        ),
         replace(
             _CNN, name="cnn_svm", network="detectors.cnn_svm.network:CnnSvm", adapt="detectors.cnn_svm.layouts:adapt"
         ),

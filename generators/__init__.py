@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from generators.catalog import CATALOG
+from generators.catalog.vaes import VAE_ROWS
 from generators.library_errors import typed_errors
 from generators.rows import GeneratorRow, Range, Task
 from subnet.protocols import Generator, Source
@@ -93,7 +94,7 @@ EMBEDDED = (
     ),
 )
 
-TABLE: dict[str, GeneratorRow] = table((*EMBEDDED, *CATALOG.values()))
+TABLE: dict[str, GeneratorRow] = table((*EMBEDDED, *VAE_ROWS, *CATALOG.values()))
 
 
 def load_generator(name: str, *, device: str = "cpu", reals: Source | None = None) -> Generator:

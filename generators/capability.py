@@ -57,11 +57,13 @@ class Machine:
             return True
         from huggingface_hub import try_to_load_from_cache
 
+        part = row.options.get("subfolder")
+        names = (f"{part}/config.json",) if part else ("model_index.json", "config.json")
         return any(
             isinstance(
                 try_to_load_from_cache(row.repository, index, revision=row.revision or None, cache_dir=self.cache), str
             )
-            for index in ("model_index.json", "config.json")
+            for index in names
         )
 
 

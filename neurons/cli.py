@@ -57,6 +57,7 @@ COMMANDS = {
     "bench": ("neurons.commands.bench:bench", "How fast detectors are on this machine."),
     "detectors": ("neurons.commands.tables.listing:detectors", "List the detectors."),
     "fetch": ("neurons.commands.tables.fetch:fetch", "Bring a detector's published weights."),
+    "recipes": ("neurons.commands.tables.listing:recipes", "List what the field found to work, for training."),
     "generators": ("neurons.commands.tables.listing:generators", "List the generators, and which can run here."),
     "lab": ("neurons.commands.lab:lab", "Play tricks against the rules, and see who earns what."),
     "explain": ("neurons.commands.explain:explain", "Why a miner earns what it earns, from a journal."),

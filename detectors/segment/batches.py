@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from detectors.segment.composites import KINDS, ODDS, Mask, compose, follow
+from detectors.pixels.composites import KINDS, ODDS, Mask, compose, follow
 from detectors.training.batches import Batch, Batches
 from subnet.types import Frames, Media
 

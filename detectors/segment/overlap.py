@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.segment.composites import Mask
+from detectors.pixels.composites import Mask
 
 Floats = NDArray[np.float64]
 

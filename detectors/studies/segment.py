@@ -21,7 +21,7 @@ from detectors.evaluation.metrics import Floats, Ints
 from detectors.evaluation.report.plots import COLOURS, DPI, png
 from detectors.explain.picture import overlay
 from detectors.loading import network_detector
-from detectors.segment.composites import KINDS, Mask, compose, follow
+from detectors.pixels.composites import KINDS, Mask, compose, follow
 from detectors.segment.network import Segment
 from detectors.segment.overlap import f1, iou
 from detectors.studies.controls import CHANCE, against

@@ -1,4 +1,6 @@
-"""A frozen tower and one linear head: `tower=TOWER,HEAD`. Linear probing, which comes before any fine-tuning.
+"""A tower and one linear head: `tower=TOWER,HEAD`. Linear probing, which comes before any fine-tuning.
+
+HEAD may hold low-rank adapters, too (`detectors.towers.adapters`), which are added to the tower's weights.
 
 `features` is the seam: what it gives may be kept, and a head fitted on it in seconds (`detectors.heads`).
 """
@@ -19,6 +21,7 @@ from detectors.heads.fitting import Floats, HeadPlan, Ints, fit_head
 from detectors.heads.head import Head, head_size
 from detectors.rows import DetectorRow
 from detectors.torch_detector import TorchDetector, torch_device
+from detectors.towers.adapters import head_state, merge
 from detectors.towers.folder import Tower, open_tower, width
 from subnet.errors import CheckpointError
 from subnet.types import Media
@@ -80,12 +83,13 @@ def tower_and_head(
             f"weights: {file} was fitted on a tower with sha256 {known}, and {spec} has {opened.sha256}: "
             "give that tower, or fit another head"
         )
+    merge(opened, checkpoint.state)
     return opened, checkpoint
 
 
 def head_of(checkpoint: Checkpoint) -> Head:
     """A head of ours, or one linear layer (`weight` (1, D), `bias` (1,)). Raises CheckpointError naming keys."""
-    state = checkpoint.state
+    state = head_state(checkpoint.state)
     if set(state) == {"weight", "bias"} and state["weight"].ndim == 2 and len(state["weight"]) == 1:
         state = {"weight": state["weight"][0], "bias": state["bias"].reshape(())}
         state |= {"mean": torch.zeros(len(state["weight"])), "scale": torch.ones(len(state["weight"]))}

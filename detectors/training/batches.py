@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from detectors.dataset.items import DatasetItem, both_classes
+from detectors.dataset.items import DatasetItem, both_classes, stored_bytes
+from detectors.pixels.composites import compose
+from detectors.pixels.history import History, matched, read_history
 from subnet.errors import DataError
 from subnet.game.augment import DISTORTIONS, LEVELS, distort
 from subnet.game.variant import variant_frames
@@ -65,7 +68,9 @@ class BatchPlan:
     """How items become training examples. `levels` are the odds of augmentation levels 0..3, early and late in the run.
 
     `frames` is how many neighbouring frames the network sees (1 for an image network), out of `span` that are encoded
-    together; `crop` is in pixels; `distortion` is the chance of one further distortion chain of random strength.
+    together; `crop` is in pixels; `distortion` is the chance of a further chain of up to `chain` distortions of random
+    strength. Of pictures, `history` is the chance that both of a pair are brought to one JPEG and resize history, and
+    `inpainted` the chance that of a twin only a region stands, in its photograph.
     """
 
     pairs: int = 8
@@ -75,14 +80,20 @@ class BatchPlan:
     early: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
     late: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25)
     distortion: float = 0.0
+    chain: int = 1
+    history: float = 0.0
+    inpainted: float = 0.0
 
     def __post_init__(self) -> None:
         if self.pairs < 1 or not 1 <= self.frames <= self.span or not 16 <= self.crop <= 256 or self.crop % GRID:
             raise ValueError(
                 f"pairs >= 1, 1 <= frames <= span and crop a multiple of {GRID} in 16..256 are needed: {self}"
             )
-        if len(self.early) != len(LEVELS) or len(self.late) != len(LEVELS) or not 0 <= self.distortion <= 1:
-            raise ValueError(f"odds are needed for each of the levels {LEVELS}, and distortion is a chance: {self}")
+        chances = (self.distortion, self.history, self.inpainted)
+        if len(self.early) != len(LEVELS) or len(self.late) != len(LEVELS) or not all(0 <= c <= 1 for c in chances):
+            raise ValueError(f"odds are needed for each of the levels {LEVELS}, and chances are 0 to 1: {self}")
+        if self.chain < 1 or (self.frames > 1 and self.history + self.inpainted):
+            raise ValueError(f"a chain has at least one distortion; history and inpainted are of pictures: {self}")
 
 
 def stretch(media: Media, frames: int, rng: np.random.Generator) -> Media:
@@ -93,11 +104,12 @@ def stretch(media: Media, frames: int, rng: np.random.Generator) -> Media:
     return Media(media.frames[start : start + frames], media.fps)
 
 
-def challenge_variant(media: Media, level: int, distortion: float, rng: np.random.Generator) -> Media:
-    """The variant that a miner would be sent, after an optional distortion chain."""
+def challenge_variant(media: Media, level: int, distortion: float, rng: np.random.Generator, longest: int = 1) -> Media:
+    """The variant that a miner would be sent, after an optional chain of at most `longest` distortions."""
     if rng.random() < distortion:
-        name = str(rng.choice([name for name in DISTORTIONS if name != "h264" or media.fps]))
-        media = Media(distort(media.frames, name, float(rng.random()) * 0.7, rng), media.fps)
+        for _ in range(int(rng.integers(longest)) + 1 if longest > 1 else 1):
+            name = str(rng.choice([name for name in DISTORTIONS if name != "h264" or media.fps]))
+            media = Media(distort(media.frames, name, float(rng.random()) * 0.7, rng), media.fps)
     return variant_frames(media, level, rng)
 
 
@@ -115,6 +127,28 @@ class Draw:
     real: DatasetItem
     level: int
     seed: int
+
+
+@lru_cache(maxsize=1 << 16)
+def history_of(record: DatasetItem) -> History:
+    """What the stored file of an item went through."""
+    return read_history(stored_bytes(record))
+
+
+def paired(
+    draw: Draw, media: Callable[[DatasetItem], Media], plan: BatchPlan, rng: np.random.Generator
+) -> tuple[Media, Media]:
+    """The media of a real and a fake as the plan makes a pair of them: a region of the twin alone, one history."""
+    real, fake = media(draw.real), media(draw.fake)
+    if real.fps is not None or fake.fps is not None or real.frames.shape != fake.frames.shape:
+        return real, fake
+    twins = bool(draw.fake.pair) and draw.fake.pair == draw.real.pair
+    if rng.random() < plan.inpainted and twins:
+        fake = Media(compose(real.frames, fake.frames, fake.frames, "in-painted", rng)[0])
+    if rng.random() < plan.history:
+        stored = history_of(draw.real), history_of(draw.fake)
+        real, fake = map(Media, matched(real.frames, fake.frames, stored, rng))
+    return real, fake
 
 
 def take_all(record: DatasetItem) -> bool:
@@ -189,10 +223,8 @@ class Batches(Dataset[Batch]):
 
     def _pair(self, draw: Draw) -> tuple[Frames, Frames, int]:
         """A fake and its real as frames: same level, same chance."""
-        real, fake = (
-            self.example(self.media(each), draw.level, np.random.default_rng(draw.seed))
-            for each in (draw.real, draw.fake)
-        )
+        media = paired(draw, self.media, self.plan, np.random.default_rng([draw.seed, 1]))
+        real, fake = (self.example(each, draw.level, np.random.default_rng(draw.seed)) for each in media)
         return real, fake, self.methods[draw.fake.origin]
 
     def choose(self, rng: np.random.Generator) -> tuple[DatasetItem, DatasetItem]:
@@ -218,10 +250,13 @@ class Batches(Dataset[Batch]):
     def example(self, media: Media, level: int, rng: np.random.Generator) -> Frames:
         """What the network is shown of an item."""
         media = stretch(media, self.plan.span, rng)
-        media = stretch(challenge_variant(media, level, self.plan.distortion, rng.spawn(1)[0]), self.plan.frames, rng)
+        media = stretch(self._variant(media, level, rng.spawn(1)[0]), self.plan.frames, rng)
         frames = _cut(media.frames, self.plan.crop, rng)
         missing = self.plan.frames - len(frames)
         return frames if missing <= 0 else np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
+
+    def _variant(self, media: Media, level: int, rng: np.random.Generator) -> Media:
+        return challenge_variant(media, level, self.plan.distortion, rng, self.plan.chain)
 
 
 def numbered(records: Sequence[DatasetItem]) -> Mapping[str, int]:

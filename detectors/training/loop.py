@@ -67,7 +67,7 @@ class Training:
     patience: int = 8  # evaluations without a better AUC before stopping
     validation_items: int = 160
     half: bool = True  # store fp16
-    network: Mapping[str, int | float] | None = None  # arguments of the network in place of its size's own
+    network: Mapping[str, int | float | Path | str] | None = None  # arguments of the network in place of its size's own
     features: Path | None = None  # folder that keeps what the body of a network with a fitted head gives
     memory: float = 1.0  # GiB of decoded training items; more of them are read in windows
     snapshots: bool = False  # keep the weights of every evaluation: `snapshot` names their files
@@ -320,7 +320,14 @@ class _Run:
         network = build(self.recipe, self.size)
         load_strictly(network, weights, "the moving average")
         views = resolve(chosen.views)
-        return TorchDetector(chosen.name, chosen.modality, network, preprocess=chosen.preprocess, views=views)
+        return TorchDetector(
+            chosen.name,
+            chosen.modality,
+            network,
+            preprocess=chosen.preprocess,
+            views=views,
+            device=self.accelerator.device,
+        )
 
     def finish(self, plan: BatchPlan, records: Sequence[DatasetItem]) -> TrainingResult:
         """Fit the calibration of the best weights, and write them with the recipe that made them."""

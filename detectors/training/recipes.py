@@ -264,6 +264,22 @@ RECIPES: dict[str, Recipe] = table(
             trainer="detectors.training.fitting:train_fitted",
             head=HeadPlan("svm", components=50, strengths=(0.01, 0.1, 1.0), variants=2),
         ),
+        Recipe(  # a linear head on a tower that stays as it is
+            name="tower",
+            objective="",
+            plan=BatchPlan(crop=256),
+            trainer="detectors.training.fitting:train_fitted",
+            head=HeadPlan(l1_ratio=0.0),
+        ),
+        Recipe(
+            name="tower-adapters",
+            objective="detectors.training.losses:binary",
+            first="tower",
+            plan=BatchPlan(pairs=8, crop=256),
+            steps=1000,
+            learning_rate=1e-4,
+            weight_decay=0.0,
+        ),
     )
 )
 

@@ -106,7 +106,7 @@ def open_pipeline(row: GeneratorRow, device: str, *, token: str | None = None, c
         if "lora" in row.parts:
             _fuse(pipeline, parse_part(row.parts["lora"]), hub)
     except LIBRARY_ERRORS as error:
-        raise _explained(row, error) from error
+        raise explained(row, error) from error
     _schedule(pipeline, row)
     _save_memory(pipeline, row)
     pipeline.set_progress_bar_config(disable=True)
@@ -211,7 +211,7 @@ def _save_memory(pipeline: Any, row: GeneratorRow) -> None:
                 getattr(vae, name)()
 
 
-def _explained(row: GeneratorRow, error: Exception) -> SettingsError | GenerationError:
+def explained(row: GeneratorRow, error: Exception) -> SettingsError | GenerationError:
     """The same failure in words that say what to do."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 

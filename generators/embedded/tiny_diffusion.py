@@ -220,6 +220,14 @@ def load_redrawing(row: GeneratorRow, *, device: str = "cpu", reals: Source | No
     return adapter.DiffusionGenerator(row, pipeline, device=device, reals=reals)
 
 
+def load_tiny_round_trip(row: GeneratorRow, *, device: str = "cpu", reals: Source | None = None) -> Generator:
+    """The factory of the row `vae-tiny`: twins by this model's autoencoder alone. Raises CheckpointError."""
+    from generators.catalog.round_trip import load_round_trip
+
+    with hushed():
+        return load_round_trip(row, device=device, reals=reals)
+
+
 def _hasten(pipeline: Any) -> None:
     """The same pictures in less time: enlargements merged, channels beside each other in memory."""
     from diffusers.models.upsampling import Upsample2D

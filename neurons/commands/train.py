@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json as jsonlib
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from neurons import settings as s
 from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.progress import LogLines, warn
+from neurons.recipes import choice as recipes
+from neurons.recipes.flags import Choice, Course, Data, Flag
 from subnet.errors import SettingsError
 from subnet.types import Modality
 
@@ -28,109 +28,18 @@ if TYPE_CHECKING:
     from detectors.training.loop import Training, TrainingResult
 
 ITEMS = {Modality.IMAGE: 300, Modality.VIDEO: 40}  # real ones of the embedded set, each with its twins
-WORKERS = 64  # most processes that prepare batches
-Flag = Annotated[bool, Parameter(negative="")]
 FITTED = "detectors.training.fitting:train_fitted"  # a head on a network, whose weights may be given
-_NUMBER = re.compile(r"[a-z_]+=\d+(\.\d+)?")
 
 
-def _positive(**flags: int | None) -> None:
-    for name, value in flags.items():
-        if value is not None and value < 1:
-            raise SettingsError(f"--{name} must be at least 1, not {value}")
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Data:
-    """What to learn from, and what to judge by."""
-
-    data: str = "embedded:train"
-    """embedded:train, a folder (with index.jsonl, with real/ and fake/, of shards, or with train/ and validation/ of
-    these), PRESET:DIR, a published data set (`assay dataset presets`), or hub:OWNER/NAME."""
-    validation: str | None = None
-    """embedded:validation, or a folder; by default the data's own validation/, or else a part held out."""
-    items: int | None = None
-    """Real items of the embedded set; by default 300 images or 40 clips."""
-    twins: int = 2
-    """Synthetic items for each real one of the embedded set."""
-    exclude: tuple[str, ...] = ()
-    """Generators whose items are left out, for measuring on generators never trained on."""
-    memory: float = 1.0
-    """GiB of decoded items to hold at once; what does not fit is read in windows."""
-    features: Path | None = None
-    """Folder that keeps the features below a fitted head, so that another head is trained on them in seconds."""
-    force: Flag = False
-    """Train on data whose files give the label away."""
-
-    def __post_init__(self) -> None:
-        _positive(items=self.items, twins=self.twins)
-        if not 0 < self.memory < 10_000:
-            raise SettingsError(f"--memory must be above 0 GiB, not {self.memory:g}")
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Course:
-    """How long to train, and how."""
-
-    steps: int | None = None
-    """Steps to train; by default the recipe's."""
-    learning_rate: float | None = None
-    """Highest learning rate; by default the recipe's. A fifth of it suits weights that are trained already."""
-    patience: int = 8
-    """Evaluations without a better AUC before training stops."""
-    init: Path | None = None
-    """Weights to start from."""
-    expert: tuple[str, ...] = ()
-    """NAME=FILE: weights of an expert of camo that is trained already, or a member of ensemble."""
-    size: Literal["small", "published"] = "small"
-    """Of the network: small suits a CPU; published is what ImageNet weights and public checkpoints fit."""
-    crop: int | None = None
-    """Side of the crops that are trained on, in pixels: a multiple of 16, 16 to 256; by default the recipe's."""
-    pairs: int | None = None
-    """Pairs of a real and a synthetic item in each step, over all processes together; by default the recipe's."""
-    network: tuple[str, ...] = ()
-    """NAME=NUMBER: an argument of the network in place of its size's own, such as patch=32 for patchwise."""
-    precision: Literal["no", "bf16"] | None = None
-    """no or bf16; by default bf16 on a GPU."""
-    workers: int = 0
-    """Processes that prepare batches."""
-
-    def __post_init__(self) -> None:
-        _positive(steps=self.steps, patience=self.patience, pairs=self.pairs)
-        if not 0 <= self.workers <= WORKERS:
-            raise SettingsError(f"--workers must be from 0 to {WORKERS}, not {self.workers}")
-        if self.crop is not None and self.crop not in range(16, 257, 16):
-            raise SettingsError(f"--crop must be a multiple of 16 from 16 to 256, not {self.crop}")
-        if self.learning_rate is not None and not 0 < self.learning_rate < 1:
-            raise SettingsError(f"--learning_rate must be above 0 and below 1, not {self.learning_rate:g}")
-        if wrong := [text for text in self.expert if not all(text.partition("="))]:
-            raise SettingsError(f"--expert {wrong[0]}: write NAME=FILE")
-
-        if wrong := [text for text in self.network if not _NUMBER.fullmatch(text)]:
-            raise SettingsError(f"--network {wrong[0]}: write NAME=NUMBER")
-
-    @property
-    def arguments(self) -> dict[str, int | float] | None:
-        """Names and numbers of `network`."""
-        pairs = [text.partition("=") for text in self.network]
-        return {name: float(text) if "." in text else int(text) for name, _, text in pairs} or None
-
-    @property
-    def experts(self) -> tuple[tuple[str, Path], ...]:
-        """Names and weights of `expert`."""
-        return tuple((text.partition("=")[0], Path(text.partition("=")[2])) for text in self.expert)
-
-
-DATA, COURSE = Data(), Course()
+DATA, COURSE, CHOICE = Data(), Course(), Choice()
 
 
 def train(
-    detector: str,
+    detector: str | None = None,
     *,
     data: Data = DATA,
     course: Course = COURSE,
+    choice: Choice = CHOICE,
     out: Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -142,11 +51,11 @@ def train(
     Parameters
     ----------
     detector
-        A detector of `assay detectors` that is trained by itself; or what comes before one: ucf-plain (ucf starts with
-        it by itself), autoencoder-reconstruction, cnn-residual and its like, tall-stills (on images; give its weights
-        to tall with --init); or another way to one: npr-adversarial, temporal-d3, temporal-order. Trained on clips:
-        frames, tall, temporal-lstm, temporal-3d, temporal-trajectory, temporal-d3, temporal-order; all others on
-        images.
+        A detector of `assay detectors` that is trained by itself, by default that of --recipe; or what comes before
+        one: ucf-plain (ucf starts with it by itself), autoencoder-reconstruction, cnn-residual and its like,
+        tall-stills (on images; give its weights to tall with --init); or another way to one: npr-adversarial,
+        temporal-d3, temporal-order. Trained on clips: frames, tall, temporal-lstm, temporal-3d, temporal-trajectory,
+        temporal-d3, temporal-order; all others on images.
     out
         Folder for the weights and the state of the run; by default runs/train-DETECTOR.
     seed
@@ -156,10 +65,13 @@ def train(
     resume
         Go on with the run in --out, with the same flags.
     """
+    detector = recipes.trained(detector, choice)
     folder = (out or Path("runs") / f"train-{detector}").expanduser()
     modality = _modality(detector)
     weights = _weights(folder, detector, resume)
-    _check_weights(detector, course)
+    recipes.check_tower(choice, detector)
+    if choice.tower is None:
+        _check_weights(detector, course)
     place = s.device(device)
     from detectors.training.ranks import here, told
     from neurons.datasets.exclusion import check_excluded
@@ -168,18 +80,28 @@ def train(
     rank = here(place)
     with no_trace(folder):
         make_folder(folder)
-        learn, judge = told(lambda: _folders(detector, data, modality, folder, seed, place), rank)
+        learn, judge = told(lambda: _folders(detector, data, choice, modality, folder, seed, place), rank)
         if rank.leads:
             parts = {data.data: learn, data.validation or f"the validation part of {data.data}": judge}
             check_excluded(data.exclude, parts, modality, warn)
             check_leaks(learn, modality, force=data.force, tell=warn)
-        outcome = _run(_settings(detector, data, course, (learn, judge, weights), seed, place), quiet=not rank.leads)
+            recipes.check_data(choice, learn, data.data)
+        settings = _settings(detector, data, course, choice, (learn, judge, weights), seed, place)
+        if rank.leads:
+            recipes.tell_estimate(choice, settings)
+        outcome = _run(settings, quiet=not rank.leads)
     if rank.leads:
-        _tell(detector, outcome, json)
+        _tell(detector, outcome, recipes.judged_as(outcome.weights, choice), json)
 
 
 def _settings(
-    detector: str, data: Data, course: Course, places: tuple[Path, Path, Path], seed: int, device: str
+    detector: str,
+    data: Data,
+    course: Course,
+    choice: Choice,
+    places: tuple[Path, Path, Path],
+    seed: int,
+    device: str,
 ) -> Training:
     """The run that the flags ask for; `places` are what to learn from, what to judge by, and the weights to write."""
     from detectors.training.loop import Training
@@ -197,8 +119,9 @@ def _settings(
         init=course.init or _start(detector),
         experts=course.experts,
         size=course.size,
-        network=course.arguments,
-        plan=_plan(detector, course),
+        network={**(course.arguments or {}), **choice.arguments} or None,
+        half=choice.tower is None,  # a tower stays as its folder has it
+        plan=_plan(detector, course, choice),
         memory=data.memory,
         features=data.features.expanduser() if data.features else None,
         device=device,
@@ -264,21 +187,29 @@ def run_states(folder: Path, detector: str) -> list[Path]:
     return [state for state in states if not (longer and state.name.startswith(longer))]
 
 
-def _folders(detector: str, wanted: Data, modality: Modality, out: Path, seed: int, device: str) -> tuple[Path, Path]:
+def _folders(
+    detector: str, wanted: Data, choice: Choice, modality: Modality, out: Path, seed: int, device: str
+) -> tuple[Path, Path]:
     """The folders to train on and to judge by."""
     from detectors.training.recipes import recipe
     from neurons.datasets.learning import Learning, learning_folders
 
     count, motion = wanted.items or ITEMS[modality], recipe(detector).motion
     asked = Learning(wanted.data, wanted.validation, modality, count, wanted.twins, seed, motion)
-    return learning_folders(asked, s.home() / "data", out / "data", device=device, tell=warn)
+    home, chosen = s.home() / "data", recipes.chosen_recipe(choice)
+    if not (chosen and chosen.twins):
+        return learning_folders(asked, home, out / "data", device=device, tell=warn)
+    from neurons.recipes.twins import Plan, autoencoders, twin_folders
+
+    plan = Plan(autoencoders(choice.autoencoder, warn), 1, seed, device)
+    return twin_folders(asked, plan, home, out / "data", warn)
 
 
-def _plan(detector: str, course: Course) -> BatchPlan | None:
-    """The recipe's examples with crops of another size, or other pairs; None where they are the recipe's own."""
+def _plan(detector: str, course: Course, choice: Choice) -> BatchPlan | None:
+    """The recipe's examples with what flags and recipes of the field change; None where they are the recipe's own."""
     from detectors.training.recipes import recipe
 
-    given = {name: value for name in ("crop", "pairs") if (value := getattr(course, name)) is not None}
+    given = recipes.plan_changes(choice, course)
     return replace(recipe(detector).plan_for(course.size), **given) if given else None
 
 
@@ -329,7 +260,7 @@ def _watching(name: str) -> Iterator[Callable[[Step], None]]:
         yield report
 
 
-def _tell(detector: str, outcome: TrainingResult, json: bool) -> None:
+def _tell(detector: str, outcome: TrainingResult, judge: str, json: bool) -> None:
     from detectors.training.recipes import recipe
 
     facts = {"weights": str(outcome.weights), "sha256": outcome.sha256, "auc": outcome.auc, "steps": outcome.steps}
@@ -339,4 +270,4 @@ def _tell(detector: str, outcome: TrainingResult, json: bool) -> None:
     measure = recipe(detector).measure_name
     print(f"{outcome.weights}  validation {measure} {outcome.auc:.4f} at step {outcome.best_step} of {outcome.steps}")
     if measure == "AUC":  # and not how well a picture is made again
-        print(f"measure it: assay evaluate {outcome.weights} --data embedded:test")
+        print(f"measure it: assay evaluate {judge} --data embedded:test")

@@ -155,6 +155,9 @@ def shards(
     print(f"{out}  {len(records):,} items in {len(written):,} shards")
 
 
+dataset.command("neurons.datasets.building.program:build_set", name="build")
+
+
 @dataset.command
 def presets(*, json: Json = False) -> None:
     """List the published data sets that are known by name, for `--data PRESET:DIR`."""

@@ -39,6 +39,17 @@ def detectors(*, json: Json = False) -> None:
     _show(rows, json, ("name", "modality", "parameters", "embedded_parameters", "summary"))
 
 
+def recipes(*, json: Json = False) -> None:
+    """List what the field found to work, for `assay train --recipe`: a line each, what it trains, and its source."""
+    from detectors.field_recipes.table import FIELD_RECIPES
+
+    rows = [
+        {"name": row.name, "trains": row.detector, "summary": row.summary, "source": row.source}
+        for row in FIELD_RECIPES.values()
+    ]
+    _show(rows, json, ("name", "trains", "summary"))
+
+
 def generators(*, json: Json = False) -> None:
     """List the generators, what each needs, and whether this machine can run it."""
     from generators import TABLE

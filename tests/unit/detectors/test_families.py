@@ -16,7 +16,7 @@ from detectors.checkpoints import HERE, read
 from detectors.families import FAMILIES, Family, family, network_size
 from detectors.public_checkpoints import PUBLIC, adapt
 from detectors.training.recipes import RECIPES
-from subnet.errors import CheckpointError, UnknownName
+from subnet.errors import CheckpointError, SettingsError, UnknownName
 from subnet.registry import resolve
 from tests.places import ROOT
 
@@ -82,7 +82,12 @@ def test_one_family_for_each_recipe_and_row() -> None:
 
 @pytest.mark.parametrize("row", FAMILIES.values(), ids=lambda row: row.name)
 def test_the_small_size_builds_the_network(row: Family) -> None:
-    """`small` holds arguments of the network, and the number of methods comes from the data where it takes one."""
+    """`small` holds arguments of the network, and the number of methods comes from the data where it takes one; a
+    tower comes from the user, and its lack is told."""
+    if row.name.startswith("tower"):
+        with pytest.raises(SettingsError, match="--tower"):
+            resolve(row.network)(**network_size(row, 3))
+        return
     with torch.device("meta"):
         network: nn.Module = resolve(row.network)(**network_size(row, 3))
     sizes = network.state_dict()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.segment.composites import KINDS, LEAST, MOST, Kind, compose, follow, region
+from detectors.pixels.composites import KINDS, LEAST, MOST, Kind, compose, follow, region
 from subnet.game.variant import variant_frames
 from subnet.types import Media
 from tests.unit.detectors.folders import photos
