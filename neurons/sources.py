@@ -74,6 +74,15 @@ def prefer_ours(app: App, commands: tuple[str, ...], arguments: ArgumentCollecti
             argument.tokens.clear()
 
 
+def check_families(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Raises SettingsError for a value of a whole family of flags, which would be passed over: --axon 8091."""
+    for argument in arguments:
+        for token in argument.tokens if argument.children and argument.parse else ():
+            flags = [child.name for child in argument.children]
+            said = f"{token.keyword or argument.name} is a family of flags and takes no value"
+            raise SettingsError(f"{said}; give one of its flags, such as {flags[0]}")
+
+
 def variable(commands: tuple[str, ...], flag: str) -> str:
     """The variable of a command's flag."""
     return f"{OURS}{'_'.join(commands).upper()}_{_ending(flag)}"

@@ -89,3 +89,14 @@ def test_families_of_the_file_are_tables(text: str, said: str, assay: Assay, tmp
     for words in (("validator", "--netuid", "1"), ("config", "validator", "--netuid", "1")):
         ran = assay(*words, "--config", path)
         assert (ran.status, said in ran.message, "Traceback" in ran.err) == (2, True, False), ran.err
+
+
+def test_a_family_takes_no_value(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its flag or its variable: it was passed over; JSON of its flags is read."""
+    assert assay("config", "validator", "--netuid", "1", "--neuron", '{"timeout": 3}').status == 0
+    said = "--neuron is a family of flags and takes no value; give one of its flags, such as --neuron.sample_size"
+    for words in (("validator", "--netuid", "1"), ("config", "validator", "--netuid", "1")):
+        ran = assay(*words, "--neuron", "3")
+        assert (ran.status, said in ran.message) == (2, True), ran.message
+    monkeypatch.setenv("ASSAY_VALIDATOR_NEURON", "3")
+    assert "ASSAY_VALIDATOR_NEURON is a family of flags" in assay("validator", "--netuid", "1").message
