@@ -244,8 +244,7 @@ class WeightSetter:
             self._places.learn(hundred, (await asyncio.to_thread(likeness, table)).clusters)
 
     def _write(self, kind: str, body: Record) -> None:
-        if error := self._store.write(kind, body):
-            self._log.error("the journal cannot be written", error=str(error), unwritten=self._store.unwritten)
+        self._store.write(kind, body)  # the loop tells what the disk refuses
 
     def _wait(self, receipt: Receipt, snapshot: Snapshot) -> int:
         """Blocks until the next try makes sense."""

@@ -69,6 +69,7 @@ class StateStore:
         self.state = check_state(journal.state(), journal.last, lambda: replay(journal.entries()))
         self._journal = journal
         self._unwritten: deque[tuple[str, str, bytes]] = deque()
+        self.refusal = ""  # why the disk took nothing at the last try, "" when it did
         self._noted: dict[str, Record] = {}
         self._snapshots = Snapshots()  # as a reader has them
         self.newest = 0  # block of the newest metagraph that this process wrote down, or wrote something down by
@@ -102,7 +103,9 @@ class StateStore:
                 self._journal.append(*self._unwritten[0])
                 self._unwritten.popleft()
         except StateError as error:
+            self.refusal = str(error)
             return error
+        self.refusal = ""
         return None
 
     def note(self, kind: str, body: Record) -> StateError | None:

@@ -70,3 +70,47 @@ def test_a_log_file_is_bounded_and_holds_no_secret(tmp_path: Path) -> None:
     assert json.loads(file.read_text().splitlines()[-1])["number"] == 199
     everything = done.stderr + "".join(part.read_text() for part in parts)
     assert not any(secret in everything for secret in ("987654321", "sesame", "hf_abcdefgh123"))
+
+
+LIBRARIES = """
+import logging, pathlib, warnings
+from neurons.log import configure
+from neurons.settings import LoggingSettings
+
+configure(LoggingSettings(file=pathlib.Path({file!r})), "miner")
+logging.getLogger("subnet.wire").warning("requests refused with %d: %s", 403, "token hf_abcdefgh123")
+logging.getLogger("bittensor.transport").error("two\\nlines, 100%% of ws://user:sesame@node")
+logging.getLogger("quiet").info("never written")
+warnings.warn("an old call")
+try:
+    raise ConnectionError("no answer from ws://user:sesame@node with hf_abcdefgh123")
+except ConnectionError:
+    logging.getLogger("library").exception("it broke")
+"""
+
+
+def test_what_libraries_log_is_json_too(tmp_path: Path) -> None:
+    """Off a terminal every line is one object with level and logger, in the file of the settings, too; none a secret."""
+    file = tmp_path / "assay.log"
+    done = subprocess.run(
+        [sys.executable, "-c", LIBRARIES.format(file=str(file))],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "HF_TOKEN": "hf_abcdefgh123"},
+    )
+    for text in (done.stderr, file.read_text()):
+        lines = [json.loads(line) for line in text.splitlines()]
+        assert [(line["logger"], line["level"]) for line in lines] == [
+            ("subnet.wire", "warning"),
+            ("bittensor.transport", "error"),
+            ("py.warnings", "warning"),
+            ("library", "error"),
+        ]
+        assert [line["event"] for line in lines[:2]] == [
+            "requests refused with 403: token ***",
+            "two\nlines, 100%% of ws://***@node",
+        ]
+        assert "ConnectionError: no answer from ws://***@node with ***" in lines[3]["exception"]
+        assert {line["program"] for line in lines} == {"miner"}
+        assert not any(secret in text for secret in ("sesame", "hf_abcdefgh123"))
