@@ -13,6 +13,7 @@ from neurons import settings as s
 from neurons.doctor.machine import Finding, Health
 from subnet.chain.bittensor import BittensorChain
 from subnet.errors import ChainError, SettingsError, StateError
+from subnet.evidence.binding import BEHIND
 from subnet.evidence.entries.entry import BEGINNING, Entry
 from subnet.evidence.reader import LIVE, JournalReader
 from subnet.evidence.records import ROUND, RULES, WEIGHTS, RoundRecord, RulesRecord, WeightsRecord, read_record
@@ -42,6 +43,7 @@ def validator(folder: Path, max_age: float, max_weights_age: int) -> Iterator[Fi
         rounds = [read_record(RoundRecord, entry) for entry in tail if entry.kind == ROUND][-RECENT:]
         yield _last_round(rounds, written, max_age)
         yield _weights(tail, rounds, max_weights_age)
+        yield from _one_chain(tail, rounds)
     except StateError as error:
         yield Finding("journal", Health.FAIL, str(error), _journal_fix(error))
         return
@@ -116,6 +118,16 @@ def _weights(tail: deque[Entry], rounds: list[RoundRecord], most: int) -> Findin
         return Finding("weights", Health.WARN, f"none were set lately{why}", fix)
     age = max(0, rounds[-1].block - taken[-1].block) if rounds else 0
     return weights_age(age, most)
+
+
+def _one_chain(tail: deque[Entry], rounds: list[RoundRecord]) -> Iterator[Finding]:
+    """What was recorded before may be of blocks that the chain of the last round has not reached: it was reset."""
+    settings = [read_record(WeightsRecord, entry).block for entry in tail if entry.kind == WEIGHTS]
+    highest = max([*settings, *(played.block for played in rounds)], default=0)
+    if rounds and rounds[-1].block < highest - BEHIND:
+        found = f"the journal is of two: the last round of block {rounds[-1].block:,}, others of up to {highest:,}"
+        fix = "nothing of the second can be proven: stop, move the state away and begin a new one; or its node lags"
+        yield Finding("chain", Health.WARN, found, fix)
 
 
 def weights_age(age: int, most: int) -> Finding:

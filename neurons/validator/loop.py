@@ -20,7 +20,7 @@ from neurons.validator.onchain.epochs import Seed, Seeds
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.weight_setter import WeightSetter, WeightsStanding
 from subnet.errors import SettingsError, StateError, SubnetError
-from subnet.evidence.binding import BEHIND
+from subnet.evidence.binding import BEHIND, OTHER_CHAIN
 from subnet.evidence.records import DEPARTED, ROUND, RULES, DepartedRecord, record, rules_record
 from subnet.evidence.state import State, StateStore
 from subnet.game.sampling import RoundPlan, eligible, plan
@@ -164,9 +164,15 @@ class ValidatorLoop:
         await self._survives("telemetry", partial(self.watcher.played, played, partners.view.block))
 
     def _newest(self) -> Snapshot:
-        view = self.partners.view
+        """The metagraph to play by. Raises StateError far below what the journal tells of: nobody could prove both."""
+        view, recorded = self.partners.view, self.store.newest
         if view.snapshot is None or view.age > STALE:
             raise SettingsError("the chain has been silent for too long to play on its last snapshot")
+        if view.snapshot.block < recorded - BEHIND:
+            lags = "a node that lags catches up, or name another --subtensor.chain_endpoint"
+            raise StateError(
+                f"the chain is far below block {recorded}, of which the journal tells: {lags}; {OTHER_CHAIN}"
+            )
         return view.snapshot
 
     def _plan(self, seed: Seed, snapshot: Snapshot) -> RoundPlan:

@@ -365,6 +365,31 @@ async def test_a_disk_that_refuses_is_told_once(game: Game, monkeypatch: pytest.
     assert len(game.records()) == 12
 
 
+async def test_no_round_is_played_on_a_chain_far_below_the_journal(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain that was reset, or a node that lags: told once with the fix, nobody is asked, and it ends by itself."""
+    await game.start()
+    loop, tries = game.loop(9), []
+    game.store.newest = 500
+
+    async def at_once(stop: asyncio.Event, seconds: float) -> bool:
+        tries.append(seconds)
+        return stop.is_set()
+
+    monkeypatch.setattr(module, "pause", at_once)
+    with capture_logs() as lines:
+        for newest in (500, 500, 8):
+            game.store.newest = newest
+            await loop._round(asyncio.Event())
+    told = [
+        (line["log_level"], line.get("error", line.get("why"))) for line in lines if line["event"] == "a round failed"
+    ]
+    assert [level for level, _ in told] == ["error", "info"]
+    assert "far below block 500" in told[0][1]
+    assert "move the state away" in told[0][1]
+    assert len(tries) == 2
+    assert [record.number for record in game.records()] == [2]
+
+
 async def test_an_empty_pool_makes_the_round_void(game: Game) -> None:
     """Our own fault is written down and moves no score."""
     await game.start()
