@@ -99,7 +99,7 @@ class Notes:
     def __init__(self, log: Log) -> None:
         self._log, self._reasons = log, dict[str, set[str]]()
 
-    def tell(self, event: str, reason: str, level: int = logging.WARNING, **facts: object) -> None:
+    def tell(self, event: str, reason: str, level: int = logging.WARNING, /, **facts: object) -> None:
         """Log `event` with `facts`, unless it was told for this `reason` since it was last mended."""
         reasons = self._reasons.setdefault(event, set())
         if reason in reasons:

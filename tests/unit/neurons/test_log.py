@@ -9,6 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from neurons.producer.run import Reporting
+from subnet.media.pool.item import Cell
+from subnet.media.pool.producer import Event, ProducerStep
+from subnet.types import Label, Modality
 
 LEAVES_A_TASK_BEHIND = """
 import asyncio, gc
@@ -114,3 +121,14 @@ def test_what_libraries_log_is_json_too(tmp_path: Path) -> None:
         assert "ConnectionError: no answer from ws://***@node with ***" in lines[3]["exception"]
         assert {line["program"] for line in lines} == {"miner"}
         assert not any(secret in text for secret in ("sesame", "hf_abcdefgh123"))
+
+
+def test_a_producer_without_room_says_so_once() -> None:
+    """However often it looks, and however many bytes are free then; room that comes back is told, and then it is news."""
+    cell = Cell(Modality.IMAGE, Label.REAL, "here")
+    full = [ProducerStep(Event.NO_ROOM, cell, reason=f"{free} bytes free on the disk") for free in range(3)]
+    reporting = Reporting(structlog.get_logger(), None, json=False)
+    with capture_logs() as lines:
+        for step in (*full, ProducerStep(Event.STORED, cell), full[0]):
+            reporting(step)
+    assert [line.get("reason", line.get("why")) for line in lines] == [full[0].reason, "mended", full[0].reason]
