@@ -53,9 +53,8 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(until_signal())
         journal = _hold(stack, settings, hotkey, log)
-        seed = choose_seed(settings.seed, settings.seed_file, folder)
-        past, store = read_past(journal, kept(folder / SECRETS)), StateStore(journal)
-        store.newest = past.block
+        seed, past = choose_seed(settings.seed, settings.seed_file, folder), read_past(journal, kept(folder / SECRETS))
+        store = StateStore(journal, newest=past.block)
         endpoint, neuron = settings.subtensor.endpoint, settings.neuron
         chain = BittensorChain(endpoint, settings.netuid, keys, version_key=s.VERSION_KEY, seal_round=neuron.seal_round)
         stack.push_async_callback(chain.close)

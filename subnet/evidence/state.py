@@ -64,15 +64,17 @@ class State:
 class StateStore:
     """The state, and the journal it follows from."""
 
-    def __init__(self, journal: Journal) -> None:
-        """Raises JournalBroken where the stored state does not follow from the journal."""
+    def __init__(self, journal: Journal, newest: int = 0) -> None:
+        """`newest` is a block of whose metagraph an earlier run wrote. Raises JournalBroken where the stored state does
+        not follow from the journal.
+        """
         self.state = check_state(journal.state(), journal.last, lambda: replay(journal.entries()))
         self._journal = journal
         self._unwritten: deque[tuple[str, str, bytes]] = deque()
         self.refusal = ""  # why the disk took nothing at the last try, "" when it did
         self._noted: dict[str, Record] = {}
         self._snapshots = Snapshots()  # as a reader has them
-        self.newest = 0  # block of the newest metagraph that this process wrote down, or wrote something down by
+        self.newest = newest  # block of the newest metagraph that anything was written down by
 
     @property
     def blocked(self) -> bool:
