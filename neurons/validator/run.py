@@ -18,7 +18,7 @@ from neurons.secret_seed import choose_seed, read_seed
 from neurons.signals import ends_before, pause, until_signal
 from neurons.validator.challenge_source import await_media, draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
-from neurons.validator.low_water import check_known, check_low_water
+from neurons.validator.low_water import check_known, check_low_water, check_owner
 from neurons.validator.onchain.clock import clocks_apart
 from neurons.validator.onchain.doppelganger import Doppelganger
 from neurons.validator.onchain.epoch_file import SECRETS, kept, lines_of
@@ -97,6 +97,7 @@ def _hold(stack: AsyncExitStack, settings: ValidatorSettings, hotkey: str, log: 
         read_seed(settings.seed_file)  # a bad one is told before a journal is made
     journal = Journal(settings.folder(hotkey) / "journal.db", settings.segments)
     stack.callback(journal.close)
+    check_owner(journal, settings.netuid, hotkey)
     return journal
 
 

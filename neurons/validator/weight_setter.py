@@ -137,7 +137,8 @@ class WeightSetter:
             if snapshot and ripe and (await self._try_once(snapshot)).submission is Submission.OK:
                 return
             await pause(stop, 0.2)
-        self._log.error("the final weights were not set in time", seconds=patience)
+        if not stop.is_set():
+            self._log.error("the final weights were not set in time", seconds=patience)
 
     def _ripe(self, snapshot: Snapshot, answers: int) -> bool:
         block = self._view.block

@@ -25,9 +25,11 @@ from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import (
     ROUND,
+    RULES,
     SNAPSHOT,
     Record,
     RoundRecord,
+    RulesRecord,
     SettingRecord,
     SnapshotRecord,
     outcomes,
@@ -156,8 +158,20 @@ def digest(dump: bytes) -> str:
 
 
 def check_whole(reader: JournalReader) -> int:
-    """How many entries a journal has. Raises JournalBroken unless each follows from the one before, and the state."""
-    count = sum(1 for _ in reader.entries())
+    """How many entries a journal has. Raises JournalBroken unless each follows from the one before, and the state.
+
+    Raises it, too, where it goes on as another validator's.
+    """
+    count, owner = 0, ("", -1)
+    for count, entry in enumerate(reader.entries(), 1):  # noqa: B007
+        if entry.kind == RULES:
+            rules = read_record(RulesRecord, entry)
+            if owner[0] and owner != (rules.hotkey, rules.netuid):
+                raise JournalBroken(
+                    f"{reader.path}: entry {entry.seq}: the journal of {owner[0]} on subnet {owner[1]} goes on as "
+                    f"that of {rules.hotkey} on {rules.netuid}; restore a backup"
+                )
+            owner = (rules.hotkey, rules.netuid)
     if count == 0:
         raise JournalBroken(f"{reader.path} holds no entry, so there is nothing to rely on; restore a backup")
     check_state(reader.state(), reader.last or BEGINNING, lambda: replay(reader.entries()))
