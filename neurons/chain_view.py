@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from neurons.log import Log
+from neurons.log import Log, Notes
 from neurons.signals import ends_before, pause
 from subnet.errors import ChainError
 from subnet.protocols import Chain
@@ -80,17 +80,20 @@ async def first_snapshot(view: ChainView, stop: asyncio.Event, log: Log, patienc
 
     Raises ChainError when there is none by then.
     """
-    ends = time.monotonic() + patience
+    ends, notes = time.monotonic() + patience, Notes(log)
     log.debug("looking at the chain")
     while not stop.is_set():
         reading = asyncio.create_task(view.refresh())
         if not await ends_before(stop, reading, grace=0.0):
             break
         try:
-            return reading.result()
+            snapshot = reading.result()
         except ChainError as error:
             if time.monotonic() > ends:
                 raise
-            log.warning("the chain does not answer yet", error=str(error))
+            notes.tell("the chain does not answer yet", str(error), error=str(error))
             await pause(stop, 1.0)
+        else:
+            notes.mend("the chain does not answer yet")
+            return snapshot
     return None

@@ -10,13 +10,16 @@ import re
 import sys
 import tomllib
 from collections.abc import Sequence
-from importlib import metadata
+from importlib import import_module, metadata
+from inspect import BoundArguments
+from math import inf, isfinite
 from pathlib import Path
 from typing import Annotated, NoReturn, get_args
 
 from cyclopts import (
     UNSET,
     App,
+    Argument,
     ArgumentCollection,
     CoercionError,
     CycloptsError,
@@ -24,10 +27,10 @@ from cyclopts import (
     Parameter,
     Token,
     UnknownCommandError,
+    UnknownOptionError,
 )
-from cyclopts import UnknownOptionError as UnknownOption
 
-from neurons.sources import VARIABLES, Source, check_variables, read_file
+from neurons.sources import VARIABLES, Source, check_families, check_variables, prefer_ours, read_file
 from subnet.errors import SettingsError, StateError, SubnetError
 from subnet.lifetime import INTERRUPTED, end_with_parent
 from subnet.printing import printable, without_credentials
@@ -70,9 +73,18 @@ COMMANDS = {
     "gateway": ("neurons.gateway.program:gateway", "Answer files of outsiders by what the subnet's miners say."),
 }
 
+CHECKS = {  # what flags must be together, by command; looked at before it starts, and by `assay config`
+    "miner": "neurons.miner.program:check",
+    "validator": "neurons.validator.program:check",
+    "producer": "neurons.producer.program:check",
+    "replicas": "neurons.replicas.program:check",
+}
+
 EXIT_SETTINGS, EXIT_STATE, EXIT_OTHER, EXIT_PIPE = 2, 3, 1, 141
 _NAMELESS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "standard output, or a file")  # a write names none
-SEEDS, MOST = 2**32 - 1, 2**31 - 1  # the largest seed, and the largest other whole number
+CONFIG_HELP = "TOML file with flags: [miner.axon] port = 8091. [env: ASSAY_CONFIG]"
+COUNTABLE = 2**31 - 1  # the largest number
+MOST = {"seed": 2**32 - 1, "port": 2**16 - 1, "netuid": 2**16 - 1}  # and that of a flag, by its last word
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -94,14 +106,15 @@ def build() -> App:
     @app.meta.default
     def launch(
         *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-        config: Annotated[Path | None, Parameter(help="TOML file with flags: [miner.axon] port = 8091")] = None,
+        config: Annotated[Path | None, Parameter(help=CONFIG_HELP, show_env_var=False)] = None,
     ) -> object:
         if config is not None:
             app.config = sources(app, config)
         try:
             command, bound, injected = app.parse_args(tokens, exit_on_error=False, print_error=False)
+            check_together(app.parse_commands(tokens)[0], bound)
             return command(*bound.args, **bound.kwargs, **({"app": app} if "app" in injected else {}))
-        except MissingArgumentError as error:
+        except (MissingArgumentError, UnknownOptionError) as error:
             raise _unknown_option(error) or error from error
         except UnknownCommandError as error:
             if error.app is not app or not error.unused_tokens:
@@ -114,38 +127,63 @@ def build() -> App:
 def sources(app: App, file: Path | None = None) -> tuple[Source, ...]:
     """Where settings come from when no flag gives them, the first first. Raises SettingsError for a wrong `file`."""
     files = () if file is None else (read_file(file, app),)
-    return (VARIABLES, check_variables(app), *files, _check_integers)
+    return (prefer_ours, VARIABLES, check_variables(app), *files, check_families, check_numbers)
 
 
-def _check_integers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Raises CoercionError for an integer that is not in plain digits, wherever it is from: 1.5 is not rounded.
+def check_numbers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Raises CoercionError and SettingsError for numbers, wherever they are from, that no flag can work with.
 
-    Raises SettingsError for one below 0, and for one that is too large to count or, as a seed, for the libraries. A
-    seed without a default is a secret, as long as it likes.
+    An integer is in plain digits (1.5 is not rounded), any other number is finite. None is below 0, nor too large to
+    count or, as a seed or port, for what takes it. A seed without a default is a secret, as long as it likes.
     """
     for argument in arguments:
-        if int in (argument.hint, *get_args(argument.hint)):
-            seed = argument.name.endswith("seed")
-            secret = seed and argument.hint is not int
-            most = None if secret else SEEDS if seed else MOST
-            for token in argument.tokens:
-                if token.implicit_value is UNSET and not _INTEGER.fullmatch(token.value):
-                    said = token.evolve(value="***") if secret else token
-                    raise CoercionError(token=said, argument=argument, target_type=int)
-                if token.implicit_value is UNSET and (int(token.value) < 0 or (most and int(token.value) > most)):
-                    value = "below it" if secret else token.value
-                    end = f"from 0 to {most}" if most and seed else "from 0 on" if seed else f"of at most {most}"
-                    bound = end if seed or int(token.value) > 0 else "that is not negative"  # 0 is not for every count
-                    raise SettingsError(f"{argument.name} must be a whole number {bound}, not {value}")
+        kinds = {argument.hint, *get_args(argument.hint)} & {int, float}
+        for token in argument.tokens if kinds else ():
+            if token.implicit_value is UNSET:
+                _check_number(argument, token, whole=float not in kinds)
 
 
-def _unknown_option(error: MissingArgumentError) -> UnknownOption | None:
+def _check_number(argument: Argument, token: Token, *, whole: bool) -> None:
+    word = re.split("[._-]", argument.name)[-1]
+    secret = word == "seed" and argument.hint is not int
+    most = inf if secret else MOST.get(word, COUNTABLE)
+    try:
+        if whole and not _INTEGER.fullmatch(token.value):
+            raise ValueError
+        number = int(token.value) if whole else float(token.value)
+    except ValueError as error:  # an integer of more than 4,300 digits, too
+        said = token.evolve(value="***") if secret else token
+        raise CoercionError(token=said, argument=argument, target_type=int if whole else float) from error
+    if not 0 <= number <= most or number == inf:
+        end = "from 0 on" if secret else f"from 0 to {most}" if word in MOST else f"of at most {most}"
+        bound = end if word in MOST or number > 0 else "that is not negative"  # 0 is not for every count
+        bound = bound if isfinite(number) else "that is finite"
+        value = "below it" if secret else token.value
+        raise SettingsError(f"{argument.name} must be a {'whole ' if whole else ''}number {bound}, not {value}")
+
+
+def check_together(commands: Sequence[str], bound: BoundArguments) -> None:
+    """Raises SettingsError for flags of a command that do not go together, or lack one another."""
+    if rule := CHECKS.get(" ".join(commands)):
+        module, _, name = rule.partition(":")
+        bound.apply_defaults()
+        getattr(import_module(module), name)(**bound.arguments)
+
+
+def _unknown_option(error: MissingArgumentError | UnknownOptionError) -> SettingsError | None:
     """The first option that nobody knows, which is to be told before one that lacks: it may be the same, misspelt."""
-    names = [word.split("=")[0] for word in error.unused_tokens or () if word.startswith("--")]
-    if not names or error.app is None:
+    arguments = error.app.assemble_argument_collection() if error.app is not None else ()
+    known = {name for each in arguments if each.parse for name in (*each.names, *each.negatives)}
+    unused = error.unused_tokens
+    if isinstance(error, UnknownOptionError):
+        unused = [error.token.keyword or error.token.value]
+    words = (word.split("=")[0] for word in unused or () if word.startswith("--"))
+    word = next((word for word in words if word not in known), None)
+    if word is None:
         return None
-    known = error.app.assemble_argument_collection()
-    return UnknownOption(verbose=False, token=Token(keyword=names[0], source="cli"), argument_collection=known)
+    ending = [name for name in sorted(known) if name.rpartition(".")[2] == word.lstrip("-")]
+    near = (ending or difflib.get_close_matches(word, sorted(known), n=1) or [""])[0]
+    return SettingsError(f"Unknown option: {word}.{f' Did you mean {near}?' if near else ''}")
 
 
 def _unknown_command(word: str) -> SettingsError:

@@ -27,6 +27,7 @@ from subnet.printing import without_credentials
 
 SECRET = re.compile(r"(^|_)(seed|mnemonic|password|passwd|token|secret|private_key|api_key)s?$", re.IGNORECASE)
 LEAST_SECRET = 8  # characters of an environment's secret that is looked for in texts
+MOST_REASONS = 64  # of one event that are remembered
 Log = structlog.typing.FilteringBoundLogger
 
 
@@ -57,6 +58,14 @@ class _OneLine(logging.Filter):
         return True
 
 
+class _Pipe(logging.Handler):
+    """What libraries log goes the way of our own events: the same form, the same file, nothing secret."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = {"exc_info": record.exc_info} if record.exc_info else {}
+        structlog.get_logger(program=self.name).log(record.levelno, record.getMessage(), logger=record.name, **facts)
+
+
 class _PrivateFile(RotatingFileHandler):
     """Every file that rotation begins is for its owner alone, as the first one is."""
 
@@ -79,10 +88,31 @@ class _Copy:
 
     def __call__(self, logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        plain = structlog.processors.format_exc_info(None, method, {**event, "timestamp": moment})
-        text = structlog.processors.JSONRenderer(sort_keys=True)(None, method, plain)
+        text = structlog.processors.JSONRenderer(sort_keys=True)(None, method, {**event, "timestamp": moment})
         self._file.handle(logging.makeLogRecord({"msg": str(text)}))
         return event
+
+
+class Notes:
+    """What stands in the way of a program: told once for each new reason, and once when it is gone."""
+
+    def __init__(self, log: Log) -> None:
+        self._log, self._reasons = log, dict[str, set[str]]()
+
+    def tell(self, event: str, reason: str, level: int = logging.WARNING, /, **facts: object) -> None:
+        """Log `event` with `facts`, unless it was told for this `reason` since it was last mended."""
+        reasons = self._reasons.setdefault(event, set())
+        if reason in reasons:
+            return
+        if len(reasons) >= MOST_REASONS:
+            reasons.clear()
+        reasons.add(reason)
+        self._log.log(level, event, **facts)
+
+    def mend(self, event: str) -> None:
+        """`event` stands no more: told where it was, and its next reason is a new one."""
+        if self._reasons.pop(event, None):
+            self._log.info(event, why="mended")
 
 
 def _mask(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -113,18 +143,21 @@ def configure(settings: LoggingSettings, program: str) -> Log:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,  # before the mask: a traceback may have a secret in it
             _mask,
             *([_Copy(settings)] if settings.file else []),
             structlog.processors.TimeStamper(fmt="iso" if not people else "%H:%M:%S", utc=not people),
             structlog.processors.StackInfoRenderer(),
-            *([] if people else [structlog.processors.format_exc_info]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(level, logging.WARNING), stream=stream)
+    pipe = _Pipe()
+    pipe.name = program
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[pipe])
+    logging.captureWarnings(True)
     if level > logging.DEBUG:
         logging.getLogger("asyncio").addFilter(_OneLine())
     logging.raiseExceptions = False  # a handler that cannot write says nothing, rather than a traceback a line

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from subnet import files
 from subnet.errors import SettingsError
@@ -25,7 +25,10 @@ VALIDATOR_STAKE = 1000.0  # TAO; with a permit and this much, a neuron is a vali
 KEPT = "kept"  # below a validator's state: media that was asked
 VERSION_KEY = 2  # raised whenever the same answers give other weights than in the last version
 
+LEAST = 0.001  # of what must be above 0, where less is as good as nothing
+
 home = files.home
+Deadline = Annotated[float, Parameter(validator=validators.Number(gt=0))]  # seconds
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of tables.")]
 
 
@@ -70,6 +73,8 @@ class WalletSettings:
         for flag, name in (("name", self.name), ("hotkey", self.hotkey)):
             if not name.strip():
                 raise SettingsError(f"--wallet.{flag} is empty: name one (variable BT_WALLET_{flag.upper()})")
+            if name in {".", ".."} or {"/", "\\", "\0"} & set(name):
+                raise SettingsError(f"--wallet.{flag} is a name, no path, not {name!r}: folders go to --wallet.path")
 
 
 @Parameter(name="axon")
@@ -119,7 +124,13 @@ class BlacklistSettings:
     hotkeys: tuple[str, ...] = ()
     """Hotkeys that are always refused."""
     rate: float = 20.0
-    """Requests per second and hotkey."""
+    """Requests per second and hotkey, at least 0.001."""
+
+    def __post_init__(self) -> None:
+        if self.rate < LEAST:
+            raise SettingsError(f"--blacklist.rate must be at least {LEAST}, not {self.rate:g}: nobody could ask")
+        for hotkey in self.hotkeys:
+            check_address("--blacklist.hotkeys", hotkey)
 
 
 @Parameter(name="neuron")
@@ -190,6 +201,10 @@ class PoolSettings:
     """Most that the pool may hold."""
     floor_gigabytes: float = 1.0
     """Free space that is always left on the disk."""
+
+    def __post_init__(self) -> None:
+        if self.gigabytes < LEAST:
+            raise SettingsError(f"--pool.gigabytes must be at least {LEAST}, not {self.gigabytes:g}: nothing would fit")
 
     @property
     def folder(self) -> Path:
@@ -264,8 +279,8 @@ class LoggingSettings:
     def __post_init__(self) -> None:
         if not 0 < self.megabytes < 1e6:
             raise SettingsError(f"--logging.megabytes must be above 0 and below 1e6, not {self.megabytes:g}")
-        if self.keep < 1:
-            raise SettingsError(f"--logging.keep must be at least 1, not {self.keep}")
+        if not 1 <= self.keep <= 1000:
+            raise SettingsError(f"--logging.keep must be from 1 to 1000, not {self.keep}")
         if self.level.lower() not in {"debug", "info", "warning", "error"}:
             raise SettingsError(f"--logging.level must be debug, info, warning or error, not {self.level!r}")
 
@@ -287,6 +302,16 @@ class WandbSettings:
     @property
     def on(self) -> bool:
         return self.project_name is not None and not self.off
+
+
+def check_address(flag: str, address: str) -> None:
+    """Raises SettingsError for what is no ss58 address of a key: a misspelt one names nobody."""
+    import bittensor_core
+
+    try:
+        bittensor_core.Keypair(ss58_address=address)
+    except ValueError as error:
+        raise SettingsError(f"{flag} must be ss58 addresses (5Grwva...), not {address!r}: copy it anew") from error
 
 
 GPUS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvhost-gpu", "/dev/kfd", "/dev/dxg")  # drivers' device files on Linux

@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 from cyclopts import App, ArgumentCollection, Parameter, UnknownOptionError
 from cyclopts.config import Dict, Env
@@ -41,6 +41,7 @@ CLIENTS = {  # bittensor's own: those that version 11 reads, and those of 10 tha
     *("BT_WALLET_PASSWORD", "BT_WALLET_PASSWORD_FILE", "BT_NO_PARSE_CLI_ARGS", "BT_AXON_MAX_WORKERS"),
     *("BT_LOGGING_INFO", "BT_LOGGING_RECORD_LOG", "BT_LOGGING_LOGGING_DIR", "BT_SUBTENSOR__MOCK"),
 }
+TYPES = {int: "an integer", float: "a number", str: "a string", bool: "a boolean", list: "an array", dict: "a table"}
 NEAR = 0.8  # similarity from which on a variable of bittensor looks like a misspelt one
 _SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
 
@@ -59,10 +60,27 @@ def check_variables(root: App) -> Source:
             return
         for said in unknown_variables(root, {commands: arguments}):
             raise SettingsError(said)
-        for said in odd_variables(arguments):
+        for said in odd_variables(commands, arguments):
             print(f"assay: warning: {printable(said)}", file=sys.stderr)
 
     return check
+
+
+def prefer_ours(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Forget what a flag has from a variable BT_*, which is of all programs, where our own is set: it is of one."""
+    for argument in arguments:
+        given = {token.keyword for token in argument.tokens if token.source == "env"}
+        if given & set(argument.parameter.env_var or ()) and variable(commands, argument.name) in os.environ:
+            argument.tokens.clear()
+
+
+def check_families(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Raises SettingsError for a value of a whole family of flags, which would be passed over: --axon 8091."""
+    for argument in arguments:
+        for token in argument.tokens if argument.children and argument.parse else ():
+            flags = [child.name for child in argument.children]
+            said = f"{token.keyword or argument.name} is a family of flags and takes no value"
+            raise SettingsError(f"{said}; give one of its flags, such as {flags[0]}")
 
 
 def variable(commands: tuple[str, ...], flag: str) -> str:
@@ -87,7 +105,8 @@ def unknown_variables(root: App, programs: Mapping[tuple[str, ...], ArgumentColl
         if name in EVERYWHERE | INNER or name.startswith(others) or _of_a_service(name) or _reads(programs, name):
             continue
         longer = [variable(chain, name.removeprefix(OURS)) for chain in programs]
-        hint = nearest(name, known | EVERYWHERE)
+        file = name in {variable(chain, "config") for chain in programs}
+        hint = "; did you mean ASSAY_CONFIG?" if file else nearest(name, known | EVERYWHERE)
         hint = next((f"; did you mean {one}?" for one in longer if one in known), hint)
         yield f"the variable {name} is no setting of assay {' or '.join(map(' '.join, programs))}{hint}"
 
@@ -118,13 +137,18 @@ def _of_a_service(name: str) -> bool:
     return match is not None and match.end() == len(name) and (match[0] != "_PORT" or "://" in os.environ[name])
 
 
-def odd_variables(arguments: ArgumentCollection) -> Iterator[str]:
-    """Variables of bittensor that nearly are one of ours, and old and new spellings that contradict each other."""
-    families = [tuple(argument.parameter.env_var or ()) for argument in arguments]
+def odd_variables(commands: tuple[str, ...], arguments: ArgumentCollection) -> Iterator[str]:
+    """Variables of bittensor that nearly are one of ours, and spellings that contradict each other, the first taken."""
+    families = [
+        (variable(commands, argument.name), *argument.parameter.env_var)
+        for argument in arguments
+        if argument.parameter.env_var
+    ]
+    ours = {BITTENSORS + _ending(argument.name): variable(commands, argument.name) for argument in arguments}
     others = sorted(name for name in os.environ if name.startswith(BITTENSORS) and name not in CLIENTS)
-    known = bittensor_variables() if any(families) and others else frozenset()
+    known = bittensor_variables() if families and others else frozenset()
     for name in others:
-        hint = nearest(name, known, NEAR)
+        hint = nearest(name, known, NEAR) or (f"; did you mean {ours[name]}?" if name in ours else "")
         if name not in known and hint:
             yield f"{name} is read by nothing here{hint}"
     for names in families:
@@ -151,7 +175,7 @@ def read_file(path: Path, root: App) -> Source:
     fill = Dict(tables, source=str(path.absolute()))
 
     def read(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-        _check_tables(path, tables, root, commands)
+        _check_families(path, _check_tables(path, tables, root, commands), commands, arguments)
         try:
             fill(app, commands, arguments)
         except UnknownOptionError as error:
@@ -164,8 +188,29 @@ def read_file(path: Path, root: App) -> Source:
     return read
 
 
-def _check_tables(path: Path, tables: dict[str, Any], root: App, commands: tuple[str, ...]) -> None:
-    """Raises SettingsError for a table that is no command's, on the way to the one of `commands`."""
+def _check_families(
+    path: Path, table: dict[str, Any], commands: tuple[str, ...], arguments: ArgumentCollection
+) -> None:
+    """Raises SettingsError for a family of flags that is no table, a flag that is one, and text that is none."""
+    leaves = {argument.name.lstrip("-"): argument for argument in arguments if argument.parse and not argument.children}
+    families = {name.partition(".")[0] for name in leaves if "." in name}
+    for name, value in table.items():
+        key, found = ".".join((*commands, name)), TYPES.get(type(value), "a date or time")
+        if name in families and not isinstance(value, dict):
+            raise SettingsError(f"--config {path}: {key} should be a table ([{key}]), not {found}")
+        inner = value if name in families else {"": value}
+        for flag, one in inner.items():
+            argument = leaves.get(f"{name}.{flag}".rstrip("."))
+            if argument is None:
+                continue  # told by its name
+            if isinstance(one, dict) and get_origin(argument.hint) is not dict:
+                raise SettingsError(f"--config {path}: {argument.name} should be a value, not {TYPES[dict]}")
+            if "\0" in str(one):
+                raise SettingsError(f"--config {path}: {argument.name} has a NUL character in it: take it out")
+
+
+def _check_tables(path: Path, tables: dict[str, Any], root: App, commands: tuple[str, ...]) -> dict[str, Any]:
+    """The table of `commands`. Raises SettingsError for one that is no command's, on the way to it."""
     node, place = root, ""
     for command in commands:
         if node.default_command is None:
@@ -180,3 +225,4 @@ def _check_tables(path: Path, tables: dict[str, Any], root: App, commands: tuple
         tables = tables.get(command, {})
         if not isinstance(tables, dict):
             raise SettingsError(f"--config {path}: {place.rstrip('.')} should be a table: [{place.rstrip('.')}]")
+    return tables

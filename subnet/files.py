@@ -69,6 +69,17 @@ def private_file(path: Path) -> Path:
     return path
 
 
+def refuse_orphans(path: Path) -> None:
+    """Raises StateError where logs of the SQLite file `path` lie there without it: with a new one they would be lost,
+    or mixed with what is not theirs.
+    """
+    beside = [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
+    orphans = " and ".join(part.name for part in beside if part.exists())
+    if orphans and not path.exists():
+        fix = f"put {path.name} back beside it, or, if it is lost, move {orphans} away"
+        raise StateError(f"{path} is missing, but {orphans} of it is there: {fix}")
+
+
 def hold(path: Path, what: str, rule: str) -> int:
     """Make `path` the lock of this process on `what`, with its id inside, until the given descriptor is closed.
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detectors.evaluation.intervals import RESAMPLES, distributions, fewest, interval
-from detectors.evaluation.metrics import METRICS, Floats, Metric
-from detectors.evaluation.summary import ALARMS, Answers
+from detectors.evaluation.intervals import RESAMPLES
+from detectors.evaluation.metrics import Floats
+from detectors.evaluation.summary import Answers, differences
 from subnet.errors import DataError
 from subnet.media.everyday import RESAVED
 from subnet.types import THRESHOLD, Label
 
 if TYPE_CHECKING:
     from detectors.evaluation.evaluation import Evaluation
-
-_DIFFERENCE = (-2.0, 2.0)  # of two metrics; MCC lies in -1..1
 
 
 def compare(first: Evaluation, second: Evaluation, *, times: int = RESAMPLES) -> dict[str, Any]:
@@ -51,20 +48,3 @@ def compared(
         "by_level": levels,
         "disagreements": int(((one.p > THRESHOLD) != (other > THRESHOLD)).sum()),
     }
-
-
-def differences(
-    given: Answers, other: Floats, wanted: Mapping[str, Metric] = METRICS, *, times: int = RESAMPLES, seed: int = 0
-) -> dict[str, Any]:
-    """Metrics of `given` minus those of the answers `other`, resampled together; of reals alone only false alarms."""
-    found: dict[str, Any] = {}
-    metrics = wanted if (given.y == Label.SYNTHETIC).any() else ALARMS
-    spreads = [distributions(p, given.y, given.cluster, metrics, times=times, seed=seed) for p in (given.p, other)]
-    ones = np.ones((1, len(other)))
-    for name, metric in metrics.items():
-        value = float((metric(given.p, given.y, ones) - metric(other, given.y, ones))[0])
-        count = fewest(given.y, given.cluster, name)
-        cell = interval(value, spreads[0][name] - spreads[1][name], count, _DIFFERENCE).to_json()
-        low, high = cell["low"], cell["high"]
-        found[name] = {**cell, "sure": low is not None and high is not None and (low > 0 or high < 0)}
-    return found

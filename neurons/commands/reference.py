@@ -26,8 +26,8 @@ Written by `python -m neurons.commands.reference` from the program; do not edit.
 variable over the file of `--config`, that over the default. Variables stand in brackets.
 
 Every command also has `--help`, and `--config PATH` (`ASSAY_CONFIG`): a TOML file with flags, such as `port = 8091`
-below `[miner.axon]`. Whole numbers are 0 or more; a seed is at most 4294967295, save for the secret ones of the
-producer and the validator, which may be longer.
+below `[miner.axon]`. Numbers are 0 or more and at most 2147483647; a port or netuid is at most 65535, a seed
+4294967295, save for the secret ones of the producer and the validator, which may be longer.
 """
 EVERYWHERE = {"--help", "--version", "--config"}
 NO_DEFAULT = (None, "()", "False")  # nothing, an empty list, a switch that is off

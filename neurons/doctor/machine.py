@@ -79,7 +79,7 @@ def variables(app: App) -> Iterator[Finding]:
     unknown = list(unknown_variables(app, programs))
     for found in unknown:
         yield Finding("variables", Health.FAIL, found, "correct its name, or unset it: no program starts with it")
-    odd = sorted({found for arguments in programs.values() for found in odd_variables(arguments)})
+    odd = sorted({found for each in programs.items() for found in odd_variables(*each)})
     for found in odd:
         yield Finding("variables", Health.WARN, found, "correct its name, or unset it")
     if not unknown and not odd:

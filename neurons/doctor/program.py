@@ -15,7 +15,6 @@ from rich.console import Console
 from neurons import settings as s
 from neurons.doctor import machine
 from neurons.doctor.machine import Finding, Health
-from subnet.errors import SettingsError
 
 CLOCK_URL = "https://huggingface.co"
 
@@ -28,7 +27,7 @@ def doctor(
     axon: s.AxonSettings = s.AxonSettings(),
     pool: s.PoolSettings = s.PoolSettings(),
     app: Annotated[App, Parameter(parse=False)],
-    deadline: float = 10.0,
+    deadline: s.Deadline = 10.0,
     clock_url: str = CLOCK_URL,
     json: s.Json = False,
 ) -> None:
@@ -43,8 +42,6 @@ def doctor(
     clock_url
         Web server that this machine's clock is compared with.
     """
-    if not deadline > 0:
-        raise SettingsError(f"--deadline must be above 0, not {deadline:g}")
     console, found = Console(), []
     here = (machine.variables(app), _here(wallet, axon, pool))
     for finding in chain(*here, _beyond(netuid, subtensor, wallet, axon, deadline, clock_url), _works()):

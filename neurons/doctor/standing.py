@@ -13,6 +13,7 @@ from neurons import settings as s
 from neurons.doctor.machine import Finding, Health
 from subnet.chain.bittensor import BittensorChain
 from subnet.errors import ChainError, SettingsError, StateError
+from subnet.evidence.binding import BEHIND
 from subnet.evidence.entries.entry import BEGINNING, Entry
 from subnet.evidence.reader import LIVE, JournalReader
 from subnet.evidence.records import ROUND, RULES, WEIGHTS, RoundRecord, RulesRecord, WeightsRecord, read_record
@@ -23,6 +24,7 @@ from subnet.types import Neuron, Snapshot, Submission
 
 RECENT = 100  # rounds that failures and void rounds are counted in
 MANY = 0.5  # share of failed answers, and of void rounds, from which on it is told
+AHEAD = 60.0  # seconds that the time of a round may lie ahead of this clock
 FEW_ITEMS = 20  # of the pool, below which it runs dry soon
 LEAST_TRUST = 0.5  # vtrust below which a validator's weights count for less than half
 RESTORE = "stop the validator and restore a backup: docs/validating.md"
@@ -33,14 +35,15 @@ def validator(folder: Path, max_age: float, max_weights_age: int) -> Iterator[Fi
     yield _process(folder / "journal.lock")
     path = folder / LIVE
     try:
+        written = _written(path)  # before it is opened: whoever reads beside a log touches the files of the log
         with JournalReader(path) as reader:
             _check_state(reader)
             tail = deque(reader.live(), maxlen=5000)
-            age = time.time() - max(file.stat().st_mtime for file in folder.glob("journal.db*"))
         yield Finding("journal", Health.OK, f"{reader.length:,} entries")
         rounds = [read_record(RoundRecord, entry) for entry in tail if entry.kind == ROUND][-RECENT:]
-        yield _last_round(rounds, age, max_age)
+        yield _last_round(rounds, written, max_age)
         yield _weights(tail, rounds, max_weights_age)
+        yield from _one_chain(tail, rounds)
     except StateError as error:
         yield Finding("journal", Health.FAIL, str(error), _journal_fix(error))
         return
@@ -83,10 +86,23 @@ def _process(lock: Path) -> Finding:
     return Finding("process", Health.FAIL, "it does not run", "start it, and read the end of its log")
 
 
-def _last_round(rounds: list[RoundRecord], age: float, max_age: float) -> Finding:
+def _written(path: Path) -> float:
+    """When anything was last written to the journal, in seconds since 1970; 0 where there is none."""
+    files = (path, path.with_name(path.name + "-wal"))
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+
+
+def _last_round(rounds: list[RoundRecord], written: float, max_age: float) -> Finding:
+    """The last round, and its age by the numbers in it, which are times: of a request that was answered, in
+    nanoseconds. Where nobody answered, or its clock was ahead of ours, `written` stands for it.
+    """
     if not rounds:
         return Finding("last round", Health.FAIL, "none was played yet", "read its log: is the pool empty?")
-    found = f"round {rounds[-1].number:,} at block {rounds[-1].block:,}, {age:,.0f} s ago"
+    asked = max((outcome.nonce or 0 for outcome in rounds[-1].outcomes), default=0) / 1e9
+    now, where = time.time(), f"round {rounds[-1].number:,} at block {rounds[-1].block:,}"
+    known = 0 < asked <= now + AHEAD
+    age = max(0.0, now - (asked if known else written))
+    found = f"{where}, {age:,.0f} s ago" if known else f"{where}; the journal was last written {age:,.0f} s ago"
     if age > max_age:
         return Finding("last round", Health.FAIL, found, "read the end of its log: chain, pool, or a process that died")
     return Finding("last round", Health.OK, found)
@@ -102,6 +118,16 @@ def _weights(tail: deque[Entry], rounds: list[RoundRecord], most: int) -> Findin
         return Finding("weights", Health.WARN, f"none were set lately{why}", fix)
     age = max(0, rounds[-1].block - taken[-1].block) if rounds else 0
     return weights_age(age, most)
+
+
+def _one_chain(tail: deque[Entry], rounds: list[RoundRecord]) -> Iterator[Finding]:
+    """What was recorded before may be of blocks that the chain of the last round has not reached: it was reset."""
+    settings = [read_record(WeightsRecord, entry).block for entry in tail if entry.kind == WEIGHTS]
+    highest = max([*settings, *(played.block for played in rounds)], default=0)
+    if rounds and rounds[-1].block < highest - BEHIND:
+        found = f"the journal is of two: the last round of block {rounds[-1].block:,}, others of up to {highest:,}"
+        fix = "nothing of the second can be proven: stop, move the state away and begin a new one; or its node lags"
+        yield Finding("chain", Health.WARN, found, fix)
 
 
 def weights_age(age: int, most: int) -> Finding:

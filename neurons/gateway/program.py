@@ -52,8 +52,6 @@ def serve(
     local
         This is a local network: call loopback addresses.
     """
-    if not 0 <= netuid <= 65535:
-        raise SettingsError(f"--netuid must be in 0..65535, not {netuid}")
     from neurons.gateway.run import Running, run  # and the chain's SDK
     from neurons.log import configure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,7 @@ from neurons.gateway.store.jobs import TRIES, Job, Jobs, State
 from neurons.gateway.store.keys import Key, Keys, Scope
 from neurons.gateway.uploads import Upload
 from neurons.gateway.webhooks import Webhooks
-from neurons.log import Log
+from neurons.log import Log, Notes
 from subnet.errors import StateError
 from subnet.types import Modality
 
@@ -35,14 +36,16 @@ class Worker:
 
     async def run(self) -> None:
         """Answer jobs for ever. One whose process ends over it is taken up again by the next."""
+        notes = Notes(self.log)
         while True:
             self.wake.clear()
             try:
                 more = await self._next()
             except StateError as error:
-                self.log.error("the gateway's own file cannot be used", error=str(error))
+                notes.tell("the gateway's own file cannot be used", str(error), logging.ERROR, error=str(error))
                 await asyncio.sleep(FULL_SECONDS)
                 continue
+            notes.mend("the gateway's own file cannot be used")
             if not more:
                 try:
                     await asyncio.wait_for(self.wake.wait(), LOOK_SECONDS)

@@ -102,6 +102,14 @@ def _fall_behind(steps: int) -> None:
         Path("/proc/self/autogroup").write_text(f"{steps}\n", encoding="ascii")
 
 
+def catch_up(pid: int) -> None:
+    """Undo `behind` for a process, as far as we may: niceness is lowered by few, that of a session by everybody."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text("0\n", encoding="ascii")
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0))
+
+
 def _end_with(origin: int) -> None:
     """End when `origin` does, also of SIGKILL, and the process that we are forked of, which may outlive it."""
     with contextlib.suppress(ProcessLookupError):  # it is gone already

@@ -44,6 +44,10 @@ class Crew:
         else:
             await self.start(name, "neurons", arguments)
 
+    def catch_up(self, name: str) -> None:
+        """A process that stood behind the others does so no more."""
+        forks.catch_up(self.processes[name].pid)
+
     async def start(self, name: str, module: str, arguments: Sequence[str]) -> asyncio.subprocess.Process:
         """Run `python -m module arguments`; its standard output is a pipe, its standard error goes to NAME.log."""
         with (self._logs / f"{name}.log").open("wb") as log:

@@ -285,8 +285,11 @@ class Network:
         await self.crew.start(name, "neurons", arguments)
 
     def _take(self, line: dict[str, object], seconds: float) -> None:
-        """One round was played. Half way, those that leave are killed."""
-        self.first_round_after = self.first_round_after or seconds
+        """One round was played: from the first on, rounds wait for media. Half way, those that leave are killed."""
+        if not self.board.lines:
+            self.first_round_after = seconds
+            for number in range(len(self.validators)):
+                self.crew.catch_up(_nth("producer", number))
         self.board.lines.append(line)
         if len(self.board.lines) == (self.rounds + 1) // 2:
             for player in PLAYERS:

@@ -14,6 +14,11 @@ from neurons import settings as s
 from neurons.miner.settings import ANY_PORT, DetectorSettings, MinerSettings
 
 
+def check(*, netuid: int, axon: s.AxonSettings, local: bool, **_: object) -> None:
+    """Raises SettingsError for an address that no validator calls."""
+    MinerSettings(netuid, axon=axon, local=local).endpoint(axon.port or ANY_PORT)
+
+
 def miner(
     *,
     netuid: int,
@@ -38,7 +43,6 @@ def miner(
         This is a local network: publish a loopback address.
     """
     settings = MinerSettings(netuid, detector, subtensor, wallet, axon, blacklist, state, local)
-    settings.endpoint(axon.port or ANY_PORT)
     import asyncio
 
     from neurons.log import configure

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from neurons.chain_view import ChainView
-from neurons.log import Log
+from neurons.log import Log, Notes
 from neurons.signals import pause
 from subnet.errors import ChainError, SettingsError
 from subnet.protocols import Chain
@@ -22,6 +22,7 @@ class Publishing:
     def __init__(self, chain: Chain, view: ChainView, hotkey: str, log: Log) -> None:
         self.endpoint: Endpoint | None = None  # None until the server listens
         self._chain, self._view, self._hotkey, self._log = chain, view, hotkey, log
+        self._notes = Notes(log)
 
     def unready(self) -> str:
         """Why no validator asks this miner, by the newest snapshot; "" when they do."""
@@ -39,9 +40,10 @@ class Publishing:
                 await self._view.refresh()
                 receipt = await self._serve(endpoint) if self.unready() else None
             except ChainError as error:
-                self._log.warning("the axon is not published yet", error=str(error))
+                self._notes.tell("the axon is not published yet", str(error), error=str(error))
                 await pause(stop, 5.0)
                 continue
+            self._notes.mend("the axon is not published yet")
             if receipt is None or receipt.submission is Submission.OK:
                 return
             if receipt.submission is Submission.REJECTED:
@@ -66,11 +68,15 @@ class Publishing:
         try:
             receipt = await self._serve(endpoint)
         except ChainError as error:
-            self._log.warning("the axon is not published again yet", error=str(error))
+            self._notes.tell("the axon is not published again yet", str(error), error=str(error))
             await pause(stop, 5.0)
             return
+        self._notes.mend("the axon is not published again yet")
         if receipt.submission is Submission.REJECTED:
-            self._log.warning("the chain refuses the axon", code=receipt.code, why=receipt.message)
+            why, code = receipt.message, receipt.code
+            self._notes.tell("the chain refuses the axon", f"{code} {why}", code=code, why=why)
+        else:
+            self._notes.mend("the chain refuses the axon")
         if receipt.submission is not Submission.OK:
             await pause(stop, _until_again(receipt))
 

@@ -110,10 +110,6 @@ class MinerSettings:
     state: Path | None = None
     local: bool = False
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.netuid <= 65535:
-            raise SettingsError(f"--netuid must be in 0..65535, not {self.netuid}")
-
     def folder(self, hotkey: str) -> Path:
         """Where accepted nonces are kept."""
         return self.state or s.home() / f"miner-{self.netuid}-{hotkey}"

@@ -10,6 +10,14 @@ from neurons.producer.settings import Cluster, Prompts
 from subnet.errors import SettingsError
 
 
+def check(*, settings: s.ProducerSettings, cluster: Cluster | None, prompts: Prompts | None, **_: object) -> None:
+    """Raises SettingsError for flags of a cluster without one, and those that none can have."""
+    if settings.ray and prompts is not None:
+        raise SettingsError("--prompts.captioner does not go with --ray: every worker would load the models anew")
+    if cluster is not None and not settings.ray:
+        raise SettingsError("--ray.address and --ray.card_gigabytes say where --ray works: add --ray")
+
+
 def producer(
     *,
     settings: s.ProducerSettings = s.ProducerSettings(),
@@ -20,10 +28,6 @@ def producer(
     json: s.Json = False,
 ) -> None:
     """Fill the pool with real and synthetic media, for ever."""
-    if settings.ray and prompts is not None:
-        raise SettingsError("--prompts.captioner does not go with --ray: every worker would load the models anew")
-    if cluster is not None and not settings.ray:
-        raise SettingsError("--ray.address and --ray.card_gigabytes say where --ray works: add --ray")
     from neurons.log import configure
     from neurons.producer.run import run  # with the codecs, which wrong flags need not wait for
 

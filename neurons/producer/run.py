@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from generators.capability import processors, share_processors
 from neurons import settings as s
-from neurons.log import Log
+from neurons.log import Log, Notes
 from neurons.plan import plan_of
 from neurons.producer.cluster import fill_on_ray
 from neurons.producer.makers import Origin, makers, resolve_plan
@@ -108,7 +108,7 @@ class Reporting:
     """Reports what each step came to; calls `idle` when there is nothing to do, or no room to do it."""
 
     def __init__(self, log: Log, idle: Callable[[], None] | None, json: bool) -> None:
-        self._log, self._idle, self._json = log, idle, json
+        self._log, self._notes, self._idle, self._json = log, Notes(log), idle, json
 
     def __call__(self, step: ProducerStep) -> None:
         if step.event in (Event.FULL, Event.NO_ROOM) and self._idle:
@@ -118,7 +118,11 @@ class Reporting:
         if self._json:
             fields = {"event": step.event, "cell": str(step.cell), "sequence": step.sequence, "reason": step.reason}
             print(jsonlib.dumps({**fields, "seconds": round(step.seconds, 4)}), flush=True)
-        if step.event is not Event.STORED:
+        if step.event is Event.STORED:
+            self._notes.mend(Event.NO_ROOM.value)
+        elif step.event is Event.NO_ROOM:
+            self._notes.tell(step.event.value, "", cell=str(step.cell), reason=step.reason)
+        else:
             self._log.warning(step.event.value, cell=str(step.cell), reason=step.reason)
 
 

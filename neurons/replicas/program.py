@@ -11,6 +11,12 @@ from neurons.replicas.settings import ClusterSettings
 from subnet.errors import SettingsError
 
 
+def check(*, detector: JudgeSettings, **_: object) -> None:
+    """Raises SettingsError for several devices."""
+    if len(detector.places) > 1:
+        raise SettingsError(f"--detector.device {detector.device}: a replica has one; --ray.replicas makes several")
+
+
 def replicas(
     *,
     detector: JudgeSettings = JudgeSettings(),
@@ -21,8 +27,6 @@ def replicas(
 
     Every host needs the package, and weights of your own under the same path. Miners ask them by --detector.address.
     """
-    if len(detector.places) > 1:
-        raise SettingsError(f"--detector.device {detector.device}: a replica has one; --ray.replicas makes several")
     from neurons.log import configure
     from neurons.replicas.serving import serve  # with Ray, which wrong flags need not wait for
 

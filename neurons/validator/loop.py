@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -12,14 +13,14 @@ from random import SystemRandom
 from typing import Protocol
 
 from neurons.chain_view import ChainView
-from neurons.log import Log
+from neurons.log import Log, Notes
 from neurons.settings import NeuronSettings
 from neurons.signals import ends_before, pause
 from neurons.validator.onchain.epochs import Seed, Seeds
 from neurons.validator.settings import ValidatorSettings
 from neurons.validator.weight_setter import WeightSetter, WeightsStanding
-from subnet.errors import SettingsError, StateError
-from subnet.evidence.binding import BEHIND
+from subnet.errors import SettingsError, StateError, SubnetError
+from subnet.evidence.binding import BEHIND, OTHER_CHAIN
 from subnet.evidence.records import DEPARTED, ROUND, RULES, DepartedRecord, record, rules_record
 from subnet.evidence.state import State, StateStore
 from subnet.game.sampling import RoundPlan, eligible, plan
@@ -81,7 +82,7 @@ class ValidatorLoop:
     ) -> None:
         self.hotkey, self.settings, self.seeds, self.partners = hotkey, settings, seeds, partners
         self.store, self.watcher, self.log = store, watcher, log
-        self._played = False
+        self._played, self._notes = False, Notes(log)
         self.rules = rules_record(
             settings.netuid,
             hotkey,
@@ -110,6 +111,7 @@ class ValidatorLoop:
             await ends_before(stop, setting)
         if last is not None and not stop.is_set():
             await ends_before(stop, asyncio.create_task(self._finish(setter, stop)))
+            self._tell_of_disk()
         await self._survives("telemetry", partial(self.watcher.finished, self.store.state))
 
     async def _finish(self, setter: WeightSetter, stop: asyncio.Event) -> None:
@@ -120,10 +122,11 @@ class ValidatorLoop:
     async def _round(self, stop: asyncio.Event) -> None:
         """One round, whatever comes of it. One that `stop` interrupts is neither recorded nor counted as failed."""
         if self.store.blocked and (refusal := self.store.flush()):
-            waiting = self.store.unwritten
-            self.log.error("no round is played until the journal can be written", error=str(refusal), unwritten=waiting)
+            why, facts = str(refusal), {"error": str(refusal), "unwritten": self.store.unwritten}
+            self._notes.tell("no round is played until the journal can be written", why, logging.ERROR, **facts)
             await pause(stop, FULL_SECONDS)
             return
+        self._notes.mend("no round is played until the journal can be written")
         playing = asyncio.create_task(self._survives("a round", self.play))
         if await ends_before(stop, playing) and not playing.result():
             self.store.skip()
@@ -134,7 +137,8 @@ class ValidatorLoop:
         while not stop.is_set() and not self._played:
             await self._survives("setting weights", setter.when_due)
             await self._survives("a commitment", partial(self.seeds.turn, setter.last, may_send=setter.alone))
-            await self._survives("telemetry", partial(self.watcher.weights, setter.standing))
+            await self._survives("telemetry of weights", partial(self.watcher.weights, setter.standing))
+            self._tell_of_disk()
             await pause(stop, LOOK_SECONDS)
 
     async def play(self) -> None:
@@ -160,9 +164,15 @@ class ValidatorLoop:
         await self._survives("telemetry", partial(self.watcher.played, played, partners.view.block))
 
     def _newest(self) -> Snapshot:
-        view = self.partners.view
+        """The metagraph to play by. Raises StateError far below what the journal tells of: nobody could prove both."""
+        view, recorded = self.partners.view, self.store.newest
         if view.snapshot is None or view.age > STALE:
             raise SettingsError("the chain has been silent for too long to play on its last snapshot")
+        if view.snapshot.block < recorded - BEHIND:
+            lags = "a node that lags catches up, or name another --subtensor.chain_endpoint"
+            raise StateError(
+                f"the chain is far below block {recorded}, of which the journal tells: {lags}; {OTHER_CHAIN}"
+            )
         return view.snapshot
 
     def _plan(self, seed: Seed, snapshot: Snapshot) -> RoundPlan:
@@ -176,17 +186,30 @@ class ValidatorLoop:
             raise StateError(f"a round lasted over {BEHIND} blocks: weights were set by newer metagraphs meanwhile")
         body = record(played, seed.epoch, played.drawn.item.content if played.drawn else "")
         self.store.confirm(snapshot)  # weights may have been set on another meanwhile
-        if error := self.store.write(ROUND, body, State(played.plan.number + 1, played.history)):
-            self.log.error("the journal cannot be written", error=str(error), unwritten=self.store.unwritten)
+        self.store.write(ROUND, body, State(played.plan.number + 1, played.history))
+        self._tell_of_disk()
+
+    def _tell_of_disk(self) -> None:
+        """Whoever wrote what the disk refuses, a round, weights or a commitment: it is one trouble."""
+        if why := self.store.refusal:
+            facts = {"error": why, "unwritten": self.store.unwritten}
+            self._notes.tell("the journal cannot be written", why, logging.ERROR, **facts)
+        else:
+            self._notes.mend("the journal cannot be written")
 
     async def _survives(self, what: str, action: Callable[[], Awaitable[None] | None]) -> bool:
-        """Do `action`, which may be a coroutine function; whether it went well."""
+        """Do `action`, which may be a coroutine function; whether it went well. A fault of ours has its traceback."""
         try:
             if inspect.isawaitable(doing := action()):
                 await doing
-        except Exception:  # the one broad except: nothing that one round does may end a validator
-            self.log.exception(f"{what} failed", number=self.store.state.next_round)
+        except Exception as error:  # noqa: BLE001 - the one broad except: no fault of a round ends a validator
+            ours = not isinstance(error, SubnetError | OSError)
+            why = error.strerror if isinstance(error, OSError) else error  # not its path, which is new every time
+            facts: dict[str, object] = {"exc_info": True} if ours else {"error": str(error)}
+            facts["number"] = self.store.state.next_round
+            self._notes.tell(f"{what} failed", f"{type(error).__name__} {why}", logging.ERROR, **facts)
             return False
+        self._notes.mend(f"{what} failed")
         return True
 
     def _forget_departed(self, snapshot: Snapshot) -> None:

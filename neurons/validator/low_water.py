@@ -5,12 +5,28 @@ from __future__ import annotations
 from neurons.log import Log
 from subnet.errors import StateError
 from subnet.evidence.journal import Journal
+from subnet.evidence.reader import JournalReader
+from subnet.evidence.records import RULES, RulesRecord, read_record
 from subnet.evidence.state import StateStore
 from subnet.game.epochs import Commitment, parse
 from subnet.protocols import Chain
 from subnet.types import Snapshot
 
 MARGIN = 10_000  # rounds that a validator may have played behind its last commitment, and more
+
+
+def check_owner(journal: Journal, netuid: int, hotkey: str) -> None:
+    """Raises StateError where `journal`, and so its folder, is of another hotkey or subnet. Nothing is written."""
+    with JournalReader(journal.path, journal.segments) as reader:
+        first = next(reader.entries(RULES), None)
+    if first is None:
+        return
+    rules = read_record(RulesRecord, first)
+    if (rules.netuid, rules.hotkey) != (netuid, hotkey):
+        raise StateError(
+            f"{journal.path.parent} is the state of hotkey {rules.hotkey} on subnet {rules.netuid}, and this is "
+            f"{hotkey} on {netuid}: give another --state, or leave it out"
+        )
 
 
 async def check_low_water(

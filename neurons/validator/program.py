@@ -14,6 +14,15 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurons import settings as s
+from subnet.errors import SettingsError
+
+
+def check(*, neuron: s.NeuronSettings, local: bool, **_: object) -> None:
+    """Raises SettingsError for flags that are for local networks on a real one."""
+    if neuron.seal_round is not None and not local:
+        raise SettingsError("--neuron.seal_round hides weights from nobody: it is for --local alone; leave it out")
+    if neuron.await_miners and not local:
+        raise SettingsError("--neuron.await_miners would wait for ever on a real network: it is for --local alone")
 
 
 def validator(

@@ -18,7 +18,7 @@ from neurons.secret_seed import choose_seed, read_seed
 from neurons.signals import ends_before, pause, until_signal
 from neurons.validator.challenge_source import await_media, draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
-from neurons.validator.low_water import check_known, check_low_water
+from neurons.validator.low_water import check_known, check_low_water, check_owner
 from neurons.validator.onchain.clock import clocks_apart
 from neurons.validator.onchain.doppelganger import Doppelganger
 from neurons.validator.onchain.epoch_file import SECRETS, kept, lines_of
@@ -53,8 +53,8 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(until_signal())
         journal = _hold(stack, settings, hotkey, log)
-        seed = choose_seed(settings.seed, settings.seed_file, folder)
-        past, store = read_past(journal, kept(folder / SECRETS)), StateStore(journal)
+        seed, past = choose_seed(settings.seed, settings.seed_file, folder), read_past(journal, kept(folder / SECRETS))
+        store = StateStore(journal, newest=past.block)
         endpoint, neuron = settings.subtensor.endpoint, settings.neuron
         chain = BittensorChain(endpoint, settings.netuid, keys, version_key=s.VERSION_KEY, seal_round=neuron.seal_round)
         stack.push_async_callback(chain.close)
@@ -97,6 +97,7 @@ def _hold(stack: AsyncExitStack, settings: ValidatorSettings, hotkey: str, log: 
         read_seed(settings.seed_file)  # a bad one is told before a journal is made
     journal = Journal(settings.folder(hotkey) / "journal.db", settings.segments)
     stack.callback(journal.close)
+    check_owner(journal, settings.netuid, hotkey)
     return journal
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurons import settings as s
-from subnet.errors import SettingsError
 from subnet.game.sampling import Sampling
 
 
@@ -26,14 +25,6 @@ class ValidatorSettings:
     local: bool = False
     seed_file: Path | None = None
     segments: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.netuid <= 65535:
-            raise SettingsError(f"--netuid must be in 0..65535, not {self.netuid}")
-        if self.neuron.seal_round is not None and not self.local:
-            raise SettingsError("--neuron.seal_round hides weights from nobody: it is for --local alone; leave it out")
-        if self.neuron.await_miners and not self.local:
-            raise SettingsError("--neuron.await_miners would wait for ever on a real network: it is for --local alone")
 
     def folder(self, hotkey: str) -> Path:
         """Where this validator's journal, ledger and seed lie."""

@@ -13,7 +13,7 @@ from statistics import median
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
 
 from neurons.chain_view import ChainView
-from neurons.log import Log
+from neurons.log import Log, Notes
 from neurons.settings import WandbSettings
 from neurons.validator.monitors.aside import Aside, Fact, Sink
 from neurons.validator.monitors.collector import HostCollector
@@ -46,7 +46,7 @@ class Telemetry:
         """Raises SettingsError for a port that cannot be had, and where wandb is wanted and missing."""
         registry = self.registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self._json, self._log = json, log
+        self._json, self._log, self._notes = json, log, Notes(log)
         self._gallery = Gallery(gallery) if gallery else None
         self._failed = Counter("assay_failed_rounds", "Rounds that raised", registry=registry)
         self._rounds = Counter("assay_rounds", "Rounds played", ["modality", "label", "void"], registry=registry)
@@ -92,7 +92,9 @@ class Telemetry:
             self._answers.labels(kind).inc(count)
         self._tell_scores(played)
         if played.void:
-            self._log.warning("void round", number=plan.number, why=played.void)
+            self._notes.tell("void round", played.void, number=plan.number, why=played.void)
+        else:
+            self._notes.mend("void round")
         self._log.debug("round", number=plan.number, modality=plan.modality.value, label=plan.label.name, **kinds)
         if self._json:
             print(jsonlib.dumps(_line(played, block)), flush=True)
@@ -119,7 +121,9 @@ class Telemetry:
         try:
             gallery.keep(played)
         except StateError as error:
-            self._log.warning("no thumbnail", number=played.plan.number, why=str(error))
+            self._notes.tell("no thumbnail", str(error), number=played.plan.number, why=str(error))
+        else:
+            self._notes.mend("no thumbnail")
 
     def _compare(self) -> None:
         """Look for miners that answer alike, in the last `WINDOW` rounds since this process began."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
-from neurons.log import Log
+from neurons.log import Log, Notes
 from neurons.signals import pause
 from subnet.errors import StateError
 from subnet.evidence.journal import Journal
@@ -28,7 +29,7 @@ class Upkeep:
 
     def __init__(self, journal: Journal, ledger: Ledger, pool: Pool, executor: Executor, log: Log) -> None:
         self._journal, self._ledger, self._pool = journal, ledger, pool
-        self._executor, self._log = executor, log
+        self._executor, self._log, self._notes = executor, log, Notes(log)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look once a minute until `stop`. What fails is logged, and tried again at the next look."""
@@ -41,11 +42,14 @@ class Upkeep:
             await pause(stop, LOOK_SECONDS)
 
     def _try(self, task: Callable[[], bool]) -> bool:
+        event = f"upkeep: {task.__name__}"
         try:
-            return task()
+            done = task()
         except (StateError, OSError) as error:
-            self._log.error("upkeep", error=str(error))
+            self._notes.tell(event, str(error), logging.ERROR, error=str(error))
             return False
+        self._notes.mend(event)
+        return done
 
     def finish_segment(self) -> bool:
         """Move what is old enough out of the live journal; whether there was something."""
@@ -56,10 +60,11 @@ class Upkeep:
 
     def forget(self, now: float | None = None) -> bool:
         """Drop from the ledger what can no longer be asked; whether something was. A refusing disk is logged."""
-        if self._ledger.unwritten:
-            self._log.error(
-                "the ledger cannot be written", error=self._ledger.refusal, unwritten=self._ledger.unwritten
-            )
+        why, unwritten = self._ledger.refusal, self._ledger.unwritten
+        if unwritten:
+            self._notes.tell("the ledger cannot be written", why, logging.ERROR, error=why, unwritten=unwritten)
+        else:
+            self._notes.mend("the ledger cannot be written")
         before = (time.time() if now is None else now) - REMEMBER
         if self._ledger.oldest() >= before:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -66,6 +67,7 @@ class WeightSetter:
         self._enough = False
         self._commits: deque[tuple[int, dict[int, int]]] = deque(maxlen=16)  # block and sealed weights, not yet open
         self._notes: dict[str, str] = {}
+        self._refusal = ""  # why the last attempt set none
 
     async def when_due(self) -> None:
         """Set weights if they are due: by the chain's record, by our own waiting, and with enough answers."""
@@ -135,7 +137,8 @@ class WeightSetter:
             if snapshot and ripe and (await self._try_once(snapshot)).submission is Submission.OK:
                 return
             await pause(stop, 0.2)
-        self._log.error("the final weights were not set in time", seconds=patience)
+        if not stop.is_set():
+            self._log.error("the final weights were not set in time", seconds=patience)
 
     def _ripe(self, snapshot: Snapshot, answers: int) -> bool:
         block = self._view.block
@@ -202,15 +205,16 @@ class WeightSetter:
         attempts = {**self.standing.attempts, receipt.submission: self.standing.attempts.get(receipt.submission, 0) + 1}
         block = self._tried_at if receipt.submission is Submission.OK else self.standing.block
         self.standing = replace(self.standing, attempts=attempts, block=block)
-        say = self._log.info if receipt.submission is Submission.OK else self._log.warning
-        say(
-            "weights",
-            result=receipt.submission.value,
-            code=receipt.code,
-            why=receipt.message,
-            next_try=self._not_before,
-        )
+        self._tell(receipt)
         return receipt
+
+    def _tell(self, receipt: Receipt) -> None:
+        """Each setting, and each new reason for none."""
+        fine, before = receipt.submission is Submission.OK, self._refusal
+        self._refusal = "" if fine else f"{receipt.submission} {receipt.code}"
+        level = logging.INFO if fine else logging.DEBUG if self._refusal == before else logging.WARNING
+        facts = {"result": receipt.submission.value, "code": receipt.code, "why": receipt.message}
+        self._log.log(level, "weights", **facts, next_try=self._not_before)
 
     async def _submit(self, snapshot: Snapshot) -> tuple[Receipt, dict[int, float]]:
         if self._store.blocked:
@@ -244,8 +248,7 @@ class WeightSetter:
             self._places.learn(hundred, (await asyncio.to_thread(likeness, table)).clusters)
 
     def _write(self, kind: str, body: Record) -> None:
-        if error := self._store.write(kind, body):
-            self._log.error("the journal cannot be written", error=str(error), unwritten=self._store.unwritten)
+        self._store.write(kind, body)  # the loop tells what the disk refuses
 
     def _wait(self, receipt: Receipt, snapshot: Snapshot) -> int:
         """Blocks until the next try makes sense."""

@@ -48,8 +48,6 @@ def serve(
     names
         Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
     """
-    if not 0 <= port <= 65535:
-        raise SettingsError(f"--port must be in 0..65535, not {port}")
     if not 0.1 <= refresh <= 86400:
         raise SettingsError(f"--refresh must be in 0.1..86400 seconds, not {refresh}")
     from neurons.log import configure

@@ -7,18 +7,39 @@ the commitment's own was written while it was under way, and is bound by the nex
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from subnet.evidence.entries.entry import BEGINNING
+from subnet.errors import StateError
+from subnet.evidence.entries.entry import BEGINNING, Entry
 from subnet.evidence.findings import Finding, Verdict, unproven
-from subnet.evidence.records import CommitmentRecord, RoundRecord
+from subnet.evidence.records import COMMITMENT, ROUND, SETTING, WEIGHTS, CommitmentRecord, RoundRecord
 from subnet.printing import excerpt
 
 HEADS: Final = 65536  # entries before a commitment among which the one that it names is looked for
 AHEAD: Final = 8  # blocks that a validator's view may be ahead of the chain, after a fork
 BEHIND: Final = 64  # blocks that may pass before anything is recorded, and a snapshot be behind a commitment
+OTHER_CHAIN: Final = (
+    "no journal is of two chains; where the chain was reset, move the state away and begin a new one: nothing behind "
+    "this can be proven"
+)
+
+
+def check_one_chain(entry: Entry, highest: int) -> int:
+    """The highest block up to `entry`, where it was `highest` before it.
+
+    Raises StateError at a commitment that stands far below what was recorded before it.
+    """
+    if entry.kind not in (ROUND, SETTING, WEIGHTS, COMMITMENT):
+        return highest
+    block = json.loads(entry.body).get("block")
+    if not isinstance(block, int):
+        return highest
+    if entry.kind == COMMITMENT and block < highest - BEHIND:
+        raise StateError(f"entry {entry.seq} is of block {block}, entries before it of {highest}: {OTHER_CHAIN}")
+    return max(block, highest)
 
 
 class Binding:
@@ -88,12 +109,22 @@ class Binding:
             self._reason = f"the chain took no commitment ({excerpt(record.refused) or 'no reason'})"
             return
         yield from self._leap(seq, record.block)
-        for at, block in self._blocks:
-            if at <= record.seq and block > record.block + AHEAD:
-                yield Finding(at, f"it is said to be of block {block}, but stood before commitment {record.epoch}'s")
+        yield from self._ahead(record.seq, record.block, record.epoch)
         self._blocks = [(at, block) for at, block in self._blocks if at > record.seq]
         self._loose = [at for at in self._loose if at > record.seq]
         self._standing, self._bound, self._reason = (seq, record), record.seq, ""
+
+    def _ahead(self, until: int, stands: int, epoch: int) -> Iterator[Finding]:
+        """Entries up to `until` that are said to be of blocks behind that in which the commitment behind them stands.
+
+        Many blocks behind it, they are told at once: it is one reset of the chain, or one lie.
+        """
+        ahead = [(at, block) for at, block in self._blocks if at <= until and block > stands + AHEAD]
+        before = f"but stood before commitment {epoch}'s"
+        if ahead and ahead[-1][1] > stands + BEHIND:
+            yield Finding(ahead[0][0], f"it is said to be of block {ahead[0][1]}, {before}, {stands}: {OTHER_CHAIN}")
+        else:
+            yield from (Finding(at, f"it is said to be of block {block}, {before}") for at, block in ahead)
 
     def end(self) -> Iterator[Finding]:
         """What no commitment binds, in a journal that has some."""

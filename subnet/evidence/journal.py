@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from subnet.errors import JournalBroken, StateError
@@ -26,12 +26,13 @@ from subnet.evidence.reader import (
     SCHEMA,
     JournalReader,
     check_schema,
+    cure,
     find_entry,
     read_entries,
     read_state,
     refuse_empty,
 )
-from subnet.files import hold, private_file, private_folder, write_atomically
+from subnet.files import hold, private_file, private_folder, refuse_orphans, write_atomically
 
 SEGMENT_BYTES = 4 * 2**20  # of text in a segment, a second's work; the live file keeps at most twice that
 _TABLES = f"""
@@ -75,6 +76,7 @@ class Journal:
         """Raises StateError. A new journal appears whole, so that an empty file is never one."""
         try:
             if not self.path.exists():
+                refuse_orphans(self.path)
                 if list_segments(self.segments):
                     raise StateError(f"{self.path} is missing, but {self.segments} has parts of it; restore a backup")
                 _create(self.path)
@@ -102,8 +104,8 @@ class Journal:
 
     def _verify(self) -> tuple[Entry, int]:
         """The last entry, and the bytes of text in the live file. Raises JournalBroken where that is damaged."""
-        rows = self._db.execute("SELECT seq, kind, body, hash FROM entries ORDER BY seq")
         try:
+            rows = self._db.execute("SELECT seq, kind, body, hash FROM entries ORDER BY seq")
             first = self._db.execute("SELECT min(seq) FROM entries").fetchone()[0]
             if first is None and list_segments(self.segments):
                 raise JournalBroken(f"{self.path} has no entries, but {self.segments} has parts; restore a backup")
@@ -129,8 +131,7 @@ class Journal:
                     self._db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (entry.seq, state))
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
-                self._roll_back()
-                raise StateError(f"cannot write to the journal {self.path}: {error}; free space on its disk") from error
+                raise self._refusal(error) from error
             self.last, self._plain = entry, self._plain + len(body)
         return entry
 
@@ -149,14 +150,16 @@ class Journal:
                 (size,) = self._db.execute(f"SELECT sum(length(body)) {packed}", (segment.last,)).fetchone()
                 self._db.execute(f"DELETE {packed}", (segment.last,))
             except sqlite3.Error as error:
-                self._roll_back()
-                raise StateError(f"cannot write to the journal {self.path}: {error}; free space on its disk") from error
+                raise self._refusal(error) from error
             self._plain -= size
         return segment
 
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+    def _refusal(self, error: sqlite3.Error) -> StateError:
+        """What became of a transaction that failed: nothing of it stays, and nothing of it is written later."""
+        with suppress(sqlite3.Error):  # of a disk that refuses that as well; the next BEGIN then fails
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        return StateError(f"cannot write to the journal {self.path}: {error}; {cure(error, 'free space on its disk')}")
 
     def state(self) -> bytes | None:
         """The newest state, None when there is none yet."""

@@ -206,6 +206,12 @@ def at_door(path: Path) -> Iterator[None]:
         raise JournalBroken(f"cannot read the journal {path}: {error}; restore a backup") from error
 
 
+def cure(error: sqlite3.Error, otherwise: str) -> str:
+    """What to do about `error`: a damaged file is restored, whatever else was expected. The low byte is its kind."""
+    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return "restore a backup" if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else otherwise
+
+
 def refuse_empty(path: Path) -> None:
     """Raises JournalBroken for a file without a byte: no journal begins so, but a truncated one ends so."""
     try:

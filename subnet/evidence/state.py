@@ -25,9 +25,11 @@ from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import (
     ROUND,
+    RULES,
     SNAPSHOT,
     Record,
     RoundRecord,
+    RulesRecord,
     SettingRecord,
     SnapshotRecord,
     outcomes,
@@ -64,14 +66,17 @@ class State:
 class StateStore:
     """The state, and the journal it follows from."""
 
-    def __init__(self, journal: Journal) -> None:
-        """Raises JournalBroken where the stored state does not follow from the journal."""
+    def __init__(self, journal: Journal, newest: int = 0) -> None:
+        """`newest` is a block of whose metagraph an earlier run wrote. Raises JournalBroken where the stored state does
+        not follow from the journal.
+        """
         self.state = check_state(journal.state(), journal.last, lambda: replay(journal.entries()))
         self._journal = journal
         self._unwritten: deque[tuple[str, str, bytes]] = deque()
+        self.refusal = ""  # why the disk took nothing at the last try, "" when it did
         self._noted: dict[str, Record] = {}
         self._snapshots = Snapshots()  # as a reader has them
-        self.newest = 0  # block of the newest metagraph that this process wrote down, or wrote something down by
+        self.newest = newest  # block of the newest metagraph that anything was written down by
 
     @property
     def blocked(self) -> bool:
@@ -102,7 +107,9 @@ class StateStore:
                 self._journal.append(*self._unwritten[0])
                 self._unwritten.popleft()
         except StateError as error:
+            self.refusal = str(error)
             return error
+        self.refusal = ""
         return None
 
     def note(self, kind: str, body: Record) -> StateError | None:
@@ -151,8 +158,20 @@ def digest(dump: bytes) -> str:
 
 
 def check_whole(reader: JournalReader) -> int:
-    """How many entries a journal has. Raises JournalBroken unless each follows from the one before, and the state."""
-    count = sum(1 for _ in reader.entries())
+    """How many entries a journal has. Raises JournalBroken unless each follows from the one before, and the state.
+
+    Raises it, too, where it goes on as another validator's.
+    """
+    count, owner = 0, ("", -1)
+    for count, entry in enumerate(reader.entries(), 1):  # noqa: B007
+        if entry.kind == RULES:
+            rules = read_record(RulesRecord, entry)
+            if owner[0] and owner != (rules.hotkey, rules.netuid):
+                raise JournalBroken(
+                    f"{reader.path}: entry {entry.seq}: the journal of {owner[0]} on subnet {owner[1]} goes on as "
+                    f"that of {rules.hotkey} on {rules.netuid}; restore a backup"
+                )
+            owner = (rules.hotkey, rules.netuid)
     if count == 0:
         raise JournalBroken(f"{reader.path} holds no entry, so there is nothing to rely on; restore a backup")
     check_state(reader.state(), reader.last or BEGINNING, lambda: replay(reader.entries()))

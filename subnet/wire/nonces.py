@@ -135,6 +135,9 @@ class SqliteNonceStore:
 
     def _open_alone(self) -> None:
         with _exclusive(self.path):
+            if not self.path.exists() and self.path.with_name(self.path.name + "-wal").exists():
+                _set_aside(self.path)  # its file was taken away: something may have been accepted
+                self._margin_ns = self._skew_ns
             private_file(self.path)
             try:
                 self._db, self._begun = self._connect()

@@ -41,7 +41,7 @@ def wallet(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     return ("--wallet.path", str(folder), "--wallet.name", "v")
 
 
-@pytest.mark.parametrize("name", ["empty", "state", "newer", "no folder", "read-only", "seed"])
+@pytest.mark.parametrize("name", ["empty", "state", "newer", "no folder", "read-only", "seed", "flipped", "orphan"])
 def test_a_validator_does_not_start_on_state_that_is_not_whole(
     tmp_path: Path, wallet: tuple[str, ...], name: str, assay: Assay
 ) -> None:
@@ -59,6 +59,11 @@ def test_a_validator_does_not_start_on_state_that_is_not_whole(
         with sqlite3.connect(path) as db:
             db.execute("PRAGMA user_version = 99")
         db.close()
+    elif name == "flipped":
+        path.write_bytes(path.read_bytes()[:4096] + b"\xa5" * 3000 + path.read_bytes()[7096:])
+    elif name == "orphan":
+        path.with_name("journal.db-wal").write_bytes(b"rounds of before")
+        path = path.rename(tmp_path / "moved.db")
     elif name == "no folder":
         folder = path / "below a file"
     elif name == "read-only":
@@ -71,6 +76,7 @@ def test_a_validator_does_not_start_on_state_that_is_not_whole(
     assert str(tmp_path if name != "read-only" else folder) in line(done.err)
     assert "--state" in line(done.err) or name not in ("no folder", "read-only")
     assert path.read_bytes()[:16] == before[:16]
+    assert (folder / "journal.db").is_file() or name in ("orphan", "no folder", "read-only")
 
 
 @pytest.mark.parametrize(

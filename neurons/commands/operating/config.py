@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
+from inspect import BoundArguments
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from cyclopts import App, Argument, ArgumentCollection, Parameter, Token
 from rich.console import Console
 from rich.markup import escape
 
-from neurons.cli import sources
+from neurons.cli import check_together, sources
 from neurons.settings import Json, home
 from neurons.sources import UNATTENDED
 from subnet.errors import SettingsError
@@ -56,19 +57,32 @@ def config(
     if file is not None:
         app.config = sources(app, file)
     programs = [tuple(words)] if words else [(name,) for name in UNATTENDED]
-    tables = dict(settings_of(app, given) for given in programs)
-    ok = all(row.source != MISSING for rows in tables.values() for row in rows)
+    read = [settings_of(app, given) for given in programs]
+    tables = {each.name: each.rows for each in read}
+    refused = next((each.refusal for each in read if each.refusal), None)
+    ok = not refused and all(row.source != MISSING for rows in tables.values() for row in rows)
     if json:
         rows = {name: [asdict(row) for row in each] for name, each in tables.items()}
         print(jsonlib.dumps({"ok": ok, "programs": rows}))
     else:
         for name, each in tables.items():
             _print(name, each)
+    if refused:
+        raise SettingsError(refused)
     sys.exit(0 if ok else 1)
 
 
-def settings_of(app: App, words: Sequence[str]) -> tuple[str, list[Setting]]:
-    """The name of the program that `words` start, and its settings.
+@dataclass(frozen=True)
+class Program:
+    """What `words` would start, with all its settings, and why it would refuse to, by what flags are together."""
+
+    name: str
+    rows: tuple[Setting, ...]
+    refusal: str | None
+
+
+def settings_of(app: App, words: Sequence[str]) -> Program:
+    """The program that `words` start, and its settings.
 
     Raises SettingsError and what cyclopts raises for words that the program would not start with.
     """
@@ -83,15 +97,24 @@ def settings_of(app: App, words: Sequence[str]) -> tuple[str, list[Setting]]:
     usual = tuple(app.config)
     app.config = (*usual, note)
     try:
-        app.parse_args(words, exit_on_error=False, print_error=False)
+        _, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     finally:
         app.config = usual
     if not read:
         raise SettingsError(f"{' '.join(words)}: name one command with its flags, such as: assay config miner")
     commands, arguments = read[0]
     where = ("variable", "ASSAY_HOME") if "ASSAY_HOME" in os.environ else ("default", "")
-    rows = [Setting("ASSAY_HOME", str(home()), *where), *map(_setting, _leaves(arguments))]
-    return " ".join(commands), rows
+    rows = (Setting("ASSAY_HOME", str(home()), *where), *map(_setting, _leaves(arguments)))
+    refusal = None if any(row.source == MISSING for row in rows) else _refusal(commands, bound)
+    return Program(" ".join(commands), rows, refusal)
+
+
+def _refusal(commands: tuple[str, ...], bound: BoundArguments) -> str | None:
+    try:
+        check_together(commands, bound)
+    except SettingsError as error:
+        return str(error)
+    return None
 
 
 def _leaves(arguments: ArgumentCollection) -> Iterator[Argument]:

@@ -34,7 +34,7 @@ def status(
     pool: s.PoolSettings = s.PoolSettings(),
     max_age: float = 600.0,
     max_weights_age: int = 1080,
-    deadline: float = 10.0,
+    deadline: s.Deadline = 10.0,
     json: s.Json = False,
 ) -> None:
     """Show how a validator or miner of this machine stands; exit status 1 when something fails. Changes nothing.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from subnet.errors import StateError
-from subnet.files import private_file, private_folder
+from subnet.files import private_file, private_folder, refuse_orphans
 
 FILE: Final = "gateway.db"
 SCHEMA: Final = 1
@@ -40,6 +40,7 @@ class Database:
         self.path, self.now, self._lock = path, now, threading.Lock()
         try:
             private_folder(path.parent)
+            refuse_orphans(path)
             private_file(path)
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from subnet.errors import StateError
 from subnet.files import private_file, write_atomically
@@ -33,11 +33,19 @@ class Kept(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: int = SCHEMA
+    schema_version: int = Field(default=SCHEMA, ge=1)
     stands: Epoch | None = None
     open: bool = False
     next: Epoch | None = None
     sent_at: int | None = None
+
+
+class _Schema(BaseModel):
+    """Which schema a file has whose fields may be those of a newer program."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    schema_version: int = SCHEMA
 
 
 def lines_of(state: Kept) -> frozenset[str]:
@@ -50,7 +58,11 @@ def kept(path: Path) -> Kept:
     try:
         if not path.exists():
             return Kept()
-        state = Kept.model_validate_json(private_file(path).read_bytes())
+        data = private_file(path).read_bytes()
+        schema = _Schema.model_validate_json(data).schema_version
+        if schema > SCHEMA:
+            raise StateError(f"{path} was written by a newer Assay (schema {schema}, this one knows {SCHEMA})")
+        return Kept.model_validate_json(data)
     except OSError as error:
         raise StateError(f"the secrets of epochs {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -58,11 +70,6 @@ def kept(path: Path) -> Kept:
             f"{path} does not hold the secrets of epochs: restore a backup, or delete the file (the running epoch can "
             "then never be revealed)"
         ) from error
-    if state.schema_version != SCHEMA:
-        raise StateError(
-            f"{path} was written by a newer Assay (schema {state.schema_version}, this one knows {SCHEMA})"
-        )
-    return state
 
 
 def keep(path: Path, state: Kept) -> None:

@@ -266,8 +266,7 @@ class Epochs:
             block_hash=epoch.block_hash,
             refused=refused,
         )
-        if error := self._store.write(COMMITMENT, body):
-            self._log.error("the journal cannot be written", error=str(error), unwritten=self._store.unwritten)
+        self._store.write(COMMITMENT, body)  # the loop tells what the disk refuses
         self._recorded = epoch.number if not refused else self._recorded
 
     def _keep(self, new: Kept) -> None:

@@ -48,6 +48,7 @@ class Past:
     landed: tuple[tuple[int, int], ...] = ()  # first and last block of each attempt
     unsettled: Unsettled | None = None
     epoch: int | None = None
+    block: int = 0  # the newest of these weights
 
     def accounts_for(self, block: int) -> bool:
         """Whether the weights that came to stand in `block` may be ours."""
@@ -100,10 +101,11 @@ def _stands(entry: Entry) -> bool:
 def _past(journal: Journal, told: Iterable[Entry]) -> Past:
     """What entries of settings, weights and commitments come to."""
     landed: list[tuple[int, int]] = []
-    setting, epoch, outcome = None, None, None
+    setting, epoch, outcome, block = None, None, None, 0
     for entry in told:
         if entry.kind == SETTING:
             setting, outcome = (entry.seq, read_record(SettingRecord, entry)), None
+            block = max(block, setting[1].block)
         elif entry.kind == WEIGHTS:
             outcome = _outcome(entry)
             if outcome.submission in (Submission.OK, Submission.AMBIGUOUS):
@@ -116,7 +118,7 @@ def _past(journal: Journal, told: Iterable[Entry]) -> Past:
         seq, sent = setting
         unsettled = Unsettled(sent, _by_uid(journal, seq, sent), recorded=outcome is not None)
         landed.append((sent.block, sent.block + 2 * LANDS))
-    return Past(tuple(landed), unsettled, epoch)
+    return Past(tuple(landed), unsettled, epoch, block)
 
 
 def _by_uid(journal: Journal, seq: int, setting: SettingRecord) -> dict[int, float]:

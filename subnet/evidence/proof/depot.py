@@ -17,6 +17,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from subnet.errors import JournalBroken, SettingsError, StateError
+from subnet.evidence.binding import check_one_chain
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.proof.publication import (
     MANIFEST,
@@ -128,7 +129,8 @@ def publish(
     """Publish what is finished of a journal and not published yet; the manifest, and how many parts are new.
 
     Of media the newest `MAX_MEDIA` are listed. Raises StateError where the depot holds another journal, more of this
-    one than `entries` has, or as many parts as a manifest may list.
+    one than `entries` has, or as many parts as a manifest may list; and where `entries` are of another chain from some
+    commitment on, once what is before it is published.
     """
     manifest = depot.manifest() or Manifest(netuid=rules.netuid, hotkey=rules.hotkey, codecs=rules.codecs)
     if (manifest.netuid, manifest.hotkey) != (rules.netuid, rules.hotkey):
@@ -153,9 +155,11 @@ def publish(
 
 def _followed(depot: Depot, manifest: Manifest, entries: Iterable[Entry]) -> Iterator[Entry]:
     """The same entries, held against the last that is published."""
-    last = 0
+    last = highest = 0
     for entry in entries:
         last = entry.seq
+        if last > manifest.last:
+            highest = check_one_chain(entry, highest)
         if manifest.parts and entry.seq == manifest.last and entry.hash != manifest.parts[-1].head:
             raise StateError(f"{depot.address} holds another journal up to entry {entry.seq}: name another place")
         yield entry

@@ -103,11 +103,12 @@ class Manifest(BaseModel):
 
 
 class _Format(BaseModel):
-    """Which format something is of that may not be a manifest of this version."""
+    """Which format and schema something is of that may not be a manifest of this version."""
 
     model_config = ConfigDict(extra="ignore")
 
     format: str = FORMAT
+    schema_version: int = SCHEMA
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
@@ -115,17 +116,18 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     if len(data) > MAX_MANIFEST:
         raise StateError(f"{where} is no manifest: it has more than {MAX_MANIFEST:,} bytes")
     try:
-        known = _Format.model_validate_json(data).format
-        if known.startswith("assay-evidence/") and known != FORMAT:
-            raise StateError(f"{where} is of the format {known[:40]}, this version reads {FORMAT}: use another version")
+        said = _Format.model_validate_json(data)
+        if said.format.startswith("assay-evidence/") and said.format != FORMAT:
+            known = f"{said.format[:40]}, this version reads {FORMAT}"
+            raise StateError(f"{where} is of the format {known}: use another version")
+        if said.schema_version > SCHEMA:
+            known = f"schema {said.schema_version}, this one knows {SCHEMA}"
+            raise StateError(f"{where} is of a journal of a newer Assay ({known})")
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
         raise StateError(f"{where} is no manifest: {first_wrong(error)}") from error
     if names_twice(data.decode()):
         raise StateError(f"{where} is no manifest: it holds an object that names something twice")
-    if manifest.schema_version > SCHEMA:
-        known = f"schema {manifest.schema_version}, this one knows {SCHEMA}"
-        raise StateError(f"{where} is of a journal of a newer Assay ({known})")
     return manifest
 
 

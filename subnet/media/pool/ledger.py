@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from subnet.errors import StateError
-from subnet.files import private_file, private_folder
+from subnet.files import private_file, private_folder, refuse_orphans
 
 VERSION = 1
 _SCHEMA = """
@@ -68,6 +68,7 @@ class Ledger:
         try:
             if path is not None:
                 private_folder(path.parent)
+                refuse_orphans(path)
                 private_file(path)
         except OSError as error:
             raise StateError(f"the ledger {path} cannot be made: {error.strerror}; name a folder of yours") from error
@@ -78,7 +79,7 @@ class Ledger:
     def _prepare(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
-            raise StateError(f"the ledger {self._path} has format {version}, known is up to {VERSION}: upgrade Assay")
+            raise StateError(f"{self._path} was written by a newer Assay (schema {version}, this one knows {VERSION})")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.executescript(_SCHEMA)

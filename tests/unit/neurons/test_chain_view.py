@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
 import structlog
+from structlog.testing import capture_logs
 
-from neurons.chain_view import ChainView
+from neurons import chain_view
+from neurons.chain_view import ChainView, first_snapshot
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules
 from subnet.chain.devnode.ledger.state import Row
 from subnet.chain.memory import MemoryChain, MemorySubnet
+from subnet.errors import ChainError
+from subnet.types import Snapshot
 
 
 async def test_a_chain_that_comes_back_lower_is_followed() -> None:
@@ -84,3 +89,25 @@ async def test_snapshots_are_read_every_few_heads() -> None:
     stop.set()
     await subnet.advance()
     await following
+
+
+async def test_a_chain_that_is_silent_at_the_start_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for each reason, not for each try, and one when it answers."""
+    answers = iter(["refused", "refused", "silent", "refused", "refused"])
+
+    class Late(ChainView):
+        async def refresh(self) -> Snapshot:
+            if why := next(answers, ""):
+                raise ChainError(why)
+            return await super().refresh()
+
+    async def at_once(stop: asyncio.Event, seconds: float) -> bool:
+        return stop.is_set()
+
+    monkeypatch.setattr(chain_view, "pause", at_once)
+    subnet = MemorySubnet(Genesis(34, (GenesisNeuron("v", "v"),), Rules(tempo=50)))
+    log = structlog.get_logger()
+    with capture_logs() as lines:
+        assert await first_snapshot(Late(MemoryChain(subnet, "v"), log), asyncio.Event(), log, patience=60)
+    told = [line.get("error", line.get("why")) for line in lines if line["event"] == "the chain does not answer yet"]
+    assert told == ["refused", "silent", "mended"]

@@ -9,6 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from neurons.producer.run import Reporting
+from subnet.media.pool.item import Cell
+from subnet.media.pool.producer import Event, ProducerStep
+from subnet.types import Label, Modality
 
 LEAVES_A_TASK_BEHIND = """
 import asyncio, gc
@@ -70,3 +77,58 @@ def test_a_log_file_is_bounded_and_holds_no_secret(tmp_path: Path) -> None:
     assert json.loads(file.read_text().splitlines()[-1])["number"] == 199
     everything = done.stderr + "".join(part.read_text() for part in parts)
     assert not any(secret in everything for secret in ("987654321", "sesame", "hf_abcdefgh123"))
+
+
+LIBRARIES = """
+import logging, pathlib, warnings
+from neurons.log import configure
+from neurons.settings import LoggingSettings
+
+configure(LoggingSettings(file=pathlib.Path({file!r})), "miner")
+logging.getLogger("subnet.wire").warning("requests refused with %d: %s", 403, "token hf_abcdefgh123")
+logging.getLogger("bittensor.transport").error("two\\nlines, 100%% of ws://user:sesame@node")
+logging.getLogger("quiet").info("never written")
+warnings.warn("an old call")
+try:
+    raise ConnectionError("no answer from ws://user:sesame@node with hf_abcdefgh123")
+except ConnectionError:
+    logging.getLogger("library").exception("it broke")
+"""
+
+
+def test_what_libraries_log_is_json_too(tmp_path: Path) -> None:
+    """Off a terminal every line is one object with level and logger, in the file of the settings, too; none a secret."""
+    file = tmp_path / "assay.log"
+    done = subprocess.run(
+        [sys.executable, "-c", LIBRARIES.format(file=str(file))],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "HF_TOKEN": "hf_abcdefgh123"},
+    )
+    for text in (done.stderr, file.read_text()):
+        lines = [json.loads(line) for line in text.splitlines()]
+        assert [(line["logger"], line["level"]) for line in lines] == [
+            ("subnet.wire", "warning"),
+            ("bittensor.transport", "error"),
+            ("py.warnings", "warning"),
+            ("library", "error"),
+        ]
+        assert [line["event"] for line in lines[:2]] == [
+            "requests refused with 403: token ***",
+            "two\nlines, 100%% of ws://***@node",
+        ]
+        assert "ConnectionError: no answer from ws://***@node with ***" in lines[3]["exception"]
+        assert {line["program"] for line in lines} == {"miner"}
+        assert not any(secret in text for secret in ("sesame", "hf_abcdefgh123"))
+
+
+def test_a_producer_without_room_says_so_once() -> None:
+    """However often it looks, and however many bytes are free then; room that comes back is told, and then it is news."""
+    cell = Cell(Modality.IMAGE, Label.REAL, "here")
+    full = [ProducerStep(Event.NO_ROOM, cell, reason=f"{free} bytes free on the disk") for free in range(3)]
+    reporting = Reporting(structlog.get_logger(), None, json=False)
+    with capture_logs() as lines:
+        for step in (*full, ProducerStep(Event.STORED, cell), full[0]):
+            reporting(step)
+    assert [line.get("reason", line.get("why")) for line in lines] == [full[0].reason, "mended", full[0].reason]

@@ -90,11 +90,12 @@ def test_old_and_new_spellings(assay: Assay, monkeypatch: pytest.MonkeyPatch) ->
     for first, second in pairs.items():
         for name in (first, second):
             with monkeypatch.context() as one:
-                one.setenv(name, "ws://10.0.0.7")
+                value = "cold" if "WALLET" in name else "ws://10.0.0.7"
+                one.setenv(name, value)
                 rows = assay("config", "doctor", "--json").json["programs"]["doctor"]
-                assert [row["value"] for row in rows if row["where"] == name] == ["ws://10.0.0.7"]
-        monkeypatch.setenv(first, "ws://10.0.0.1")
-        monkeypatch.setenv(second, "ws://10.0.0.2")
+                assert [row["value"] for row in rows if row["where"] == name] == [value]
+        monkeypatch.setenv(first, value)
+        monkeypatch.setenv(second, f"{value}2")
         assert f"{first} and {second} differ: {first} is taken" in assay("miner", "--netuid", 3).err
 
 
@@ -138,3 +139,48 @@ def test_every_command_is_checked(assay: Assay, monkeypatch: pytest.MonkeyPatch)
     for name in set(COMMANDS) - {"config", "doctor", "pool", "state", "journal", "web"}:
         ran = assay(name)
         assert (ran.status, "ASSAY_NOBODY" in ran.message) == (2, True), name
+
+
+def test_our_variable_wins_over_bittensors(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is of one program, BT_* of all; where they differ a line says which is taken, and of equal ones none does."""
+    monkeypatch.setenv("ASSAY_MINER_SUBTENSOR_NETWORK", "local")
+    monkeypatch.setenv("BT_NETWORK", "test")
+    rows = assay("config", "miner", "--json").json["programs"]["miner"]
+    assert [row["value"] for row in rows if row["where"] == "ASSAY_MINER_SUBTENSOR_NETWORK"] == ["local"]
+    said = "ASSAY_MINER_SUBTENSOR_NETWORK and BT_NETWORK differ: ASSAY_MINER_SUBTENSOR_NETWORK is taken"
+    assert said in assay("miner", "--netuid", "1").err
+    assert said in assay("config", "miner").err
+    monkeypatch.setenv("BT_NETWORK", "local")
+    assert "differ" not in assay("miner", "--netuid", "1").err
+
+
+def test_the_file_has_one_variable(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ASSAY_CONFIG, for all commands: --help says so, and whoever sets one of a command is led to it."""
+    shown = " ".join(assay("validator", "--help").out.split())
+    assert "ASSAY_CONFIG" in shown
+    assert "ASSAY_VALIDATOR_CONFIG" not in shown
+    monkeypatch.setenv("ASSAY_VALIDATOR_CONFIG", "flags.toml")
+    assert "did you mean ASSAY_CONFIG?" in assay("validator", "--netuid", "1").message
+
+
+def test_a_variable_of_bittensor_for_a_flag_that_has_none(assay: Assay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own variable of the flag is named."""
+    monkeypatch.setenv("BT_NETUID", "3")
+    ran = assay("miner")
+    assert "assay: warning: BT_NETUID is read by nothing here; did you mean ASSAY_MINER_NETUID?" in ran.err
+    assert (ran.status, "--netuid" in ran.message) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "never"),
+    [
+        (("--netuid", "1", "--seed", "-5secret"), "--seed", "Unknown option: --netuid"),
+        (("--netuid", "1", "--no-commit"), "Did you mean --neuron.no-commit?", "--neuron.commit?"),
+        (("--netuid", "1", "--commit"), "Did you mean --neuron.commit?", "no-commit"),
+        (("--netuid", "1", "--roundz", "2"), "Unknown option: --roundz. Did you mean --rounds?", "--netuid"),
+    ],
+)
+def test_what_is_wrong_is_named(words: tuple[str, ...], said: str, never: str, assay: Assay) -> None:
+    """Not the flag before it, and the nearest spelling of it."""
+    ran = assay("validator", *words)
+    assert (ran.status, said in ran.message, never in ran.message) == (2, True, False), ran.message

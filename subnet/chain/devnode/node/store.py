@@ -85,6 +85,8 @@ def read(path: Path) -> Saved | None:
         schema, digest = (json.loads(header)[name] for name in ("schema", "sha256"))
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(f"--state {path}: not a development chain's state; move it away to begin anew") from error
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise SettingsError(f"--state {path}: was written by a newer Assay (schema {schema}, this one knows {SCHEMA})")
     if schema != SCHEMA:
         raise SettingsError(f"--state {path}: has schema {schema}, this program reads {SCHEMA}; move it away")
     if digest != _digest(body.removesuffix("\n")):

@@ -56,6 +56,9 @@ def test_a_fork_is_a_process_with_its_own_log_group_and_end(tmp_path: Path, monk
         await crew.fork("behind", ["rogue", "--netuid", "1", *chain], behind=7)
         behind = crew.processes["behind"].pid
         await asyncio.to_thread(until_behind, behind, 7)
+        if os.geteuid() == 0:  # others may not lower niceness, only that of a session
+            crew.catch_up("behind")
+            await asyncio.to_thread(until_behind, behind, 0)
         crew.kill("behind")
         assert "ASSAY_HOME" not in os.environ or os.environ["ASSAY_HOME"] != str(tmp_path / "home")
         await crew.stop()

@@ -300,23 +300,26 @@ async def test_telemetry_that_fails_costs_nothing(game: Game, error: Exception) 
     game.watching.error = error
     with capture_logs() as lines:
         await game.run(game.loop(3))
-    assert {line["event"] for line in lines if line["log_level"] == "error"} == {"telemetry failed"}
+    told = [line["event"] for line in lines if line["log_level"] == "error"]
+    assert sorted(told) == ["telemetry failed", "telemetry of weights failed"]  # once each
     assert len(game.records()) == len(game.shelf.retired) == 3
     assert [entry.kind for entry in game.journal.entries(WEIGHTS)]
     assert game.watching.failures == 0
 
 
 async def test_an_item_that_cannot_be_retired_costs_nothing(game: Game) -> None:
-    """A pool that turned read-only is logged, and the round counts."""
+    """A pool that turned read-only is told once, in one line, and the rounds count."""
     await game.start()
 
     def retire(item: PoolItem) -> None:
-        raise PermissionError(13, f"{item.path} is read-only")
+        raise PermissionError(13, "it is read-only", str(item.path))
 
     with capture_logs() as lines:
         await game.run(game.loop(2, retire=retire))
     assert len(game.records()) == 2
-    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["retiring an item failed"] * 2
+    told = [line for line in lines if line["log_level"] == "error"]
+    assert [line["event"] for line in told] == ["retiring an item failed"]
+    assert ("exc_info" in told[0], told[0]["error"]) == (False, "[Errno 13] it is read-only: '0'")
 
 
 async def test_a_round_that_raises_is_skipped(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,6 +344,50 @@ async def test_a_round_that_raises_is_skipped(game: Game, monkeypatch: pytest.Mo
     assert [record.number for record in game.records()] == [0, 2]
     assert game.watching.failures == 1
     assert [line["event"] for line in lines if line["log_level"] == "error"] == ["a round failed"]
+
+
+async def test_a_disk_that_refuses_is_told_once(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many facts wait, of rounds and of weights: one line, and one when they are written; then it is news."""
+    await game.start()
+    write, refuses = Journal.append, [*range(1, 9), *range(20, 24)]
+    tries = iter(range(1000))
+
+    def append(journal: Journal, *fact: object) -> object:
+        if next(tries) in refuses:
+            raise StateError("cannot write to the journal: disk is full; free space on its disk")
+        return write(journal, *fact)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Journal, "append", append)
+    with capture_logs() as lines:
+        await game.run(game.loop(12))
+    told = [(line["log_level"], line.get("why")) for line in lines if line["event"] == "the journal cannot be written"]
+    assert told == [("error", None), ("info", "mended")] * 2
+    assert len(game.records()) == 12
+
+
+async def test_no_round_is_played_on_a_chain_far_below_the_journal(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain that was reset, or a node that lags: told once with the fix, nobody is asked, and it ends by itself."""
+    await game.start()
+    loop, tries = game.loop(9), []
+    game.store.newest = 500
+
+    async def at_once(stop: asyncio.Event, seconds: float) -> bool:
+        tries.append(seconds)
+        return stop.is_set()
+
+    monkeypatch.setattr(module, "pause", at_once)
+    with capture_logs() as lines:
+        for newest in (500, 500, 8):
+            game.store.newest = newest
+            await loop._round(asyncio.Event())
+    told = [
+        (line["log_level"], line.get("error", line.get("why"))) for line in lines if line["event"] == "a round failed"
+    ]
+    assert [level for level, _ in told] == ["error", "info"]
+    assert "far below block 500" in told[0][1]
+    assert "move the state away" in told[0][1]
+    assert len(tries) == 2
+    assert [record.number for record in game.records()] == [2]
 
 
 async def test_an_empty_pool_makes_the_round_void(game: Game) -> None:
@@ -369,7 +416,7 @@ async def test_a_journal_that_refuses_is_told_and_loses_nothing(game: Game, monk
     with capture_logs() as lines:
         await loop.play()
         await loop.play()
-    assert [line["unwritten"] for line in lines if line["log_level"] == "error"] == [3, 4]  # rules, snapshot
+    assert [line["unwritten"] for line in lines if line["log_level"] == "error"] == [3]  # rules, snapshot
     monkeypatch.setattr(game.journal, "append", append)
     await loop.play()
     assert [record.number for record in game.records()] == [0, 1, 2]

@@ -5,17 +5,16 @@ from __future__ import annotations
 import pytest
 
 from neurons.settings import NeuronSettings
-from neurons.validator.settings import ValidatorSettings
+from neurons.validator.program import check
 from subnet.errors import SettingsError
-from subnet.game.sampling import Sampling
 
 
 def test_weights_are_sealed_to_a_past_round_on_local_networks_alone() -> None:
     """Everybody can open them at once, so nobody may do that by mistake where weights are worth something."""
     neuron = NeuronSettings(seal_round=1000)
     with pytest.raises(SettingsError, match=r"--neuron.seal_round hides weights from nobody.*leave it out"):
-        ValidatorSettings(34, Sampling(), neuron)
-    assert ValidatorSettings(34, Sampling(), neuron, local=True).neuron.seal_round == 1000
+        check(neuron=neuron, local=False)
+    check(neuron=neuron, local=True)
 
 
 @pytest.mark.parametrize("name", ["keep_media", "keep_gigabytes", "min_answers", "vpermit_tao_limit"])

@@ -7,6 +7,7 @@ import json
 import shutil
 import socket
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,25 @@ def test_a_metrics_port_that_cannot_be_had(port: int | str) -> None:
 async def test_a_gallery_that_cannot_be_written_costs_the_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One warning a picture; the line of the round is printed all the same."""
+    """One warning for all pictures; the lines of the rounds are printed all the same."""
     (tmp_path / "file").write_text("")
     with capture_logs() as lines:
-        await Telemetry(True, None, tmp_path / "file" / "gallery", LOG).played(ROUND, 9)
+        telemetry = Telemetry(True, None, tmp_path / "file" / "gallery", LOG)
+        await telemetry.played(ROUND, 8)
+        capsys.readouterr()
+        await telemetry.played(ROUND, 9)
     assert [line["event"] for line in lines if line["log_level"] == "warning"] == ["no thumbnail"]
     assert json.loads(capsys.readouterr().out)["block"] == 9
+
+
+async def test_void_rounds_are_told_once_for_each_reason() -> None:
+    """A night without miners is one line; another reason is another, and a round that counts ends them all."""
+    telemetry = Telemetry(False, None, None, LOG)
+    with capture_logs() as lines:
+        for void in ("nobody to ask", "nobody to ask", "nobody was heard", "nobody to ask", "", "", "nobody to ask"):
+            await telemetry.played(replace(ROUND, void=void), 9)
+    told = [line["why"] for line in lines if line["event"] == "void round"]
+    assert told == ["nobody to ask", "nobody was heard", "mended", "nobody to ask"]
 
 
 async def test_thumbnails_are_whole(tmp_path: Path) -> None:

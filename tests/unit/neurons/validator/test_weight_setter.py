@@ -102,6 +102,18 @@ async def test_nobody_has_earned_anything(rig: Rig) -> None:
     assert await rig.chain.weights(0) == {}
 
 
+async def test_a_refusal_is_told_once(rig: Rig) -> None:
+    """It is tried again every few blocks, for weeks perhaps; each attempt is in the journal."""
+    rig.memory.state = State(1, History())
+    weighing = rig.weighing()
+    with capture_logs() as lines:
+        for _ in range(3):
+            await rig.settle(weighing)
+            await rig.subnet.advance(6)
+    assert len(rig.attempts()) == 3
+    assert [line["log_level"] for line in lines if line.get("code") == "NO_SCORES"] == ["warning", "debug", "debug"]
+
+
 async def test_fewer_weights_than_the_chain_takes_are_not_sent(rig: Rig) -> None:
     """It is told how many are wanted; once enough miners have earned some, they go out."""
     await rig.subnet.apply(lambda state, block: replace(state, rules=replace(state.rules, min_allowed_weights=2)))

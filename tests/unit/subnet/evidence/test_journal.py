@@ -25,7 +25,7 @@ from subnet.evidence.replay import replay
 from subnet.evidence.state import PATIENCE, State, StateStore
 from subnet.game.history import History
 from subnet.types import Answer, Failure, Label, Modality, Prediction
-from tests.unit.subnet.evidence.journals import played
+from tests.unit.subnet.evidence.journals import played, write_journal
 
 ANSWERS = st.one_of(st.floats(0, 1).map(Prediction), st.sampled_from(Failure))
 ROUNDS = st.lists(
@@ -149,6 +149,53 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "journal.db").write_bytes(b"not a database at all, not even close" * 100)
     with pytest.raises(StateError, match=r"journal\.db"):
         Journal(tmp_path / "journal.db")
+
+
+@pytest.mark.parametrize("at", range(1, 8))
+def test_a_page_of_nonsense_is_refused_in_one_line(tmp_path: Path, at: int) -> None:
+    """Whichever page of the file was hit: StateError with the path and the fix, and the file stays as it is."""
+    path = tmp_path / "journal.db"
+    write_journal(path, 30)
+    damaged = bytearray(path.read_bytes())
+    for byte in range(4096 * at, min(4096 * at + 3000, len(damaged))):
+        damaged[byte] ^= 0xFF
+    path.write_bytes(damaged)
+    with pytest.raises(StateError, match=r"journal\.db.*restore a backup"):
+        StateStore(Journal(path))
+    assert path.read_bytes()[4096 * at :] == damaged[4096 * at :]
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+def test_no_journal_is_begun_beside_the_log_of_another(tmp_path: Path, suffix: str) -> None:
+    """Only the file was moved away: its log is named, nothing new is made, and both stay as they were."""
+    path = tmp_path / "journal.db"
+    Journal(path).close()
+    log = path.with_name(path.name + suffix)
+    log.write_bytes(b"rounds of before")
+    path.rename(tmp_path / "moved.db")
+    with pytest.raises(StateError, match=rf"journal\.db is missing, but journal\.db{suffix} of it is there: put"):
+        Journal(path)
+    assert (path.exists(), log.read_bytes()) == (False, b"rounds of before")
+    log.unlink()
+    Journal(path).close()
+
+
+def test_a_journal_that_is_damaged_while_it_is_played_on(tmp_path: Path) -> None:
+    """A write that meets a broken page says so and to restore a backup, time after time; nothing is taken for written."""
+    path = tmp_path / "journal.db"
+    write_journal(path, 30)
+    journal = Journal(path)
+    length = journal.length
+    with path.open("r+b") as file:
+        for page in range(1, path.stat().st_size // 4096):
+            file.seek(4096 * page)
+            file.write(b"\xff" * 4096)
+    journal._db.execute("PRAGMA shrink_memory")
+    for _ in range(2):
+        with pytest.raises(StateError, match="cannot write to the journal .*malformed; restore a backup"):
+            journal.append("fact", "{}")
+    assert journal.length == length
+    journal.close()
 
 
 def test_a_newer_journal_is_refused(tmp_path: Path) -> None:

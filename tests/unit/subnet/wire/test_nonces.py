@@ -172,6 +172,19 @@ def test_a_damaged_file_is_set_aside(path: Path, damage: object) -> None:
     store.close()
 
 
+def test_a_file_that_was_taken_from_its_log(path: Path) -> None:
+    """The log is kept as .bad, and what the file may have held is refused by age."""
+    clocks = Clocks()
+    clocks.store(path).close()
+    path.unlink()
+    path.with_name(path.name + "-wal").write_bytes(b"requests of before")
+    store = clocks.store(path)
+    assert path.with_name(path.name + "-wal.bad").read_bytes() == b"requests of before"
+    assert not store.check_and_store("a", NOW)
+    assert store.check_and_store("a", clocks.wall + 2 * SECOND)
+    store.close()
+
+
 def test_an_empty_file_is_a_new_one(path: Path) -> None:
     """A file cut to nothing holds nothing: requests from before are refused by age."""
     clocks = Clocks()

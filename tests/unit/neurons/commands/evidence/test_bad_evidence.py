@@ -146,7 +146,7 @@ def test_kinds_and_fields_of_a_newer_version(story: Story, tmp_path: Path) -> No
 
     assert "is no SettingRecord" in false(falsified(story, tmp_path, change))
     manifest = json.loads((tmp_path / MANIFEST).read_text())
-    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "schema_version": SCHEMA + 1}))
+    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "schema_version": SCHEMA + 1, "witnesses": []}))
     with pytest.raises(StateError, match=f"newer Assay .schema {SCHEMA + 1}, this one knows {SCHEMA}"):
         check(Depot(tmp_path), None)
 

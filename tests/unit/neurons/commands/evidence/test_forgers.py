@@ -12,10 +12,12 @@ import pytest
 from neurons.commands.evidence.verify import check
 from subnet.chain.memory import MemoryChain
 from subnet.chain.weights import normalise_u16
+from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entries.entry import GENESIS, Entry, link
 from subnet.evidence.findings import Verification
 from subnet.evidence.proof import claims
 from subnet.evidence.proof.claims import line_of
+from subnet.evidence.proof.depot import Depot, publish
 from subnet.evidence.records import (
     COMMITMENT,
     DEPARTED,
@@ -26,9 +28,10 @@ from subnet.evidence.records import (
     WEIGHTS,
     CommitmentRecord,
     RoundRecord,
+    RulesRecord,
 )
 from subnet.evidence.records import outcomes as outcomes_of
-from subnet.evidence.replay import Replayer
+from subnet.evidence.replay import Replayer, replay
 from subnet.game.scoring import settle, weights
 from subnet.types import Statement
 from tests.unit.neurons.commands.evidence.rig import MINERS, VALIDATOR, Body, Change, Story, published, tell
@@ -188,11 +191,33 @@ def test_blocks_lie_before_the_next_commitment(story: Story, tmp_path: Path, kin
     """What is said to be of a block to come; and weights that were sent before the snapshot that they follow from."""
 
     def later(entry: Entry, body: Body) -> Body:
-        return body | {"block": body["block"] + 1000} if entry.kind == kind else body
+        return body | {"block": body["block"] + 50} if entry.kind == kind else body
 
     result = false(found(story, planned(story.entries, later), tmp_path))
     assert ", but stood before commitment" in result
     assert ("by a setting of block" in result) == (kind == SETTING)
+
+
+def test_a_journal_of_two_chains(story: Story, tmp_path: Path) -> None:
+    """The chain was reset under a validator: one sentence with the fix, and only what is before is published."""
+    (_, second, *_) = [e.seq for e in story.entries if e.kind == COMMITMENT]
+
+    def later(entry: Entry, body: Body) -> Body:
+        late = entry.seq < second and "block" in body and body["block"] is not None
+        return body | {"block": body["block"] + 1000} if late else body
+
+    entries = planned(story.entries, later)
+    player = Replayer()
+    findings = [one for entry in entries for one in player.take(entry) if "stood before commitment" in one.text]
+    assert ["move the state away and begin a new one" in one.text for one in findings] == [True]
+    with pytest.raises(JournalBroken, match="entry .*no journal is of two chains; where the chain was reset, move"):
+        replay(entries)
+    rules = RulesRecord.model_validate_json(next(e.body for e in entries if e.kind == RULES))
+    with pytest.raises(StateError, match=f"entry {second} is of block .*move the state away"):
+        publish(Depot(tmp_path), entries, rules, None)
+    manifest = Depot(tmp_path).manifest()
+    assert manifest is not None
+    assert manifest.last < second
 
 
 def test_a_second_try_at_a_seed(story: Story, tmp_path: Path) -> None:

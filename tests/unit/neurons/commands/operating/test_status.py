@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from subnet.evidence.journal import Journal
+from subnet.evidence.records import ROUND, WEIGHTS, WeightsRecord, record
+from subnet.evidence.state import State, StateStore
+from subnet.types import Label, Modality, Prediction, Submission
 from tests.unit.neurons.running import Assay
-from tests.unit.subnet.evidence.journals import write_journal
+from tests.unit.subnet.evidence.journals import play, played, write_journal
 
 HOTKEY = "5F3sa2TJAWMqDhXG6jhV4N8ko9SxwGy8TpaNS1repo5EYjQX"
 
@@ -52,6 +57,51 @@ def test_a_validator_that_stopped_long_ago(assay: Assay, tmp_path: Path) -> None
     failed = {check["check"]: check["fix"] for check in ran.json["checks"] if check["verdict"] == "fail"}
     assert {"process", "last round"} <= set(failed)
     assert all(failed.values())
+
+
+def found(facts: dict[str, object], name: str) -> str:
+    (check,) = (check for check in facts["checks"] if check["check"] == name)  # type: ignore[attr-defined]
+    return str(check["found"])
+
+
+def test_the_age_after_a_power_loss(assay: Assay, tmp_path: Path) -> None:
+    """The log of the file was left behind: however often it is asked, two hours stay two hours."""
+    folder, running = tmp_path / f"validator-1-{HOTKEY}", tmp_path / "running"
+    write_journal(running / "journal.db", 5)
+    journal = Journal(running / "journal.db")
+    play(StateStore(journal), 1)
+    folder.mkdir()
+    for path in running.glob("journal.db*"):
+        os.utime(shutil.copy(path, folder), (time.time() - 7200,) * 2)
+    journal.close()
+    assert (folder / "journal.db-wal").exists()
+    for _ in range(2):
+        ran = assay("status", "validator", "--json")
+        assert checks(ran.json)["last round"] == "fail"
+        assert "the journal was last written 7,2" in found(ran.json, "last round")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict", "says"),
+    [(3600, "fail", ", 3,60"), (5, "ok", " s ago"), (-3600, "ok", "; the journal was last written ")],
+)
+def test_the_age_of_the_last_round_is_its_own(
+    assay: Assay, tmp_path: Path, seconds: int, verdict: str, says: str
+) -> None:
+    """By what was signed in it: a journal in which only weights are still written has no fresh round."""
+    folder = tmp_path / f"validator-1-{HOTKEY}"
+    journal = Journal(folder / "journal.db")
+    store = StateStore(journal)
+    one = played(store.state.history, 0, Modality.IMAGE, Label.REAL, {"alice": Prediction(0.1)})
+    asked = time.time_ns() - seconds * 10**9
+    one = replace(one, replies=tuple(replace(reply, nonce=asked) for reply in one.replies))
+    assert store.write(ROUND, record(one), State(1, one.history)) is None
+    body = WeightsRecord(block=7, weights={0: 1.0}, submission=Submission.OK, code=None, message="")
+    assert store.write(WEIGHTS, body) is None
+    journal.close()
+    ran = assay("status", "validator", "--json")
+    assert checks(ran.json)["last round"] == verdict
+    assert says in found(ran.json, "last round")
 
 
 def test_a_damaged_journal(assay: Assay, tmp_path: Path) -> None:

@@ -162,3 +162,12 @@ def test_a_file_that_is_none(tmp_path: Path, damage: bytes | None) -> None:
     with pytest.raises(StateError, match=r"gateway\.db"):
         Database(path)
     assert path.read_bytes() == before
+
+
+def test_no_file_is_begun_beside_the_log_of_another(tmp_path: Path) -> None:
+    """The file was moved away and its log was not: told, and neither made anew nor emptied."""
+    log = tmp_path / "gateway.db-wal"
+    log.write_bytes(b"keys of before")
+    with pytest.raises(StateError, match=r"gateway\.db is missing, but gateway\.db-wal of it is there"):
+        Database(tmp_path / "gateway.db")
+    assert log.read_bytes() == b"keys of before"

@@ -436,7 +436,15 @@ async def test_the_last_epoch_is_revealed_at_the_end(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [("", "does not hold"), ("{}x", "does not hold"), ('{"schema_version": 2}', "newer")]
+    ("text", "why"),
+    [
+        ("", "does not hold"),
+        ("{}x", "does not hold"),
+        ('{"schema_version": 0}', "does not hold"),
+        ('{"unknown": 1}', "does not hold"),
+        ('{"schema_version": 2}', "was written by a newer Assay .schema 2, this one knows 1"),
+        ('{"schema_version": 2, "drawn": {"number": "7"}, "next": 3}', "was written by a newer Assay .schema 2"),
+    ],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, why: str) -> None:
     """It is not deleted, and nothing is drawn in its place."""

@@ -79,8 +79,13 @@ def test_a_damaged_or_newer_file_is_named(tmp_path: Path) -> None:
     connection = sqlite3.connect(newer)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StateError, match="upgrade"):
+    with pytest.raises(StateError, match=r"newer\.db was written by a newer Assay \(schema 99, this one knows 1\)"):
         Ledger(newer)
+    orphan = tmp_path / "orphan.db-wal"
+    orphan.write_bytes(b"what was asked before")
+    with pytest.raises(StateError, match=r"orphan\.db is missing, but orphan\.db-wal of it is there"):
+        Ledger(tmp_path / "orphan.db")
+    assert orphan.read_bytes() == b"what was asked before"
 
 
 def test_what_may_still_be_drawn_is_never_forgotten() -> None:

@@ -64,7 +64,7 @@ def test_another_schema_is_named(tmp_path: Path) -> None:
     write(path, saved())
     header, body = path.read_text().splitlines()
     path.write_text(json.dumps(json.loads(header) | {"schema": 2}) + "\n" + body)
-    with pytest.raises(SettingsError, match="has schema 2, this program reads 1"):
+    with pytest.raises(SettingsError, match="was written by a newer Assay .schema 2, this one knows 1"):
         read(path)
 
 
