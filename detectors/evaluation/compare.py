@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from detectors.evaluation.intervals import RESAMPLES
-from detectors.evaluation.metrics import Floats
-from detectors.evaluation.summary import Answers, differences
-from subnet.errors import DataError
+from detectors.evaluation.intervals import RESAMPLES, distributions, fewest, interval
+from detectors.evaluation.metrics import METRICS, Floats, Metric
+from detectors.evaluation.summary import ALARMS, Answers
 from subnet.media.everyday import RESAVED
 from subnet.types import THRESHOLD, Label
 
-if TYPE_CHECKING:
-    from detectors.evaluation.evaluation import Evaluation
-
-
-def compare(first: Evaluation, second: Evaluation, *, times: int = RESAMPLES) -> dict[str, Any]:
-    """First minus second for every metric, overall and by level, each with a 95 % interval and `sure`.
-
-    `sure` is true when there is an interval and it does not hold 0. Both must have been measured in one `evaluate`.
-    Raises DataError when they were not asked the same.
-    """
-    one, other = first.answers, second.answers
-    if first.records != second.records or not np.array_equal(one.level, other.level):
-        raise DataError("compare: the two detectors were not asked the same; evaluate them together")
-    names = first.findings["detector"], second.findings["detector"]
-    return compared(names, one, other.p, times=times, seed=first.task.seed)
+_DIFFERENCE = (-2.0, 2.0)  # of two metrics; MCC lies in -1..1
 
 
 def compared(
     names: tuple[str, str], one: Answers, other: Floats, *, times: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Any]:
-    """What `compare` says of the answers `one`, and the answers `other` of the second detector to the same."""
+    """First minus second for every metric, overall and by level, each with a 95 % interval and `sure`.
+
+    `one` are the first detector's answers, `other` (N,) the second's to the same. `sure` is true when there is an
+    interval and it does not hold 0.
+    """
     if not (one.y == Label.SYNTHETIC).any():
         plain = one.origin != RESAVED  # as in the findings of an exam
         one, other = one.where(plain), other[plain]
@@ -48,3 +38,20 @@ def compared(
         "by_level": levels,
         "disagreements": int(((one.p > THRESHOLD) != (other > THRESHOLD)).sum()),
     }
+
+
+def differences(
+    given: Answers, other: Floats, wanted: Mapping[str, Metric] = METRICS, *, times: int = RESAMPLES, seed: int = 0
+) -> dict[str, Any]:
+    """Metrics of `given` minus those of the answers `other`, resampled together; of reals alone only false alarms."""
+    found: dict[str, Any] = {}
+    metrics = wanted if (given.y == Label.SYNTHETIC).any() else ALARMS
+    spreads = [distributions(p, given.y, given.cluster, metrics, times=times, seed=seed) for p in (given.p, other)]
+    ones = np.ones((1, len(other)))
+    for name, metric in metrics.items():
+        value = float((metric(given.p, given.y, ones) - metric(other, given.y, ones))[0])
+        count = fewest(given.y, given.cluster, name)
+        cell = interval(value, spreads[0][name] - spreads[1][name], count, _DIFFERENCE).to_json()
+        low, high = cell["low"], cell["high"]
+        found[name] = {**cell, "sure": low is not None and high is not None and (low > 0 or high < 0)}
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 from detectors.dataset.cuts import REFUSED, UNREADABLE, key_of, sifted
 from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
 from detectors.evaluation.answering import Progress, View, ask, views_of
+from detectors.evaluation.compare import compared
 from detectors.evaluation.frame_order import FORMS, Orders, order_findings
+from detectors.evaluation.intervals import RESAMPLES
 from detectors.evaluation.keeping import KeptAnswers
 from detectors.evaluation.metrics import Floats
 from detectors.evaluation.selection import select, sizes
 from detectors.evaluation.summary import Answers, Findings, alarms, answers, null_findings, summarise
+from subnet.errors import DataError
 from subnet.game.augment import LEVELS
 from subnet.protocols import Detector
 from subnet.types import Label, Modality
@@ -203,3 +207,12 @@ def findings(
     null = {} if blank is None else {"null": null_findings(blank, seed=about["seed"])}
     moved = {} if orders is None else order_findings(given, orders, seed=about["seed"])
     return {**about, **counts, **summarise(given, seed=about["seed"]), **null, **moved}
+
+
+def compare(first: Evaluation, second: Evaluation, *, times: int = RESAMPLES) -> dict[str, Any]:
+    """What `compared` says of two detectors. Raises DataError when they were not asked the same, by one `evaluate`."""
+    one, other = first.answers, second.answers
+    if first.records != second.records or not np.array_equal(one.level, other.level):
+        raise DataError("compare: the two detectors were not asked the same; evaluate them together")
+    names = first.findings["detector"], second.findings["detector"]
+    return compared(names, one, other.p, times=times, seed=first.task.seed)

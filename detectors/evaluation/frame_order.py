@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.dataset.contents import numbers_of
+from detectors.evaluation.compare import differences
 from detectors.evaluation.intervals import distributions, fewest, interval, measure
 from detectors.evaluation.metrics import METRICS, UNIT, Floats
-from detectors.evaluation.summary import CHANCE, Answers, Findings, differences
+from detectors.evaluation.summary import CHANCE, Answers, Findings
 from subnet.types import Media
 
 FORMS = {

@@ -11,15 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem
-from detectors.evaluation.intervals import (
-    RESAMPLES,
-    distributions,
-    exact,
-    fewest,
-    interval,
-    measure,
-    with_thresholds,
-)
+from detectors.evaluation.intervals import RESAMPLES, exact, measure, with_thresholds
 from detectors.evaluation.metrics import METRICS, RATES, Floats, Ints, Metric, mcc, recall, type_1_error, type_2_error
 from detectors.evaluation.selection import sources
 from subnet.game.history import Window
@@ -30,7 +22,6 @@ from subnet.types import THRESHOLD, Label
 
 WINDOWS = 200
 CHANCE = 0.5
-_DIFFERENCE = (-2.0, 2.0)  # of two metrics; MCC lies in -1..1
 ALARMS: Mapping[str, Metric] = {"type_1_error": type_1_error}
 FOUND_AT = {name: METRICS[name] for name in RATES}
 
@@ -239,20 +230,3 @@ def consistency(given: Answers) -> Findings:
         "one_verdict": exact(int(np.isin(shares, (0.0, 1.0)).sum()), len(shares)),
         "accused": exact(int((shares > 0).sum()), len(shares)),
     }
-
-
-def differences(
-    given: Answers, other: Floats, wanted: Mapping[str, Metric] = METRICS, *, times: int = RESAMPLES, seed: int = 0
-) -> dict[str, Any]:
-    """Metrics of `given` minus those of the answers `other`, resampled together; of reals alone only false alarms."""
-    found: dict[str, Any] = {}
-    metrics = wanted if (given.y == Label.SYNTHETIC).any() else ALARMS
-    spreads = [distributions(p, given.y, given.cluster, metrics, times=times, seed=seed) for p in (given.p, other)]
-    ones = np.ones((1, len(other)))
-    for name, metric in metrics.items():
-        value = float((metric(given.p, given.y, ones) - metric(other, given.y, ones))[0])
-        count = fewest(given.y, given.cluster, name)
-        cell = interval(value, spreads[0][name] - spreads[1][name], count, _DIFFERENCE).to_json()
-        low, high = cell["low"], cell["high"]
-        found[name] = {**cell, "sure": low is not None and high is not None and (low > 0 or high < 0)}
-    return found

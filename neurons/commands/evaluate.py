@@ -94,8 +94,8 @@ def evaluate(
         _check(data, limit, out)
         opened = _open(names, place, bool(controls))
         harm = [] if exam else [_harm(name, each) for name, each in zip(names, opened, strict=False)]
-        from detectors.evaluation.compare import compare as difference
         from detectors.evaluation.evaluation import Task, selection
+        from detectors.evaluation.evaluation import compare as difference
         from detectors.evaluation.frame_order import MOST
 
         modality = opened[0].modality

@@ -85,7 +85,8 @@ def tell_estimate(choice: Choice, settings: Training, tell: Callable[[str], None
 
     chosen = recipe(settings.detector)
     records = wanted(read_folder(settings.data), chosen, settings)
-    said = f"{settings.detector}: {estimate(settings, records)}"
+    measured = estimate(settings, records) or "what it will take is not known before"
+    said = f"{settings.detector}: {measured}"
     tell(f"{said}; {chosen.first} comes first" if chosen.first and settings.init is None else said)
 
 

@@ -14,6 +14,7 @@ from detectors.training.batches import BatchPlan
 from detectors.training.loop import Training
 from detectors.training.recipes import RECIPES, recipe
 from subnet.errors import DataError, SettingsError, UnknownName
+from subnet.types import Label
 from tests.unit.detectors.folders import write_images
 
 
@@ -69,15 +70,31 @@ def test_twins_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_an_estimate_is_measured(tmp_path: Path) -> None:
-    """More steps take longer, in proportion; more memory than there is is refused, naming the flag."""
+    """More steps take longer, in proportion; a file that is broken is passed over, as in the run; more memory than there
+    is is refused, naming the flag."""
     records = read_folder(write_images(tmp_path / "set", 2))
     plan = BatchPlan(pairs=1, crop=32)
     run = Training("npr", tmp_path / "set", tmp_path / "out", steps=100, plan=plan)
     told = estimate(run, records)
+    assert told
     assert (told.units, told.kind) == (100, "steps")
     assert 0 < told.low < told.high
     assert "100 steps" in str(told)
-    more = replace(run, steps=100_000)
-    assert estimate(more, records).low > 50 * told.low
+    next(record for record in records if record.label is Label.REAL).path.write_bytes(b"no picture")
+    more = estimate(replace(run, steps=100_000), records)
+    assert more
+    assert more.low > 50 * told.low
     with pytest.raises(SettingsError, match="--memory"):
         estimate(replace(run, memory=9_000.0), records * 2_000_000)
+
+
+@pytest.mark.parametrize("name", ["segment", "spectral", "retrieval", "npr-adversarial"])
+def test_what_is_trained_otherwise_is_not_stopped(tmp_path: Path, name: str) -> None:
+    """Twins go with every detector of pictures: batches of its own are measured as they are, a fitted head by the items
+    that go through, and of what is trained in a way of its own nothing is said."""
+    records = read_folder(write_images(tmp_path / "set", 2))
+    check_detector(FIELD_RECIPES["vae-twins"], name)
+    plan = replace(recipe(name).plan, pairs=1, crop=32)
+    told = estimate(Training(name, tmp_path / "set", tmp_path / "out", steps=10, plan=plan), records)
+    kinds = {"segment": "steps", "spectral": "items"}
+    assert (told.kind if told else None) == kinds.get(name)
