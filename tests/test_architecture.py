@@ -112,6 +112,7 @@ WIDE: Mapping[str, tuple[int, str]] = {
     "detectors/public_checkpoints.py": (2, "tensors of strangers' shapes build networks of any size"),
     "detectors/tensor_files.py": (2, _DECODING),
     "generators/catalog/pipelines.py": (1, _DRIVER),
+    "generators/catalog/round_trip.py": (1, _DRIVER),
     "generators/library_errors.py": (1, _DRIVER),
     "generators/stylegan/loading.py": (1, _DECODING),
 }

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from detectors.evaluation.intervals import RESAMPLES, distributions, fewest, interval
 from detectors.evaluation.metrics import METRICS, Floats, Metric
 from detectors.evaluation.summary import ALARMS, Answers
-from subnet.errors import DataError
 from subnet.media.everyday import RESAVED
 from subnet.types import THRESHOLD, Label
 
-if TYPE_CHECKING:
-    from detectors.evaluation.evaluation import Evaluation
-
 _DIFFERENCE = (-2.0, 2.0)  # of two metrics; MCC lies in -1..1
-
-
-def compare(first: Evaluation, second: Evaluation, *, times: int = RESAMPLES) -> dict[str, Any]:
-    """First minus second for every metric, overall and by level, each with a 95 % interval and `sure`.
-
-    `sure` is true when there is an interval and it does not hold 0. Both must have been measured in one `evaluate`.
-    Raises DataError when they were not asked the same.
-    """
-    one, other = first.answers, second.answers
-    if first.records != second.records or not np.array_equal(one.level, other.level):
-        raise DataError("compare: the two detectors were not asked the same; evaluate them together")
-    names = first.findings["detector"], second.findings["detector"]
-    return compared(names, one, other.p, times=times, seed=first.task.seed)
 
 
 def compared(
     names: tuple[str, str], one: Answers, other: Floats, *, times: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Any]:
-    """What `compare` says of the answers `one`, and the answers `other` of the second detector to the same."""
+    """First minus second for every metric, overall and by level, each with a 95 % interval and `sure`.
+
+    `one` are the answers of the first of `names`, `other` those of the second to the same. `sure` is true when there is
+    an interval and it does not hold 0.
+    """
     if not (one.y == Label.SYNTHETIC).any():
         plain = one.origin != RESAVED  # as in the findings of an exam
         one, other = one.where(plain), other[plain]

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from detectors.dataset.cuts import REFUSED, UNREADABLE, Spread, in_threads, key_of, sifted
 from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
 from detectors.evaluation.answering import Progress, View, ask, views_of
+from detectors.evaluation.compare import compared
 from detectors.evaluation.frame_order import FORMS, Orders, order_findings
 from detectors.evaluation.keeping import KeptAnswers
 from detectors.evaluation.metrics import Floats
 from detectors.evaluation.selection import select, sizes
 from detectors.evaluation.summary import Answers, Findings, alarms, answers, null_findings, summarise
+from subnet.errors import DataError
 from subnet.game.augment import LEVELS
 from subnet.protocols import Detector
 from subnet.types import Label, Modality
@@ -184,6 +186,15 @@ def evaluation(
     items = np.repeat(np.arange(len(records)), len(levels))
     found = findings(about, items, given, blank, [each.outcome for each in left_out], orders)
     return Evaluation(task, tuple(records), given, found, blank, tuple(left_out), orders)
+
+
+def compare(first: Evaluation, second: Evaluation) -> Findings:
+    """What `compared` says of two that were measured in one `evaluate`. Raises DataError for others."""
+    one, other = first.answers, second.answers
+    if first.records != second.records or not np.array_equal(one.level, other.level):
+        raise DataError("compare: the two detectors were not asked the same; evaluate them together")
+    names = first.findings["detector"], second.findings["detector"]
+    return compared(names, one, other.p, seed=first.task.seed)
 
 
 def orders_of(groups: Sequence[Floats]) -> Orders:

@@ -159,7 +159,7 @@ def _names(detector: str | None, compare: tuple[str, str] | None) -> tuple[str, 
 
 
 def _difference(found: Sequence[Evaluation]) -> Mapping[str, Any]:
-    from detectors.evaluation.compare import compare
+    from detectors.evaluation.evaluation import compare
 
     return compare(*found)
 

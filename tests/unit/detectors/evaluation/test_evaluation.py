@@ -15,8 +15,7 @@ from detectors.dataset.contents import clusters
 from detectors.dataset.cuts import challenge_media, key_of
 from detectors.dataset.items import read_folder
 from detectors.evaluation.answering import View, variants
-from detectors.evaluation.compare import compare
-from detectors.evaluation.evaluation import Task, evaluate, items
+from detectors.evaluation.evaluation import Task, compare, evaluate, items
 from detectors.evaluation.report.write import write_report
 from detectors.evaluation.robustness import chain_views, robustness
 from detectors.evaluation.selection import select
