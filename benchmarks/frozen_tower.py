@@ -88,7 +88,7 @@ def labels(shown: Sequence[Shown], kept: Sequence[int]) -> NDArray[np.int64]:
 
 def evaluation(path: Path, kept: Path, train: Path, test: Path, seed: int) -> dict[str, Any]:
     """Fit and judge; times are seconds. The null shows the same head the same test set with all pixels black."""
-    cache = FeatureCache(kept / "features", opened(path), warn)
+    cache = FeatureCache(kept / "features", opened(path))
     learn, held = parts(train, 0.25, seed)
     judged, _ = parts(test, 0.0, seed)
     started = time.monotonic()
@@ -103,7 +103,7 @@ def evaluation(path: Path, kept: Path, train: Path, test: Path, seed: int) -> di
     threshold = threshold_at(log_odds["held"][rows["held"][1] == 0], FALSE_ALARMS)
     y = rows["judged"][1]
     called = log_odds["judged"] > threshold
-    black, places = FeatureCache(kept / "black", opened(path, blank=True), warn).rows(judged, warn)
+    black, places = FeatureCache(kept / "black", opened(path, blank=True)).rows(judged, warn)
     null = head(torch.from_numpy(np.array(black))).numpy().astype(np.float64)
     return {
         "rows": {name: len(x) for name, (x, _) in rows.items()},

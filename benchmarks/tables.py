@@ -51,6 +51,7 @@ ORDERS = {
         "windows",
         "soak",
         "training",
+        "cluster",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost"),
 }

@@ -97,6 +97,11 @@ def fit(logits: Sequence[float], labels: Sequence[int], *, error: float = 0.2) -
     return Calibration(fitted.temperature, fitted.bias, low, high)
 
 
+def threshold(reals: Sequence[float] | NDArray[np.floating], share: float) -> float:
+    """The lowest of the answers to `reals` above which at most the `share` of them lies."""
+    return float(np.sort(reals)[::-1][int(share * len(reals) + 1e-9)])
+
+
 def _logistic(x: NDArray[np.float64], y: NDArray[np.float64], ridge: float = 1e-3) -> tuple[float, float]:
     design = np.stack([x, np.ones_like(x)], axis=1)
     weight = _class_weights(y)

@@ -61,6 +61,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("towers",),
         ("temporal",),
         ("evaluation",),
+        ("cluster",),
         ("acceleration",),
         ("claims",),
         ("explain",),

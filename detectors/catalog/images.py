@@ -175,7 +175,7 @@ IMAGE_ROWS = (
         target="detectors.towers.probe:tower",
         summary="a frozen vision tower of timm or transformers and one linear head, prepared as the tower asks",
         licence="its own",
-        requires="tower=FOLDER,HEAD or tower=OWNER/NAME@<40 hex commit>,HEAD",
+        requires="tower=FOLDER,HEAD, tower=OWNER/NAME@<40 hex commit>,HEAD or tower=FILE.onnx,HEAD",
     ),
     DetectorRow(
         name="discriminator",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -22,12 +23,30 @@ FEWEST_FRAMES = 4
 MOST_LOST = 0.5  # of the items of a label that may be of no use
 THREADS = 2
 UNREADABLE, REFUSED = "unreadable", "refused"
+T = TypeVar("T")
+
+
+class Spread(Protocol):
+    """What calls a function with every record, somewhere, and gives what it returned, in order."""
+
+    def __call__(self, function: Callable[[DatasetItem], T], records: Sequence[DatasetItem]) -> Sequence[T]: ...
+
+
+def in_threads(function: Callable[[DatasetItem], T], records: Sequence[DatasetItem]) -> Sequence[T]:
+    """Spread over a few threads of this process."""
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="sift") as pool:
+        return list(pool.map(function, records))
 
 
 def key_of(record: DatasetItem, root: Path) -> str:
     """A name of the item that moves with the data set."""
     path = record.path
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+
+
+def pixel_bytes(modality: Modality) -> int:
+    """Bytes of an item as it is held: 256 x 256, of a clip 16 frames."""
+    return (FRAMES if modality is Modality.VIDEO else 1) * 3 * int(np.prod(TARGET_SIZE))
 
 
 def challenge_media(record: DatasetItem, key: str, seed: int) -> Media:
@@ -76,11 +95,10 @@ def sift(records: Sequence[DatasetItem], what: str, tell: Tell = silence) -> lis
 
 
 def sifted(
-    records: Sequence[DatasetItem], what: str, tell: Tell = silence
+    records: Sequence[DatasetItem], what: str, tell: Tell = silence, spread: Spread = in_threads
 ) -> tuple[list[DatasetItem], list[tuple[DatasetItem, Flaw]]]:
     """`sift`, and beside it what was left out. Raises DataError."""
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="sift") as pool:
-        findings = list(pool.map(finding, records))
+    findings = spread(finding, records)
     found = [(record, each) for record, each in zip(records, findings, strict=True) if isinstance(each, Flaw)]
     small = [each for each in findings if isinstance(each, int) and each < min(TARGET_SIZE)]
     if small:

@@ -28,6 +28,8 @@ from subnet.protocols import Detector
 from subnet.types import Media
 
 Progress = Callable[[int], None]  # variants judged so far
+BATCH = 32  # variants of a batch
+Shown = list[Media] | str  # one item in all views, or why it cannot be read
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def score(
     root: Path,
     *,
     seed: int = 0,
-    batch: int = 32,
+    batch: int = BATCH,
     workers: int = 2,
     progress: Progress = lambda done: None,
 ) -> Floats:
@@ -113,7 +115,7 @@ def ask(
     root: Path,
     *,
     seed: int = 0,
-    batch: int = 32,
+    batch: int = BATCH,
     workers: int = 2,
     progress: Progress = lambda done: None,
     kept: KeptAnswers | None = None,
@@ -126,28 +128,46 @@ def ask(
     records with numbers `in_forms` are shown in forms; those of others are NaN.
     """
     keys = [key_of(record, root) for record in records]
-    made = [view for view in views if not view.form]
-    together = -(-batch // sum(not view.blank for view in made))
+    together = records_of_batch(views, batch)
     p = np.full((len(detectors), len(records), len(views)), np.nan)
     lost: dict[int, str] = {}
     done = kept.restore(keys, together, p, lost) if kept else 0
     progress(done * len(views))
-    coming = _ahead(records[done:], made, root, seed, workers)
+    coming = _ahead(records[done:], without_forms(views), root, seed, workers)
     while rows := list(islice(coming, together)):
         block = slice(done, done + len(rows))
-        media = {
-            done + at: dict(zip(made, shown, strict=True))
-            for at, shown in enumerate(rows)
-            if not isinstance(shown, str)
-        }
-        lost |= {done + at: shown for at, shown in enumerate(rows) if isinstance(shown, str)}
-        for of_one, detector in zip(p, detectors, strict=True):
-            _answer(detector, views, media, of_one, in_forms)
+        p[:, block], unread = answer(detectors, views, rows, {row - done for row in in_forms})
+        lost |= {done + at: why for at, why in unread.items()}
         if kept:
-            kept.keep(keys[block], p[:, block], {at - done: why for at, why in lost.items() if at >= done})
+            kept.keep(keys[block], p[:, block], unread)
         done += len(rows)
         progress(done * len(views))
     return p, lost
+
+
+def without_forms(views: Sequence[View]) -> list[View]:
+    """The views that are made of an item itself; a form is another order of the frames of one of them."""
+    return [view for view in views if not view.form]
+
+
+def records_of_batch(views: Sequence[View], batch: int = BATCH) -> int:
+    """How many records are judged together, so that about `batch` variants are."""
+    return -(-batch // sum(not view.blank for view in without_forms(views)))
+
+
+def answer(
+    detectors: Sequence[Detector], views: Sequence[View], rows: Sequence[Shown], in_forms: Collection[int] = ()
+) -> tuple[Floats, dict[int, str]]:
+    """The answers (D, rows, views) to one batch, NaN for what cannot be read, and the reasons by place.
+
+    `rows` are shown `without_forms(views)`; `in_forms` are places of those that are asked about in forms, too.
+    """
+    p = np.full((len(detectors), len(rows), len(views)), np.nan)
+    made = without_forms(views)
+    media = {at: dict(zip(made, shown, strict=True)) for at, shown in enumerate(rows) if not isinstance(shown, str)}
+    for of_one, detector in zip(p, detectors, strict=True):
+        _answer(detector, views, media, of_one, in_forms)
+    return p, {at: shown for at, shown in enumerate(rows) if isinstance(shown, str)}
 
 
 def _answer(
@@ -167,7 +187,7 @@ def _answer(
             p[np.ix_(rows, columns)] = np.reshape(given, (len(rows), len(columns)))
 
 
-def _shown(record: DatasetItem, views: Sequence[View], root: Path, seed: int) -> list[Media] | str:
+def show_item(record: DatasetItem, views: Sequence[View], root: Path, seed: int) -> Shown:
     """One item in all views, or why it cannot be read."""
     try:
         return variants(record, views, root, seed)
@@ -177,15 +197,15 @@ def _shown(record: DatasetItem, views: Sequence[View], root: Path, seed: int) ->
 
 def _ahead(
     records: Sequence[DatasetItem], views: Sequence[View], root: Path, seed: int, workers: int
-) -> Iterator[list[Media] | str]:
+) -> Iterator[Shown]:
     """What is shown, or why not, in order, a few items ahead of who asks."""
     with ThreadPoolExecutor(workers, thread_name_prefix="show") as pool:
         work = iter(records)
-        pending: deque[Future[list[Media] | str]] = deque()
+        pending: deque[Future[Shown]] = deque()
         try:
             while True:
                 for record in islice(work, 4 * workers - len(pending)):
-                    pending.append(pool.submit(_shown, record, views, root, seed))
+                    pending.append(pool.submit(show_item, record, views, root, seed))
                 if not pending:
                     return
                 yield pending.popleft().result()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.dataset.cuts import REFUSED, UNREADABLE, key_of, sifted
+from detectors.dataset.cuts import REFUSED, UNREADABLE, Spread, in_threads, key_of, sifted
 from detectors.dataset.items import DatasetItem, Tell, both_classes, read_folder, silence
 from detectors.evaluation.answering import Progress, View, ask, views_of
 from detectors.evaluation.compare import compared
@@ -88,14 +88,16 @@ def items(task: Task, modality: Modality, tell: Tell = silence) -> list[DatasetI
     return selection(task, modality, tell)[0]
 
 
-def selection(task: Task, modality: Modality, tell: Tell = silence) -> tuple[list[DatasetItem], tuple[LeftOut, ...]]:
+def selection(
+    task: Task, modality: Modality, tell: Tell = silence, spread: Spread = in_threads
+) -> tuple[list[DatasetItem], tuple[LeftOut, ...]]:
     """The items of the task that can be used, and those that were selected and cannot; these are told, too.
 
     Raises DataError for a data set without this modality or without one of the classes, and where most are of no use.
     """
     what = task.data if task.data == str(task.root) else f"{task.data} ({task.root})"
     chosen = select(read_folder(task.root, tell), modality, task.limit, task.seed, what, reals_alone=task.exam)
-    records, flaws = sifted(chosen, what, tell)
+    records, flaws = sifted(chosen, what, tell, spread)
     return records, tuple(LeftOut(key_of(each, task.root), each, flaw.outcome, flaw.reason) for each, flaw in flaws)
 
 
@@ -108,10 +110,7 @@ def evaluate(
     progress: Progress = lambda done: None,
     kept: KeptAnswers | None = None,
 ) -> list[Evaluation]:
-    """Each detector on the very same media; an item that cannot be read any more is left out, as `left_out` were.
-
-    Raises DataError where a class is left without an item.
-    """
+    """Each detector on the very same media. Raises DataError where a class is left without an item."""
     p, lost = ask(
         detectors,
         records,
@@ -123,12 +122,29 @@ def evaluate(
         kept=kept,
         in_forms=shown_in_forms(task, records),
     )
+    return evaluations(detectors, task, records, p, lost, left_out=left_out)
+
+
+def evaluations(
+    detectors: Sequence[Detector],
+    task: Task,
+    records: Sequence[DatasetItem],
+    p: Floats,
+    lost: Mapping[int, str],
+    *,
+    left_out: Sequence[LeftOut] = (),
+    spread: Spread = in_threads,
+) -> list[Evaluation]:
+    """What the answers `p` (D, records, views) of each detector come to; what is `lost` is left out, as `left_out` was.
+
+    Raises DataError where a class is left without an item.
+    """
     gone = [LeftOut(key_of(records[row], task.root), records[row], UNREADABLE, why) for row, why in lost.items()]
     rows = [row for row in range(len(records)) if row not in lost]
     judged = [records[row] for row in rows]
     if not task.exam:
         both_classes(judged, task.data)
-    measured = sizes(judged)
+    measured = sizes(judged, spread)
     return [
         evaluation(detector, task, judged, each[rows], *measured, left_out=(*left_out, *gone))
         for detector, each in zip(detectors, p, strict=True)

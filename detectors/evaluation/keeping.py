@@ -29,7 +29,7 @@ class KeptAnswers:
 
         A multiple of `together` records, or all: those after them are asked again in the batch that they belong to.
         """
-        good = list(_answers(self._lines[: len(keys)], keys, (p.shape[0], p.shape[2])))
+        good = list(answers_in(self._lines[: len(keys)], keys, (p.shape[0], p.shape[2])))
         done = len(keys) if len(good) == len(keys) else len(good) // together * together
         for row, each in enumerate(good[:done]):
             if isinstance(each, str):
@@ -42,13 +42,17 @@ class KeptAnswers:
 
     def keep(self, keys: Sequence[str], p: Floats, lost: Mapping[int, str]) -> None:
         """Append the answers `p` (D, keys, views) to these items; `lost` says why some have none, by their place."""
-        for at, key in enumerate(keys):
-            found = {"unreadable": lost[at]} if at in lost else {"p": p[:, at].tolist()}
-            self._file.write(json.dumps({"item": key, **found}).encode() + b"\n")
+        self._file.writelines(lines_of(keys, p, lost))
         self._file.flush()
 
 
-def _answers(lines: Sequence[bytes], keys: Sequence[str], shape: tuple[int, int]) -> Iterator[str | Floats]:
+def lines_of(keys: Sequence[str], p: Floats, lost: Mapping[int, str]) -> list[bytes]:
+    """A line for each item: its answers out of `p` (D, keys, views), or why it has none."""
+    found = [{"unreadable": lost[at]} if at in lost else {"p": p[:, at].tolist()} for at in range(len(keys))]
+    return [json.dumps({"item": key, **each}).encode() + b"\n" for key, each in zip(keys, found, strict=True)]
+
+
+def answers_in(lines: Sequence[bytes], keys: Sequence[str], shape: tuple[int, int]) -> Iterator[str | Floats]:
     """What the lines say, up to the first that is damaged."""
     for line, key in zip(lines, keys, strict=False):
         try:
@@ -72,7 +76,7 @@ def kept_answers(path: Path, about: Mapping[str, Any]) -> Iterator[KeptAnswers]:
     with path.open("r+b") as file:
         lines = [line for line in file if line.endswith(b"\n")]
         if lines and lines[0] != head:
-            raise SettingsError(_other(path, lines[0], about))
+            raise other_evaluation(path, lines[0], about)
         if not lines:
             file.seek(0)
             file.truncate()
@@ -81,11 +85,12 @@ def kept_answers(path: Path, about: Mapping[str, Any]) -> Iterator[KeptAnswers]:
         yield KeptAnswers(file, head, lines[1:])
 
 
-def _other(path: Path, head: bytes, about: Mapping[str, Any]) -> str:
+def other_evaluation(path: Path, head: bytes, about: Mapping[str, Any]) -> SettingsError:
+    """The error where `path` holds answers of another evaluation than `about`, as its first line `head` says."""
     try:
         there = json.loads(head)
         differs = [name for name, value in json.loads(json.dumps(about)).items() if there.get(name) != value]
     except (ValueError, AttributeError):
         differs = []
     what = f"of an evaluation with other {', '.join(differs)}" if differs else "damaged"
-    return f"--out: the answers in {path} are {what}; give another folder, or delete that file"
+    return SettingsError(f"--out: the answers in {path} are {what}; give another folder, or delete that file")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from detectors.dataset.cuts import Spread, in_threads
 from detectors.dataset.items import DatasetItem, both_classes, stored_bytes
 from subnet.codec.image import stored_size
 from subnet.errors import DataError, MediaError, MediaUnreadable
@@ -88,12 +89,12 @@ def _source(record: DatasetItem, subjects: dict[str, str]) -> str:
     return f"{record.origin}: {subjects[record.item]}" if record.item in subjects else record.origin
 
 
-def sizes(records: Sequence[DatasetItem]) -> tuple[list[int], list[int]]:
+def sizes(records: Sequence[DatasetItem], spread: Spread = in_threads) -> tuple[list[int], list[int]]:
     """The shorter side of each image as stored, in pixels, and the bytes of each file.
 
     The side is 0 for clips and for files whose header does not say, both are 0 for what cannot be read.
     """
-    pairs = [_sizes(record) for record in records]
+    pairs = spread(_sizes, records)
     return [side for side, _ in pairs], [count for _, count in pairs]
 
 

@@ -16,7 +16,7 @@ import psutil
 import torch
 from torch import nn
 
-from detectors.dataset.cuts import challenge_media, key_of
+from detectors.dataset.cuts import challenge_media, key_of, pixel_bytes
 from detectors.dataset.items import DatasetItem, both_classes
 from detectors.preprocess import normalise
 from detectors.training.batches import Batch, BatchPlan, numbered
@@ -24,7 +24,7 @@ from detectors.training.loop import Training
 from detectors.training.networks import arguments, build
 from detectors.training.recipes import Recipe, recipe
 from detectors.training.validation_set import some
-from detectors.training.windows import GIB, pixel_bytes
+from detectors.training.windows import GIB
 from subnet.errors import DataError, SettingsError
 from subnet.registry import resolve
 from subnet.types import Label, Media

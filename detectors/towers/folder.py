@@ -1,7 +1,8 @@
 """Any vision tower in timm's or transformers' format: CLIP, DINOv2 and DINOv3, SigLIP 2, the Perception Encoder.
 
-A tower is a folder with config.json and safetensors, or a repository at a commit. timm's configurations name an
-`architecture`, those of transformers a `model_type`; both say how pixels are prepared. No code of a repository is run.
+A tower is a folder with config.json and safetensors, or a repository at a commit, or an ONNX file. timm's
+configurations name an `architecture`, those of transformers a `model_type`; both say how pixels are prepared, as does
+preprocessor_config.json beside an ONNX file. No code of a repository is run.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from detectors.checkpoints import load_strictly
+from detectors.checkpoints import load_strictly, sha256_of
 from detectors.hub.repository import WEIGHTS, config_of, hash_of, load, locate
 from detectors.rows import Preprocess, Resample
 from detectors.tensor_files import read_tensors
+from detectors.towers.onnx_tower import open_onnx
 from subnet.errors import CheckpointError
 
 PREPARATION = "preprocessor_config.json"
@@ -59,10 +61,13 @@ class OfTransformers(nn.Module):
 
 
 def open_tower(spec: str, name: str = "tower") -> Tower:
-    """The tower of a folder, or of OWNER/NAME@<40 hex commit>; `name` is the row that asks.
+    """The tower of a folder, of OWNER/NAME@<40 hex commit>, or of an ONNX file; `name` is the row that asks.
 
     Raises CheckpointError naming what is wrong.
     """
+    if is_onnx(spec):
+        file = Path(spec).expanduser()
+        return Tower(open_onnx(file).eval(), transformers_preprocess(file.parent), sha256_of(file))
     folder = locate(spec, name)
     config = config_of(folder)
     if "architecture" in config:
@@ -71,6 +76,12 @@ def open_tower(spec: str, name: str = "tower") -> Tower:
 
     model = load(folder, AutoModel, "vision tower", ("classifier.", "vision_model.head.", "position_ids"))
     return Tower(OfTransformers(model).eval(), transformers_preprocess(folder), hash_of(folder))
+
+
+def is_onnx(spec: str) -> bool:
+    """Whether a tower is given as a file that onnxruntime computes."""
+    file = Path(spec).expanduser()
+    return file.suffix == ".onnx" and file.is_file()
 
 
 def _timm(folder: Path, config: Mapping[str, Any]) -> nn.Module:

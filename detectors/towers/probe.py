@@ -37,6 +37,7 @@ class Probe(nn.Module):
     def __init__(self, tower: nn.Module, head: Head) -> None:
         super().__init__()
         self.tower, self.head = tower.requires_grad_(requires_grad=False), head
+        self.exportable = getattr(tower, "exportable", True)
 
     def features(self, x_BCHW: Tensor) -> Tensor:
         """What the head decides upon: (B, D)."""

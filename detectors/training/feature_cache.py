@@ -3,7 +3,7 @@
 A cache is a folder for one tower: `about.json` names the sha256 of its weights and its preprocessing, `features.f32`
 holds a row of float32 for each item as it was shown, `keys.bin` 16 bytes that say which: of the item's file, the seed
 and the turn it was shown in. Rows are added at the end and their keys after them: what a kill leaves half written is
-cut off when the cache is next opened. What is kept for other weights is never used.
+cut off when the cache is next opened. What is kept for other weights is refused: neither used nor thrown away.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class Shown:
 class FeatureCache:
     """The rows that a folder holds for one tower; `with` it, rows are read and added."""
 
-    def __init__(self, folder: Path, tower: FrozenTower, tell: Tell) -> None:
-        """Open or make the cache. Rows of another tower are told, and made anew. Raises SettingsError."""
+    def __init__(self, folder: Path, tower: FrozenTower) -> None:
+        """Open or make the cache. Raises SettingsError, also where it holds rows of another tower."""
         self.folder, self.tower = folder, tower
         wanted = {"sha256": tower.sha256, "preprocess": tower.preprocess, "width": tower.width}
         about = folder / ABOUT
@@ -95,12 +95,10 @@ class FeatureCache:
             raise SettingsError(f"features: {folder} holds other files; name a folder of its own")
         if found is not None and found != wanted:
             different = ", ".join(name for name in wanted if found.get(name) != wanted[name])
-            tell(
-                f"{folder} holds features of another tower ({different}: {str(found.get('sha256'))[:12]}, not "
-                f"{tower.sha256[:12]}): they are made anew"
+            raise SettingsError(
+                f"features: {folder} holds those of another tower ({different}: {str(found.get('sha256'))[:12]}, not "
+                f"{tower.sha256[:12]}): name another folder, or delete it"
             )
-            for name in (KEYS, FEATURES):
-                (folder / name).unlink(missing_ok=True)
         write_atomically(about, json.dumps(wanted).encode())
         self._rows = self._whole_rows()
 

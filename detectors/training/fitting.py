@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from detectors.calibration import fit, threshold
 from detectors.checkpoints import load_strictly, locate, read
 from detectors.dataset.contents import clusters
 from detectors.dataset.items import DatasetItem, Tell, read_folder, silence
@@ -38,13 +39,14 @@ from detectors.training.loop import (
 from detectors.training.networks import arguments, build
 from detectors.training.recipes import Recipe, recipe
 from detectors.training.results import write_trained
-from detectors.training.validation_set import Examples, examples
+from detectors.training.validation_set import Examples, examples, some
 from subnet.errors import DataError, SettingsError
 from subnet.media.leak.roc import plain_auc
 from subnet.registry import resolve
 from subnet.types import Media
 
 MANY = 20_000_000  # features, of which more are not fitted on as a whole
+FALSE_ALARMS = 0.01  # of held-out reals, at most, above the threshold that is told
 CHUNK = 16  # items whose features are computed between two reports of progress
 HEAD = "head."
 
@@ -55,7 +57,8 @@ Tick = Callable[[int], None]  # items done so far
 def train_fitted(settings: Training, report: Report | None = None, tell: Tell = silence) -> TrainingResult:
     """Train the body where the recipe says so, fit the head on its features, and write `settings.out`.
 
-    Every training item gives `head.variants` variants, at levels 0-3 in turn. Raises DataError for data that no head
+    Every training item gives `head.variants` variants, at levels 0-3 in turn. Held-out items are shown once: all of
+    them where features are kept, else some. Raises DataError for data that no head
     can be fitted on, CheckpointError for weights of another body, SettingsError for settings that cannot run.
     """
     chosen, report = recipe(settings.detector), report or (lambda progress: None)
@@ -71,21 +74,23 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     if settings.half:
         network.half().float()  # the head is fitted on features of the body as it is stored
     detector = served(chosen, network, settings.device)
-    validation = examples(judged, settings.validation_items, seed=settings.seed)
     count = chosen.head.variants * len(records)
-    tick = paced(report, count + len(validation.media))
-    x, shown = _features(detector, records, chosen, settings, tick, tell)
+    cache = None if settings.features is None else FeatureCache(settings.features, frozen(detector))
+    asked = judged if cache else some(judged, settings.validation_items, seed=settings.seed)
+    tick = paced(report, count + len(asked))
+    x, shown = _features(detector, records, chosen, settings, cache, tick, tell)
     labels = np.array([int(record.label) for record in shown])
     if chosen.head.kind == "elastic-net" and x.size > MANY:
         head = fit_linear(x, labels, seed=settings.seed)
     else:
         head = fit_head(x.astype(np.float64), labels, clusters(shown), chosen.head, seed=settings.seed)
     network.head = head.to(detector.device)
-    logits = judge(detector, validation, lambda done: tick(count + done))
-    measured = plain_auc(logits.double().numpy(), np.array(validation.labels))
+    logits, truth = _judged(detector, judged, settings, cache, lambda done: tick(count + done), tell)
+    measured = plain_auc(logits.double().numpy(), np.array(truth))
     state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
+    answers = (logits.tolist(), truth)
     about = {"size": size, "head": {**vars(chosen.head), "items": len(records), "rows": len(x)}}
-    answers = (logits.tolist(), validation.labels)
+    about |= {"threshold": _threshold(*answers, tell)}
     digest = write_trained(asdict(settings), chosen, state, answers, records, about, exact=HEAD)
     return TrainingResult(settings.out, digest, count, count, measured, [(count, measured)])
 
@@ -95,20 +100,52 @@ def _features(
     records: Sequence[DatasetItem],
     chosen: Recipe,
     settings: Training,
+    cache: FeatureCache | None,
     tick: Tick,
     tell: Tell,
 ) -> tuple[NDArray[np.floating], Sequence[DatasetItem]]:
-    """Features (rows, F) and the item of each row: kept ones where the settings name a cache, else all computed now."""
-    if settings.features is None:
+    """Features (rows, F) and the item of each row: kept ones where there is a cache, else all computed now."""
+    if cache is None:
         shown = shown_items(records, chosen, settings)
         x, places = features(detector, shown, tick)
         return x, [shown.records[place] for place in places]
-    cache = FeatureCache(settings.features, frozen(detector), tell)
     turns = [
         Shown(each, settings.data, settings.seed, turn) for turn in range(chosen.head.variants) for each in records
     ]
     rows, kept = cache.rows(turns, tell, tick)
     return rows, [turns[place].record for place in kept]
+
+
+def _judged(
+    detector: TorchDetector,
+    judged: Sequence[DatasetItem],
+    settings: Training,
+    cache: FeatureCache | None,
+    tick: Tick,
+    tell: Tell,
+) -> tuple[Tensor, list[int]]:
+    """Raw log-odds and labels of held-out items: of all `judged` where there is a cache, else of some of them."""
+    if cache is None:
+        validation = examples(judged, settings.validation_items, seed=settings.seed)
+        return judge(detector, validation, tick), validation.labels
+    held = settings.validation or settings.data.parent / "validation"
+    x, places = cache.rows([Shown(each, held, settings.seed) for each in judged], tell, tick)
+    with torch.inference_mode():
+        log_odds: Tensor = detector.network.head(torch.from_numpy(np.array(x)).to(detector.device))  # type: ignore[operator]
+    return log_odds.cpu(), [int(judged[place].label) for place in places]
+
+
+def _threshold(log_odds: Sequence[float], labels: Sequence[int], tell: Tell) -> dict[str, float]:
+    """The calibrated probability above which at most FALSE_ALARMS of the held-out reals lie; told."""
+    classes = [[value for value, label in zip(log_odds, labels, strict=True) if label == each] for each in (0, 1)]
+    line = threshold(classes[0], FALSE_ALARMS)
+    p = fit(log_odds, labels).probability(line)
+    above = [sum(value > line for value in each) for each in classes]
+    tell(
+        f"threshold: above p = {p:.4f} lie {above[0]} of {len(classes[0])} held-out reals (at most {FALSE_ALARMS:.0%}) "
+        f"and {above[1]} of {len(classes[1])} fakes"
+    )
+    return {"p": p, "false_alarms": FALSE_ALARMS, "reals": len(classes[0])}
 
 
 def frozen(detector: TorchDetector) -> FrozenTower:
@@ -128,7 +165,8 @@ def frozen(detector: TorchDetector) -> FrozenTower:
 
     blank = Media(np.zeros((1, 256, 256, 3), dtype=np.uint8))
     width = found([blank]).shape[1]
-    return FrozenTower(digest.hexdigest(), describe(detector.preprocess), width, found)
+    own = getattr(detector.network, "preprocess", detector.preprocess)  # of a network that prepares pixels itself
+    return FrozenTower(digest.hexdigest(), describe(own), width, found)
 
 
 def enough_for_components(chosen: Recipe, count: int, settings: Training) -> None:

@@ -30,7 +30,7 @@ from detectors.torch_detector import TorchDetector, channels_last
 from detectors.training.batches import Batch, BatchPlan, numbered
 from detectors.training.losses import Objective
 from detectors.training.networks import arguments, build
-from detectors.training.ranks import Rank, average, check_pairs, here, neighbours_needed, share_statistics, told, world
+from detectors.training.ranks import Rank, average, check_share, here, neighbours_needed, share_statistics, told, world
 from detectors.training.recipes import Recipe, recipe
 from detectors.training.results import write_trained
 from detectors.training.state import TrainingState, fingerprint, restore, store
@@ -129,9 +129,9 @@ def train(settings: Training, report: Callable[[Progress], None] | None = None, 
         settings = replace(settings, init=train(before(settings, chosen.first), report, tell).weights)
     rank = here(settings.device)
     plan = settings.plan or chosen.plan_for(settings.size)
-    check_pairs(plan.pairs, rank)
     steps = settings.steps or chosen.steps
     records = wanted(read_folder(settings.data, tell), chosen, settings)
+    check_share(plan.pairs, len(records), rank)
     window = window_items(records, settings.memory)
     if window is None:
         records = sound(records, chosen, settings, tell)

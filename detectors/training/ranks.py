@@ -20,7 +20,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.distributed import DistError, ReduceOp, all_reduce
 
-from subnet.errors import SettingsError, StateError
+from subnet.errors import DataError, SettingsError, StateError
 
 T = TypeVar("T")
 _LOST = ("gloo", "nccl", "connection", "timed out")  # words in errors of a rank whose neighbour is gone
@@ -56,8 +56,12 @@ def here(device: str) -> Rank:
     return Rank(state.process_index, state.num_processes)
 
 
-def check_pairs(pairs: int, rank: Rank) -> None:
-    """Raises SettingsError where the pairs of a step cannot be dealt out evenly."""
+def check_share(pairs: int, items: int, rank: Rank) -> None:
+    """Raises SettingsError for pairs of a step that cannot be dealt out evenly, DataError for too few items."""
+    if items < rank.of:
+        raise DataError(
+            f"data: {items} items are fewer than the {rank.of} processes that would share them; start {items} or fewer"
+        )
     if pairs % rank.of:
         fits = [number for number in range(1, pairs + 1) if pairs % number == 0]
         raise SettingsError(

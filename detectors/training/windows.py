@@ -14,28 +14,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 from torch.utils.data import DataLoader
 
-from detectors.dataset.cuts import THREADS, challenge_media, key_of, media_or_flaw
+from detectors.dataset.cuts import THREADS, challenge_media, key_of, media_or_flaw, pixel_bytes
 from detectors.dataset.items import DatasetItem, Tell, stored_file
 from detectors.dataset.order import windows
 from detectors.training.batches import Batch, Batches
-from subnet.codec.image import TARGET_SIZE
 from subnet.errors import DataError
-from subnet.media.cutting import FRAMES
-from subnet.types import Media, Modality
+from subnet.types import Media
 
 GIB = 2**30
 SMALLEST = 64  # items of a window
 FEWEST_READ = 100  # items, before too many of no use end a run
 MOST_LOST = 0.5  # of the items that were read
 Make = Callable[..., Batches]  # of records and what gives their pixels; takes `usable`, too
-
-
-def pixel_bytes(modality: Modality) -> int:
-    """Bytes of an item as it is held: 256 x 256, of a clip 16 frames."""
-    return (FRAMES if modality is Modality.VIDEO else 1) * 3 * int(np.prod(TARGET_SIZE))
 
 
 def window_items(records: Sequence[DatasetItem], memory: float) -> int | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json as jsonlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,22 +15,21 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from neurons import settings as s
+from neurons.commands.steps.judging import at_work, check_job, forget, measured
 from neurons.commands.tables.findings import difference_table, findings_table, harm_line, null_line, tell_order
 from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.progress import bar, warn
+from neurons.ray_cluster import JOB, JobSettings
 from subnet.errors import SettingsError
 from subnet.media.everyday import EVERYDAY
 from subnet.types import Modality
 
 if TYPE_CHECKING:
-    from detectors.dataset.items import DatasetItem
-    from detectors.evaluation.evaluation import Evaluation, LeftOut, Task
-    from detectors.evaluation.keeping import KeptAnswers
+    from detectors.evaluation.evaluation import Evaluation, Task
     from subnet.protocols import Detector
 
 EMBEDDED_ITEMS = 200
 CHAIN_ITEMS = 100  # each is shown 29 times
-KEPT = "answers.jsonl"  # below --out, while answers come
 
 
 def evaluate(
@@ -46,11 +45,13 @@ def evaluate(
     compare: tuple[str, str] | None = None,
     out: Path | None = None,
     device: str = "auto",
+    ray: JobSettings = JOB,
     json: s.Json = False,
 ) -> None:
     """Measure a detector on what validators ask: accuracy, MCC, AUC and more, with intervals; or compare two.
 
-    With --out answers are kept as they come: ended at any moment, the same command goes on.
+    With --out answers are kept as they come: ended at any moment, the same command goes on. With --ray.address a Ray
+    cluster answers, and says the same: pip install 'assay-subnet[ray]'.
 
     Parameters
     ----------
@@ -84,78 +85,40 @@ def evaluate(
     """
     names = _names(detector, compare)
     exam = data == EVERYDAY
+    check_job(ray, out)
     asked = levels_of(levels if levels is not None else "0" if exam else "0,1,2,3")
     if exam and (chains or null):
         raise SettingsError(
             f"--{'chains' if chains else 'null'}: needs synthetic items, and {data} has none; leave it away"
         )
     place = s.device(device)
-    with no_trace(out) if out else nullcontext():
-        _check(data, limit, out)
-        opened = _open(names, place, bool(controls))
-        harm = [] if exam else [_harm(name, each) for name, each in zip(names, opened, strict=False)]
-        from detectors.evaluation.evaluation import Task, selection
-        from detectors.evaluation.evaluation import compare as difference
-        from detectors.evaluation.frame_order import MOST
+    with ExitStack() as stack:
+        with no_trace(out) if out else nullcontext():
+            _check(data, limit, out)
+            opened = _open(names, place, bool(controls))
+            harm = [] if exam else [_harm(name, each) for name, each in zip(names, opened, strict=False)]
+            from detectors.evaluation.evaluation import Task, selection
+            from detectors.evaluation.frame_order import MOST
 
-        modality = opened[0].modality
-        root = _judged_part(data, data_folder(data, modality, limit, seed, place))
-        blank = not exam and (out is not None if null is None else null)
-        forms = MOST if modality is Modality.VIDEO and (out is not None if controls is None else controls) else 0
-        task = Task(data, root, asked, limit, seed, null=blank, exam=exam, in_forms=forms)
-        records, left_out = selection(task, modality, warn)
-    found = _measure(opened, task, records, left_out, out)
+            modality = opened[0].modality
+            root = _judged_part(data, data_folder(data, modality, limit, seed, place))
+            blank = not exam and (out is not None if null is None else null)
+            forms = MOST if modality is Modality.VIDEO and (out is not None if controls is None else controls) else 0
+            task = Task(data, root, asked, limit, seed, null=blank, exam=exam, in_forms=forms)
+            spread = stack.enter_context(at_work(ray))
+            records, left_out = selection(task, modality, warn, spread)
+        again = partial(_open, names, "cuda" if ray.gpus else place, bool(controls))
+        found = measured(opened, again, task, records, left_out, out, ray)
     if not exam:
         found = [replace(each, findings={**each.findings, **known}) for each, known in zip(found, harm, strict=True)]
     robust = _robustness(opened, task) if chains else None
-    differences = difference(*found) if compare else None
+    differences = _difference(found) if compare else None
     if out is not None:
         _write(names, found, out, robust, differences)
     if json:
         print(jsonlib.dumps(_numbers(found, robust, differences)))
     else:
         _tell(found, differences)
-
-
-def _measure(
-    opened: Sequence[Detector],
-    task: Task,
-    records: Sequence[DatasetItem],
-    left_out: Sequence[LeftOut],
-    out: Path | None,
-) -> list[Evaluation]:
-    """Ask all detectors; with `out` answers are kept there until the report is written."""
-    from detectors.evaluation.evaluation import evaluate as measure
-
-    with bar("evaluate", len(records) * len(task.asked)) as progress, _kept(opened, task, records, out) as kept:
-        return measure(opened, task, records, left_out=left_out, progress=progress, kept=kept)
-
-
-@contextmanager
-def _kept(
-    opened: Sequence[Detector], task: Task, records: Sequence[DatasetItem], out: Path | None
-) -> Iterator[KeptAnswers | None]:
-    """The file of kept answers. Raises SettingsError where it is of another evaluation."""
-    if out is None:
-        yield None
-        return
-    from detectors.dataset.cuts import key_of
-    from detectors.evaluation.keeping import kept_answers
-    from detectors.evaluation.selection import sizes
-
-    known = zip(records, sizes(records)[1], strict=True)
-    items = [[key_of(record, task.root), record.label, stored] for record, stored in known]
-    about = {
-        "detectors": [[type(each).__name__, each.name, each.weights_hash] for each in opened],
-        "data": task.data,
-        "seed": task.seed,
-        "levels": task.levels,
-        "null": task.null,
-        "in_forms": task.in_forms,
-        "items": hashlib.sha256(jsonlib.dumps(items).encode()).hexdigest(),
-    }
-    with kept_answers(out / KEPT, about) as kept:
-        yield kept
 
 
 def _write(
@@ -175,7 +138,7 @@ def _write(
         page = write_report(each, folder, robust=chains, comparison=None if number else differences)
         write_matrix(each, folder / NAME)
         print(f"report: {page}", file=sys.stderr)
-    (out / KEPT).unlink(missing_ok=True)
+    forget(out)
 
 
 def _numbers(
@@ -193,6 +156,12 @@ def _names(detector: str | None, compare: tuple[str, str] | None) -> tuple[str, 
     if not names or (compare and detector):
         raise SettingsError("detector: name one to evaluate, or two with --compare A B")
     return names
+
+
+def _difference(found: Sequence[Evaluation]) -> Mapping[str, Any]:
+    from detectors.evaluation.evaluation import compare
+
+    return compare(*found)
 
 
 def _open(names: Sequence[str], device: str, controls: bool) -> list[Detector]:

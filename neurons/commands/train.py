@@ -123,7 +123,7 @@ def _settings(
         half=choice.tower is None,  # a tower stays as its folder has it
         plan=_plan(detector, course, choice),
         memory=data.memory,
-        features=data.features.expanduser() if data.features else None,
+        features=recipes.features_folder(data, detector, weights.parent),
         device=device,
         precision=course.precision or ("bf16" if device.startswith("cuda") else "no"),
         patience=course.patience,

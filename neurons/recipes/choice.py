@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurons.progress import warn
-from neurons.recipes.flags import Choice, Course
+from neurons.recipes.flags import Choice, Course, Data
 from subnet.errors import SettingsError
 
 if TYPE_CHECKING:
     from detectors.field_recipes.table import FieldRecipe
     from detectors.training.loop import Training
 
-TOWERS = ("tower", "tower-adapters")  # what is trained on a tower of the user's choice
+PROBE = "tower"
+TOWERS = (PROBE, "tower-adapters")  # what is trained on a tower of the user's choice
 
 
 def trained(detector: str | None, choice: Choice) -> str:
@@ -34,7 +35,7 @@ def trained(detector: str | None, choice: Choice) -> str:
         raise SettingsError("--autoencoder: makes the twins of --recipe vae-twins, which was not asked for")
     if (name in TOWERS) != (choice.tower is not None) or (choice.rank and name != "tower-adapters"):
         raise SettingsError(
-            f"--tower: {name} is trained on one: give a folder of timm or transformers, or OWNER/NAME@<40 hex commit>"
+            f"--tower: {name} is trained on one: give a folder, OWNER/NAME@<40 hex commit> or FILE.onnx"
             if name in TOWERS and choice.tower is None
             else f"--{'rank' if choice.tower else 'tower'}: {name} takes none; --recipe probe and adapters do"
         )
@@ -51,11 +52,25 @@ def chosen_recipe(choice: Choice) -> FieldRecipe | None:
 
 
 def check_tower(choice: Choice, detector: str) -> None:
-    """Look for the tower before any data are made. Raises CheckpointError naming what is wrong."""
-    if choice.tower is not None:
-        from detectors.hub.repository import config_of, locate
+    """Look for the tower before any data are made. Raises CheckpointError naming what is wrong, SettingsError."""
+    if choice.tower is None:
+        return
+    from detectors.hub.repository import config_of, locate
+    from detectors.towers.folder import is_onnx, open_tower
 
+    if not is_onnx(choice.tower):
         config_of(locate(choice.tower, detector))
+    elif detector != PROBE:
+        raise SettingsError(f"--tower {choice.tower}: an ONNX file takes no adapters; give the folder it was made from")
+    else:
+        open_tower(choice.tower, detector)
+
+
+def features_folder(data: Data, detector: str, folder: Path) -> Path | None:
+    """Where features are kept: in the folder that is named; of a tower else beside the head; else nowhere."""
+    if data.features:
+        return data.features.expanduser()
+    return folder / "features" if detector == PROBE else None
 
 
 def plan_changes(choice: Choice, course: Course) -> dict[str, Any]:

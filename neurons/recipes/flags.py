@@ -42,7 +42,8 @@ class Data:
     memory: float = 1.0
     """GiB of decoded items to hold at once; what does not fit is read in windows."""
     features: Path | None = None
-    """Folder that keeps the features below a fitted head, so that another head is trained on them in seconds."""
+    """Folder that keeps the features below a fitted head, so that another head is trained on them in seconds; of a
+    tower by default features/ of --out."""
     force: Flag = False
     """Train on data whose files give the label away."""
 
@@ -116,7 +117,8 @@ class Choice:
     autoencoder: tuple[str, ...] = ()
     """Generators that make the twins of vae-twins; by default those whose weights are here (`assay generators`)."""
     tower: str | None = None
-    """Of probe and adapters: a folder of timm or transformers, or OWNER/NAME@<40 hex commit>."""
+    """Of probe and adapters: a folder of timm or transformers, or OWNER/NAME@<40 hex commit>; of probe also an ONNX
+    file with its preprocessor_config.json beside it."""
     rank: int | None = None
     """Of adapters: how many directions each layer gets; by default 8."""
 
@@ -127,9 +129,9 @@ class Choice:
 
     @property
     def arguments(self) -> dict[str, int | str | Path]:
-        """Of the network: the tower, a path where it is a folder, and the rank."""
+        """Of the network: the tower, a path where it is here, and the rank."""
         if self.tower is None:
             return {}
-        folder = Path(self.tower).expanduser()
-        given: dict[str, int | str | Path] = {"tower": folder if folder.is_dir() else self.tower}
+        place = Path(self.tower).expanduser()
+        given: dict[str, int | str | Path] = {"tower": place if place.exists() else self.tower}
         return given if self.rank is None else {**given, "rank": self.rank}

@@ -21,6 +21,7 @@ from detectors.evaluation.robustness import chain_views, robustness
 from detectors.evaluation.selection import select
 from detectors.loading import open_detector
 from neurons.commands.evaluate import evaluate as command
+from neurons.ray_cluster import JobSettings
 from subnet.codec import image as codec
 from subnet.errors import CheckpointError, DataError, SettingsError, UnknownName
 from subnet.media.leak.appearance import sharpness
@@ -138,7 +139,15 @@ def test_data_that_cannot_be_evaluated_on(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"levels": "7"}, {"levels": ","}, {"limit": 1}, {"device": "abacus"}, {"data": "embedded:everything"}]
+    "wrong",
+    [
+        {"levels": "7"},
+        {"levels": ","},
+        {"limit": 1},
+        {"device": "abacus"},
+        {"data": "embedded:everything"},
+        {"ray": JobSettings("local")},
+    ],
 )
 def test_wrong_flags_cost_nothing(wrong: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No data set is made and no detector loaded for a setting that is wrong anyhow: told in well below a second."""

@@ -132,5 +132,5 @@ def test_weights_belong_to_their_tower(data: Path, tmp_path: Path) -> None:
         merge(open_tower(str(folder)), {key: value for key, value in state.items() if key != lost})
     with pytest.raises(CheckpointError, match="has no layer"):
         merge(open_tower(str(folder)), {key.replace("blocks", "bricks"): value for key, value in state.items()})
-    with pytest.raises(SettingsError, match="--tower: give the tower"):
+    with pytest.raises(SettingsError, match="--tower to train"):
         Adapted()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import replace
@@ -15,7 +14,7 @@ import torch
 from detectors.checkpoints import read
 from detectors.dataset.items import read_folder
 from detectors.heads.linear import LinearPlan, fit_linear
-from detectors.training.feature_cache import ABOUT, FEATURES, KEYS, FeatureCache, FrozenTower, Shown
+from detectors.training.feature_cache import FEATURES, KEYS, FeatureCache, FrozenTower, Shown
 from detectors.training.loop import Training, train
 from subnet.errors import DataError, SettingsError
 from subnet.types import Media
@@ -55,10 +54,10 @@ def test_what_is_kept_is_not_computed_again(root: Path, tmp_path: Path) -> None:
     """The second time, and in another order, rows are the same and the tower is not asked; new turns alone are."""
     asked: list[int] = []
     items = shown(root)
-    first, kept = FeatureCache(tmp_path / "kept", tower(1, asked), print).rows(items, print)
+    first, kept = FeatureCache(tmp_path / "kept", tower(1, asked)).rows(items, print)
     assert kept == list(range(32))
     assert sum(asked) == len({each.key() for each in items}) == 32
-    again = FeatureCache(tmp_path / "kept", tower(1, asked), print)
+    again = FeatureCache(tmp_path / "kept", tower(1, asked))
     assert np.array_equal(again.rows(items[::-1], print)[0], first[::-1])
     assert sum(asked) == 32
     again.rows(shown(root, 3), print)
@@ -69,35 +68,36 @@ def test_a_kill_in_the_middle_costs_what_was_half_written(root: Path, tmp_path: 
     """Rows without keys, and half a row, are cut off; the rest is used and completed."""
     asked: list[int] = []
     items = shown(root)
-    whole, _ = FeatureCache(tmp_path / "kept", tower(1, asked), print).rows(items, print)
+    whole, _ = FeatureCache(tmp_path / "kept", tower(1, asked)).rows(items, print)
     whole = np.array(whole)
     os.truncate(tmp_path / "kept" / KEYS, 16 * 10 + 3)
     os.truncate(tmp_path / "kept" / FEATURES, 4 * 8 * 12 + 5)
-    opened = FeatureCache(tmp_path / "kept", tower(1, asked), print)
+    opened = FeatureCache(tmp_path / "kept", tower(1, asked))
     assert len(opened) == 10
     assert np.array_equal(opened.rows(items, print)[0], whole)
     assert sum(asked) == 32 + 22
 
 
-def test_features_of_other_weights_are_made_anew(root: Path, tmp_path: Path) -> None:
-    """Another tower's rows are never used: it is told whose they were, and they go."""
-    notes: list[str] = []
+def test_features_of_other_weights_are_refused(root: Path, tmp_path: Path) -> None:
+    """Another tower's rows are neither used nor thrown away: it is told whose they are."""
     items = shown(root, 1)
-    first, _ = FeatureCache(tmp_path / "kept", tower(1, []), notes.append).rows(items, print)
+    first, _ = FeatureCache(tmp_path / "kept", tower(1, [])).rows(items, print)
     first = np.array(first)
+    with pytest.raises(SettingsError, match=r"another tower \(sha256: 0{12}, not 0{12}\): name another folder"):
+        FeatureCache(tmp_path / "kept", tower(2, []))
+    with pytest.raises(SettingsError, match=r"another tower \(preprocess: "):
+        FeatureCache(tmp_path / "kept", replace(tower(1, []), preprocess="-1..1"))
     asked: list[int] = []
-    other, _ = FeatureCache(tmp_path / "kept", tower(2, asked), notes.append).rows(items, print)
-    assert sum(asked) == 16
-    assert not np.allclose(first, other)
-    assert "another tower (sha256: 000000000000, not 000000000000)" in notes[0]
-    assert json.loads((tmp_path / "kept" / ABOUT).read_text())["sha256"] == f"{2:064x}"
+    again, _ = FeatureCache(tmp_path / "kept", tower(1, asked)).rows(items, print)
+    assert not asked
+    assert np.array_equal(first, again)
 
 
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
     """A folder of pictures is not taken for a cache, and nothing in it is touched."""
     (tmp_path / "holiday.jpg").write_bytes(b"dear")
     with pytest.raises(SettingsError, match="holds other files"):
-        FeatureCache(tmp_path, tower(1, []), print)
+        FeatureCache(tmp_path, tower(1, []))
     assert (tmp_path / "holiday.jpg").read_bytes() == b"dear"
 
 
@@ -107,7 +107,7 @@ def test_a_damaged_item_is_left_out_and_told(tmp_path: Path) -> None:
     items = shown(tmp_path, 1)
     items[2].record.path.write_bytes(b"no picture")
     notes: list[str] = []
-    rows, kept = FeatureCache(tmp_path / "kept", tower(1, []), print).rows(items, notes.append)
+    rows, kept = FeatureCache(tmp_path / "kept", tower(1, [])).rows(items, notes.append)
     assert kept == [0, 1, 3, 4, 5, 6, 7]
     assert len(rows) == 7
     assert items[2].record.path.name in notes[0]

@@ -19,13 +19,14 @@ import torch
 from safetensors.torch import load_file
 
 from detectors.checkpoints import read
+from detectors.dataset.cuts import pixel_bytes
 from detectors.dataset.items import DatasetItem, read_folder
 from detectors.dataset.order import windows
 from detectors.dataset.shard_writing import write_shards
 from detectors.training.batches import Batches, BatchPlan
 from detectors.training.loop import Progress, Training, train
-from detectors.training.ranks import Rank, check_pairs
-from detectors.training.windows import Supply, pixel_bytes, window_items
+from detectors.training.ranks import Rank, check_share
+from detectors.training.windows import Supply, window_items
 from subnet.errors import DataError, SettingsError
 from subnet.types import Label, Modality
 from tests.unit.detectors.folders import write_images
@@ -237,13 +238,57 @@ def test_a_rank_that_dies_is_told(root: Path) -> None:
     assert (root / "dies.state.safetensors").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_ranks_go_on_to_the_last_bit(root: Path) -> None:
+    """Both of two ranks killed (-9) behind the first window: each goes on with the losses it would have had, exactly.
+
+    A loss follows from all that a rank holds: its batches, weights, statistics and the optimiser's state.
+    """
+    steps, last = 24, 19
+    losses = both(root, "undisturbed.safetensors", steps)
+    port = free_port()
+    pair = [started(root, "shot.safetensors", 2, steps, rank, port) for rank in range(2)]
+    for process in pair:
+        assert process.stdout is not None
+        for _ in range(last):
+            process.stdout.readline()
+    for process in pair:
+        process.kill()
+    for process in pair:
+        process.communicate()
+    resumed = both(root, "shot.safetensors", steps)
+    for undisturbed, rest in zip(losses, resumed, strict=True):
+        assert len(undisturbed) == steps
+        assert 0 < len(rest) <= steps - last + 1
+        assert rest == undisturbed[-len(rest) :]
+    expected, found = (read(root / f"{name}.safetensors").state for name in ("undisturbed", "shot"))
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def both(root: Path, out: str, steps: int) -> list[list[str]]:
+    """The losses that each of two ranks reports, of all steps that are left."""
+    port = free_port()
+    pair = [started(root, out, 2, steps, rank, port) for rank in range(2)]
+    outputs = [process.communicate(timeout=800) for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], outputs
+    return [text.splitlines() for text, _ in outputs]
+
+
+def test_fewer_items_than_ranks_are_refused() -> None:
+    """Before anything is decoded, with how many processes would do."""
+    check_share(8, 2, Rank(0, 2))
+    with pytest.raises(DataError, match="3 items are fewer than the 4 processes .* start 3 or fewer"):
+        check_share(8, 3, Rank(1, 4))
+
+
 def test_pairs_that_cannot_be_dealt_out_are_refused() -> None:
     """Fewer pairs than ranks, or an uneven number, is a SettingsError with the numbers that fit."""
-    check_pairs(8, Rank(0, 4))
+    check_share(8, 100, Rank(0, 4))
     with pytest.raises(SettingsError, match="start 1, 2, 4, 8 of them, or give --pairs 9"):
-        check_pairs(8, Rank(0, 3))
+        check_share(8, 100, Rank(0, 3))
     with pytest.raises(SettingsError, match="--pairs 16"):
-        check_pairs(8, Rank(0, 16))
+        check_share(8, 100, Rank(0, 16))
 
 
 def test_batches_of_parts_are_those_of_the_whole(root: Path) -> None:

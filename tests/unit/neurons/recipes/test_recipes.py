@@ -83,7 +83,7 @@ def test_twins_share_content_size_and_history(tmp_path: Path) -> None:
     ("words", "why"),
     [
         ((), "name what to train"),
-        (("--recipe", "probe"), "give a folder of timm or transformers"),
+        (("--recipe", "probe"), "give a folder, OWNER/NAME@"),
         (("npr", "--recipe", "probe"), "trains tower, not npr"),
         (("npr", "--tower", "x"), "npr takes none"),
         (("tower", "--tower", "x", "--rank", "4"), "tower takes none"),

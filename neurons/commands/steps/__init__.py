@@ -1,0 +1,1 @@
+"""Steps of `assay evaluate` that have a page of their own."""
