@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from cyclopts import Parameter
 
-from generators.cluster.crew import import_ray
 from subnet.errors import SettingsError
 
 LOCAL = "local"
@@ -64,6 +63,8 @@ def joined(address: str | None) -> Iterator[Mapping[str, float]]:
     Raises SettingsError where Ray is missing or no cluster answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    from generators.cluster.crew import import_ray
+
     ray = import_ray()
     address = address or os.environ.get("RAY_ADDRESS") or LOCAL  # else Ray would wait for the last one, perhaps dead
     options: dict[str, object] = {"include_dashboard": False} if address == LOCAL else {}

@@ -6,18 +6,20 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from generators.rows import GeneratorRow
-from neurons.datasets.building.build import Maker, One, Sizes, build, open_folder
-from neurons.datasets.building.sides import choose
 from neurons.progress import bar, warn
 from neurons.settings import device as pick
 from neurons.settings import home
 from subnet.errors import SettingsError
-from subnet.media.hub.catalog import SOURCES, SourceRow
-from subnet.media.hub.source import HubSource, open_source
-from subnet.protocols import Generator
 from subnet.registry import find
+
+if TYPE_CHECKING:
+    from neurons.datasets.building.build import One
+    from subnet.media.hub.catalog import SourceRow
+    from subnet.media.hub.source import HubSource
+    from subnet.protocols import Generator
 
 EVERY = "all"
 
@@ -60,6 +62,10 @@ def build_set(
     device
         auto, cpu, cuda or cuda:N.
     """
+    from neurons.datasets.building.build import Maker, One, Sizes, build, open_folder
+    from neurons.datasets.building.sides import choose
+    from subnet.media.hub.catalog import SOURCES
+
     for name, value in (("reals", reals), ("twins", twins)):
         if value < 1:
             raise SettingsError(f"--{name} must be at least 1, not {value}")
@@ -123,6 +129,7 @@ def _source(row: SourceRow) -> HubSource:
     from subnet.codec.sandbox import VideoDecoder
     from subnet.media.cutting import CLIP_LIMITS
     from subnet.media.hub.access import read_access
+    from subnet.media.hub.source import open_source
 
     decode = VideoDecoder(CLIP_LIMITS).decode
     return open_source(row, home() / "hub", read_access(os.environ), decode_video=decode, on_problem=warn)

@@ -111,7 +111,8 @@ async def test_a_refusal_is_told_once(rig: Rig) -> None:
             await rig.settle(weighing)
             await rig.subnet.advance(6)
     assert len(rig.attempts()) == 3
-    assert [line["log_level"] for line in lines if line.get("code") == "NO_SCORES"] == ["warning", "debug", "debug"]
+    told = [line["log_level"] for line in lines if line.get("code") == "NO_SCORES"]
+    assert (told[0], told.count("warning")) == ("warning", 1)  # a log that keeps debug lines has the others, too
 
 
 async def test_fewer_weights_than_the_chain_takes_are_not_sent(rig: Rig) -> None:
