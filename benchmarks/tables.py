@@ -53,7 +53,7 @@ ORDERS = {
         "training",
         "cluster",
     ),
-    "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost"),
+    "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }
 LOOKING = """
 ## What each looks at
