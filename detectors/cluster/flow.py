@@ -1,7 +1,8 @@
 """Work that flows over a Ray cluster in parts: tasks prepare them on CPUs, actors with a network each answer them.
 
-Whatever passes between processes is pickled here, so that Ray Data sees columns of bytes alone. When a worker dies Ray
-runs its parts again elsewhere: what a part does must come to the same when it is done twice. Every host needs the
+Whatever passes between processes is pickled here, so that Ray Data sees columns of bytes alone: pickles of this run, of
+processes of one cluster, which runs code for whoever reaches it anyway; none is read from a file. When a worker dies
+Ray runs its parts again elsewhere: what a part does must come to the same when it is done twice. Every host needs the
 package, and the data under the same path. The program has joined the cluster before (`ray.init`).
 """
 
