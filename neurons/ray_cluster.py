@@ -20,7 +20,7 @@ class JobSettings:
     """A Ray cluster that does the work: any processor reads and decodes, networks have processes of their own."""
 
     address: str | None = None
-    """A Ray cluster to work on: auto, HOST:PORT, or local, started here. Every host sees --data and --out."""
+    """A Ray cluster to work on: auto, HOST:PORT, or local, started here. Every host sees the same files."""
     replicas: int = 1
     """Processes with the network in them, spread over the hosts."""
     cpus: float = 1.0

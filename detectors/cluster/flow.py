@@ -12,13 +12,14 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from detectors.dataset.items import DatasetItem
 from subnet.errors import DataError, SubnetError
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S")
 Row = dict[str, bytes]
 PREPARE_CPUS = 0.5  # of a task that reads and decodes; other than an actor's, or Ray would run both in one process
 PIECE = 256  # records of a part that is only looked at
@@ -60,15 +61,21 @@ def flow(
     yield from _values(answered)
 
 
-def spread(function: Callable[[DatasetItem], T], records: Sequence[DatasetItem]) -> Sequence[T]:
+def spread(function: Callable[[S], T], records: Sequence[S]) -> Sequence[T]:
     """`function` of every record, in order, by tasks. Raises as `flow`."""
     parts = [(start, records[start : start + PIECE]) for start in range(0, len(records), PIECE)]
 
-    def of_part(part: tuple[int, Sequence[DatasetItem]]) -> tuple[int, list[T]]:
+    def of_part(part: tuple[int, Sequence[S]]) -> tuple[int, list[T]]:
         return part[0], [function(record) for record in part[1]]
 
     found: dict[int, list[T]] = dict(_values(_prepared(parts, of_part))) if parts else {}
     return [value for start, _ in parts for value in found[start]]
+
+
+def check_data(root: Path) -> None:
+    """Raises DataError on a host that does not see the data."""
+    if not root.is_dir():
+        raise DataError(f"data: {root} is not there on a host of the cluster; every host has to see it")
 
 
 def _prepared(work: Sequence[Any], prepare: Callable[[Any], Any]) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.cluster.flow import Crew, flow
+from detectors.cluster.flow import Crew, check_data, flow
 from detectors.cluster.parts import Part, PartFolder
 from detectors.dataset.cuts import key_of, pixel_bytes
 from detectors.dataset.items import DatasetItem
@@ -28,7 +28,6 @@ from detectors.evaluation.answering import (
 )
 from detectors.evaluation.evaluation import Task, shown_in_forms
 from detectors.evaluation.metrics import Floats
-from subnet.errors import DataError
 from subnet.protocols import Detector
 
 MOST = 32 << 20  # bytes of a part as it is shown, about
@@ -95,8 +94,7 @@ def parts_of(records: Sequence[DatasetItem], views: Sequence[View]) -> list[Part
 
 
 def show_part(asked: Asked, views: Sequence[View], root: Path, seed: int) -> Ready:
-    if not root.is_dir():
-        raise DataError(f"data: {root} is not there on a host of the cluster; every host has to see it")
+    check_data(root)
     rows = [show_item(record, without_forms(views), root, seed) for record in asked.records]
     return Ready(asked.part, [key_of(record, root) for record in asked.records], rows, asked.in_forms)
 

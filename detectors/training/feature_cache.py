@@ -117,6 +117,10 @@ class FeatureCache:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def new(self, keys: Sequence[bytes], shown: Sequence[Shown]) -> dict[bytes, Shown]:
+        """Those of `shown`, whose keys are `keys`, that can be read and have no row yet."""
+        return {key: each for key, each in zip(keys, shown, strict=True) if key and key not in self._rows}
+
     def rows(
         self, shown: Sequence[Shown], tell: Tell, progress: Callable[[int], None] = lambda done: None
     ) -> tuple[Floats32, list[int]]:
@@ -131,9 +135,9 @@ class FeatureCache:
             for start in range(0, len(shown), CHUNK):
                 part = shown[start : start + CHUNK]
                 keys = list(pool.map(Shown.key, part))
-                new = {key: each for key, each in zip(keys, part, strict=True) if key and key not in self._rows}
+                new = self.new(keys, part)
                 media = dict(zip(new, pool.map(Shown.media, new.values()), strict=True))
-                self._add({key: each for key, each in media.items() if not isinstance(each, str)})
+                self.add(computed(self.tower, usable(media)))
                 for place, (key, each) in enumerate(zip(keys, part, strict=True), start):
                     if key in self._rows:
                         at.append(self._rows[key])
@@ -159,22 +163,35 @@ class FeatureCache:
         ordered = at == list(range(at[0], at[0] + len(at)))
         return held[at[0] : at[0] + len(at)] if ordered else np.asarray(held[at])
 
-    def _add(self, media: Mapping[bytes, Media]) -> None:
-        if not media:
+    def add(self, found: Mapping[bytes, Floats32]) -> None:
+        """Keep rows (width,) by key; those that are there already are left alone."""
+        added = {key: row for key, row in found.items() if key not in self._rows}
+        if not added:
             return
-        keys = list(media)
-        found = np.ascontiguousarray(self.tower.features(list(media.values())), dtype=np.float32)
-        if found.shape != (len(keys), self.tower.width) or not np.isfinite(found).all():
-            raise DataError(
-                f"features: the tower gives {found.shape} for {len(keys)} items, or numbers that are not finite, where "
-                f"({len(keys)}, {self.tower.width}) is needed"
-            )
-        for name, data in ((FEATURES, found.tobytes()), (KEYS, b"".join(keys))):
+        for name, data in ((FEATURES, np.stack(list(added.values())).tobytes()), (KEYS, b"".join(added))):
             with (self.folder / name).open("ab") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-        self._rows |= {key: len(self._rows) + number for number, key in enumerate(keys)}
+        self._rows |= {key: len(self._rows) + number for number, key in enumerate(added)}
+
+
+def usable(shown: Mapping[bytes, Media | str]) -> dict[bytes, Media]:
+    """Without those that are a reason why there is nothing to see."""
+    return {key: each for key, each in shown.items() if not isinstance(each, str)}
+
+
+def computed(tower: FrozenTower, media: Mapping[bytes, Media]) -> dict[bytes, Floats32]:
+    """A row (width,) for each of `media`, computed together. Raises DataError where they are not finite."""
+    if not media:
+        return {}
+    found = np.ascontiguousarray(tower.features(list(media.values())), dtype=np.float32)
+    if found.shape != (len(media), tower.width) or not np.isfinite(found).all():
+        raise DataError(
+            f"features: the tower gives {found.shape} for {len(media)} items, or numbers that are not finite, where "
+            f"({len(media)}, {tower.width}) is needed"
+        )
+    return dict(zip(media, found, strict=True))
 
 
 def describe(preprocess: object) -> str:

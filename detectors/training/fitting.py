@@ -69,11 +69,8 @@ def train_fitted(settings: Training, report: Report | None = None, tell: Tell = 
     enough_for_components(chosen, len(records), settings)
     if chosen.first and settings.init is None:
         settings = replace(settings, init=train(before(settings, chosen.first), report, tell).weights)
-    torch.manual_seed(settings.seed)
-    network, size = body(settings, chosen)
-    if settings.half:
-        network.half().float()  # the head is fitted on features of the body as it is stored
-    detector = served(chosen, network, settings.device)
+    detector, size = below_head(settings, chosen)
+    network = detector.network
     count = chosen.head.variants * len(records)
     cache = None if settings.features is None else FeatureCache(settings.features, frozen(detector))
     asked = judged if cache else some(judged, settings.validation_items, seed=settings.seed)
@@ -109,11 +106,20 @@ def _features(
         shown = shown_items(records, chosen, settings)
         x, places = features(detector, shown, tick)
         return x, [shown.records[place] for place in places]
-    turns = [
-        Shown(each, settings.data, settings.seed, turn) for turn in range(chosen.head.variants) for each in records
-    ]
+    turns = in_turns(records, chosen, settings)
     rows, kept = cache.rows(turns, tell, tick)
     return rows, [turns[place].record for place in kept]
+
+
+def in_turns(records: Sequence[DatasetItem], chosen: Recipe, settings: Training) -> list[Shown]:
+    """Training items as they are shown where features are kept."""
+    return [Shown(each, settings.data, settings.seed, turn) for turn in range(chosen.head.variants) for each in records]
+
+
+def once(judged: Sequence[DatasetItem], settings: Training) -> list[Shown]:
+    """Held-out items as they are shown where features are kept."""
+    held = settings.validation or settings.data.parent / "validation"
+    return [Shown(each, held, settings.seed) for each in judged]
 
 
 def _judged(
@@ -128,8 +134,7 @@ def _judged(
     if cache is None:
         validation = examples(judged, settings.validation_items, seed=settings.seed)
         return judge(detector, validation, tick), validation.labels
-    held = settings.validation or settings.data.parent / "validation"
-    x, places = cache.rows([Shown(each, held, settings.seed) for each in judged], tell, tick)
+    x, places = cache.rows(once(judged, settings), tell, tick)
     with torch.inference_mode():
         log_odds: Tensor = detector.network.head(torch.from_numpy(np.array(x)).to(detector.device))  # type: ignore[operator]
     return log_odds.cpu(), [int(judged[place].label) for place in places]
@@ -177,6 +182,15 @@ def enough_for_components(chosen: Recipe, count: int, settings: Training) -> Non
             f"data: {chosen.name} fits {chosen.head.components} principal components, for which {count} items "
             f"in {settings.data} are too few; give at least {least}"
         )
+
+
+def below_head(settings: Training, chosen: Recipe) -> tuple[TorchDetector, dict[str, Any]]:
+    """The body as it is stored, as a detector that lacks its head, and the arguments of its size. Raises as `body`."""
+    torch.manual_seed(settings.seed)
+    network, size = body(settings, chosen)
+    if settings.half:
+        network.half().float()
+    return served(chosen, network, settings.device), size
 
 
 def served(chosen: Recipe, network: nn.Module, device: str) -> TorchDetector:

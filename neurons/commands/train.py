@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from neurons import settings as s
 from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.progress import LogLines, warn
+from neurons.ray_cluster import JOB, JobSettings, joined_for
 from neurons.recipes import choice as recipes
 from neurons.recipes.flags import Choice, Course, Data, Flag
 from subnet.errors import SettingsError
@@ -43,10 +44,14 @@ def train(
     out: Path | None = None,
     seed: int = 0,
     device: str = "auto",
+    ray: JobSettings = JOB,
     resume: Flag = False,
     json: s.Json = False,
 ) -> None:
     """Train DETECTOR on real media and synthetic twins, as validators show them; the best weights are kept.
+
+    With --ray.address a Ray cluster computes the features of a frozen tower, with the same rows:
+    pip install 'assay-subnet[ray]'.
 
     Parameters
     ----------
@@ -69,6 +74,7 @@ def train(
     folder = (out or Path("runs") / f"train-{detector}").expanduser()
     modality = _modality(detector)
     weights = _weights(folder, detector, resume)
+    recipes.check_cluster(ray, detector)
     recipes.check_tower(choice, detector)
     if choice.tower is None:
         _check_weights(detector, course)
@@ -89,7 +95,7 @@ def train(
         settings = _settings(detector, data, course, choice, (learn, judge, weights), seed, place)
         if rank.leads:
             recipes.tell_estimate(choice, settings)
-        outcome = _run(settings, quiet=not rank.leads)
+        outcome = _run(settings, ray, quiet=not rank.leads)
     if rank.leads:
         _tell(detector, outcome, recipes.judged_as(outcome.weights, choice), json)
 
@@ -224,20 +230,33 @@ def _start(detector: str) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def _run(settings: Training, quiet: bool) -> TrainingResult:
+def _run(settings: Training, job: JobSettings, quiet: bool) -> TrainingResult:
     from detectors.training.loop import train as learn
 
     try:
         if quiet:
             return learn(settings)
+        tell = cache(warn)
         with _watching(settings.detector) as report:
-            return learn(settings, report, cache(warn))
+            if job.address:
+                _gather(settings, job, report, tell)
+            return learn(settings, report, tell)
     except KeyboardInterrupt:
         folder = settings.out.parent
         kept = any(folder.glob("*.state.safetensors"))
         how = f"go on with --resume --out {folder}" if kept else "nothing was kept yet: start again"
         print(f"assay: stopped; {how}", file=sys.stderr)
         raise
+
+
+def _gather(settings: Training, job: JobSettings, report: Callable[[Step], None], tell: Callable[[str], None]) -> None:
+    """Have a cluster compute features before a head is fitted on them."""
+    with joined_for(job, spare=1.0):
+        from detectors.cluster.features import gather
+        from detectors.cluster.flow import Crew
+
+        placed = replace(settings, device="cuda") if job.gpus else settings
+        gather(placed, Crew(job.replicas, job.cpus, job.gpus), report, tell)
 
 
 @contextmanager

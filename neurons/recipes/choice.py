@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurons.progress import warn
+from neurons.ray_cluster import JobSettings
 from neurons.recipes.flags import Choice, Course, Data
 from subnet.errors import SettingsError
 
@@ -64,6 +65,12 @@ def check_tower(choice: Choice, detector: str) -> None:
         raise SettingsError(f"--tower {choice.tower}: an ONNX file takes no adapters; give the folder it was made from")
     else:
         open_tower(choice.tower, detector)
+
+
+def check_cluster(job: JobSettings, detector: str) -> None:
+    """Raises SettingsError where a cluster is to help and has nothing to do."""
+    if job.address and detector != PROBE:
+        raise SettingsError(f"--ray.address: a cluster computes features of a frozen {PROBE}; {detector} takes none")
 
 
 def features_folder(data: Data, detector: str, folder: Path) -> Path | None:

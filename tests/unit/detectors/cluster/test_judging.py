@@ -18,7 +18,7 @@ from detectors.evaluation.answering import ask, records_of_batch
 from detectors.evaluation.evaluation import Task
 from subnet.errors import DataError, SettingsError, StateError
 from subnet.types import Label, Modality
-from tests.places import ROOT
+from tests.unit.detectors.cluster.joining import ray_variables
 from tests.unit.detectors.folders import write_images
 
 ABOUT = {"data": "d", "seed": 0}
@@ -89,14 +89,6 @@ def test_a_host_without_the_data_says_so(tmp_path: Path) -> None:
     """It is an error of that part, not items that nobody could read."""
     with pytest.raises(DataError, match="not there on a host"):
         show_part(Asked(Part(0, 1), []), (), tmp_path / "nowhere", 0)
-
-
-def ray_variables(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A Ray with short names of sockets, whose workers import this tree."""
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    variables = {"RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
-    for name, value in {**variables, "ASSAY_HOME": str(tmp_path / "home")}.items():
-        patch.setenv(name, value)
 
 
 @pytest.mark.timeout(600)

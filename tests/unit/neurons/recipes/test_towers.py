@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 from detectors.checkpoints import read
-from detectors.training.feature_cache import FEATURES
+from detectors.training.feature_cache import FEATURES, KEYS
+from tests.places import ROOT
+from tests.unit.detectors.cluster.joining import ray_variables
 from tests.unit.detectors.folders import write_images
 from tests.unit.detectors.towers.onnx_file import WIDTH, tower_file
 from tests.unit.neurons.running import Assay
@@ -66,3 +72,30 @@ def test_a_file_takes_no_adapters(assay: Assay, tmp_path: Path) -> None:
     assert ran.status == 2
     assert "takes no adapters" in ran.message
     assert not (tmp_path / "out").exists()
+
+
+def test_only_a_tower_is_computed_by_a_cluster(assay: Assay, tmp_path: Path) -> None:
+    """The flag is refused by its name where it would do nothing, before anything is made."""
+    ran = assay("train", "npr", "--ray.address", "local", "--out", tmp_path / "out")
+    assert ran.status == 2
+    assert "--ray.address: a cluster computes features of a frozen tower; npr takes none" in ran.message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.timeout(600)
+def test_a_cluster_keeps_the_same_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`assay train tower` on a local Ray and without: one file of features, one head. Skipped where Ray is missing."""
+    ray_variables(monkeypatch, tmp_path)
+    tower = tower_file(tmp_path / "tower")
+    for part, count in (("train", 40), ("validation", 8)):
+        write_images(tmp_path / "data" / part, count, part)
+    words = ("train", "tower", "--tower", tower, "--data", tmp_path / "data", "--force", "--device", "cpu")
+    for out, more in (("alone", ()), ("ray", ("--ray.address", "local"))):
+        given = [sys.executable, "-m", "neurons", *map(str, words), "--out", str(tmp_path / out), *more]
+        ran = subprocess.run(given, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+    for name in (FEATURES, KEYS):
+        alone, ray = ((tmp_path / out / "features" / name).read_bytes() for out in ("alone", "ray"))
+        assert alone == ray
+    heads = [_state(tmp_path / out) for out in ("alone", "ray")]
+    assert all((heads[0][key] == value).all() for key, value in heads[1].items())  # type: ignore[attr-defined]
