@@ -53,6 +53,7 @@ ORDERS = {
         "training",
         "cluster",
         "card",
+        "web",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from neurons.web import drawing
-from neurons.web.addresses import STYLE, Links
+from neurons.web.addresses import Links
 from neurons.web.site import Page
 from subnet.printing import printable
+
+_STRONG: Final = re.compile(r"\*\*([^*]+)\*\*")
+_CODE: Final = re.compile(r"`([^`]+)`")
 
 
 def html(page: Page, suffix: str = "") -> str:
@@ -27,9 +31,9 @@ def as_json(page: Page) -> str:
     return json.dumps(page.facts, allow_nan=False, indent=1) + "\n"
 
 
-def style() -> str:
-    """The one sheet of styles."""
-    return files("neurons.web").joinpath(STYLE).read_text(encoding="utf-8")
+def file(name: str) -> str:
+    """One of `FILES`: the sheet of styles, the icon."""
+    return files("neurons.web").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
@@ -42,7 +46,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_text,
     )
-    environment.filters |= {"number": _number, "percent": _percent, "line": drawing.line, "dots": drawing.dots}
+    environment.filters |= {"number": _number, "percent": _percent, "marked": _marked}
+    environment.filters |= {
+        picture.__name__: picture for picture in (drawing.line, drawing.curve, drawing.dots, drawing.bar)
+    }
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     return environment
 
@@ -52,6 +59,12 @@ def _text(value: Any) -> Any:
     if isinstance(value, str) and not isinstance(value, Markup):
         return "\n".join(map(printable, value.split("\n")))
     return value
+
+
+def _marked(text: str) -> Markup:
+    """A text of ours with **strong** words and `code`."""
+    strong = _STRONG.sub(r"<strong>\1</strong>", str(escape(text)))
+    return Markup(_CODE.sub(r"<code>\1</code>", strong))
 
 
 def _number(value: float | None, places: int = 3) -> str:

@@ -7,7 +7,8 @@ assay web export site ~/.assay/validator-34-HOTKEY/journal.db
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,23 +99,31 @@ def _site(journals: tuple[str, ...], names: Path | None, keep: int | None = None
 
 async def _serve(site: Site, ip: str, port: int, refresh: float, log: Log) -> None:
     from neurons.signals import ends_before, until_signal
-    from neurons.web.server import application
-    from subnet.wire.http.server import serve as listen
 
     with until_signal() as stop:
-        server = await listen(application(site), ip, port, flags="--")
-        try:
-            host = f"[{server.host}]" if ":" in server.host else server.host
-            log.info("listening", address=f"http://{host}:{server.port}/", journals=len(site.books))
-            following = asyncio.create_task(_follow(site, refresh, stop, log))
+        async with listening(site, ip, port) as address:
+            log.info("listening", address=address, journals=len(site.books))
+            following = asyncio.create_task(follow(site, refresh, stop, log))
             if await ends_before(stop, following):
                 following.result()
             log.info("stopping")
-        finally:
-            await server.stop()
 
 
-async def _follow(site: Site, refresh: float, stop: asyncio.Event, log: Log) -> None:
+@asynccontextmanager
+async def listening(site: Site, ip: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """The site is served, at the address that is given. Raises SettingsError for a port that cannot be listened on."""
+    from neurons.web.server import application
+    from subnet.wire.http.server import serve as listen
+
+    server = await listen(application(site), ip, port, flags="--")
+    try:
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        yield f"http://{host}:{server.port}/"
+    finally:
+        await server.stop()
+
+
+async def follow(site: Site, refresh: float, stop: asyncio.Event, log: Log) -> None:
     """Read journals as they grow. One that cannot be read is told of once, and looked at again."""
     from neurons.signals import pause
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
-from neurons.web.addresses import STYLE
-from neurons.web.pages import as_json, html, style
+from neurons.web.addresses import FILES
+from neurons.web.pages import as_json, file, html
 from neurons.web.site import Site, notice
 
 HEADERS: Final = {
@@ -41,13 +41,9 @@ def application(site: Site) -> FastAPI:
         response.headers.update(HEADERS)
         return response
 
-    @app.api_route(f"/{STYLE}", methods=list(METHODS))
-    def sheet() -> Response:
-        return Response(style(), media_type="text/css")
-
     @app.api_route("/{path:path}", methods=list(METHODS))
     def show(path: str) -> Response:
-        return respond(site, path)
+        return Response(file(path), media_type=FILES[path]) if path in FILES else respond(site, path)
 
     return app
 
