@@ -20,6 +20,7 @@ from subnet.errors import StateError
 from subnet.printing import printable, without_credentials
 
 NAME: Final = "assay_gateway"  # of the schema
+PAUSE: Final = 2.0  # seconds between two looks for a server that is away, for which everybody would wait in turn
 _ALONE: Final = 0x61737361796777  # the advisory lock of transactions that run alone
 _SETTINGS: Final = (
     f"SET search_path TO {NAME}",
@@ -45,6 +46,7 @@ class PostgresDatabase:
         """Raises StateError for a server that is not there, refuses, or holds tables of a newer version."""
         self._address, self.now, self._lock = address, now, threading.Lock()
         self._db: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._away = -PAUSE  # when the server was found away; by time.monotonic
         try:
             self._prepare()
         except StateError:
@@ -97,7 +99,13 @@ class PostgresDatabase:
                 return self._db
             except psycopg.OperationalError:
                 self.close()
-        self._db = psycopg.connect(self._address, autocommit=True, connect_timeout=5, prepare_threshold=None)
+        if time.monotonic() < self._away + PAUSE:
+            raise psycopg.OperationalError("the server was away a moment ago")
+        try:
+            self._db = psycopg.connect(self._address, autocommit=True, connect_timeout=5, prepare_threshold=None)
+        except psycopg.OperationalError:
+            self._away = time.monotonic()
+            raise
         for statement in _SETTINGS:
             self._db.execute(statement)
         return self._db

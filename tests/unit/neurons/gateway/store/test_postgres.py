@@ -102,6 +102,20 @@ def test_a_connection_that_broke_is_made_anew(databases: list[Database], postgre
         assert db.execute("SELECT count(*) FROM version").fetchone()[0] == 1
 
 
+def test_a_server_that_is_away_is_not_waited_for_by_everybody(databases: list[Database], tmp_path: Path) -> None:
+    """One looks for it, the others are told at once; soon after it is back all goes on."""
+    database, keys = databases[0], Keys(databases[0])
+    there, database._address = database._address, f"postgresql:///x?host={tmp_path}"  # type: ignore[attr-defined]
+    database.close()
+    with pytest.raises(StateError, match="connection"):
+        keys.all()
+    database._address = there  # type: ignore[attr-defined]
+    with pytest.raises(StateError, match="a moment ago"):
+        keys.all()
+    database._away -= 60  # type: ignore[attr-defined]
+    assert keys.all() == []
+
+
 def test_one_secret_for_all(databases: list[Database]) -> None:
     """Whichever of them signs a webhook."""
     assert len({database.secret() for database in databases}) == 1
