@@ -20,7 +20,7 @@
     ├── StateError               state on disk is damaged, newer than us, cannot be written, or is locked by another
     │   └── JournalBroken        the journal does not agree with itself: chain, scores, state, or a part is missing
     ├── Unready                  a journal that the site cannot show now (in `neurons.web.book`)
-    ├── Refusal                  what a gateway does not take: carries the problem (in `neurons.gateway.problems`)
+    ├── Refusal                  what a gateway does not take: carries why (in `neurons.gateway.requests.problems`)
     ├── Spent                    a key has no request left (in `neurons.gateway.store.keys`)
     ├── TooMany                  jobs wait (in `neurons.gateway.store.jobs`)
     ├── InHand                   the first request of an idempotency key (in `neurons.gateway.store.repeats`)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -25,7 +26,14 @@ from subnet.protocols import Transport
 from subnet.types import Media, Neuron, Prediction, Query, Reply
 from subnet.wire.admission import Buckets, Policy
 
+RECENT: Final = 200  # answers by whose times it is known who is silent
+FEW: Final = 20  # of them tell too little
+PATIENCE: Final = 1.0  # seconds until then
+LEAST_PATIENCE: Final = 0.1  # seconds
 WIRE_SECONDS: Final = 10.0  # that a miner has for a reply, whenever the answer is made: as for a challenge
+
+
+Begin = Callable[[int], set[asyncio.Task[Reply]]]  # asks so many more
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,9 @@ class Heard:
 class Asking:
     """Asks miners over `transport`; what is encoded is so in `executor`.
 
-    `rate` bounds the requests a second to one miner. A reply that comes too late is waited for in the background: a
-    miner that is slow is not hung up on sooner than in a round.
+    `rate` bounds the requests a second to one miner. For who is silent longer than 19 of 20 answers took lately, one
+    more is asked, so that nobody's silence costs the client `seconds`. A reply that comes too late is waited for in the
+    background: a miner that is slow is not hung up on sooner than in a round. `tell` hears of every reply.
     """
 
     def __init__(
@@ -51,11 +60,13 @@ class Asking:
         count: int,
         seconds: float,
         rate: float,
+        tell: Callable[[Reply], None] = lambda reply: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transport, self._executor, self._count, self._seconds = transport, executor, count, seconds
         self._buckets = Buckets(Policy(rate=rate, burst=max(1.0, 2 * rate)), monotonic)
         self._late: set[asyncio.Task[Reply]] = set()
+        self._tell, self._took = tell, deque[float](maxlen=RECENT)
 
     async def ask(self, media: Sequence[Media], order: Sequence[Neuron], sampling: Sampling) -> Heard:
         """Ask the first of `order`, and for each that fails the next, until `count` have answered or time is up.
@@ -65,11 +76,13 @@ class Asking:
         left = (neuron for neuron in order if self._buckets.take(neuron.hotkey))
         ready = list(await asyncio.gather(*(self._question(media, sampling) for _ in range(self._count))))
         asked: dict[asyncio.Task[Reply], str] = {}
-        said: dict[str, float] = {}
 
         async def ask_one(neuron: Neuron) -> Reply:
             query = ready.pop() if ready else await self._question(media, sampling)
             (reply,) = await self._transport.ask([(neuron, query)], WIRE_SECONDS)
+            if isinstance(reply.answer, Prediction):
+                self._took.append(reply.latency)
+            self._tell(reply)
             return reply
 
         def begin(number: int) -> set[asyncio.Task[Reply]]:
@@ -77,22 +90,38 @@ class Asking:
             asked.update(tasks)
             return set(tasks)
 
-        loop = asyncio.get_running_loop()
-        ends, pending = loop.time() + self._seconds, begin(self._count)
-        while pending and (remaining := ends - loop.time()) > 0:
-            done, pending = await asyncio.wait(pending, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
-            failed = 0
-            for task in done:
-                answer = task.result().answer
-                if isinstance(answer, Prediction):
-                    said[asked[task]] = answer.p_synthetic
-                else:
-                    failed += 1
-            pending |= begin(failed)
-        for task in pending:
-            self._late.add(task)
-            task.add_done_callback(self._late.discard)
+        said = await self._hear(begin, asked)
+        for task in asked:
+            if not task.done():
+                self._late.add(task)
+                task.add_done_callback(self._late.discard)
         return Heard(said, len(asked))
+
+    async def _hear(self, begin: Begin, asked: Mapping[asyncio.Task[Reply], str]) -> dict[str, float]:
+        """P(synthetic) by hotkey of those that answer. Where nobody is left who could be asked for a silent one, it is
+        waited for as long again, and no longer if there is any answer."""
+        loop, said, patience = asyncio.get_running_loop(), dict[str, float](), self._patience()
+        ends, more, spare, idle = loop.time() + self._seconds, loop.time() + patience, self._count, False
+        pending = begin(self._count)
+        while pending and len(said) < self._count and (now := loop.time()) < ends:
+            wait = max(0.0, min(ends, more) - now)
+            done, pending = await asyncio.wait(pending, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            answers = {asked[task]: task.result().answer for task in done}
+            told = {hotkey: answer.p_synthetic for hotkey, answer in answers.items() if isinstance(answer, Prediction)}
+            said |= told
+            pending |= begin(len(done) - len(told))
+            if loop.time() >= more:
+                begun = begin(max(0, min(self._count - len(said), spare)))
+                if idle and not begun and said:
+                    break
+                pending, spare = pending | begun, spare - len(begun)
+                more, idle = loop.time() + patience, not begun
+        return dict(islice(said.items(), self._count))
+
+    def _patience(self) -> float:
+        """Seconds from which on a miner counts as silent."""
+        usual = float(np.quantile(self._took, 0.95)) if len(self._took) >= FEW else PATIENCE
+        return min(max(usual, LEAST_PATIENCE), self._seconds / 2)
 
     async def _question(self, media: Sequence[Media], sampling: Sampling) -> Query:
         rng = np.random.default_rng(secrets.randbits(128))

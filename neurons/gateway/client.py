@@ -40,9 +40,7 @@ class Client:
     def detect(self, file: Path | bytes, *, idempotency_key: str | None = None) -> Detection:
         """What the subnet says of a picture or a clip; of a clip once its job is done. Raises GatewayError."""
         ends = time.monotonic() + self._patience
-        data = file.read_bytes() if isinstance(file, Path) else file
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        response = self._request("POST", "/v1/detections", ends, files={"file": data}, headers=headers)
+        response = self._post(file, ends, idempotency_key)
         if response.status_code == 200:
             return Detection.model_validate_json(response.content)
         job = JobBody.model_validate_json(response.content)
@@ -53,6 +51,16 @@ class Client:
         if job.detection is None:
             raise GatewayError(job.problem.status if job.problem else 504, job.problem)
         return job.detection
+
+    def submit(self, clip: Path | bytes, *, idempotency_key: str | None = None) -> JobBody:
+        """Queue a clip, without waiting for its job. Raises GatewayError, and ValidationError for a picture."""
+        response = self._post(clip, time.monotonic() + self._patience, idempotency_key)
+        return JobBody.model_validate_json(response.content)
+
+    def _post(self, file: Path | bytes, ends: float, idempotency_key: str | None) -> httpx2.Response:
+        data = file.read_bytes() if isinstance(file, Path) else file
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return self._request("POST", "/v1/detections", ends, files={"file": data}, headers=headers)
 
     def job(self, id: str) -> JobBody:
         """How far a job is. Raises GatewayError."""

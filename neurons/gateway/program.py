@@ -17,16 +17,21 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from neurons import settings as s
-from neurons.gateway.settings import GatewaySettings, folder_of
+from neurons.gateway.settings import GatewaySettings, check_database, folder_of
 from subnet.errors import SettingsError
 
 if TYPE_CHECKING:
-    from neurons.gateway.store.keys import Key, Keys
+    from neurons.gateway.store.database import Database
+    from neurons.gateway.store.keys import Key
 
 gateway = App(name="gateway", help="Answer files of outsiders by what the subnet's miners say.")
 key = App(name="key", help="API keys of the gateway.")
 gateway.command(key)
 State = Annotated[Path | None, Parameter(help="Folder of keys and jobs; by default below $ASSAY_HOME.")]
+Address = Annotated[
+    str,
+    Parameter(name="--gateway.database", help="Address of the PostgreSQL server that has them instead."),
+]
 
 
 @gateway.default
@@ -40,6 +45,7 @@ def serve(
     journal: Path | None = None,
     state: State = None,
     local: Annotated[bool, Parameter(negative="")] = False,
+    metrics_port: int | None = None,
 ) -> None:
     """Serve the API until SIGINT or SIGTERM. It sends no transaction, and only reads what the validator keeps.
 
@@ -51,11 +57,13 @@ def serve(
         The validator's journal.db, or the folder that it lies in; by default that of this hotkey below $ASSAY_HOME.
     local
         This is a local network: call loopback addresses.
+    metrics_port
+        Serve Prometheus metrics on this port of 127.0.0.1.
     """
     from neurons.gateway.run import Running, run  # and the chain's SDK
     from neurons.log import configure
 
-    settings = Running(netuid, gateway, subtensor, wallet, journal, folder_of(state), local)
+    settings = Running(netuid, gateway, subtensor, wallet, journal, folder_of(state), local, metrics_port)
     asyncio.run(run(settings, configure(logging, "gateway")))
 
 
@@ -68,6 +76,7 @@ def add(
     quota: int = 1000,
     webhook: str = "",
     state: State = None,
+    database: Address = "",
     json: s.Json = False,
 ) -> None:
     """Make a key, and print it: this once, since only a hash of it is kept.
@@ -85,18 +94,17 @@ def add(
     webhook
         Address that is told when a clip is done, signed.
     """
-    from neurons.gateway.store.keys import Scope
+    from neurons.gateway.store.keys import Keys, Scope
     from neurons.gateway.webhooks import secret_of, told_secret
-    from neurons.secret_seed import kept_seed
 
     unknown = sorted(set(scopes) - set(Scope))
     if unknown:
         raise SettingsError(f"--scopes: {unknown[0]!r} is none of {', '.join(Scope)}")
-    with _keys(state) as keys:
-        made, text = keys.add(name, frozenset(map(Scope, scopes)), rate, quota, webhook)
-    told = {**_told(made), "key": text}
-    if webhook:
-        told["webhook_secret"] = told_secret(secret_of(kept_seed(folder_of(state)), made.id))
+    with _opened(state, database) as opened:
+        made, text = Keys(opened).add(name, frozenset(map(Scope, scopes)), rate, quota, webhook)
+        told = {**_told(made), "key": text}
+        if webhook:
+            told["webhook_secret"] = told_secret(secret_of(opened.secret(), made.id))
     if json:
         print(jsonlib.dumps(told))
         return
@@ -106,10 +114,12 @@ def add(
 
 
 @key.command(name="list")
-def list_keys(*, state: State = None, json: s.Json = False) -> None:
+def list_keys(*, state: State = None, database: Address = "", json: s.Json = False) -> None:
     """List all keys, without their secrets."""
-    with _keys(state) as keys:
-        rows = [_told(each) for each in keys.all()]
+    from neurons.gateway.store.keys import Keys
+
+    with _opened(state, database) as opened:
+        rows = [_told(each) for each in Keys(opened).all()]
     if json:
         print(jsonlib.dumps(rows))
         return
@@ -123,7 +133,7 @@ def list_keys(*, state: State = None, json: s.Json = False) -> None:
 
 
 @key.command
-def revoke(name: str, *, state: State = None) -> None:
+def revoke(name: str, *, state: State = None, database: Address = "") -> None:
     """Make a key useless for good, from the next request on.
 
     Parameters
@@ -131,19 +141,21 @@ def revoke(name: str, *, state: State = None) -> None:
     name
         Its name, or its id.
     """
-    with _keys(state) as keys:
-        done = keys.revoke(name)
+    from neurons.gateway.store.keys import Keys
+
+    with _opened(state, database) as opened:
+        done = Keys(opened).revoke(name)
     print(f"the key of {done.name} ({done.id}) is revoked")
 
 
 @contextmanager
-def _keys(state: Path | None) -> Iterator[Keys]:
-    from neurons.gateway.store.database import FILE, Database
-    from neurons.gateway.store.keys import Keys
+def _opened(state: Path | None, address: str) -> Iterator[Database]:
+    from neurons.gateway.store.opening import open_database
 
-    database = Database(folder_of(state) / FILE)
+    check_database(address)
+    database = open_database(folder_of(state), address)
     try:
-        yield Keys(database)
+        yield database
     finally:
         database.close()
 

@@ -14,19 +14,22 @@ from neurons.chain_view import ChainView, first_snapshot
 from neurons.gateway.asking import Asking
 from neurons.gateway.judgement.aggregation import Caution
 from neurons.gateway.judgement.past import Past
+from neurons.gateway.metrics import Metrics
+from neurons.gateway.requests.fetching import Fetching
+from neurons.gateway.requests.uploads import BODY_SECONDS, decoder
 from neurons.gateway.server import Api, application, bodies
 from neurons.gateway.service import Parts, Room, Service
 from neurons.gateway.settings import GatewaySettings
-from neurons.gateway.store.database import FILE, Database
+from neurons.gateway.store.database import Database
 from neurons.gateway.store.jobs import Jobs
 from neurons.gateway.store.keys import Keys
+from neurons.gateway.store.opening import open_database
 from neurons.gateway.store.repeats import Repeats
-from neurons.gateway.uploads import BODY_SECONDS, decoder
 from neurons.gateway.webhooks import Webhooks
 from neurons.gateway.worker import Worker
 from neurons.log import Log
-from neurons.secret_seed import kept_seed
 from neurons.signals import ends_before, until_signal
+from neurons.validator.monitors.serving import serve_metrics
 from subnet.chain.bittensor import BittensorChain
 from subnet.chain.wallets import open_wallet
 from subnet.errors import SettingsError
@@ -47,6 +50,7 @@ class Running:
     journal: Path | None
     state: Path
     local: bool = False
+    metrics_port: int | None = None
 
     def journal_of(self, hotkey: str) -> Path:
         """The journal of validator `hotkey`. Raises SettingsError where there is none."""
@@ -71,11 +75,12 @@ async def run(settings: Running, log: Log) -> None:
     keys = open_wallet(settings.wallet.name, settings.wallet.hotkey, str(settings.wallet.path.expanduser()))
     hotkey, own = keys.hotkey.ss58_address, settings.gateway
     journal = settings.journal_of(hotkey)
+    metrics = Metrics()
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(until_signal())
-        database = Database(settings.state / FILE)
+        database = open_database(settings.state, own.database)
         stack.callback(database.close)
-        webhooks = Webhooks(kept_seed(settings.state), log)
+        webhooks = Webhooks(database.secret(), log)
         stack.push_async_callback(webhooks.close)
         chain = BittensorChain(settings.subtensor.endpoint, settings.netuid, keys, version_key=s.VERSION_KEY)
         stack.push_async_callback(chain.close)
@@ -88,7 +93,9 @@ async def run(settings: Running, log: Log) -> None:
         stack.callback(following.cancel)
         dendrite = await stack.enter_async_context(Dendrite(keys.hotkey, local=settings.local, fresh=True))
         executor = stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="media"))
-        asking = Asking(dendrite, executor, count=own.miners, seconds=own.timeout, rate=own.miner_rate)
+        asking = Asking(
+            dendrite, executor, count=own.miners, seconds=own.timeout, rate=own.miner_rate, tell=metrics.reply
+        )
         stack.push_async_callback(asking.close)
         clips = decoder(children=1)
         stack.callback(clips.close)
@@ -96,15 +103,29 @@ async def run(settings: Running, log: Log) -> None:
         parts = Parts(hotkey, view, past, asking, clips, executor, Caution(own.confidence, own.least))
         service = Service(parts, log, Room(own.at_once, own.waiting))
         await service.refresh()
-        api = _api(own, database, service, log)
+        api = _api(own, database, service, metrics, log)
+        if settings.metrics_port is not None:
+            serve_metrics(settings.metrics_port, metrics.registry)
         await _serve(own, api, webhooks, stop)
 
 
-def _api(own: GatewaySettings, database: Database, service: Service, log: Log) -> Api:
+def _api(own: GatewaySettings, database: Database, service: Service, metrics: Metrics, log: Log) -> Api:
     keep = own.keep_answers * 3600
     jobs = Jobs(database, keep=keep, of_key=own.key_jobs, most=own.jobs)
     repeats = Repeats(database, keep=keep)
-    return Api(service, Keys(database), jobs, repeats, bodies(), own.bytes, asyncio.Event(), log)
+    metrics.watch(service.faults, jobs.waiting)
+    return Api(
+        service,
+        Keys(database),
+        jobs,
+        repeats,
+        bodies(),
+        Fetching(own.urls, own.bytes),
+        own.bytes,
+        asyncio.Event(),
+        metrics,
+        log,
+    )
 
 
 async def _serve(own: GatewaySettings, api: Api, webhooks: Webhooks, stop: asyncio.Event) -> None:

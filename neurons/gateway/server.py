@@ -15,14 +15,16 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
-from neurons.gateway.around import Around, Lingering, request_id
-from neurons.gateway.problems import MEDIA_TYPE, Kind, Problem, Refusal, seconds
+from neurons.gateway.metrics import Metrics
+from neurons.gateway.requests.around import Around, Lingering, request_id
+from neurons.gateway.requests.fetching import JSON_TYPE, MOST_CHARACTERS, NAME, Fetching, address_in
+from neurons.gateway.requests.problems import MEDIA_TYPE, Kind, Problem, Refusal, seconds
+from neurons.gateway.requests.uploads import FIELD, Upload, read_body, recognised, size_of, upload_of
 from neurons.gateway.schemas import Detection, Health, JobBody, ProblemBody
 from neurons.gateway.service import Service
 from neurons.gateway.store.jobs import Job, Jobs, State, TooMany
 from neurons.gateway.store.keys import Key, Keys, Scope, Spent
 from neurons.gateway.store.repeats import Answered, Different, InHand, Repeats
-from neurons.gateway.uploads import FIELD, Upload, read_body, size_of, upload_of
 from neurons.log import Log
 from subnet.errors import StateError
 from subnet.types import Modality
@@ -45,8 +47,10 @@ class Api:
     jobs: Jobs
     repeats: Repeats
     bodies: Bodies
+    fetching: Fetching
     most: int
     wake: asyncio.Event  # set where a job was queued
+    metrics: Metrics
     log: Log
 
 
@@ -58,10 +62,10 @@ def bodies() -> Bodies:
 def application(api: Api) -> FastAPI:
     """The ASGI application; documentation is at /openapi.json alone, since pages for it load scripts from elsewhere."""
     app = FastAPI(title="Assay gateway", version="1", docs_url=None, redoc_url=None)
-    app.add_middleware(Around)
+    app.add_middleware(Around, count=api.metrics.request)
     _add_handlers(app, api.log)
 
-    @app.post("/v1/detections", **_POSTED)
+    @app.post("/v1/detections", **_posted(api.fetching.schemes))
     async def detect(request: Request, credentials: Credentials = None) -> Response:
         """Judge one picture at once, or queue one clip as a job."""
         key = await _key(api, credentials)
@@ -123,10 +127,7 @@ async def _received(api: Api, key: Key, request: Request) -> Response:
         raise Refusal(Kind.BAD_REQUEST, "Idempotency-Key must be 1 to 255 printable characters of ASCII", unread=True)
     try:
         with api.bodies.room(key.id, size_of(request, api.most)):
-            body = await read_body(request.receive, api.most)
-            kind = request.headers.get("content-type", "")
-            upload = await asyncio.to_thread(upload_of, kind, body, api.most)
-            del body
+            upload = await _upload(api, key, request)
             if SCOPES[upload.modality] not in key.scopes:
                 raise Refusal(Kind.FORBIDDEN, f"this key has no scope {SCOPES[upload.modality]!r}")
             return await _once(api, key, token, upload, request_id(request))
@@ -134,6 +135,16 @@ async def _received(api: Api, key: Key, request: Request) -> Response:
         own = full.refused.status == Kind.TOO_MANY.status
         what = "too many uploads of this key are in hand" if own else "too many uploads are in hand"
         raise Refusal(Kind.TOO_MANY if own else Kind.BUSY, what, full.retry_after, unread=True) from full
+
+
+async def _upload(api: Api, key: Key, request: Request) -> Upload:
+    """The file in a form or, where the operator allows it, at an address in JSON. Raises Refusal."""
+    kind = request.headers.get("content-type", "")
+    body = await read_body(request.receive, api.most)
+    if api.fetching.schemes and kind.partition(";")[0].strip().lower() == JSON_TYPE:
+        with api.bodies.room(key.id, api.most):
+            return recognised(await api.fetching.fetch(address_in(body)))
+    return await asyncio.to_thread(upload_of, kind, body, api.most)
 
 
 async def _once(api: Api, key: Key, token: str | None, upload: Upload, id: str) -> Response:
@@ -199,7 +210,7 @@ def _add_handlers(app: FastAPI, log: Log) -> None:
 
     @app.exception_handler(StateError)
     async def unwritable(request: Request, error: StateError) -> Response:
-        log.error("the gateway's own file cannot be used", error=str(error), request=request_id(request))
+        log.error("the gateway's own records cannot be used", error=str(error), request=request_id(request))
         return _problem(request, Problem(Kind.NOT_READY, "the gateway's own records cannot be used now", 30.0))
 
     @app.exception_handler(HTTPException)
@@ -236,45 +247,41 @@ def _told(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {s: {"description": title, "content": {MEDIA_TYPE: {"schema": schema}}} for s, title in titles.items()}
 
 
-_POSTED: Final[dict[str, Any]] = {
-    "response_model": Detection,
-    "responses": {
-        200: {"description": "A picture, judged."},
-        202: {
-            "model": JobBody,
-            "description": "A clip, queued.",
-            "headers": {"Location": {"schema": {"type": "string"}, "description": "of the job"}},
-        },
-        **_told(401, 403, 408, 409, 413, 415, 422, 429, 503),
-    },
-    "openapi_extra": {
-        "parameters": [
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "required": False,
-                "description": "The same key and file again give the first answer, and ask no miner.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
-            }
-        ],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": [FIELD],
-                        "additionalProperties": False,
-                        "properties": {
-                            FIELD: {
-                                "type": "string",
-                                "format": "binary",
-                                "description": "JPEG, PNG or WebP; MP4, QuickTime, Matroska, WebM or AVI.",
-                            }
-                        },
-                    }
-                }
-            },
-        },
-    },
+_FILE: Final[dict[str, Any]] = {
+    "type": "string",
+    "format": "binary",
+    "description": "JPEG, PNG or WebP; MP4, QuickTime, Matroska, WebM or AVI.",
 }
+_TOKENS: Final[dict[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key and file again give the first answer, and ask no miner.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
+}
+
+
+def _object(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A body with one member, and nothing else."""
+    properties = {name: schema}
+    return {"schema": {"type": "object", "required": [name], "additionalProperties": False, "properties": properties}}
+
+
+def _posted(schemes: tuple[str, ...]) -> dict[str, Any]:
+    """How OpenAPI shows what is posted: a file, or also its address, where there are schemes for these."""
+    content = {"multipart/form-data": _object(FIELD, _FILE)}
+    if schemes:
+        begins = f"begins with {' or '.join(f'{each}://' for each in schemes)}"
+        address = {"type": "string", "format": "uri", "maxLength": MOST_CHARACTERS, "description": begins}
+        content[JSON_TYPE] = _object(NAME, address)
+    queued = {
+        "model": JobBody,
+        "description": "A clip, queued.",
+        "headers": {"Location": {"schema": {"type": "string"}, "description": "of the job"}},
+    }
+    answers = {200: {"description": "A picture, judged."}, 202: queued}
+    return {
+        "response_model": Detection,
+        "responses": {**answers, **_told(401, 403, 408, 409, 413, 415, 422, 429, 503)},
+        "openapi_extra": {"parameters": [_TOKENS], "requestBody": {"required": True, "content": content}},
+    }

@@ -17,9 +17,9 @@ from neurons.chain_view import ChainView
 from neurons.gateway.asking import Asking, choose
 from neurons.gateway.judgement.aggregation import Caution, aggregate
 from neurons.gateway.judgement.past import Known, Past
-from neurons.gateway.problems import Kind, Refusal
+from neurons.gateway.requests.problems import Kind, Refusal
+from neurons.gateway.requests.uploads import Upload, decoded
 from neurons.gateway.schemas import Detection, MinerAnswer
-from neurons.gateway.uploads import Upload, decoded
 from neurons.log import Log
 from neurons.signals import pause
 from subnet.codec.sandbox import VideoDecoder

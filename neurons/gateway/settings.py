@@ -23,6 +23,9 @@ class GatewaySettings:
     """Address to listen on; by default only this machine reaches it. TLS is a proxy's."""
     port: int = 8093
     """Port to listen on; 0 takes a free one."""
+    database: str = ""
+    """postgresql:// address of keys and jobs that gateways of several machines share; by default they are a file of
+    this one. A command line shows in `ps`: a password is better in ~/.pgpass."""
     miners: int = 5
     """Miners whose answers are put together, 1 to 8; who fails is replaced by another."""
     timeout: float = 5.0
@@ -35,6 +38,9 @@ class GatewaySettings:
     """Answers of miners with skill that a verdict needs."""
     megabytes: float = 16.0
     """Largest file, in MiB, at most 30."""
+    urls: tuple[str, ...] = ()
+    """Schemes of addresses that clients may give instead of a file: https, or https and http. By default none is taken,
+    and this machine calls no address of theirs."""
     at_once: int = 4
     """Pictures in work at one time."""
     waiting: int = 32
@@ -56,6 +62,9 @@ class GatewaySettings:
                 raise SettingsError(f"--gateway.{name} must be in {low:g}..{high:g}, not {value:g}")
         if not 0.5 < self.confidence < 1:
             raise SettingsError(f"--gateway.confidence must be above 0.5 and below 1, not {self.confidence:g}")
+        check_database(self.database)
+        if unknown := sorted(set(self.urls) - {"https", "http"}):
+            raise SettingsError(f"--gateway.urls must be https or http, not {unknown[0]!r}")
         try:
             ipaddress.ip_address(self.ip)
         except ValueError as error:
@@ -79,6 +88,12 @@ _RANGES = (
     ("key_jobs", 1, 100_000),
     ("keep_answers", 0, 24 * 365),
 )
+
+
+def check_database(address: str) -> None:
+    """Raises SettingsError for what is no address of a PostgreSQL server."""
+    if address and not address.startswith(("postgresql://", "postgres://")):
+        raise SettingsError("--gateway.database must be an address postgresql://USER@HOST/NAME, or nothing for a file")
 
 
 def folder_of(state: Path | None) -> Path:

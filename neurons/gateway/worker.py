@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass
 from typing import Final
 
-from neurons.gateway.problems import Kind, Problem, Refusal
+from neurons.gateway.requests.problems import Kind, Problem, Refusal
+from neurons.gateway.requests.uploads import Upload
 from neurons.gateway.schemas import ProblemBody
 from neurons.gateway.server import body_of
 from neurons.gateway.service import Service
-from neurons.gateway.store.jobs import TRIES, Job, Jobs, State
+from neurons.gateway.store.jobs import LEASE_SECONDS, TRIES, Job, Jobs, State
 from neurons.gateway.store.keys import Key, Keys, Scope
-from neurons.gateway.uploads import Upload
 from neurons.gateway.webhooks import Webhooks
 from neurons.log import Log, Notes
 from subnet.errors import StateError
 from subnet.types import Modality
 
 LOOK_SECONDS: Final = 1.0  # between two looks for jobs of other processes
-FULL_SECONDS: Final = 10.0  # between two tries at a file that cannot be used
+FULL_SECONDS: Final = 10.0  # between two tries at a database that cannot be used
 
 
 @dataclass(frozen=True)
 class Worker:
-    """Takes jobs from the gateway's file until it is cancelled; `wake` says that there is one."""
+    """Takes jobs from the gateway's database until it is cancelled; `wake` says that there is one."""
 
     service: Service
     jobs: Jobs
@@ -42,10 +43,10 @@ class Worker:
             try:
                 more = await self._next()
             except StateError as error:
-                notes.tell("the gateway's own file cannot be used", str(error), logging.ERROR, error=str(error))
+                notes.tell("the gateway's own records cannot be used", str(error), logging.ERROR, error=str(error))
                 await asyncio.sleep(FULL_SECONDS)
                 continue
-            notes.mend("the gateway's own file cannot be used")
+            notes.mend("the gateway's own records cannot be used")
             if not more:
                 try:
                     await asyncio.wait_for(self.wake.wait(), LOOK_SECONDS)
@@ -61,11 +62,22 @@ class Worker:
             return False
         job, upload = taken
         key = await asyncio.to_thread(self.keys.named, job.key)
-        state, answer = await self._answer(job, key, upload)
+        holding = asyncio.create_task(self._hold(job))
+        try:
+            state, answer = await self._answer(job, key, upload)
+        finally:
+            holding.cancel()
         done = await asyncio.to_thread(self.jobs.finish, job, state, answer)
-        if key is not None and key.webhook:
+        if done is not None and key is not None and key.webhook:
             self.webhooks.tell(key, done.id, body_of(done).model_dump_json(exclude_none=True))
         return True
+
+    async def _hold(self, job: Job) -> None:
+        """Keep the job this process's."""
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 4)
+            with contextlib.suppress(StateError):  # the next one may be heard in time
+                await asyncio.to_thread(self.jobs.hold, job)
 
     async def _answer(self, job: Job, key: Key | None, upload: bytes) -> tuple[State, str]:
         if key is None:

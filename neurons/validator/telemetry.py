@@ -10,17 +10,18 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
 from neurons.chain_view import ChainView
 from neurons.log import Log, Notes
 from neurons.settings import WandbSettings
 from neurons.validator.monitors.aside import Aside, Fact, Sink
 from neurons.validator.monitors.collector import HostCollector
+from neurons.validator.monitors.serving import serve_metrics
 from neurons.validator.monitors.wandb_sink import WandbSink, check_installed
 from neurons.validator.thumbnails import Gallery
 from neurons.validator.weight_setter import WeightsStanding
-from subnet.errors import SettingsError, StateError
+from subnet.errors import StateError
 from subnet.evidence.state import State
 from subnet.game.answer_table import RecentAnswers
 from subnet.game.places import WINDOW
@@ -68,7 +69,7 @@ class Telemetry:
             check_installed()
         self._lost = Gauge("assay_monitor_lost", "Facts that a monitor elsewhere did not take", registry=registry)
         if port is not None:
-            _serve(port, registry)
+            serve_metrics(port, registry)
 
     def watch(self, view: ChainView, pool: Pool, folder: Path) -> None:
         """From now on chain, pool and disks are told as they are when metrics are read; `folder` holds the state."""
@@ -151,15 +152,6 @@ class Telemetry:
         self._log.info("finished", rounds=state.next_round)
         if self.aside:
             await asyncio.to_thread(self.aside.close, LAST_WORDS)
-
-
-def _serve(port: int, registry: CollectorRegistry) -> None:
-    """Serve metrics on 127.0.0.1. Raises SettingsError for a port that cannot be had."""
-    try:
-        start_http_server(port, addr="127.0.0.1", registry=registry)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it must be in 0..65535"
-        raise SettingsError(f"--metrics_port {port}: {reason}; give a free one") from error
 
 
 def _numbers(played: Round[Draw], block: int) -> Fact:

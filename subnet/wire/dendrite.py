@@ -49,10 +49,10 @@ class _Unusable(Exception):
 
 
 class _Response(ResponseHandler):
-    """One connection of the session: few interim responses before the real one, and few bytes up to its body.
+    """One connection: few interim responses before the real one, and few bytes up to its body.
 
-    aiohttp passes over responses of status 1xx without counting and without letting anybody else run, so a miner that
-    sends nothing else would hold up the whole round. The body has bounds of its own (`_read`).
+    aiohttp passes over responses of status 1xx without counting and without letting anybody else run, so a server that
+    sends nothing else would hold up all others. The body has bounds of its own (`_read`).
     """
 
     _in_head = True
@@ -87,6 +87,13 @@ class _Response(ResponseHandler):
         self.set_exception(HttpProcessingError(message="too long a head, or too many interim responses"))
         if self.transport is not None:
             self.transport.abort()
+
+
+def bounded_connector(**options: Any) -> aiohttp.TCPConnector:
+    """Connections to servers that nobody trusts, with aiohttp's `options`. Needs a running event loop."""
+    connector = aiohttp.TCPConnector(limit=0, **options)
+    connector._factory = functools.partial(_Response, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+    return connector
 
 
 class Dendrite(Transport):
@@ -213,10 +220,8 @@ class Dendrite(Transport):
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             keep = FRESH_SECONDS if self._fresh else KEEP_ALIVE_SECONDS
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=keep)  # force_close would show in a header
-            connector._factory = functools.partial(_Response, loop=asyncio.get_running_loop())  # type: ignore[assignment]
             self._session = aiohttp.ClientSession(
-                connector=connector,
+                connector=bounded_connector(keepalive_timeout=keep),  # force_close would show in a header
                 timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from neurons.gateway.client import Client, GatewayError
-from neurons.gateway.store.database import FILE, Database
 from neurons.gateway.store.keys import Keys, Scope
+from neurons.gateway.store.opening import open_database
 from subnet.chain.devnode.ledger.genesis import Rules
 from tests.e2e.programs import Network, network
 from tests.unit.neurons.gateway.rig import picture
@@ -18,22 +18,26 @@ from tests.unit.neurons.gateway.rig import picture
 GAME = ("--neuron.sample_size", 1, "--neuron.interval", 0.5, "--neuron.irregular", "--neuron.disable_set_weights")
 
 
-def start_gateway(net: Network, port: int) -> None:
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def start_gateway(net: Network, port: int, name: str = "gateway", *words: object) -> None:
     wallet = ("--wallet.path", net.folder / "wallets", "--wallet.name", "validator", "--netuid", 34, "--local")
     chain = ("--subtensor.chain_endpoint", net.endpoint, "--journal", net.journal())
-    own = ("--state", net.folder / "gateway", "--gateway.port", port, "--gateway.timeout", 20)
-    net.spawn("gateway", "neurons", "gateway", *wallet, *chain, *own)
-    net.until("the gateway listens", lambda: "listening" in net.log("gateway"))
+    own = ("--state", net.folder / name, "--gateway.port", port, "--gateway.timeout", 20)
+    net.spawn(name, "neurons", "gateway", *wallet, *chain, *own, *words)
+    net.until("the gateway listens", lambda: "listening" in net.log(name))
 
 
 @pytest.mark.slow
 def test_a_gateway_beside_its_validator(tmp_path: Path) -> None:
     """One hotkey, two programs: clients get answers while rounds go on; without miners 503; a signal ends it with 0."""
-    database = Database(tmp_path / "gateway" / FILE)
+    database = open_database(tmp_path / "gateway")
     _, key = Keys(database).add("client", frozenset((Scope.IMAGE, Scope.ANSWERS)), 6000, 1000)
     database.close()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with network(tmp_path, Rules(allow_loopback=True), items=200) as net:
         net.start_validator("validator", *GAME)
         net.until("rounds are played", lambda: net.rounds() >= 2)

@@ -17,6 +17,7 @@ import yaml
 
 from neurons.chain_view import ChainView
 from neurons.cli import build
+from neurons.gateway.metrics import Metrics
 from neurons.validator.telemetry import Telemetry
 from subnet.chain.devnode.keys import keypair, seeded
 from subnet.chain.memory import MemoryChain, MemorySubnet
@@ -35,7 +36,7 @@ PROMTOOL = shutil.which("promtool")
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Names of all series that validator and miner export, by their own registries."""
+    """Names of all series that validator, miner and gateway export, by their own registries."""
     log, folder = structlog.get_logger(), tmp_path_factory.mktemp("pool")
     telemetry = Telemetry(False, None, None, log)
     telemetry.watch(
@@ -43,9 +44,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         Pool(folder),
         folder,
     )
+    gateway = Metrics()
+    gateway.watch(list, int)
     axon = AxonConfig(keypair("//Miner"), dict, SqliteNonceStore(folder / "nonces.db"), _silent, {})
     names = set()
-    for registry in (telemetry.registry, RequestHandler(axon).registry):
+    for registry in (telemetry.registry, RequestHandler(axon).registry, gateway.registry):
         for metric in registry.collect():
             suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(metric.type, [""])
             names |= {metric.name + suffix for suffix in suffixes}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from neurons.gateway.store.database import Database
 from subnet.errors import SubnetError
 
-LEASE_SECONDS: Final = 180.0  # for which a job is one process's; then another takes it over
+LEASE_SECONDS: Final = 30.0  # for which a job is one process's, from when it last said so; then another takes it over
+WAIT_SECONDS: Final = 600.0  # for which a job may wait, beside the time for which its answer is kept
 TRIES: Final = 3  # by processes that died over it
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class State(StrEnum):
@@ -33,6 +36,7 @@ class Job:
     until: float  # when it is forgotten
     state: State
     answer: str = ""
+    turn: int = field(default=0, compare=False)  # how many processes took it up so far
 
 
 class TooMany(SubnetError):
@@ -44,7 +48,7 @@ class TooMany(SubnetError):
 
 
 class Jobs:
-    """The jobs in a gateway's file. Every method raises StateError where that cannot be used.
+    """The jobs in a gateway's database. Every method raises StateError where that cannot be used.
 
     An upload is deleted with the answer to it. `keep` is for how many seconds an answer can be fetched.
     """
@@ -55,8 +59,8 @@ class Jobs:
     def put(self, key: str, upload: bytes) -> Job:
         """Queue an upload of `key`. Raises TooMany."""
         now = self._database.now()
-        job = Job(secrets.token_urlsafe(16), key, now, now + self._keep + LEASE_SECONDS, State.QUEUED)
-        with self._database.writing() as db:
+        job = Job(secrets.token_urlsafe(16), key, now, now + self._keep + WAIT_SECONDS, State.QUEUED)
+        with self._database.writing(alone=True) as db:
             db.execute("DELETE FROM jobs WHERE until < ?", (now,))
             for own, most, condition in ((True, self._of_key, "AND key = ?"), (False, self._most, "")):
                 sql = f"SELECT count(*) FROM jobs WHERE state IN ('queued', 'running') {condition}"
@@ -71,8 +75,9 @@ class Jobs:
         now = self._database.now()
         with self._database.writing() as db:
             row = db.execute(
-                "SELECT id, key, created, until, upload FROM jobs WHERE upload IS NOT NULL AND tries < ? AND "
-                "(state = 'queued' OR (state = 'running' AND lease < ?)) ORDER BY created LIMIT 1",
+                "SELECT id, key, created, until, tries, upload FROM jobs WHERE upload IS NOT NULL AND tries < ? AND "
+                "(state = 'queued' OR (state = 'running' AND lease < ?)) ORDER BY created LIMIT 1 "
+                "FOR UPDATE SKIP LOCKED",
                 (TRIES, now),
             ).fetchone()
             if row is None:
@@ -81,21 +86,32 @@ class Jobs:
                 "UPDATE jobs SET state = 'running', lease = ?, tries = tries + 1 WHERE id = ?",
                 (now + LEASE_SECONDS, row[0]),
             )
-        return Job(row[0], row[1], row[2], row[3], State.RUNNING), row[4]
+        return Job(row[0], row[1], row[2], row[3], State.RUNNING, turn=row[4] + 1), row[5]
 
-    def finish(self, job: Job, state: State, answer: str) -> Job:
-        """Keep the answer, and delete the upload."""
+    def hold(self, job: Job) -> None:
+        """Say that a job that was taken is still worked on."""
+        with self._database.writing() as db:
+            sql = "UPDATE jobs SET lease = ? WHERE id = ? AND state = 'running' AND tries = ?"
+            db.execute(sql, (self._database.now() + LEASE_SECONDS, job.id, job.turn))
+
+    def finish(self, job: Job, state: State, answer: str) -> Job | None:
+        """Keep the answer, and delete the upload; None, and nothing is changed, where another took the job over."""
         until = self._database.now() + self._keep
         with self._database.writing() as db:
-            db.execute(
-                "UPDATE jobs SET state = ?, answer = ?, until = ?, upload = NULL WHERE id = ?",
-                (state, answer, until, job.id),
-            )
+            changed = db.execute(
+                "UPDATE jobs SET state = ?, answer = ?, until = ?, upload = NULL "
+                "WHERE id = ? AND state = 'running' AND tries = ?",
+                (state.value, answer, until, job.id, job.turn),
+            ).rowcount
+        if not changed:
+            return None
         self._database.tidy()
         return Job(job.id, job.key, job.created, until, state, answer)
 
     def find(self, id: str, key: str) -> Job | None:
         """A job of `key`; None for one of another, or one that is forgotten."""
+        if not _ID.fullmatch(id):
+            return None
         with self._database.reading() as db:
             row = db.execute(
                 "SELECT id, key, created, until, state, answer FROM jobs WHERE id = ? AND key = ? AND until >= ?",
@@ -112,7 +128,7 @@ class Jobs:
     def give_up(self, answer: str) -> None:
         """Fail jobs over which `TRIES` processes died, and forget what is too old."""
         now = self._database.now()
-        with self._database.writing() as db:
+        with self._database.writing(alone=True) as db:
             db.execute(
                 "UPDATE jobs SET state = 'failed', answer = ?, upload = NULL "
                 "WHERE state = 'running' AND lease < ? AND tries >= ?",
@@ -122,4 +138,4 @@ class Jobs:
 
 
 def _row(job: Job) -> tuple[str, str, float, float, str]:
-    return job.id, job.key, job.created, job.until, job.state
+    return job.id, job.key, job.created, job.until, job.state.value

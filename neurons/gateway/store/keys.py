@@ -10,10 +10,10 @@ import hmac
 import math
 import re
 import secrets
-import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from neurons.gateway.store.database import Database
@@ -56,7 +56,7 @@ class Spent(SubnetError):
 
 
 class Keys:
-    """The keys in a gateway's file. Every method raises StateError where that cannot be used."""
+    """The keys in a gateway's database. Every method raises StateError where that cannot be used."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -70,7 +70,7 @@ class Keys:
             *(key.id, name, _digest(secret), ",".join(sorted(scopes)), rate, quota, webhook, now),
             *(None, _burst(rate), now, 0, 0),
         )
-        with self._database.writing() as db:
+        with self._database.writing(alone=True) as db:
             if db.execute("SELECT 1 FROM keys WHERE name = ?", (name,)).fetchone():
                 raise SettingsError(f"NAME {name!r} is in use: revoked keys keep theirs; give another")
             db.execute(f"INSERT INTO keys VALUES ({','.join('?' * len(row))})", row)
@@ -110,7 +110,8 @@ class Keys:
         """Take one request from what `key` may make now. Raises Spent when there is none."""
         now = self._database.now()
         with self._database.writing() as db:
-            values = db.execute("SELECT tokens, counted, day, spent FROM keys WHERE id = ?", (key.id,)).fetchone()
+            sql = "SELECT tokens, counted, day, spent FROM keys WHERE id = ? FOR UPDATE"
+            values = db.execute(sql, (key.id,)).fetchone()
             tokens, counted, day, spent = values or (0.0, now, 0, 0)
             tokens = min(_burst(key.rate), tokens + max(0.0, now - counted) * key.rate / 60)
             today = int(now // DAY)
@@ -125,16 +126,16 @@ class Keys:
     def give_back(self, key: Key) -> None:
         """A request that came to nothing by our fault does not count."""
         with self._database.writing() as db:
-            db.execute("UPDATE keys SET spent = max(0, spent - 1) WHERE id = ?", (key.id,))
+            db.execute("UPDATE keys SET spent = spent - 1 WHERE id = ? AND spent > 0", (key.id,))
 
 
 _COLUMNS: Final = "id, name, scopes, rate, quota, webhook, created, revoked, spent"
 
 
-def _key(row: sqlite3.Row | tuple[object, ...]) -> Key:
+def _key(row: Sequence[Any]) -> Key:
     key_id, name, scopes, rate, quota, webhook, created, revoked, spent, *_ = row
     known = frozenset(map(Scope, str(scopes).split(",")))
-    return Key(key_id, name, known, rate, quota, webhook, created, revoked, spent)  # type: ignore[arg-type]
+    return Key(key_id, name, known, rate, quota, webhook, created, revoked, spent)
 
 
 def _digest(secret: str) -> bytes:

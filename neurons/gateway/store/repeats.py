@@ -32,7 +32,7 @@ class Different(SubnetError):
 
 
 class Repeats:
-    """Answers in a gateway's file, kept for `keep` seconds. Methods raise StateError where that cannot be used."""
+    """Answers in a gateway's database, kept for `keep` seconds. Methods raise StateError where that cannot be used."""
 
     def __init__(self, database: Database, *, keep: float) -> None:
         self._database, self._keep = database, keep
@@ -40,7 +40,7 @@ class Repeats:
     def begin(self, key: str, token: str, digest: bytes) -> Answered | None:
         """The answer to the same request, or None where this is the first. Raises InHand and Different."""
         now = self._database.now()
-        with self._database.writing() as db:
+        with self._database.writing(alone=True) as db:
             db.execute("DELETE FROM answers WHERE until < ?", (now,))
             sql = "SELECT digest, status, body, location FROM answers WHERE key = ? AND token = ?"
             row = db.execute(sql, (key, token)).fetchone()

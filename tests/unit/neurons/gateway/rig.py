@@ -21,14 +21,16 @@ from bittensor_core import Keypair
 from neurons.chain_view import ChainView
 from neurons.gateway.asking import Asking
 from neurons.gateway.judgement.past import Past
+from neurons.gateway.metrics import Metrics
+from neurons.gateway.requests.fetching import Fetching
+from neurons.gateway.requests.uploads import decoder
 from neurons.gateway.run import PatientProtocol
 from neurons.gateway.server import Api, application, bodies
 from neurons.gateway.service import Parts, Room, Service
-from neurons.gateway.store.database import Database
 from neurons.gateway.store.jobs import Jobs
 from neurons.gateway.store.keys import Keys, Scope
+from neurons.gateway.store.opening import open_database
 from neurons.gateway.store.repeats import Repeats
-from neurons.gateway.uploads import decoder
 from neurons.gateway.webhooks import Webhooks
 from neurons.gateway.worker import Worker
 from neurons.signals import pause
@@ -149,11 +151,17 @@ class Rig:
         return await self.send("GET", path, key)
 
     async def send(
-        self, method: str, path: str, key: str | None = None, data: object = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        key: str | None = None,
+        data: object = None,
+        headers: dict[str, str] | None = None,
+        json: object = None,
     ) -> Answer:
         bearer = {"Authorization": f"Bearer {self.key if key is None else key}"} if key != "" else {}
         async with self.session.request(
-            method, f"{self.url}{path}", data=data, headers={**bearer, **(headers or {})}
+            method, f"{self.url}{path}", data=data, json=json, headers={**bearer, **(headers or {})}
         ) as response:
             text = await response.text()
             told = {name.lower(): value for name, value in response.headers.items()}
@@ -184,7 +192,7 @@ class Answer:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, journal: Path, *, seconds: float = 20.0, room: Room | None = None, most: int = 2**20,
+async def gateway(folder: Path, journal: Path, *, seconds: float = 20.0, room: Room | None = None, most: int = 2**20, schemes: tuple[str, ...] = (),
                   wrap: Callable[[Dendrite], Dendrite] = lambda dendrite: dendrite) -> AsyncIterator[Rig]:  # fmt: skip
     """Everything that `assay gateway` runs, but for the chain, which is in memory."""
     neurons = (GenesisNeuron(VALIDATOR.ss58_address, "v", 5000.0),
@@ -197,11 +205,12 @@ async def gateway(folder: Path, journal: Path, *, seconds: float = 20.0, room: R
             await MemoryChain(subnet, key.ss58_address).serve(Endpoint("127.0.0.1", miner.server.port))
         view = ChainView(MemoryChain(subnet, VALIDATOR.ss58_address), LOG)
         await view.refresh()
-        database = Database(folder / "gateway.db")
+        database = open_database(folder)
         stack.callback(database.close)
         executor = stack.enter_context(ThreadPoolExecutor(2))
         dendrite = await stack.enter_async_context(Dendrite(VALIDATOR, local=True, fresh=True))
-        asking = Asking(wrap(dendrite), executor, count=3, seconds=seconds, rate=1000)
+        metrics = Metrics()
+        asking = Asking(wrap(dendrite), executor, count=3, seconds=seconds, rate=1000, tell=metrics.reply)
         stack.push_async_callback(asking.close)
         clips = decoder(children=1)
         stack.callback(clips.close)
@@ -209,7 +218,19 @@ async def gateway(folder: Path, journal: Path, *, seconds: float = 20.0, room: R
         service = Service(Parts(VALIDATOR.ss58_address, view, past, asking, clips, executor), LOG, room or Room(4, 64))
         await service.refresh()
         jobs, repeats = Jobs(database, keep=3600, of_key=2, most=3), Repeats(database, keep=3600)
-        api = Api(service, Keys(database), jobs, repeats, bodies(), most, asyncio.Event(), LOG)
+        metrics.watch(service.faults, jobs.waiting)
+        api = Api(
+            service,
+            Keys(database),
+            jobs,
+            repeats,
+            bodies(),
+            Fetching(schemes, most, local=True, seconds=2.0),
+            most,
+            asyncio.Event(),
+            metrics,
+            LOG,
+        )
         webhooks = Webhooks(7, LOG, pauses=(0.05,))
         stack.push_async_callback(webhooks.close)
         worker = Worker(service, jobs, api.keys, webhooks, api.wake, LOG)

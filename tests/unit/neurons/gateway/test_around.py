@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurons.gateway.around import has_key
+from neurons.gateway.requests.around import has_key
 
 KEY = "assay_0123456789ab_" + "x" * 43
 

@@ -87,10 +87,10 @@ class Scripted:
 async def test_who_fails_is_replaced_and_who_is_slow_is_not_hung_up_on() -> None:
     """The answer is made in time; a slow miner's reply is heard to its end, as in a round."""
     media = Media(np.zeros((1, 256, 256, 3), np.uint8))
-    transport = Scripted({"hotkey0": None, "hotkey1": 0.0, "hotkey2": 0.8, "hotkey3": 0.0, "hotkey4": 0.0})
+    transport = Scripted({"hotkey0": None, "hotkey1": 0.0, "hotkey2": 0.8, "hotkey3": 0.0})
     with ThreadPoolExecutor(2) as executor:
         asking = Asking(transport, executor, count=3, seconds=0.4, rate=100)  # type: ignore[arg-type]
-        heard = await asking.ask([media], neurons("abcde"), SAMPLING)
+        heard = await asking.ask([media], neurons("abcd"), SAMPLING)
         assert heard.said.keys() == {"hotkey1", "hotkey3"}
         assert (heard.asked, transport.asked) == (4, ["hotkey0", "hotkey1", "hotkey2", "hotkey3"])
         await asyncio.sleep(0.8)
@@ -106,3 +106,34 @@ async def test_no_miner_is_asked_too_often() -> None:
         asking = Asking(transport, executor, count=2, seconds=1.0, rate=1.0, monotonic=lambda: 0.0)  # type: ignore[arg-type]
         counts = [(await asking.ask([media], neurons("ab"), SAMPLING)).asked for _ in range(4)]
     assert counts == [2, 2, 0, 0]
+
+
+async def test_a_silent_miner_costs_no_more_than_what_is_usual() -> None:
+    """Somebody else is asked in its place, no more answers are taken than wanted, and its own is heard in the end."""
+    media, loop = Media(np.zeros((1, 256, 256, 3), np.uint8)), asyncio.get_running_loop()
+    transport = Scripted({"hotkey0": 3.0, **{f"hotkey{n}": 0.01 for n in range(1, 9)}})
+    with ThreadPoolExecutor(2) as executor:
+        asking = Asking(transport, executor, count=4, seconds=20.0, rate=100)  # type: ignore[arg-type]
+        for _ in range(5):
+            await asking.ask([media], neurons("abcdefghi")[1:], SAMPLING)
+        began = loop.time()
+        heard = await asking.ask([media], neurons("abcdefghi"), SAMPLING)
+        assert loop.time() - began < 2.5
+        assert (len(heard.said), heard.asked, "hotkey0" in heard.said) == (4, 5, False)
+        alone = await asking.ask([media], neurons("ab"), SAMPLING)
+        assert alone.said.keys() == {"hotkey1"}
+        assert loop.time() - began < 2.8
+        await asyncio.sleep(began + 4.0 - loop.time())
+        assert "hotkey0" in transport.ended
+        await asking.close()
+
+
+async def test_those_who_fail_and_those_who_are_silent_are_replaced_within_bounds() -> None:
+    """However many there are of both, no more than twice as many are asked as are wanted, and who failed besides."""
+    media = Media(np.zeros((1, 256, 256, 3), np.uint8))
+    transport = Scripted({f"hotkey{n}": 9.0 for n in range(20)})
+    with ThreadPoolExecutor(2) as executor:
+        asking = Asking(transport, executor, count=3, seconds=1.0, rate=100)  # type: ignore[arg-type]
+        heard = await asking.ask([media], neurons("abcdefghijklmnopqrst"), SAMPLING)
+        await asking.close()
+    assert (dict(heard.said), heard.asked) == ({}, 6)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from neurons.gateway.settings import GatewaySettings
-from neurons.gateway.store.database import FILE, Database
 from neurons.gateway.store.keys import Keys
+from neurons.gateway.store.opening import open_database
+from neurons.gateway.store.sqlite import FILE
 from neurons.gateway.webhooks import PREFIX
 from subnet.errors import SettingsError
 from tests.unit.neurons.running import Assay
@@ -18,7 +19,7 @@ def test_a_key_is_made_listed_and_revoked(assay: Assay, tmp_path: Path) -> None:
     """Its text is printed once; the list has everything but it."""
     made = assay("gateway", "key", "add", "shop", "--scopes", "image", "--rate", 5, "--state", tmp_path, "--json").json
     assert (made["name"], made["scopes"], made["rate"]) == ("shop", "image", 5.0)
-    database = Database(tmp_path / FILE)
+    database = open_database(tmp_path)
     assert Keys(database).find(made["key"]) is not None
     listed = assay("gateway", "key", "list", "--state", tmp_path, "--json")
     assert [row["id"] for row in listed.json] == [made["id"]]
@@ -39,7 +40,7 @@ def test_a_webhook_has_a_secret_of_its_own(assay: Assay, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(("key", "add", "x", "--scopes", "audio"), "--scopes"), (("key", "add", "x", "--rate", "0"), "--rate"), (("key", "revoke", "x"), "KEY 'x'"), (("--netuid", "70000"), "--netuid"), (("--netuid", "1", "--gateway.miners", "9"), "--gateway.miners"), (("--netuid", "1", "--gateway.confidence", "0.4"), "--gateway.confidence"), (("--netuid", "1", "--gateway.ip", "here"), "--gateway.ip"), (("--netuid", "1", "--gateway.megabytes", "100"), "--gateway.megabytes")],
+    [(("key", "add", "x", "--scopes", "audio"), "--scopes"), (("key", "add", "x", "--rate", "0"), "--rate"), (("key", "revoke", "x"), "KEY 'x'"), (("--netuid", "70000"), "--netuid"), (("--netuid", "1", "--gateway.miners", "9"), "--gateway.miners"), (("--netuid", "1", "--gateway.confidence", "0.4"), "--gateway.confidence"), (("--netuid", "1", "--gateway.ip", "here"), "--gateway.ip"), (("--netuid", "1", "--gateway.database", "mysql://x"), "--gateway.database"), (("key", "list", "--gateway.database", "x.db"), "--gateway.database"), (("--netuid", "1", "--gateway.urls", "ftp"), "--gateway.urls"), (("--netuid", "1", "--gateway.megabytes", "100"), "--gateway.megabytes")],
 )  # fmt: skip
 def test_wrong_words_are_told_by_their_flag(assay: Assay, tmp_path: Path, words: tuple[str, ...], told: str) -> None:
     """One line, status 2."""

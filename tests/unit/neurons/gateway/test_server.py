@@ -125,6 +125,25 @@ async def test_miners_that_fail_are_replaced(rig: Rig) -> None:
     assert "none of the 5 miners" in (await rig.post(picture(True))).problem(503, "no-answer")
 
 
+async def test_miners_die_while_clients_ask(rig: Rig) -> None:
+    """One after another their servers end: answers keep coming, of those that are left, with an interval that is the
+    wider and no verdict of one alone; 503 once there is nobody."""
+    answers = []
+    for miner in reversed(rig.miners[1:]):
+        asking = [asyncio.create_task(rig.post(picture(bool(n % 2), seed=n))) for n in range(6)]
+        await miner.server.stop()
+        answers += await asyncio.gather(*asking)
+        answers += [await rig.post(picture(bool(n % 2), seed=n)) for n in range(4)]
+    await rig.miners[0].server.stop()
+    (await rig.post(picture(True))).problem(503, "no-answer")
+    told = [Detection.model_validate(answer.json, strict=False) for answer in answers]
+    widths = {count: [e.interval[1] - e.interval[0] for e in told if e.answered == count] for count in (1, 2, 3)}
+    assert all(widths.values())
+    assert sum(map(len, widths.values())) == len(answers) == 40
+    assert sum(widths[1]) / len(widths[1]) > sum(widths[3]) / len(widths[3])
+    assert {each.verdict for each in told if each.answered == 1} == {"uncertain"}
+
+
 async def test_a_damaged_journal(rig: Rig) -> None:
     """503 with the time to come again, nothing of this machine's paths; it mends by itself."""
     whole = rig.journal.read_bytes()

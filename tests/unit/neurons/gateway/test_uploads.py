@@ -9,13 +9,15 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurons.gateway.problems import Refusal
-from neurons.gateway.uploads import Upload, decoded, decoder, upload_of
-from subnet.types import Modality
+from neurons.gateway.requests.problems import Refusal
+from neurons.gateway.requests.uploads import Upload, decoded, decoder, upload_of
+from subnet.codec.video import encode_video
+from subnet.types import Media, Modality
 from tests.unit.neurons.gateway.rig import Rig, clip, picture
 from tests.unit.subnet.codec.test_image import FOREIGN, LARGE, ODD, jpeg_with_scans, photo, png
 
@@ -117,6 +119,18 @@ def test_long_clips_are_looked_at_in_places() -> None:
     with decoder(1) as clips:
         runs = decoded(Upload(clip(True, 100), Modality.VIDEO), clips)
     assert [len(media.frames) for media in runs] == [16, 16]
+
+
+def test_a_clip_of_an_hour() -> None:
+    """However long it is shown: two runs of 16 frames, in the seconds that any clip may take."""
+    frames = np.random.default_rng(0).integers(0, 256, (36, 64, 64, 3), dtype=np.uint8)
+    data = encode_video(Media(np.repeat(frames, 100, axis=0), 1.0), 40)
+    assert len(data) < 2**24
+    start = time.perf_counter()
+    with decoder(1) as clips:
+        runs = decoded(Upload(data, Modality.VIDEO), clips)
+    assert [len(media.frames) for media in runs] == [16, 16]
+    assert time.perf_counter() - start < 45
 
 
 def test_garbage_called_a_clip() -> None:

@@ -12,6 +12,7 @@ from neurons.gateway.schemas import JobBody
 from neurons.gateway.store.jobs import State
 from neurons.gateway.webhooks import secret_of, told_secret, verify
 from tests.unit.neurons.gateway.rig import Answer, Rig, clip, picture, until
+from tests.unit.subnet.codec.test_sandbox import HOSTILE
 
 
 def folder_of(path: Path) -> list[Path]:
@@ -48,6 +49,21 @@ async def test_clips_are_judged_as_jobs(rig: Rig) -> None:
     assert (job.detection.modality, job.detection.p_synthetic > 0.5) == ("video", True)
     assert job.detection.miners
     assert sum(len(miner.asked) for miner in rig.miners) == 3
+
+
+async def test_the_worst_clips(rig: Rig) -> None:
+    """What is no clip is refused at once, what only looks like one is a job that fails with the reason, each in seconds
+    and by a type of its own; the next good one is judged."""
+    for name, make in HOSTILE.items():
+        start = time.perf_counter()
+        answer = await rig.post(make())
+        if answer.status != 202:
+            assert answer.problem(answer.status, "too-large" if answer.status == 413 else "unreadable"), name
+        else:
+            job = await finished(rig, answer)
+            assert job.problem is None or job.problem.status in (413, 422), (name, job)
+        assert time.perf_counter() - start < 20, name
+    assert (await finished(rig, await rig.post(clip(True)))).state is State.DONE
 
 
 async def test_a_job_is_its_own_keys_alone(rig: Rig) -> None:

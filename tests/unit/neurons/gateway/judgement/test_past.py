@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,13 @@ def test_a_damaged_journal_is_refused_and_read_again(journal: Path, keep: int) -
         past.refresh()
     journal.write_bytes(whole)
     assert past.refresh() == before
+
+
+def test_a_journal_of_another_version_is_refused(journal: Path) -> None:
+    """A newer program wrote it: told so, and not guessed at."""
+    past = Past(journal, stake_limit=0.0)
+    past.refresh()
+    with closing(sqlite3.connect(journal)) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StateError, match="newer Assay"):
+        past.refresh()

@@ -28,6 +28,7 @@ class Kind(Enum):
     TOO_LARGE = ("too-large", 413, "The file is too large")
     NOT_MULTIPART = ("not-multipart", 415, "The file must come as multipart/form-data")
     UNREADABLE = ("unreadable", 422, "The file cannot be judged")
+    ADDRESS = ("address-refused", 422, "The file cannot be fetched")
     DIFFERENT = ("different-file", 422, "An Idempotency-Key stands for one file")
     TOO_MANY = ("too-many-requests", 429, "Too many requests")
     FAULT = ("fault", 500, "The gateway made a mistake")

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.types import Receive
 
 from neurons.commands.files import modality
-from neurons.gateway.problems import Kind, Refusal
+from neurons.gateway.requests.problems import Kind, Refusal
 from subnet.codec.image import ImageLimits, decode_image
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import Clip, Limits
@@ -94,6 +94,11 @@ def upload_of(content_type: str, body: bytes, most: int) -> Upload:
         raise Refusal(Kind.BAD_REQUEST, f"the form cannot be read: {why}") from error
     if len(data) > most:
         raise Refusal(Kind.TOO_LARGE, _too_large(most))
+    return recognised(data)
+
+
+def recognised(data: bytes) -> Upload:
+    """A file as what its first bytes say it is. Raises Refusal."""
     if not data:
         raise Refusal(Kind.UNREADABLE, "the file is empty (0 bytes)")
     try:
