@@ -32,8 +32,8 @@ TWICE = ((60, 90), (75, 90), (70, 85), (85, 95), (90, 95), (90, 75), (95, 75))
 FACTORS = (1.1, 1.2, 1.3, 1.5, 1.8)
 ABOUT = (
     "The share of pictures of which `assay detect` says that they were saved as JPEG before, or rescaled. *Without a "
-    "history*: means of 2 x 2 pixels of the embedded photographs of the test split, which keep no grid of blocks and no "
-    "raster's period; the lines were drawn on those of the training split."
+    "history*: means of 2 x 2 pixels of the embedded photographs of the test split, which keep no grid of blocks and "
+    "no raster's period; the lines were drawn on those of the training split."
 )
 NOTES = (
     "Found in pictures without the trace is a false alarm. What the stored photographs went through before they were "

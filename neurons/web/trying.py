@@ -25,11 +25,12 @@ from neurons.web.report.forms import NotTaken, body_of, check_origin, fields_in,
 from neurons.web.report.page import STYLE, Report, section
 from neurons.web.server import Forms
 from neurons.web.site import Page, notice
-from subnet.codec.image import FILE_IMAGES, ImageLimits
+from subnet.codec.image import FILE_IMAGES, ImageLimits, readable
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import FILE_CLIPS
 from subnet.errors import CheckpointError, MediaError, MediaTooLarge, SettingsError, StateError
 from subnet.printing import excerpt
+from subnet.wire.http.lingering import Lingering
 
 MOST: Final = 30 * 2**20  # bytes of a file; a connection takes 32 MiB
 WAITING: Final = 4  # files behind the one that is judged
@@ -71,6 +72,7 @@ class Trying:
             "megapixels": IMAGES.pixels // 10**6,
             "jpeg_megapixels": IMAGES.jpeg_pixels // 10**6,
             "waiting": self._in_hand,
+            "also": sorted(readable()),
         }
         return Page(ADDRESS, "try", _TITLE, facts)
 
@@ -90,7 +92,7 @@ class Trying:
     async def _place(self) -> AsyncIterator[None]:
         """A place in the queue, held from the first byte to the answer. Raises NotTaken where there is none."""
         if self._in_hand > WAITING:
-            raise NotTaken(503, "Too many files are waiting here; try again in a moment.", RETRY)
+            raise NotTaken(503, "Too many files are waiting here; try again in a moment.", RETRY, unread=True)
         self._in_hand += 1
         try:
             yield
@@ -170,7 +172,8 @@ def _add_routes(app: FastAPI, trying: Trying) -> None:
 
     @app.exception_handler(NotTaken)
     async def refused(request: Request, error: NotTaken) -> Response:
-        return _refusal(request.url.path.strip("/"), error)
+        response = _refusal(request.url.path.strip("/"), error)
+        return Lingering(response, request.receive) if error.unread else response
 
 
 def _page(page: Page) -> Response:
@@ -182,7 +185,6 @@ def _refusal(address: str, error: NotTaken) -> Response:
     response = _page(page)
     if address.endswith(".json"):
         response = Response(as_json(page), page.status, media_type="application/problem+json")
-    response.headers["connection"] = "close"
     if error.retry_after is not None:
         response.headers["retry-after"] = str(error.retry_after)
     return response

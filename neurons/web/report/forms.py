@@ -10,22 +10,22 @@ from aiohttp import MultipartReader, StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from subnet.errors import SubnetError
 
 FIELD: Final = "file"
 BODY_SECONDS: Final = 60.0
-DROP_SECONDS: Final = 2.0
 _OVERHEAD: Final = 16 * 1024  # bytes of a body that are not the file
 
 
 class NotTaken(SubnetError):
-    """What a form is not taken for: the status of HTTP, and after how many seconds to try again (None: never)."""
+    """What a form is not taken for: the status of HTTP, after how many seconds to try again (None: never), and whether
+    its body is `unread`."""
 
-    def __init__(self, status: int, text: str, retry_after: int | None = None) -> None:
+    def __init__(self, status: int, text: str, retry_after: int | None = None, *, unread: bool = False) -> None:
         super().__init__(text)
-        self.status, self.retry_after = status, retry_after
+        self.status, self.retry_after, self.unread = status, retry_after, unread
 
 
 def check_origin(request: Request) -> None:
@@ -33,35 +33,26 @@ def check_origin(request: Request) -> None:
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     own = origin is None or urlsplit(origin).netloc == request.headers.get("host")
     if site not in (None, "same-origin") or not own:
-        raise NotTaken(403, "The form must be sent from the page itself, not from another site.")
+        raise NotTaken(403, "The form must be sent from the page itself, not from another site.", unread=True)
 
 
 async def body_of(request: Request, most: int) -> bytes:
-    """The whole body, of at most a file of `most` bytes. Raises NotTaken, after the rest was dropped for a while."""
+    """The whole body, of at most a file of `most` bytes. Raises NotTaken."""
     said = request.headers.get("content-length", "")
     if not said.isdecimal():
-        raise NotTaken(411, "The length of the body must be said.")
+        raise NotTaken(411, "The length of the body must be said.", unread=True)
     if int(said) > most + _OVERHEAD:
-        await _drop(request)
-        raise NotTaken(413, too_large(most))
+        raise NotTaken(413, too_large(most), unread=True)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
     except TimeoutError:
-        raise NotTaken(408, f"The upload took more than {BODY_SECONDS:g} seconds.") from None
+        raise NotTaken(408, f"The upload took more than {BODY_SECONDS:g} seconds.", unread=True) from None
+    except ClientDisconnect as error:
+        raise NotTaken(400, "The body ended early.") from error
     return bytes(body)
-
-
-async def _drop(request: Request) -> None:
-    """Read on for a while: a connection that is closed while a browser still sends shows no answer."""
-    try:
-        async with asyncio.timeout(DROP_SECONDS):
-            async for _ in request.stream():
-                pass
-    except TimeoutError:
-        return
 
 
 def file_in(content_type: str, body: bytes, most: int) -> tuple[str, bytes]:
