@@ -78,8 +78,8 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "neurons": (
         ("settings", "signals", "progress", "secret_seed", "naming", "plan", "sources", "cli"),
         ("log", "__main__", "ray_cluster", "provenance"),
-        ("chain_view", "hotkey_lock", "producer", "verdicts"),
-        ("datasets", "doctor", "lab", "miner", "validator", "web"),
+        ("chain_view", "hotkey_lock", "lab", "producer", "verdicts"),
+        ("datasets", "doctor", "miner", "validator", "web"),
         ("recipes",),
         ("commands", "localnet", "replicas"),
         ("gateway",),

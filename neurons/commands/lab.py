@@ -45,7 +45,7 @@ def lab(
     quick
         Fewer rounds and seeds, without the frontier: within two minutes on two cores.
     out
-        Folder for report.json, index.html and the pictures.
+        Folder for report.json, sections.json, index.html and the pictures.
     page
         Markdown file whose section between the marks of `assay lab` is written anew, pictures beside it.
     jobs

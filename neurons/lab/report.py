@@ -1,32 +1,21 @@
-"""What the laboratory leaves behind: report.json, index.html, pictures, and its section of docs/incentive.md."""
+"""What the laboratory leaves behind: numbers, sections, a page, pictures, and its part of docs/incentive.md."""
 
 from __future__ import annotations
 
 import base64
 import html
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from neurons.lab.findings import Findings, Line, to_json
 from neurons.lab.measures import CONFIDENCE, answers_for, bound
+from neurons.lab.sections import SHIPPED, Section, as_text
 from subnet.errors import SettingsError
 from subnet.files import write_atomically
 from subnet.game.canaries import Hits, wilson
 
 BEGIN, END = "<!-- written by `assay lab`; do not edit -->", "<!-- end of what `assay lab` writes -->"
-
-
-@dataclass(frozen=True)
-class Section:
-    """One part of the report: a heading, sentences, a picture by name, and a table."""
-
-    heading: str
-    sentences: Sequence[str]
-    picture: str = ""
-    columns: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
 
 
 def sections(found: Findings) -> Iterator[Section]:
@@ -197,11 +186,12 @@ def _memory(found: Findings) -> Section:
 
 
 def write(found: Findings, folder: Path, pictures: Mapping[str, bytes]) -> Path:
-    """The folder with report.json, index.html and the pictures; returns the page."""
+    """The folder with report.json, sections.json, index.html and the pictures; returns the page."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, png in pictures.items():
         write_atomically(folder / f"{name}.png", png)
     write_atomically(folder / "report.json", json.dumps(to_json(found), indent=1).encode() + b"\n")
+    write_atomically(folder / SHIPPED, as_text(list(sections(found))).encode())
     page = folder / "index.html"
     write_atomically(page, as_html(found, pictures).encode())
     return page
@@ -239,10 +229,10 @@ def _html_table(section: Section) -> str:
     return "<table>" + row(section.columns, "th") + "".join(row(cells, "td") for cells in section.rows) + "</table>"
 
 
-def as_markdown(found: Findings, pictures: Mapping[str, bytes]) -> str:
-    """The section of docs/incentive.md, between its two marks."""
+def as_markdown(found: Iterable[Section], pictures: Collection[str]) -> str:
+    """The part of docs/incentive.md between its two marks; `pictures` are the names of those that there are."""
     parts = [BEGIN, ""]
-    for section in sections(found):
+    for section in found:
         parts += [f"### {section.heading}", "", *(line for text in section.sentences for line in (text, ""))]
         if section.picture in pictures:
             parts += [f"![{section.heading}](pictures/{section.picture}.png)", ""]
@@ -267,4 +257,4 @@ def write_page(found: Findings, page: Path, pictures: Mapping[str, bytes]) -> No
     for name, png in pictures.items():
         (page.parent / "pictures").mkdir(exist_ok=True)
         write_atomically(page.parent / "pictures" / f"{name}.png", png)
-    write_atomically(page, (head + as_markdown(found, pictures) + tail).encode())
+    write_atomically(page, (head + as_markdown(sections(found), pictures) + tail).encode())

@@ -65,6 +65,7 @@ def localnet(
     commit: Annotated[bool, Parameter(negative="")] = False,
     commit_reveal: Annotated[bool, Parameter(negative="")] = False,
     tempo: int = TEMPO,
+    web: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
     """Play the whole game on this machine, offline, and write a report.
@@ -91,6 +92,8 @@ def localnet(
         internet is needed.
     tempo
         Blocks between two epochs of the chain; weights may be set four times in one, and are set twice.
+    web
+        Also serve the game as the pages of `assay web` while it runs; the address is printed at the start.
     """
     if tempo < LEAST_TEMPO:
         raise SettingsError(f"--tempo must be at least {LEAST_TEMPO} blocks, not {tempo}")
@@ -106,7 +109,7 @@ def localnet(
     folder = out or Path("runs") / f"localnet-{datetime.now():%Y%m%d-%H%M%S}"
     if folder.exists() and any(folder.iterdir()):
         raise SettingsError(f"--out {folder}: the folder is not empty; name a new one")
-    rules = {"commit": commit, "commit_reveal": commit_reveal}
+    rules = {"commit": commit, "commit_reveal": commit_reveal, "web": web}
     network = Network(folder.resolve(), rounds, seed, block_ms, frozenset(kill), validators, tempo=tempo, **rules)
     sys.exit(asyncio.run(network.run(Console(stderr=json), json)))
 
@@ -126,7 +129,9 @@ class Network:
         tempo: int = TEMPO,
         commit: bool = False,
         commit_reveal: bool = False,
+        web: bool = False,
     ) -> None:
+        self.web = web
         self.folder, self.rounds, self.seed = folder, rounds, seed
         self.block_ms, self.kill, self.tempo = block_ms, kill, tempo
         self.validators, self.commit, self.commit_reveal = validator_names(validators), commit, commit_reveal
@@ -144,6 +149,11 @@ class Network:
         async with AsyncExitStack() as stack:
             stop = stack.enter_context(until_signal(INTERRUPTED))
             stack.push_async_callback(self.crew.stop)
+            if self.web:
+                from neurons.localnet.site import shown
+
+                address = await stack.enter_async_context(shown(self.folder, self.keys.hotkeys, self.validators))
+                console.print(f"the game as pages: {address}", highlight=False)
             try:
                 with console.status("starting the chain, the producer and the miners"):
                     starting = asyncio.create_task(self._start(stop))
@@ -162,10 +172,13 @@ class Network:
                 console.print("stopped; no report was written")
                 return INTERRUPTED
         from neurons.localnet.report import standings, summarise, write_report
+        from neurons.localnet.site import leave
 
         summary = summarise(self.board, self.folder, time.monotonic() - started, self.first_round_after, self.seed)
         write_report(summary, self.board, self.folder)
-        console.print(standings(summary), f"{summary['verdict']}\nreport: {self.folder}", sep="\n", highlight=False)
+        pages = leave(self.folder, self.keys.hotkeys, self.validators)
+        told = f"{summary['verdict']}\nreport: {self.folder}\nin it, as pages: {pages}"
+        console.print(standings(summary), told, sep="\n", highlight=False)
         if json:
             print(jsonlib.dumps(summary))
         return 1 if summary["as_expected"] is False else 0

@@ -9,6 +9,7 @@ from typing import Final
 
 FRONT: Final = "index"
 STYLE: Final = "site.css"
+FILES: Final = {STYLE: "text/css", "icon.svg": "image/svg+xml"}  # beside the pages, with the type of each
 _PLAIN: Final = re.compile(r"[A-Za-z0-9]{1,64}")
 
 

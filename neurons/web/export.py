@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neurons.web.addresses import STYLE
-from neurons.web.pages import as_json, html, style
+from neurons.web.addresses import FILES
+from neurons.web.pages import as_json, html
+from neurons.web.rendering.environment import file
 from neurons.web.site import Site
 from subnet.errors import SettingsError, StateError
 
@@ -21,12 +22,13 @@ def export_site(site: Site, out: Path) -> int:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
             raise SettingsError(f"OUT {out}: the folder is not empty; name a new one")
-        (out / STYLE).write_text(style(), encoding="utf-8")
+        for name in FILES:
+            (out / name).write_text(file(name), encoding="utf-8")
         for address in addresses:
-            page, file = site.page(address), out / address
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.with_name(f"{file.name}.json").write_text(as_json(page), encoding="utf-8")
-            file.with_name(f"{file.name}.html").write_text(html(page, ".html"), encoding="utf-8")
+            page, place = site.page(address), out / address
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.with_name(f"{place.name}.json").write_text(as_json(page), encoding="utf-8")
+            place.with_name(f"{place.name}.html").write_text(html(page, ".html"), encoding="utf-8")
     except OSError as error:
         raise StateError(f"the site {out} cannot be written: {error.strerror}") from error
     return len(addresses)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+from neurons.lab.sections import Section, shipped
 from neurons.web.addresses import slug
 from neurons.web.disclosure import Asked
 from neurons.web.summary import Summary
@@ -207,3 +208,25 @@ def agreement(weights: list[Mapping[str, float]]) -> list[float | None]:
             continue
         parts.append(sum(min(share, sum(w.get(h, 0.0) for w in others) / len(others)) for h, share in own.items()))
     return parts
+
+
+def laboratory() -> list[Facts]:
+    """The laboratory's report that ships: sentences, tables, and for a table of shares what is drawn beside it."""
+    return [
+        {
+            "heading": section.heading,
+            "sentences": section.sentences,
+            "columns": section.columns,
+            "rows": section.rows,
+            "spans": list(_spans(section)),
+        }
+        for section in shipped()
+    ]
+
+
+def _spans(section: Section) -> Iterator[list[float]]:
+    """Share, and from where to where most keys lie, of each row; none for a table without them."""
+    if {"share", "from, to"} <= set(section.columns):
+        share, span = section.columns.index("share"), section.columns.index("from, to")
+        for row in section.rows:
+            yield [float(row[share]), *map(float, row[span].split(" to "))]

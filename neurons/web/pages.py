@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from neurons.web.addresses import STYLE, Links
-from neurons.web.rendering.environment import sheet, template
+from neurons.web.addresses import Links
+from neurons.web.rendering.environment import template
 from neurons.web.site import Page
 
 
@@ -18,8 +18,3 @@ def html(page: Page, suffix: str = "", *, trying: bool = False) -> str:
 def as_json(page: Page) -> str:
     """The same facts for machines."""
     return json.dumps(page.facts, allow_nan=False, indent=1) + "\n"
-
-
-def style() -> str:
-    """The one sheet of styles."""
-    return sheet(STYLE)

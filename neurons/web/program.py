@@ -8,8 +8,8 @@ assay web export site ~/.assay/validator-34-HOTKEY/journal.db
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -145,24 +145,16 @@ def _forms(judging: Judging | None) -> Iterator[Forms | None]:
 
 async def _serve(site: Site, ip: str, port: int, refresh: float, log: Log, judging: Judging | None) -> None:
     from neurons.signals import ends_before, until_signal
-    from neurons.web.server import PatientProtocol, application
-    from subnet.wire.http.server import BoundedProtocol
-    from subnet.wire.http.server import serve as listen
 
     with until_signal() as stop, _forms(judging) as forms:
-        protocol = PatientProtocol if forms else BoundedProtocol
-        server = await listen(application(site, forms), ip, port, protocol=protocol, flags="--")
-        try:
-            host = f"[{server.host}]" if ":" in server.host else server.host
-            log.info("listening", address=f"http://{host}:{server.port}/", journals=len(site.books))
-            if judging and _public(server.host):
-                log.warning("whoever reaches this address may have files judged", ip=server.host)
-            following = asyncio.create_task(_follow(site, refresh, stop, log))
+        async with listening(site, ip, port, forms) as address:
+            log.info("listening", address=address, journals=len(site.books))
+            if judging and _public(ip):
+                log.warning("whoever reaches this address may have files judged", ip=ip)
+            following = asyncio.create_task(follow(site, refresh, stop, log))
             if await ends_before(stop, following):
                 following.result()
             log.info("stopping")
-        finally:
-            await server.stop()
 
 
 def _public(host: str) -> bool:
@@ -172,7 +164,25 @@ def _public(host: str) -> bool:
         return host != "localhost"
 
 
-async def _follow(site: Site, refresh: float, stop: asyncio.Event, log: Log) -> None:
+@asynccontextmanager
+async def listening(
+    site: Site, ip: str = "127.0.0.1", port: int = 0, forms: Forms | None = None
+) -> AsyncIterator[str]:
+    """The site is served, at the address that is given. Raises SettingsError for a port that cannot be listened on."""
+    from neurons.web.server import PatientProtocol, application
+    from subnet.wire.http.server import BoundedProtocol
+    from subnet.wire.http.server import serve as listen
+
+    protocol = PatientProtocol if forms else BoundedProtocol
+    server = await listen(application(site, forms), ip, port, protocol=protocol, flags="--")
+    try:
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        yield f"http://{host}:{server.port}/"
+    finally:
+        await server.stop()
+
+
+async def follow(site: Site, refresh: float, stop: asyncio.Event, log: Log) -> None:
     """Read journals as they grow. One that cannot be read is told of once, and looked at again."""
     from neurons.signals import pause
 

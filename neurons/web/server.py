@@ -9,8 +9,9 @@ from typing import ClassVar, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 
-from neurons.web.addresses import STYLE
-from neurons.web.pages import as_json, html, style
+from neurons.web.addresses import FILES
+from neurons.web.pages import as_json, html
+from neurons.web.rendering.environment import file
 from neurons.web.report.forms import BODY_SECONDS
 from neurons.web.site import Site, notice
 from subnet.wire.http.server import BoundedProtocol
@@ -48,7 +49,6 @@ class Forms:
     first: str
     paths: frozenset[str]
     policy: str
-    styles: str
     add_routes: Callable[[FastAPI], None]
 
 
@@ -67,15 +67,13 @@ def application(site: Site, forms: Forms | None = None) -> FastAPI:
         response.headers.update({**HEADERS, "content-security-policy": form.policy} if form else HEADERS)
         return response
 
-    @app.api_route(f"/{STYLE}", methods=list(METHODS))
-    def styles() -> Response:
-        return Response(style() + (forms.styles if forms else ""), media_type="text/css")
-
     if forms is not None:
         forms.add_routes(app)
 
     @app.api_route("/{path:path}", methods=list(METHODS))
     def show(path: str) -> Response:
+        if path in FILES:
+            return Response(file(path), media_type=FILES[path])
         if forms is not None and not site.books and not path:
             return RedirectResponse(f"./{forms.first}", 303)
         return respond(site, path, trying=forms is not None)

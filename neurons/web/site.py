@@ -119,6 +119,7 @@ class Site:
             "alpha": ALPHA,
             "averaging": AVERAGING,
             "headroom": HEADROOM,
+            "laboratory": facts.laboratory(),
         }
         return Page("incentive", "incentive", "The incentive", rules)
 

@@ -19,7 +19,7 @@ from neurons.provenance.evidence import evidence
 from neurons.verdicts.files import decoded
 from neurons.verdicts.judging import Opened, explain, explains, judge_by
 from neurons.web.pages import as_json, html
-from neurons.web.rendering.environment import sheet
+from neurons.web.rendering.environment import file
 from neurons.web.report.complaints import LONGEST, Complaints, Full
 from neurons.web.report.forms import NotTaken, body_of, check_origin, fields_in, file_in
 from neurons.web.report.page import STYLE, Report, section
@@ -143,7 +143,7 @@ class Trying:
 def forms(trying: Trying) -> Forms:
     """The form at /try, its JSON, and where they are sent to, for the site."""
     paths = frozenset({f"/{ADDRESS}", f"/{ADDRESS}.json", f"/{WRONG}"})
-    return Forms(ADDRESS, paths, POLICY, sheet(STYLE), lambda app: _add_routes(app, trying))
+    return Forms(ADDRESS, paths, POLICY, lambda app: _add_routes(app, trying))
 
 
 def _add_routes(app: FastAPI, trying: Trying) -> None:
@@ -155,6 +155,10 @@ def _add_routes(app: FastAPI, trying: Trying) -> None:
     @app.api_route(f"/{ADDRESS}.json", methods=["GET", "HEAD"])
     def bounds() -> Response:
         return Response(as_json(trying.form()), media_type="application/json")
+
+    @app.api_route(f"/{STYLE}", methods=["GET", "HEAD"])
+    def styles() -> Response:
+        return Response(file(STYLE), media_type="text/css")
 
     @app.post(f"/{ADDRESS}")
     async def judged(request: Request) -> Response:

@@ -5,10 +5,14 @@ That one seed asks the same, and that nobody's score depends on others, the fast
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import ROUND, RoundRecord
 from subnet.evidence.replay import Replayer, replay
+from tests.unit.neurons.web.links import broken
 
 ROUNDS = 14
 FIELDS = {
@@ -32,21 +37,50 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("localnet")]
 Run = tuple[Path, dict[str, Any]]
 
 
-def play(out: Path, *arguments: str) -> dict[str, Any]:
+def play(out: Path, *arguments: str, seen: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """The summary of a run. With `--web`, `seen` takes what the scoreboard said meanwhile."""
     command = [sys.executable, "-m", "neurons", "localnet", "--rounds", str(ROUNDS), "--seed", "7", "--json"]
-    done = subprocess.run(
-        [*command, "--out", str(out), *arguments], capture_output=True, text=True, check=False, env=dict(os.environ)
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    said = out.with_suffix(".err")
+    with said.open("w") as errors:
+        process = subprocess.Popen(
+            [*command, "--out", str(out), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=dict(os.environ),
+        )
+        with process:
+            while seen is not None and process.poll() is None:
+                look(said.read_text(), seen)
+                time.sleep(0.25)
+            printed = process.communicate()[0]
+    assert process.returncode == 0, said.read_text()[-3000:]
+    summary: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return summary
 
 
+def look(said: str, seen: list[dict[str, Any]]) -> None:
+    """What the scoreboard says now, where the address was printed and the journal is there."""
+    address = re.search(r"the game as pages: (http://\S+)", said)
+    if address:
+        with (
+            contextlib.suppress(OSError),  # 503 before the journal is there, and nobody once the game is over
+            urllib.request.urlopen(f"{address[1]}1/scoreboard.json", timeout=5) as response,
+        ):
+            seen.append(json.loads(response.read()))
+
+
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def seen() -> list[dict[str, Any]]:
+    """What `assay localnet --web` showed while rounds were played."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, seen: list[dict[str, Any]]) -> Run:
     """Its folder and its summary."""
     folder = tmp_path_factory.mktemp("localnet") / "one"
-    return folder, play(folder)
+    return folder, play(folder, "--web", seen=seen)
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +165,30 @@ def test_the_report_can_be_looked_at(run: Run) -> None:
         assert (folder / name).stat().st_size > 1000
     left = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True, check=False)
     assert left.stdout == ""
+
+
+def test_the_scoreboard_moves_while_rounds_are_played(run: Run, seen: list[dict[str, Any]]) -> None:
+    """With `--web` pages show the game from its first rounds on: rounds only grow, scores change, trends lengthen."""
+    _, summary = run
+    counts = [board["rounds"] for board in seen]
+    assert counts == sorted(counts)
+    assert len(set(counts)) >= 3
+    assert min(counts) < ROUNDS // 2
+    names = {row["name"] for row in summary["miners"]}
+    assert all({row["name"] for row in board["miners"]} <= names for board in seen)
+    boards = [{row["name"]: (row["score"], len(row["trend"])) for row in board["miners"]} for board in seen]
+    assert len({board["npr"] for board in boards if board}) >= 3
+
+
+def test_the_report_holds_the_site_as_files(run: Run) -> None:
+    """Every link leads to a file, and the scores are the summary's."""
+    folder, summary = run
+    assert broken(folder / "site") == []
+    assert len(list((folder / "site" / "1" / "miner").glob("*.html"))) == len(summary["miners"])
+    board = json.loads((folder / "site" / "1" / "scoreboard.json").read_text())
+    assert {row["name"]: row["score"] for row in board["miners"]} == {
+        row["name"]: row["score"] for row in summary["miners"]
+    }
 
 
 @pytest.mark.slow

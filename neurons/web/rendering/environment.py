@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from neurons.web.rendering import drawing
 from subnet.printing import printable
+
+_STRONG: Final = re.compile(r"\*\*([^*]+)\*\*")
+_CODE: Final = re.compile(r"`([^`]+)`")
 
 
 def template(name: str) -> Template:
@@ -19,8 +23,8 @@ def template(name: str) -> Template:
     return _environment().get_template(f"{name}.html")
 
 
-def sheet(name: str) -> str:
-    """The sheet of styles in the file of this name."""
+def file(name: str) -> str:
+    """A file that pages need beside them: a sheet of styles, the icon."""
     return files("neurons.web").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -34,7 +38,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_text,
     )
-    environment.filters |= {"number": _number, "percent": _percent, "line": drawing.line, "dots": drawing.dots}
+    environment.filters |= {"number": _number, "percent": _percent, "marked": _marked}
+    environment.filters |= {
+        picture.__name__: picture for picture in (drawing.line, drawing.curve, drawing.dots, drawing.bar)
+    }
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     return environment
 
@@ -44,6 +51,12 @@ def _text(value: Any) -> Any:
     if isinstance(value, str) and not isinstance(value, Markup):
         return "\n".join(map(printable, value.split("\n")))
     return value
+
+
+def _marked(text: str) -> Markup:
+    """A text of ours with **strong** words and `code`."""
+    strong = _STRONG.sub(r"<strong>\1</strong>", str(escape(text)))
+    return Markup(_CODE.sub(r"<code>\1</code>", strong))
 
 
 def _number(value: float | None, places: int = 3) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from detectors.claims.card import Card, Share
 from neurons.provenance.clue import Clue
 from neurons.verdicts.judging import Explained, Judged
-from neurons.web.rendering.environment import sheet, template
+from neurons.web.rendering.environment import file, template
 from neurons.web.report.figures import figures
 
 STYLE: Final = "report.css"
@@ -49,7 +49,7 @@ def section(report: Report, number: int = 1) -> str:
 
 def alone(sections: Sequence[str]) -> str:
     """A whole page of sections."""
-    styles = Markup(sheet("site.css") + sheet(STYLE))
+    styles = Markup(file("site.css") + file(STYLE))
     return template("alone").render(sections=[Markup(each) for each in sections], styles=styles)
 
 

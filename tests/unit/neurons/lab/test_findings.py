@@ -10,7 +10,7 @@ import pytest
 from neurons.lab.experiments import Extent
 from neurons.lab.findings import Findings, experiment, to_json
 from neurons.lab.measures import Gain
-from neurons.lab.report import as_markdown
+from neurons.lab.report import as_markdown, sections
 from neurons.lab.rules import LabRules
 from neurons.lab.validators import COPIER
 from subnet.game.canaries import Hits, wilson
@@ -53,4 +53,4 @@ def test_rates_have_intervals(found: Findings) -> None:
         assert low <= row[name] <= high
         assert high - low < 1
     assert wilson(Hits(0, 0)) == (0.0, 1.0)
-    assert "0.00 (0.00-" in as_markdown(found, {})
+    assert "0.00 (0.00-" in as_markdown(sections(found), ())

@@ -56,7 +56,13 @@ async def test_every_page_and_its_json_with_strict_headers(running: Running) -> 
             status, text, headers = await running.ask(f"/{path}.json")
             assert (status, headers["content-type"]) == (200, "application/json")
             assert text.startswith("{")
-    for path, expected in (("/site.css", 200), ("/nothing", 404), ("/docs", 404), ("/openapi.json", 404)):
+    for path, expected in (
+        ("/site.css", 200),
+        ("/icon.svg", 200),
+        ("/nothing", 404),
+        ("/docs", 404),
+        ("/openapi.json", 404),
+    ):
         status, _, headers = await running.ask(path)
         assert status == expected
         assert headers.items() >= HEADERS.items()

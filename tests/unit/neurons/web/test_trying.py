@@ -100,7 +100,8 @@ async def test_a_form_without_scripts_and_a_report(rig: Rig) -> None:
     assert 'href="./try" aria-current="page"' in text
     for path in ("/incentive", "/health"):
         assert 'href="./try"' in (await rig.get(path))[1]
-    assert ".report" in (await rig.get("/site.css"))[1]
+    assert ".report" in (await rig.get("/report.css"))[1]
+    assert 'href="./report.css"' in text
 
 
 async def test_the_same_for_machines(rig: Rig) -> None:
