@@ -26,8 +26,9 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)  # three on two cores: tests wait, too; a thread each
 
 # What the extras are for, on the lowest and the newest versions of each. All else is that of $(VENV).
+EXTRAS = ray wandb postgres provenance heic
 EXTRAS_TESTS = tests/unit/neurons/replicas tests/unit/generators/cluster tests/unit/neurons/validator/monitors tests/e2e/test_replicas.py \
-  tests/unit/neurons/gateway/store tests/e2e/test_gateway_replicas.py
+  tests/unit/neurons/gateway/store tests/e2e/test_gateway_replicas.py tests/unit/neurons/provenance tests/unit/neurons/verdicts
 
 test-extras: test-extras-lowest test-extras-newest
 
@@ -39,9 +40,9 @@ build/extras/%/.ready: pyproject.toml build/uv/.ready $(READY)
 	$(BIN)/python -m venv build/extras/$*
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > `build/extras/$*/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/locked.pth
-	$(UV) pip compile --quiet --no-annotate --no-header --no-strip-extras --extra ray --extra wandb --extra postgres --python $(BIN)/python \
+	$(UV) pip compile --quiet --no-annotate --no-header --no-strip-extras $(EXTRAS:%=--extra %) --python $(BIN)/python \
 	  --resolution $(RESOLUTION_$*) --output-file build/extras/$*/resolved.txt pyproject.toml
-	grep -E '^(ray|wandb|psycopg|psycopg-binary)(\[|==)' build/extras/$*/resolved.txt > build/extras/$*/installed.txt
+	grep -E '^(ray|wandb|psycopg|psycopg-binary|c2pa-python|pillow-heif)(\[|==)' build/extras/$*/resolved.txt > build/extras/$*/installed.txt
 	build/extras/$*/bin/python -m pip install --quiet -r build/extras/$*/installed.txt
 	touch $@
 

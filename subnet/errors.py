@@ -18,8 +18,10 @@
     ├── ExportError              a detector cannot leave as ONNX (in `detectors.acceleration.onnx_export`)
     ├── DataError                a data set cannot be trained or evaluated on (also a ValueError)
     ├── StateError               state on disk is damaged, newer than us, cannot be written, or is locked by another
-    │   └── JournalBroken        the journal does not agree with itself: chain, scores, state, or a part is missing
+    │   ├── JournalBroken        the journal does not agree with itself: chain, scores, state, or a part is missing
+    │   └── Full                 no room for another complaint (in `neurons.web.report.complaints`)
     ├── Unready                  a journal that the site cannot show now (in `neurons.web.book`)
+    ├── NotTaken                 a form that the site does not take: says which status (in `neurons.web.report.forms`)
     ├── Refusal                  what a gateway does not take: carries why (in `neurons.gateway.requests.problems`)
     ├── Spent                    a key has no request left (in `neurons.gateway.store.keys`)
     ├── TooMany                  jobs wait (in `neurons.gateway.store.jobs`)

@@ -25,7 +25,7 @@ def printable(text: str) -> str:
     )
 
 
-def excerpt(text: str) -> str:
+def excerpt(text: str, most: int = MOST) -> str:
     """The beginning of a text of strangers, for within a line of ours: it cannot fill one, nor look like the next."""
-    words = " ".join(printable(text[: 10 * MOST]).split())
-    return words if len(words) <= MOST else f"{words[:MOST]}..."
+    words = " ".join(printable(text[: 10 * most]).split())
+    return words if len(words) <= most else f"{words[:most]}..."

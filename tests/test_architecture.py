@@ -77,8 +77,8 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     ),
     "neurons": (
         ("settings", "signals", "progress", "secret_seed", "naming", "plan", "sources", "cli"),
-        ("log", "__main__", "ray_cluster"),
-        ("chain_view", "hotkey_lock", "lab", "producer"),
+        ("log", "__main__", "ray_cluster", "provenance"),
+        ("chain_view", "hotkey_lock", "lab", "producer", "verdicts"),
         ("datasets", "doctor", "miner", "validator", "web"),
         ("recipes",),
         ("commands", "localnet", "replicas"),
@@ -96,6 +96,7 @@ _CLIENT = "what parameters of any shape from a client can raise"
 # Files with `except` of more than three types, how many, and why.
 WIDE: Mapping[str, tuple[int, str]] = {
     "subnet/media/pool/kept.py": (1, "the header of a stranger's item may be of any shape"),
+    "neurons/provenance/metadata.py": (2, "what Pillow raises for metadata of strangers has no common base"),
     "neurons/doctor/media.py": (1, "whatever a library of another version raises is a finding"),
     "subnet/chain/bittensor.py": (4, "the SDK's errors for wires and runtimes have no common base"),
     "subnet/chain/wallets.py": (1, "the SDK's errors for wallets have no common base"),

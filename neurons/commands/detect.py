@@ -6,7 +6,7 @@ import json as jsonlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,16 +20,14 @@ from neurons import settings as s
 from neurons.datasets.no_trace import make_folder
 from neurons.progress import bar
 from subnet.errors import MediaError, MediaUnreadable, SettingsError
+from subnet.files import write_atomically
 from subnet.printing import printable
-from subnet.types import Media, Modality
+from subnet.types import Modality
 
 if TYPE_CHECKING:
-    from detectors.calibration import Calibration
     from detectors.claims.shelf import Claims
-    from detectors.explain.timeline import Moment
-    from detectors.whole_picture import Judgement, View
+    from neurons.verdicts.judging import Explained, Judged, Opened
     from subnet.codec.sandbox import VideoDecoder
-    from subnet.codec.video import Clip
     from subnet.protocols import Detector
 
     Found = dict[str, Any]
@@ -44,69 +42,87 @@ def detect(
     detector: str | None = None,
     explain: Annotated[bool, Parameter(negative="")] = False,
     out: Path = Path("explained"),
+    html: Path | None = None,
+    trust: Path | None = None,
     device: str = "auto",
     json: s.Json = False,
 ) -> None:
-    """Judge images and clips: P(synthetic), and whether that is sure enough to say so.
+    """Judge images and clips: P(synthetic), whether that is sure enough to say so, and what the file says of itself.
 
     Exit status 0 when every file was looked at, whatever the answers; 2 when one could not be read.
 
     Parameters
     ----------
     files
-        JPEG, PNG, WebP, GIF, TIFF or BMP images; MP4, QuickTime, Matroska, WebM or AVI clips; folders of them.
+        JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or (extra heic) HEIC images; MP4, QuickTime, Matroska, WebM or AVI clips;
+        folders of them.
     detector
         A name of `assay detectors`, a checkpoint file, or NAME=FILE; by default the best that is on this machine.
     explain
         Write a heat map of each file, and all numbers, below --out.
     out
         Folder for explanations.
+    html
+        Write everything as one page to this file, pictures inside it.
+    trust
+        Certificates (PEM) of authorities whose Content Credentials are trusted, such as the C2PA trust list.
     device
         auto, cpu, cuda or cuda:N.
     """
-    from neurons.commands.files import decoder, find
+    from neurons.verdicts.files import decoder, find
 
     if not files:
         raise SettingsError("FILE: name at least one image, clip or folder")
+    _check(html, trust)
     place = s.device(device)
     if explain:
         make_folder(out)
-
-    @cache
-    def opened(modality: Modality) -> tuple[Detector, Claims]:
-        return _open(detector, modality, place)
-
     chosen = find(files)
     if chosen.skipped:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(chosen.skipped.items()))
         print(f"skipped {chosen.skipped.total()} files: {reasons}", file=sys.stderr)
     if not chosen.files:
         raise MediaUnreadable("the folders that were named hold no images or clips")
-    found: list[Found] = []
-    steps = STEPS if explain else 1
+    steps = STEPS if explain or html else 1
     with decoder() as clips, bar("files" if steps == 1 else "steps", steps * len(chosen.files)) as progress:
+        work = _Work(clips, _opening(detector, place), out if explain else None, trust, html is not None)
         for number, file in enumerate(chosen.files):
-            found.append(_judged(file, clips, opened, out if explain else None, _from(steps * number, progress)))
-            progress(steps * len(found))
+            work.look_at(file, _from(steps * number, progress))
+            progress(steps * len(work.found))
+    if html and work.sections:
+        _write_page(html, work.sections)
     if json:
-        print(jsonlib.dumps(found))
+        print(jsonlib.dumps(work.found))
     else:
-        _tell(found)
-    _fail([each for each in found if "error" in each], len(found), told=json)
+        _tell(work.found)
+    _fail([each for each in work.found if "error" in each], len(work.found), told=json)
 
 
-def _open(name: str | None, modality: Modality, device: str) -> tuple[Detector, Claims]:
-    """The detector that was named, or the best for this modality, and what is known of it."""
-    from detectors.claims.choice import best, better
-    from detectors.claims.shelf import claims_of
-    from detectors.loading import open_detector
+def _check(html: Path | None, trust: Path | None) -> None:
+    """Raises SettingsError for a page under the name of something else, and for certificates that are not there."""
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        raise SettingsError(f"--html {html}: name a file that ends with .html")
+    if trust is not None and not trust.is_file():
+        raise SettingsError(f"--trust {trust}: there is no such file; name one with certificates in PEM")
 
-    chosen = name or best(modality).name
-    detector = open_detector(chosen, device=device)
-    if name is None and (rows := better(modality)):
-        names = ", ".join(row.name for row in rows)
-        print(f"{chosen} answers; better ones can be fetched with `assay fetch NAME`: {names}", file=sys.stderr)
-    return detector, claims_of(chosen, detector)
+
+def _opening(name: str | None, device: str) -> Opened:
+    """Detectors by modality, opened when the first file needs them."""
+
+    @cache
+    def opened(modality: Modality) -> tuple[Detector, Claims]:
+        from detectors.claims.choice import better
+        from neurons.verdicts.judging import open_chosen
+
+        detector, claims = open_chosen(name, modality, device)
+        if name is None and (rows := better(modality)):
+            names = ", ".join(row.name for row in rows)
+            print(
+                f"{detector.name} answers; better ones can be fetched with `assay fetch NAME`: {names}", file=sys.stderr
+            )
+        return detector, claims
+
+    return opened
 
 
 def _from(start: int, progress: Callable[[int], None]) -> Callable[[int], None]:
@@ -124,174 +140,75 @@ def _fail(failed: Sequence[Mapping[str, Any]], count: int, *, told: bool) -> Non
         raise MediaUnreadable(f"{len(failed)} of {count} files could not be read")
 
 
-def _judged(
-    file: Path,
-    clips: VideoDecoder,
-    opened: Callable[[Modality], tuple[Detector, Claims]],
-    out: Path | None,
-    progress: Callable[[int], None],
-) -> Found:
-    """What is said of one file; a file that cannot be read gets its reason under "error"."""
-    from neurons.commands.files import read
-    from subnet.codec.video import Clip
+@dataclass
+class _Work:
+    """Files one after another: what is said of each in `found`, and for a page in `sections`."""
 
-    try:
-        media = read(file, clips)
-        modality = Modality.VIDEO if isinstance(media, Clip) else Modality.IMAGE
-        chosen, claims = opened(modality)
-        if chosen.modality is not modality:
-            from detectors.claims.choice import best
+    clips: VideoDecoder
+    opened: Opened
+    out: Path | None
+    trust: Path | None
+    page: bool
+    found: list[Found] = field(default_factory=list)
+    sections: list[str] = field(default_factory=list)
 
-            fitting = best(modality).name
-            raise MediaUnreadable(f"{chosen.name} judges {chosen.modality}s; for this take --detector {fitting}")
-        return judge(file, media, chosen, out, progress, claims)
-    except MediaError as error:
-        return {"file": str(file), "error": str(error)}
+    def look_at(self, file: Path, progress: Callable[[int], None]) -> None:
+        """One more file; one that cannot be read gets its reason under "error"."""
+        from neurons.provenance.evidence import evidence
+        from neurons.verdicts.files import decoded, load
+        from neurons.verdicts.judging import explain, explains, judge_by
 
+        try:
+            data = load(file)
+            given = decoded(data, self.clips, file.suffix)
+            judged = judge_by(self.opened, str(file), given)
+            clues = evidence(data, given, self.trust)
+        except MediaError as error:
+            self.found.append({"file": str(file), "error": str(error)})
+            return
+        found = {**judged.found, "evidence": [clue.to_json() for clue in clues]}
+        explained = None
+        if (self.out is not None and judged.views) or (self.page and explains(judged)):
+            explained = explain(judged, progress)
+            found |= explained.found
+        if self.out is not None and explained is not None:
+            found = _write(file, judged, explained, found, self.out)
+        self.found.append(found)
+        if self.page:
+            from neurons.web.report.page import Report, section
 
-def judge(
-    file: Path,
-    given: Media | Clip,
-    detector: Detector,
-    out: Path | None,
-    progress: Callable[[int], None] = lambda step: None,
-    claims: Claims | None = None,
-) -> Found:
-    """The answer to one file: verdict, why, parts and timeline; with `out` its heat map and the test of that, too.
-
-    `progress` is told the steps done, of STEPS. Without `claims` nothing is known of the detector's weights.
-    """
-    from detectors import whole_picture
-    from detectors.calibration import Calibration
-    from detectors.claims.card import Card
-    from detectors.claims.shelf import Claims
-    from detectors.claims.verdict import synthetic_from
-    from detectors.explain.timeline import timeline
-    from subnet.codec import image as codec
-    from subnet.codec.video import Clip
-
-    media = given.media if isinstance(given, Clip) else given
-    known = claims or Claims(Card(detector.name, detector.weights_hash))
-    calibration: Calibration = getattr(detector, "calibration", Calibration())
-    band = [calibration.low, synthetic_from(known.card, calibration)]
-    found = {**_about(file, given, detector), "uncertain_between": band}
-    reason = whole_picture.unfit(media)
-    if reason:
-        return {**found, "p_synthetic": None, "verdict": "cannot tell", "reason": reason, "views": [], "timeline": []}
-    whole, told = _answered(media, detector, known, calibration)
-    small = codec.normalise(media, None)
-    moments = timeline(detector, small, given.times if isinstance(given, Clip) else None)
-    found |= told | {"timeline": [asdict(moment) for moment in moments]}
-    if out is None:
-        return found
-    view = _loudest(whole.views, whole.p_synthetic)
-    part = codec.normalise(whole_picture.cut(media, view.box), None)
-    progress(1)
-    found["explained_box"] = view.box
-    return {**found, **_explained(file, part, detector, out, found, moments, progress)}
+            self.sections.append(section(Report(file.name, judged, explained, clues), len(self.sections) + 1))
 
 
-def _answered(media: Media, detector: Detector, claims: Claims, calibration: Calibration) -> tuple[Judgement, Found]:
-    """The whole of `media` in front of the detector, and what is said of that."""
-    from detectors import whole_picture
-    from detectors.claims.features import listening
-    from detectors.claims.showing import manner
-    from detectors.claims.sitting import distance_of
-    from detectors.claims.verdict import answer
+def _write_page(path: Path, sections: Sequence[str]) -> None:
+    from neurons.web.report.page import alone
 
-    with listening(detector) as heard:
-        whole = whole_picture.judge(detector, media)
-        distance = distance_of(claims.density, heard.take(len(whole.views)))
-    said = answer(claims.card, calibration, whole.p_synthetic, distance, whole.fineness, shown=manner(()))
-    return whole, {
-        "p_synthetic": round(whole.p_synthetic, 6),
-        "verdict": said.verdict.value,
-        "reason": said.sentence,
-        "exam": said.exam or None,
-        "distance": None if distance is None else round(distance, 4),
-        "fineness": None if whole.fineness is None else round(whole.fineness, 4),
-        "spread": [round(edge, 6) for edge in whole.spread],
-        "views": [{**asdict(view), "p_synthetic": round(view.p_synthetic, 6)} for view in whole.views],
-        "hottest": _hottest(whole, media),
-    }
+    write_atomically(path, alone(sections).encode())
 
 
-def _hottest(whole: Judgement, media: Media) -> Found | None:
-    """The tile that looks most synthetic, and where it lies; None for a picture that has no tiles."""
-    from detectors.whole_picture import where
-
-    if whole.hottest is None:
-        return None
-    view = whole.hottest
-    place = where(view.box, *media.frames.shape[1:3])
-    return {"box": view.box, "place": place, "p_synthetic": round(view.p_synthetic, 6)}
-
-
-def _about(file: Path, given: Media | Clip, detector: Detector) -> Found:
-    """What was looked at, and by whom."""
-    from subnet.codec.video import Clip
-
-    media = given.media if isinstance(given, Clip) else given
-    count, height, width, _ = media.frames.shape
-    found: Found = {
-        "file": str(file),
-        "modality": media.modality.value,
-        "width": width,
-        "height": height,
-        "frames": count,
-        "detector": detector.name,
-        "weights_hash": detector.weights_hash,
-    }
-    if isinstance(given, Clip):
-        begin, end = round(given.times[0], 3), round(given.times[-1], 3)
-        found["seen"] = {"from": begin, "to": end, "frames": count, "duration": round(given.duration, 3)}
-    return found
-
-
-def _loudest(views: Sequence[View], p_synthetic: float) -> View:
-    """The part that speaks loudest for the answer."""
-    return (max if p_synthetic > 0.5 else min)(views, key=lambda view: view.p_synthetic)
-
-
-def _explained(
-    file: Path,
-    part: Media,
-    detector: Detector,
-    out: Path,
-    found: Mapping[str, Any],
-    moments: Sequence[Moment],
-    progress: Callable[[int], None],
-) -> Found:
-    """Write PNG and JSON below `out`; returns what they add."""
-    import numpy as np
-
+def _write(file: Path, judged: Judged, explained: Explained, found: Found, out: Path) -> Found:
+    """Write PNG and JSON below `out`; `found` with the place of the picture."""
     from detectors.calibration import Verdict
-    from detectors.explain.account import account
-    from detectors.explain.deletion import deletion
-    from detectors.explain.maps import cells, explainable, heat_map
+    from detectors.explain.maps import explainable
     from detectors.explain.picture import draw
     from subnet.game.sampling import derive
 
-    subject = explainable(detector)
-    heat = heat_map(subject, part)
-    progress(2)
-    test = deletion(subject, part, heat, np.random.default_rng(derive(file.name)))
     out.mkdir(parents=True, exist_ok=True)
-    stem = out / f"{file.stem[:LONGEST]}-{derive(os.path.abspath(file)) % 16**6:06x}-{detector.name}"
-    told = Verdict(found["verdict"])
-    p, calibration = found["p_synthetic"], subject.detector.calibration
-    png = draw(printable(file.name), p, calibration, heat, moments, gain=test.gain, verdict=told)
+    stem = out / f"{file.stem[:LONGEST]}-{derive(os.path.abspath(file)) % 16**6:06x}-{judged.detector.name}"
+    calibration = explainable(judged.detector).detector.calibration
+    png = draw(
+        printable(file.name),
+        found["p_synthetic"],
+        calibration,
+        explained.heat,
+        judged.moments,
+        gain=explained.test.gain,
+        verdict=Verdict(found["verdict"]),
+    )
     stem.with_name(stem.name + ".png").write_bytes(png)
-    added: Found = {
-        **account(detector, part),
-        "heat_map": f"{stem}.png",
-        "evidence_for": heat.evidence_for.name.lower(),
-        "view": heat.strongest,
-        "cells": [[round(float(value), 3) for value in row] for row in cells(heat.heat[heat.strongest])],
-        "deletion": {**asdict(test), "gain": round(test.gain, 4), "faithful": test.faithful},
-    }
-    stem.with_name(stem.name + ".json").write_text(jsonlib.dumps({**found, **added}, indent=1) + "\n", encoding="utf-8")
-    return added
+    found = {**found, "heat_map": f"{stem}.png"}
+    stem.with_name(stem.name + ".json").write_text(jsonlib.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return found
 
 
 def _tell(found: Sequence[Mapping[str, Any]]) -> None:
@@ -315,6 +232,9 @@ def _tell(found: Sequence[Mapping[str, Any]]) -> None:
         if "seen" in each:
             text = "{}: {frames} frames between {from} s and {to} s of {duration} s"
             print(printable(text.format(each["file"], **each["seen"])))
+        for clue in each["evidence"]:
+            if clue["state"] == "found":
+                print(printable(f"{each['file']}: {clue['name']}: {clue['says']}"))
         if "heat_map" in each:
             for line in lines(each):
                 print(printable(f"{each['file']}: {line}"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from neurons.web.addresses import FILES
-from neurons.web.pages import as_json, file, html
+from neurons.web.pages import as_json, html
+from neurons.web.rendering.environment import file
 from neurons.web.site import Site
 from subnet.errors import SettingsError, StateError
 

@@ -1,75 +1,20 @@
-"""A page as HTML or as JSON. Every text of a stranger is escaped, and shows what a browser would act upon."""
+"""A page as HTML or as JSON."""
 
 from __future__ import annotations
 
 import json
-import re
-from functools import cache
-from importlib.resources import files
-from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
-
-from neurons.web import drawing
 from neurons.web.addresses import Links
+from neurons.web.rendering.environment import template
 from neurons.web.site import Page
-from subnet.printing import printable
-
-_STRONG: Final = re.compile(r"\*\*([^*]+)\*\*")
-_CODE: Final = re.compile(r"`([^`]+)`")
 
 
-def html(page: Page, suffix: str = "") -> str:
-    """The page with links to pages whose files end with `suffix`."""
-    template = _environment().get_template(f"{page.template}.html")
-    return template.render(page=page, facts=page.facts, links=Links(page.address, suffix))
+def html(page: Page, suffix: str = "", *, trying: bool = False) -> str:
+    """The page with links to pages whose files end with `suffix`; with `trying` also one to *Try a file*."""
+    links = Links(page.address, suffix)
+    return template(page.template).render(page=page, facts=page.facts, links=links, trying=trying)
 
 
 def as_json(page: Page) -> str:
     """The same facts for machines."""
     return json.dumps(page.facts, allow_nan=False, indent=1) + "\n"
-
-
-def file(name: str) -> str:
-    """One of `FILES`: the sheet of styles, the icon."""
-    return files("neurons.web").joinpath(name).read_text(encoding="utf-8")
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("neurons.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_text,
-    )
-    environment.filters |= {"number": _number, "percent": _percent, "marked": _marked}
-    environment.filters |= {
-        picture.__name__: picture for picture in (drawing.line, drawing.curve, drawing.dots, drawing.bar)
-    }
-    environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
-    return environment
-
-
-def _text(value: Any) -> Any:
-    """Texts line by line without signs that turn the direction of writing, or show nothing."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return "\n".join(map(printable, value.split("\n")))
-    return value
-
-
-def _marked(text: str) -> Markup:
-    """A text of ours with **strong** words and `code`."""
-    strong = _STRONG.sub(r"<strong>\1</strong>", str(escape(text)))
-    return Markup(_CODE.sub(r"<code>\1</code>", strong))
-
-
-def _number(value: float | None, places: int = 3) -> str:
-    return "–" if value is None else f"{value:.{places}f}"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"

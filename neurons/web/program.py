@@ -1,18 +1,21 @@
 """`assay web`: a read-only site over journals of validators, served, or written as files.
 
 assay web ~/.assay/validator-34-HOTKEY/journal.db
+assay web --try
 assay web export site ~/.assay/validator-34-HOTKEY/journal.db
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from neurons import settings as s
 from neurons.naming import names_of
@@ -20,6 +23,7 @@ from subnet.errors import SettingsError
 
 if TYPE_CHECKING:
     from neurons.log import Log
+    from neurons.web.server import Forms
     from neurons.web.site import Site
 
 web = App(name="web", help="Show journals of validators as pages: who earns what, and why.")
@@ -32,6 +36,10 @@ def serve(
     port: int = 8092,
     refresh: float = 5.0,
     names: Path | None = None,
+    trying: Annotated[bool, Parameter(name="--try", negative="")] = False,
+    device: str = "auto",
+    trust: Path | None = None,
+    state: Path | None = None,
     logging: s.LoggingSettings = s.LoggingSettings(),
 ) -> None:
     """Serve the site until SIGINT or SIGTERM. It reads journals, and changes nothing.
@@ -48,12 +56,24 @@ def serve(
         Seconds between two looks at the journals.
     names
         Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
+    trying
+        Also a page where whoever sees the site may have a picture or clip judged on this machine. No journal is needed.
+    device
+        Where files are judged: auto, cpu, cuda or cuda:N.
+    trust
+        Certificates (PEM) of authorities whose Content Credentials are trusted, such as the C2PA trust list.
+    state
+        Folder for what people say was judged wrongly. [default: ~/.assay/web]
     """
     if not 0.1 <= refresh <= 86400:
         raise SettingsError(f"--refresh must be in 0.1..86400 seconds, not {refresh}")
     from neurons.log import configure
 
-    asyncio.run(_serve(_site(journal, names), ip, port, refresh, configure(logging, "web")))
+    if trust is not None and not trust.is_file():
+        raise SettingsError(f"--trust {trust}: there is no such file; name one with certificates in PEM")
+    judging = Judging(s.device(device), trust, state or s.home() / "web") if trying else None
+    site = _site(journal, names, needed=not trying)
+    asyncio.run(_serve(site, ip, port, refresh, configure(logging, "web"), judging))
 
 
 @web.command(name="export")
@@ -80,9 +100,18 @@ def export(out: Path, *journal: str, rounds: int = 500, names: Path | None = Non
     print(f"{count} pages written to {out}; open {out / 'index.html'}")
 
 
-def _site(journals: tuple[str, ...], names: Path | None, keep: int | None = None) -> Site:
-    """Raises SettingsError for a journal that is not there, or none at all."""
-    if not journals:
+@dataclass(frozen=True)
+class Judging:
+    """With what files are judged, and below which folder complaints are kept."""
+
+    device: str
+    trust: Path | None
+    state: Path
+
+
+def _site(journals: tuple[str, ...], names: Path | None, keep: int | None = None, *, needed: bool = True) -> Site:
+    """Raises SettingsError for a journal that is not there, or none at all where one is `needed`."""
+    if needed and not journals:
         raise SettingsError("JOURNAL: name one or several, such as a validator's journal.db")
     from neurons.web.book import Book
     from neurons.web.site import Site
@@ -97,25 +126,55 @@ def _site(journals: tuple[str, ...], names: Path | None, keep: int | None = None
     return Site(tuple(books), called)
 
 
-async def _serve(site: Site, ip: str, port: int, refresh: float, log: Log) -> None:
+@contextmanager
+def _forms(judging: Judging | None) -> Iterator[Forms | None]:
+    """*Try a file*, with a decoder that is closed afterwards; None where it is not wanted."""
+    if judging is None:
+        yield None
+        return
+    from functools import cache
+
+    from neurons.verdicts.judging import open_chosen
+    from neurons.web.report.complaints import Complaints
+    from neurons.web.trying import Trying, decoder, forms
+
+    with decoder() as clips:
+        opened = cache(lambda modality: open_chosen(None, modality, judging.device))
+        yield forms(Trying(opened, clips, Complaints(judging.state), judging.trust))
+
+
+async def _serve(site: Site, ip: str, port: int, refresh: float, log: Log, judging: Judging | None) -> None:
     from neurons.signals import ends_before, until_signal
 
-    with until_signal() as stop:
-        async with listening(site, ip, port) as address:
+    with until_signal() as stop, _forms(judging) as forms:
+        async with listening(site, ip, port, forms) as address:
             log.info("listening", address=address, journals=len(site.books))
+            if judging and _public(ip):
+                log.warning("whoever reaches this address may have files judged", ip=ip)
             following = asyncio.create_task(follow(site, refresh, stop, log))
             if await ends_before(stop, following):
                 following.result()
             log.info("stopping")
 
 
+def _public(host: str) -> bool:
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
+
+
 @asynccontextmanager
-async def listening(site: Site, ip: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def listening(
+    site: Site, ip: str = "127.0.0.1", port: int = 0, forms: Forms | None = None
+) -> AsyncIterator[str]:
     """The site is served, at the address that is given. Raises SettingsError for a port that cannot be listened on."""
-    from neurons.web.server import application
+    from neurons.web.server import PatientProtocol, application
+    from subnet.wire.http.server import BoundedProtocol
     from subnet.wire.http.server import serve as listen
 
-    server = await listen(application(site), ip, port, flags="--")
+    protocol = PatientProtocol if forms else BoundedProtocol
+    server = await listen(application(site, forms), ip, port, protocol=protocol, flags="--")
     try:
         host = f"[{server.host}]" if ":" in server.host else server.host
         yield f"http://{host}:{server.port}/"

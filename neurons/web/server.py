@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
 
 from neurons.web.addresses import FILES
-from neurons.web.pages import as_json, file, html
+from neurons.web.pages import as_json, html
+from neurons.web.rendering.environment import file
+from neurons.web.report.forms import BODY_SECONDS
 from neurons.web.site import Site, notice
+from subnet.wire.http.server import BoundedProtocol
 
 HEADERS: Final = {
     "content-security-policy": (
@@ -28,28 +33,56 @@ RETRY_AFTER: Final = "5"  # seconds
 METHODS: Final = ("GET", "HEAD")
 
 
-def application(site: Site) -> FastAPI:
-    """The ASGI application. Requests only read what `Book.refresh` has gathered."""
+class PatientProtocol(BoundedProtocol):
+    """A connection whose uploads may take as long as a form may, and a second for the answer 408."""
+
+    message_seconds: ClassVar[float] = BODY_SECONDS + 1
+
+
+@dataclass(frozen=True)
+class Forms:
+    """Pages that take what a browser sends: their routes, and by path what they may do that others may not.
+
+    `first` is the page that stands in front where there are no journals.
+    """
+
+    first: str
+    paths: frozenset[str]
+    policy: str
+    add_routes: Callable[[FastAPI], None]
+
+
+def application(site: Site, forms: Forms | None = None) -> FastAPI:
+    """The ASGI application. Requests only read what `Book.refresh` has gathered, but for those of `forms`."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)  # their pages load scripts from elsewhere
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        if request.method not in METHODS:
-            response = Response(status_code=405, headers={"allow": ", ".join(METHODS)})
+        form = forms if forms is not None and request.url.path in forms.paths else None
+        methods = (*METHODS, "POST") if form else METHODS
+        if request.method not in methods:
+            response = Response(status_code=405, headers={"allow": ", ".join(methods)})
         else:
             response = await call_next(request)
-        response.headers.update(HEADERS)
+        response.headers.update({**HEADERS, "content-security-policy": form.policy} if form else HEADERS)
         return response
+
+    if forms is not None:
+        forms.add_routes(app)
 
     @app.api_route("/{path:path}", methods=list(METHODS))
     def show(path: str) -> Response:
-        return Response(file(path), media_type=FILES[path]) if path in FILES else respond(site, path)
+        if path in FILES:
+            return Response(file(path), media_type=FILES[path])
+        if forms is not None and not site.books and not path:
+            return RedirectResponse(f"./{forms.first}", 303)
+        return respond(site, path, trying=forms is not None)
 
     return app
 
 
-def respond(site: Site, path: str) -> Response:
-    """What is at `path`, without its first stroke."""
+def respond(site: Site, path: str, *, trying: bool = False) -> Response:
+    """What is at `path`, without its first stroke; with `trying` pages have a link to *Try a file*."""
     address = path.removesuffix(".json")
     page = site.page(address)
     headers = {"retry-after": RETRY_AFTER} if page.status == 503 else {}
@@ -58,4 +91,4 @@ def respond(site: Site, path: str) -> Response:
     if path.endswith(".json"):
         kind = "application/json" if page.template != "notice" else "application/problem+json"
         return Response(as_json(page), page.status, headers, kind)
-    return Response(html(page), page.status, headers, "text/html; charset=utf-8")
+    return Response(html(page, trying=trying), page.status, headers, "text/html; charset=utf-8")

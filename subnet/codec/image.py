@@ -10,11 +10,12 @@ import io
 import warnings
 import zlib
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from subnet.codec import depth, jpeg, png
 from subnet.codec.image_header import FORMATS, Header, read_header
@@ -39,6 +40,8 @@ __all__ = [
     "encode_png",
     "encode_video",
     "normalise",
+    "opened",
+    "readable",
     "stored_size",
 ]
 
@@ -50,18 +53,19 @@ MIN_CROP = 0.5  # of the largest crop, along each side
 Box = tuple[int, int, int, int]  # of a crop in pixels: top, left, height, width
 
 _OTHER_FORMATS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
+_BRANDS = {b"avif": "AVIF", **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"), "HEIF")}
 _ORIENTATION = 0x0112  # tag of EXIF
 _LAYOUT = "its layout of bands or samples is not one that is read: save it as grey or RGB with 8 or 16 bits"
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
 class ImageLimits:
     """What an image may have: `pixels` in a JPEG file apart from those in all others, whose decoders need more memory.
 
-    `formats` beyond `image_header.FORMATS` (GIF, TIFF, BMP) go to Pillow as they are, metadata and all. `true_range`
-    scales samples of more than 8 bits by the range that they use (`subnet.codec.depth`): the 12 bits of a satellite's
-    sensor would be black otherwise.
+    `formats` beyond `image_header.FORMATS` (GIF, TIFF, BMP, AVIF, HEIF) go to Pillow as they are, metadata and all.
+    `true_range` scales samples of more than 8 bits by the range that they use (`subnet.codec.depth`): the 12 bits of a
+    satellite's sensor would be black otherwise.
     """
 
     bytes: int = MAX_BYTES
@@ -76,7 +80,12 @@ class ImageLimits:
 # pixel, as much again where it is turned, and 3 more where it is progressive (measured for 200 megapixels: 0.6 GB, 1.2
 # GB turned); for other formats up to 13 bytes a pixel (1.1 GB for 89 megapixels), and 24 with samples of 16 bits.
 FILE_IMAGES = ImageLimits(
-    256 * 2**20, 89_000_000, 210_000_000, 2_200_000_000, (*FORMATS, "GIF", "TIFF", "BMP"), true_range=True
+    256 * 2**20,
+    89_000_000,
+    210_000_000,
+    2_200_000_000,
+    (*FORMATS, "GIF", "TIFF", "BMP", "AVIF", "HEIF"),
+    true_range=True,
 )
 
 
@@ -92,7 +101,7 @@ def decode_image(data: bytes, limits: ImageLimits = ImageLimits()) -> Media:
     """
     if len(data) > limits.bytes:
         raise MediaTooLarge(f"{len(data)} bytes are more than the {limits.bytes} that an image may have")
-    other = next((name for start, name in _OTHER_FORMATS.items() if data.startswith(start)), None)
+    other = _other_format(data)
     if other in limits.formats:
         return Media(_decode_other(data, str(other), limits)[None])
     header = read_header(data)
@@ -116,15 +125,45 @@ def stored_size(data: bytes) -> tuple[int, int]:
 
     Raises MediaUnreadable for what is no image that `FILE_IMAGES` takes.
     """
-    name = next((name for start, name in _OTHER_FORMATS.items() if data.startswith(start)), None)
+    name = _other_format(data)
     if name is None:
         header = read_header(data)
         return header.height, header.width
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=(name,)) as image:
+        with warnings.catch_warnings(action="ignore"), opened(data) as image:
             return image.height, image.width
     except _BROKEN as error:
         raise MediaUnreadable(f"the {name} file cannot be read: {_reason(error)}") from error
+
+
+def opened(data: bytes) -> Image.Image:
+    """An image file that `FILE_IMAGES` takes as Pillow opens it, metadata and all; no pixel is decoded.
+
+    Raises MediaUnreadable for other files and where the decoder is not installed, and what Pillow does for broken ones.
+    """
+    name = _other_format(data) or read_header(data).format
+    if name == "HEIF":
+        if find_spec("pillow_heif") is None:
+            raise MediaUnreadable("HEIC files need `pip install 'assay-subnet[heic]'`")
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener(thumbnails=False)
+    if name == "AVIF" and not features.check("avif"):
+        raise MediaUnreadable("this build of Pillow reads no AVIF: install one from PyPI")
+    return Image.open(io.BytesIO(data), formats=(name,))
+
+
+def readable() -> frozenset[str]:
+    """Which of the formats whose decoders are not always there can be read on this machine: "AVIF", "HEIC"."""
+    there = {"AVIF": features.check("avif"), "HEIC": find_spec("pillow_heif") is not None}
+    return frozenset(name for name, can in there.items() if can)
+
+
+def _other_format(data: bytes) -> str | None:
+    """Pillow's name for a format beyond `image_header.FORMATS`, by the first bytes."""
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12])
+    return next((name for start, name in _OTHER_FORMATS.items() if data.startswith(start)), None)
 
 
 def _check_size(header: Header, limits: ImageLimits) -> None:
@@ -140,7 +179,7 @@ def _check_size(header: Header, limits: ImageLimits) -> None:
 
 def _decode_other(data: bytes, name: str, limits: ImageLimits) -> Frames:
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=(name,)) as image:
+        with warnings.catch_warnings(action="ignore"), opened(data) as image:
             _check_size(Header(name, *image.size), limits)
             if name == "TIFF" and image.mode in ("I", "F") and not depth.is_sixteen(image):
                 raise MediaUnreadable("samples of 32 bits do not say what is white: save it with 8 or 16")

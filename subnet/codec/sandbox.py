@@ -164,16 +164,19 @@ class _Child:
             self._broken = watchdog.bit or not finished
 
     def _answer(self) -> Clip:
-        pixels, cap = bytearray(), 3 * max(self._limits.pixels, self._limits.frame_pixels)
+        pixels, tags, cap = bytearray(), b"", 3 * max(self._limits.pixels, self._limits.frame_pixels)
         while True:
             kind, payload = sandbox_child.receive(self._output, limit=max(cap, 2**16))
             if kind == sandbox_child.FRAME and len(pixels) + len(payload) <= cap:
                 pixels += payload
+            elif kind == sandbox_child.TAGS and len(payload) <= 2**16:
+                tags = payload
             elif kind == sandbox_child.DONE:
                 count, height, width, fps, duration = sandbox_child.DONE_PAYLOAD.unpack_from(payload)
                 frames = np.frombuffer(pixels, np.uint8).reshape(count, height, width, 3)
                 times = tuple(np.frombuffer(payload, np.float64, offset=sandbox_child.DONE_PAYLOAD.size).tolist())
-                return Clip(Media(frames, fps), times, max(duration, times[-1] + 1 / fps))
+                length = max(duration, times[-1] + 1 / fps)
+                return Clip(Media(frames, fps), times, length, sandbox_child.tags_from(tags))
             elif kind in (sandbox_child.UNREADABLE, sandbox_child.TOO_LARGE):
                 raise (MediaTooLarge if kind == sandbox_child.TOO_LARGE else MediaUnreadable)(
                     payload.decode("utf-8", "replace")

@@ -21,11 +21,11 @@ from typing import IO
 
 import numpy as np
 
-from subnet.codec.video import Limits, decode_video, encode_video, read_frames
+from subnet.codec.video import Limits, Tags, decode_video, encode_video, read_frames
 from subnet.errors import MediaError, MediaTooLarge
 from subnet.types import Media
 
-READY, CLIP, FRAME, DONE, UNREADABLE, TOO_LARGE = b"R", b"C", b"F", b"D", b"U", b"L"
+READY, CLIP, FRAME, TAGS, DONE, UNREADABLE, TOO_LARGE = b"R", b"C", b"F", b"T", b"D", b"U", b"L"
 DONE_PAYLOAD = struct.Struct(">IIIdd")  # frames, height, width, frames per second, seconds; then the time of each frame
 
 _HEAD = struct.Struct(">cI")
@@ -78,6 +78,17 @@ def limits_from(text: str) -> Limits:
     return Limits(**{**values, "containers": tuple(values["containers"])})
 
 
+def tags_to(tags: Tags) -> bytes:
+    """Names and texts, each ended by a zero."""
+    return "".join(f"{part}\0" for tag in tags for part in tag).encode("utf-8", "replace")
+
+
+def tags_from(data: bytes) -> Tags:
+    """The inverse of `tags_to`, for any bytes."""
+    parts = data.decode("utf-8", "replace").split("\0")
+    return tuple(zip(parts[:-1:2], parts[1::2], strict=False))
+
+
 def _try_out() -> None:
     """Decode one frame: first to load what PyAV and Python load late, then to see that it works when confined."""
     for late in ("av.audio.codeccontext", "av.subtitles.codeccontext"):
@@ -94,7 +105,7 @@ def _confine(memory: int) -> None:
 
 
 def serve(source: IO[bytes], sink: IO[bytes], limits: Limits) -> None:
-    """Answer each clip with its frames and DONE, or with one UNREADABLE or TOO_LARGE that says why."""
+    """Answer each clip with its frames, TAGS and DONE, or with one UNREADABLE or TOO_LARGE that says why."""
     while True:
         try:
             _, data = receive(source, limits.bytes)
@@ -114,6 +125,7 @@ def _answer(sink: IO[bytes], data: bytes, limits: Limits) -> None:
     for shot in read_frames(data, limits):
         times.append(shot.seconds)
         send(sink, FRAME, shot.pixels.data.cast("B"))
+    send(sink, TAGS, tags_to(shot.tags))
     height, width, _ = shot.pixels.shape
     send(sink, DONE, DONE_PAYLOAD.pack(len(times), height, width, shot.fps, shot.duration) + times.tobytes())
 

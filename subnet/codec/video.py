@@ -33,6 +33,8 @@ _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
 _NO_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails  # cover art, chapter stills
 _FALLBACK_FPS = 25.0
 _MOST_PACKETS = 1_000_000  # of a clip: ten hours at 25 a second
+_MOST_TAGS, _LONGEST_NAME, _LONGEST_TAG = 32, 64, 300  # characters
+Tags = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -70,22 +72,24 @@ FILE_CLIPS = Limits(
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One frame (H, W, 3) at `seconds` from the first; `fps` and `duration` are those of the whole clip."""
+    """One frame (H, W, 3) at `seconds` from the first; `fps`, `duration` and `tags` are those of the whole clip."""
 
     pixels: Frames = field(repr=False)
     seconds: float
     fps: float
     duration: float
+    tags: Tags = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """What was decoded of a clip: `times` of its frames in seconds from the clip's first, which rise, and the
-    `duration` of the whole in seconds."""
+    """What was decoded of a clip: `times` of its frames in seconds from the clip's first, which rise, the `duration` of
+    the whole in seconds, and `tags`, what its container says of itself: names and texts of strangers."""
 
     media: Media
     times: tuple[float, ...]
     duration: float
+    tags: Tags = ()
 
 
 def read_clip(data: bytes, limits: Limits = Limits(), start: int = 0) -> Clip:
@@ -100,7 +104,7 @@ def read_clip(data: bytes, limits: Limits = Limits(), start: int = 0) -> Clip:
     times = tuple(shot.seconds for shot in shots)
     fps = shots[0].fps
     media = Media(np.stack([shot.pixels for shot in shots]), fps)
-    return Clip(media, times, max(shots[0].duration, times[-1] + 1 / fps))
+    return Clip(media, times, max(shots[0].duration, times[-1] + 1 / fps), shots[0].tags)
 
 
 def decode_video(data: bytes, limits: Limits = Limits(), start: int = 0) -> Media:
@@ -159,6 +163,13 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
     return stream
 
 
+def _tags(container: av.container.InputContainer, stream: av.VideoStream) -> Tags:
+    pairs = [*container.metadata.items(), *stream.metadata.items()][:_MOST_TAGS]
+    return tuple(
+        (name.replace("\0", "")[:_LONGEST_NAME], text.replace("\0", "")[:_LONGEST_TAG]) for name, text in pairs
+    )
+
+
 def _rate(rate: Fraction | None) -> float:
     fps = float(rate) if rate else _FALLBACK_FPS
     return fps if 0 < fps <= 1000 else _FALLBACK_FPS
@@ -190,7 +201,7 @@ def _shots(
     if index and len(index) > _most_frames(stream, limits):
         origin, duration = index[0][0] * unit, (index[-1][0] - index[0][0]) * unit + 1 / fps
         frames = _chosen(container, stream, index, limits)
-    converter, shape, last = VideoReformatter(), None, None
+    converter, shape, last, tags = VideoReformatter(), None, None, _tags(container, stream)
     for count, frame in enumerate(frames, start=1):
         _check_pixels(frame.width, frame.height, limits)
         shape = shape or _geometry(stream, frame, data, limits)
@@ -202,7 +213,7 @@ def _shots(
             seconds = last + 1 / fps
         last = max(seconds, 0.0)
         if count > start:
-            yield Shot(upright(to_rgb(converter, frame, shape.width, shape.height), shape), last, fps, duration)
+            yield Shot(upright(to_rgb(converter, frame, shape.width, shape.height), shape), last, fps, duration, tags)
         if count == limits.frames or (count + 1) * shape.width * shape.height > limits.pixels:
             return
 

@@ -44,7 +44,7 @@ def test_the_lock_is_within_the_bounds() -> None:
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     assert len(LOCKED) == len(lines)
     for asked in map(Requirement, ASKED):
-        if asked.name in ("ray", "wandb", "psycopg"):
+        if asked.name in ("ray", "wandb", "psycopg", "c2pa-python", "pillow-heif"):
             continue
         (pin,) = LOCKED[canonicalize_name(asked.name)].specifier
         assert asked.specifier.contains(pin.version), f"{asked} but {pin}"

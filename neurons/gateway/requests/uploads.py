@@ -14,8 +14,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from starlette.requests import Request
 from starlette.types import Receive
 
-from neurons.commands.files import modality
 from neurons.gateway.requests.problems import Kind, Refusal
+from neurons.verdicts.files import modality
 from subnet.codec.image import ImageLimits, decode_image
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import Clip, Limits

@@ -21,7 +21,8 @@ from detectors.claims.shelf import keep, keep_density
 from detectors.loading import open_detector
 from detectors.npr.network import NPR
 from detectors.rows import Preprocess
-from neurons.commands.detect import detect, judge
+from neurons.commands.detect import detect
+from neurons.verdicts.judging import explain, judge
 from subnet.codec import image as codec
 from subnet.errors import CheckpointError, MediaUnreadable, SettingsError
 from subnet.media import embedded
@@ -85,11 +86,11 @@ def test_a_file_of_any_name_is_explained(weights: Path, tmp_path: Path, capsys: 
     assert capsys.readouterr().out.replace("\n", "").isprintable()
 
 
-def test_explaining_tells_how_far_it_is(weights: Path, tmp_path: Path) -> None:
+def test_explaining_tells_how_far_it_is(weights: Path) -> None:
     """The bar moves within a file: after the answer, and after the heat map."""
     told: list[int] = []
     media = photos(1)[0][1]
-    judge(tmp_path / "photo.png", media, open_detector(str(weights)), tmp_path / "why", told.append)
+    explain(judge("photo.png", media, open_detector(str(weights))), told.append)
     assert told == [1, 2]
 
 
@@ -286,3 +287,26 @@ def test_enlarged_pictures_are_not_judged(tmp_path: Path, capsys: pytest.Capture
         assert found["verdict"] == "cannot tell"
         assert float(str(found["fineness"])) < -1.3 < float(str(sharp["fineness"]))
         assert "less detail than its pixels have room for" in str(found["reason"])
+
+
+def test_a_page_that_needs_nothing_else(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Verdict, pictures, parts, exams and evidence in one file, without a script or an address of elsewhere."""
+    photo, clip, page = tmp_path / "<b>photo.png", tmp_path / "clip.mp4", tmp_path / "out.html"
+    photo.write_bytes(codec.encode_png(noise(1, 300, 700)))
+    clip.write_bytes(codec.encode_video(noise(6, 64, 64), 20))
+    detect(photo, detector=str(weights), html=page, device="cpu", json=True)
+    (found,) = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {clue["name"] for clue in found["evidence"]} >= {"content credentials", "rescaling"}
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert f"P(synthetic) = {found['p_synthetic']:.3f}" in text
+    assert "&lt;b&gt;photo.png" in text
+    assert text.count("data:image/") >= 2
+    assert "<script" not in text
+    assert not [word for word in ('src="http', 'href="http', "url(http") if word in text]
+    detect(clip, detector=f"frames={weights}", html=page, device="cpu")
+    assert "Over time" in page.read_text()
+    with pytest.raises(SettingsError, match=r"--html .*name a file that ends with .html"):
+        detect(photo, html=tmp_path / "out.png", device="cpu")
+    with pytest.raises(SettingsError, match="--trust"):
+        detect(photo, trust=tmp_path / "none.pem", device="cpu")

@@ -11,7 +11,8 @@ from markupsafe import Markup, escape
 
 from neurons.lab.sections import shipped
 from neurons.web.addresses import STYLE, slug
-from neurons.web.pages import as_json, file, html
+from neurons.web.pages import as_json, html
+from neurons.web.rendering.environment import file
 from neurons.web.site import Site
 from tests.unit.neurons.web.conftest import STRANGERS
 

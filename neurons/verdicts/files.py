@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from subnet.codec.image import FILE_IMAGES, decode_image
+from subnet.codec.image import FILE_IMAGES, ImageLimits, decode_image, readable
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import FILE_CLIPS, Clip
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
@@ -31,6 +31,7 @@ CONVERT = {
     "JPEG XL": "convert it first, for example `djxl picture.jxl picture.png`",
     "raw camera": "develop it first, for example `darktable-cli photo.dng photo.png`",
 }
+INSTALL = {"HEIC": "run `pip install 'assay-subnet[heic]'`, or ", "AVIF": "install Pillow from PyPI, or "}
 
 
 def decoder() -> VideoDecoder:
@@ -91,12 +92,18 @@ def _foreign(suffix: str, start: bytes) -> str | None:
     return "raw camera" if suffix in RAW else None
 
 
-def modality(path: Path, start: bytes) -> Modality:
-    """What a file holds by its first bytes, else by its suffix. Raises MediaUnreadable, with the way out."""
+def modality(path: Path, start: bytes, taken: Collection[str] | None = None) -> Modality:
+    """What a file holds by its first bytes, else by its suffix. Raises MediaUnreadable, with the way out.
+
+    `taken` are the keys of CONVERT that the caller can decode; None for one that never does.
+    """
     suffix = path.suffix.lower()
     foreign = _foreign(suffix, start)
+    if foreign in (taken or ()):
+        return Modality.IMAGE
     if foreign is not None:
-        raise MediaUnreadable(f"{foreign} files are not taken: {CONVERT[foreign]}")
+        fix = INSTALL.get(foreign, "") if taken is not None else ""
+        raise MediaUnreadable(f"{foreign} files are not taken: {fix}{CONVERT[foreign]}")
     kinds = [kind for head, kind in _BY_START.items() if start.startswith(head)]
     if start[:4] == b"RIFF":
         kinds = [Modality.VIDEO if start[8:12] == b"AVI " else Modality.IMAGE]
@@ -111,22 +118,32 @@ def modality(path: Path, start: bytes) -> Modality:
 
 def read(path: Path, clips: VideoDecoder) -> Media | Clip:
     """Decode a file that nobody vouches for. Raises MediaError saying what to do; the caller names the file."""
+    return decoded(load(path), clips, path.suffix)
+
+
+def load(path: Path) -> bytes:
+    """The bytes of a file that may be a picture or a clip, and is no larger than either may be. Raises MediaError."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a device or a pipe has no end
             raise MediaUnreadable("it is no file of bytes; name an image or a clip")
         with path.open("rb") as file:
-            kind = modality(path, file.read(16))
+            kind = modality(path, file.read(16), readable())
             size, most = path.stat().st_size, FILE_IMAGES.bytes if kind is Modality.IMAGE else FILE_CLIPS.bytes
             if size > most:
                 raise MediaTooLarge(
                     f"{size} bytes are more than the {most} allowed; give a smaller copy or a cut of it"
                 )
             file.seek(0)
-            data = file.read()
+            return file.read()
     except OSError as error:
         raise MediaUnreadable(f"it cannot be read: {error.strerror}") from error
+
+
+def decoded(data: bytes, clips: VideoDecoder, suffix: str = "", images: ImageLimits = FILE_IMAGES) -> Media | Clip:
+    """Decode the bytes of a file whose name ends with `suffix`. Raises MediaError saying what to do."""
+    kind = modality(Path(f"file{suffix}"), data[:16], readable())
     try:
-        return decode_image(data, FILE_IMAGES) if kind is Modality.IMAGE else clips.read(data)
+        return decode_image(data, images) if kind is Modality.IMAGE else clips.read(data)
     except MediaTooLarge as error:
         raise MediaTooLarge(f"{error}; give a smaller copy or a cut of it") from error
     except MediaError as error:

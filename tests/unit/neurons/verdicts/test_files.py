@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
 import os
 from collections.abc import Iterator
@@ -11,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neurons.commands.files import decoder, find, modality, read
+from neurons.verdicts.files import decoder, find, modality, read
 from subnet.codec import image as codec
+from subnet.codec.image import readable
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import Clip
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
@@ -78,7 +81,7 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
     ("name", "data", "message"),
     [
         ("photo.heic", HEIC, "heif-convert"),
-        ("photo.jpg", HEIC, "HEIC files are not taken"),
+        ("photo.jpg", HEIC, r"HEIC files are not taken: run `pip install 'assay-subnet\[heic\]'`, or convert"),
         ("picture.avif", b"\0\0\0\x1cftypavif", "AVIF"),
         ("picture.jxl", b"\xff\x0a", "djxl"),
         ("photo.dng", picture("TIFF"), "develop it first"),
@@ -90,14 +93,52 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
     ],
 )
 def test_what_is_not_taken_has_a_way_out(
-    clips: VideoDecoder, tmp_path: Path, name: str, data: bytes | None, message: str
+    clips: VideoDecoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: bytes | None, message: str
 ) -> None:
-    """Each refusal says what to do, and leaves the name of the file to the caller."""
+    """Each refusal says what to do, and leaves the name of the file to the caller. No optional decoder is there."""
+    monkeypatch.setattr("neurons.verdicts.files.readable", frozenset)
     if data is not None:
         (tmp_path / name).write_bytes(data)
     with pytest.raises(MediaError, match=message) as caught:
         read(tmp_path / name, clips)
     assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("format", ["AVIF", "HEIF"])
+def test_pictures_of_phones_are_read_where_a_decoder_is_installed(
+    clips: VideoDecoder, tmp_path: Path, format: str
+) -> None:
+    """As they are to be seen, whatever they are called; cut and damaged ones are refused with a way out."""
+    name = {"AVIF": "AVIF", "HEIF": "HEIC"}[format]
+    if name not in readable():
+        pytest.skip(f"no decoder of {name} is installed here")
+    if format == "HEIF":
+        importlib.import_module("pillow_heif").register_heif_opener()
+    level = np.linspace(0, 250, 90, dtype=np.uint8)
+    frame = np.repeat(np.repeat(level[None, :, None], 80, 0), 3, 2)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter; pillow-heif writes none
+    turned = np.rot90(frame, -1) if format == "AVIF" else frame
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, format, quality=90, exif=exif)
+    data = buffer.getvalue()
+    for file in ("photo.heic", "photo.avif", "photo.jpg"):
+        (tmp_path / file).write_bytes(data)
+        media = read(tmp_path / file, clips)
+        assert isinstance(media, Media)
+        assert media.frames.shape == (1, *turned.shape)
+        assert abs(media.frames[0].astype(int) - turned).mean() < 3
+    (tmp_path / "cut.avif").write_bytes(data[: len(data) // 2])
+    with pytest.raises(MediaUnreadable, match="export it again"):
+        read(tmp_path / "cut.avif", clips)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        spoilt = bytearray(data)
+        for at in rng.integers(12, len(data), 6):
+            spoilt[at] = rng.integers(256)
+        (tmp_path / "spoilt.avif").write_bytes(bytes(spoilt))
+        with contextlib.suppress(MediaError):
+            read(tmp_path / "spoilt.avif", clips)
 
 
 def test_files_that_are_too_large_are_not_read(clips: VideoDecoder, tmp_path: Path) -> None:

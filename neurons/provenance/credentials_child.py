@@ -1,0 +1,52 @@
+"""The process that `neurons.provenance.credentials` starts: reads one file from its input, and prints its manifests.
+
+Run as `python -m neurons.provenance.credentials_child TYPE [TRUST]`. The reader is loaded first; then address space,
+processor time, files and sockets are bounded, and nothing more can be opened.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+NONE: Final = "none"
+MEMORY: Final = 3 * 2**30  # bytes of address space
+SECONDS: Final = 20  # of processor time
+_STRICT: Final = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True}}
+
+
+def main(kind: str, trust: str = "") -> None:
+    """Read standard input, print JSON."""
+    from c2pa import C2paError, Context, Reader
+
+    settings: dict[str, Any] = dict(_STRICT)
+    if trust:
+        settings["trust"] = {"user_anchors": Path(trust).read_text(encoding="ascii")}
+    data = sys.stdin.buffer.read()
+    context = Context.from_dict(settings)
+    _confine()
+    try:
+        with Reader(kind, io.BytesIO(data), context=context) as reader:
+            store = json.loads(reader.json())
+            store["validation_state"] = reader.get_validation_state()
+    except C2paError.ManifestNotFound:
+        store = {"error": NONE}
+    except C2paError as error:
+        store = {"error": str(error)[:200]}
+    print(json.dumps(store))
+
+
+def _confine() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,101 @@
+"""Forms of a browser: one file, or a few short fields. Every step has its bounds in bytes and seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from aiohttp import MultipartReader, StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict, CIMultiDictProxy
+from starlette.requests import ClientDisconnect, Request
+
+from subnet.errors import SubnetError
+
+FIELD: Final = "file"
+BODY_SECONDS: Final = 60.0
+_OVERHEAD: Final = 16 * 1024  # bytes of a body that are not the file
+
+
+class NotTaken(SubnetError):
+    """What a form is not taken for: the status of HTTP, after how many seconds to try again (None: never), and whether
+    its body is `unread`."""
+
+    def __init__(self, status: int, text: str, retry_after: int | None = None, *, unread: bool = False) -> None:
+        super().__init__(text)
+        self.status, self.retry_after, self.unread = status, retry_after, unread
+
+
+def check_origin(request: Request) -> None:
+    """Raises NotTaken for a form that a page of elsewhere sent, by what browsers say of that (Fetch, section 3.1)."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    own = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    if site not in (None, "same-origin") or not own:
+        raise NotTaken(403, "The form must be sent from the page itself, not from another site.", unread=True)
+
+
+async def body_of(request: Request, most: int) -> bytes:
+    """The whole body, of at most a file of `most` bytes. Raises NotTaken."""
+    said = request.headers.get("content-length", "")
+    if not said.isdecimal():
+        raise NotTaken(411, "The length of the body must be said.", unread=True)
+    if int(said) > most + _OVERHEAD:
+        raise NotTaken(413, too_large(most), unread=True)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+    except TimeoutError:
+        raise NotTaken(408, f"The upload took more than {BODY_SECONDS:g} seconds.", unread=True) from None
+    except ClientDisconnect as error:
+        raise NotTaken(400, "The body ended early.") from error
+    return bytes(body)
+
+
+def file_in(content_type: str, body: bytes, most: int) -> tuple[str, bytes]:
+    """Name and bytes of the one file in a form. Raises NotTaken. For threads: it has an event loop of its own."""
+    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+        raise NotTaken(415, f"Send the file as the field {FIELD!r} of multipart/form-data.")
+    try:
+        name, data = asyncio.run(_file_in(content_type, body))
+    except (ValueError, RuntimeError, HttpProcessingError) as error:
+        why = " ".join(str(error).split())[:100] or type(error).__name__
+        raise NotTaken(400, f"The form cannot be read: {why}.") from error
+    if len(data) > most:
+        raise NotTaken(413, too_large(most))
+    if not data:
+        raise NotTaken(422, "The file is empty (0 bytes), or none was chosen.")
+    return name, data
+
+
+async def _file_in(content_type: str, body: bytes) -> tuple[str, bytes]:
+    loop = asyncio.get_running_loop()
+    stream = StreamReader(BaseProtocol(loop), max(2**16, len(body)), loop=loop)  # nobody is there to be paused
+    stream.feed_data(body)
+    stream.feed_eof()
+    reader = MultipartReader(CIMultiDictProxy(CIMultiDict({"Content-Type": content_type})), stream)
+    found: tuple[str, bytes] | None = None
+    while (part := await reader.next()) is not None:
+        if isinstance(part, MultipartReader) or part.name != FIELD or found is not None:
+            raise ValueError(f"it must hold the field {FIELD!r} once, and nothing else")
+        found = part.filename or "", bytes(await part.read(decode=False))
+    if found is None:
+        raise ValueError(f"the field {FIELD!r} is missing")
+    return found
+
+
+def fields_in(body: bytes) -> dict[str, str]:
+    """Fields of a form without files, each once. Raises NotTaken."""
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=8)
+    except ValueError as error:
+        raise NotTaken(400, "The form cannot be read.") from error
+    return dict(pairs)
+
+
+def too_large(most: int) -> str:
+    """In words."""
+    return f"A file may have {most / 2**20:g} MiB here; give a smaller copy or a cut of it."

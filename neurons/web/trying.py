@@ -1,0 +1,199 @@
+"""*Try a file*: a form for a picture or clip, and the report on it. Nothing is stored; one is judged at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from markupsafe import Markup
+
+from neurons.provenance.evidence import evidence
+from neurons.verdicts.files import decoded
+from neurons.verdicts.judging import Opened, explain, explains, judge_by
+from neurons.web.pages import as_json, html
+from neurons.web.rendering.environment import file
+from neurons.web.report.complaints import LONGEST, Complaints, Full
+from neurons.web.report.forms import NotTaken, body_of, check_origin, fields_in, file_in
+from neurons.web.report.page import STYLE, Report, section
+from neurons.web.server import Forms
+from neurons.web.site import Page, notice
+from subnet.codec.image import FILE_IMAGES, ImageLimits, readable
+from subnet.codec.sandbox import VideoDecoder
+from subnet.codec.video import FILE_CLIPS
+from subnet.errors import CheckpointError, MediaError, MediaTooLarge, SettingsError, StateError
+from subnet.printing import excerpt
+from subnet.wire.http.lingering import Lingering
+
+MOST: Final = 30 * 2**20  # bytes of a file; a connection takes 32 MiB
+WAITING: Final = 4  # files behind the one that is judged
+RETRY: Final = 15  # seconds
+IMAGES: Final = ImageLimits(
+    bytes=MOST, pixels=24_000_000, jpeg_pixels=50_000_000, formats=FILE_IMAGES.formats, true_range=True
+)
+CLIPS: Final = replace(FILE_CLIPS, bytes=MOST, frame_pixels=4096 * 2304, seconds=30)
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+ADDRESS: Final = "try"
+WRONG: Final = "try/wrong"
+_SAID: Final = 4096  # bytes of the form of a complaint, besides its comment
+_TITLE: Final = "Try a file"
+
+
+def decoder() -> VideoDecoder:
+    """Decodes clips of strangers in a process that may be killed: 45 seconds and 1.5 GB of addresses each."""
+    return VideoDecoder(CLIPS, timeout=45.0, memory=3 * 2**29)
+
+
+@dataclass
+class Trying:
+    """Judges files by detectors that are opened when the first one comes. `clips` is closed by whoever made it."""
+
+    opened: Opened
+    clips: VideoDecoder
+    complaints: Complaints
+    trust: Path | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _in_hand: int = 0
+
+    def form(self) -> Page:
+        """The page that asks for a file."""
+        facts = {
+            "most_bytes": MOST,
+            "megapixels": IMAGES.pixels // 10**6,
+            "jpeg_megapixels": IMAGES.jpeg_pixels // 10**6,
+            "waiting": self._in_hand,
+            "also": sorted(readable()),
+        }
+        return Page(ADDRESS, "try", _TITLE, facts)
+
+    async def take(self, request: Request) -> tuple[Report, dict[str, Any], str]:
+        """The report on the file in a form, the same for machines, and the file's sha256. Raises NotTaken."""
+        check_origin(request)
+        async with self._place():
+            body = await body_of(request, MOST)
+            kind = request.headers.get("content-type", "")
+            name, data = await asyncio.to_thread(file_in, kind, body, MOST)
+            del body
+            async with self._turn:
+                report, found = await asyncio.to_thread(self._look, name, data)
+        return report, found, hashlib.sha256(data).hexdigest()
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """A place in the queue, held from the first byte to the answer. Raises NotTaken where there is none."""
+        if self._in_hand > WAITING:
+            raise NotTaken(503, "Too many files are waiting here; try again in a moment.", RETRY, unread=True)
+        self._in_hand += 1
+        try:
+            yield
+        finally:
+            self._in_hand -= 1
+
+    def _look(self, name: str, data: bytes) -> tuple[Report, dict[str, Any]]:
+        called = excerpt(Path(name).name) or "the file"
+        try:
+            given = decoded(data, self.clips, Path(name).suffix, IMAGES)
+            judged = judge_by(self.opened, called, given)
+            explained = explain(judged) if explains(judged) else None
+        except MediaError as error:
+            raise NotTaken(413 if isinstance(error, MediaTooLarge) else 422, f"{_sentence(error)}.") from error
+        except (CheckpointError, SettingsError) as error:
+            raise NotTaken(503, f"No detector can judge this here: {error}.", RETRY) from error
+        clues = evidence(data, given, self.trust)
+        found = {**judged.found, **(explained.found if explained else {})}
+        return Report(called, judged, explained, clues), {**found, "evidence": [clue.to_json() for clue in clues]}
+
+    def shown(self, report: Report, digest: str) -> Page:
+        """The page with a report, and the form that says it is wrong."""
+        found = report.judged.found
+        told = {name: found[name] for name in ("verdict", "p_synthetic", "detector", "weights_hash")}
+        said = json.dumps({"sha256": digest, **told})
+        facts = {"section": Markup(section(report)), "said": said, "seal": self.complaints.seal(said)}
+        return Page(ADDRESS, "tried", "What is said of it", {**facts, "longest": LONGEST})
+
+    async def complain(self, request: Request) -> Page:
+        """Take "this is wrong". Raises NotTaken."""
+        check_origin(request)
+        sent = fields_in(await body_of(request, _SAID + 12 * LONGEST))
+        said = sent.get("said", "")
+        if not self.complaints.sound(said, sent.get("seal", "")):
+            raise NotTaken(400, "This is not what was said here since the program started; judge the file again.")
+        if sent.get("consent") != "yes":
+            return notice(WRONG, 200, "Nothing was stored", "You did not agree to it, so nothing was stored.")
+        try:
+            await asyncio.to_thread(self.complaints.keep, said, sent.get("comment", ""), time.time())
+        except StateError as error:
+            full = isinstance(error, Full)
+            text = "There is no room for more of these here." if full else "It could not be stored here."
+            raise NotTaken(503, text, RETRY) from error
+        told = "The file's SHA-256, what was said of it and your comment were stored on this machine; the file was not."
+        return notice(WRONG, 200, "Thank you", told)
+
+
+def forms(trying: Trying) -> Forms:
+    """The form at /try, its JSON, and where they are sent to, for the site."""
+    paths = frozenset({f"/{ADDRESS}", f"/{ADDRESS}.json", f"/{WRONG}"})
+    return Forms(ADDRESS, paths, POLICY, lambda app: _add_routes(app, trying))
+
+
+def _add_routes(app: FastAPI, trying: Trying) -> None:
+
+    @app.api_route(f"/{ADDRESS}", methods=["GET", "HEAD"])
+    def form() -> Response:
+        return _page(trying.form())
+
+    @app.api_route(f"/{ADDRESS}.json", methods=["GET", "HEAD"])
+    def bounds() -> Response:
+        return Response(as_json(trying.form()), media_type="application/json")
+
+    @app.api_route(f"/{STYLE}", methods=["GET", "HEAD"])
+    def styles() -> Response:
+        return Response(file(STYLE), media_type="text/css")
+
+    @app.post(f"/{ADDRESS}")
+    async def judged(request: Request) -> Response:
+        report, _, digest = await trying.take(request)
+        return _page(await asyncio.to_thread(trying.shown, report, digest))
+
+    @app.post(f"/{ADDRESS}.json")
+    async def told(request: Request) -> Response:
+        _, found, digest = await trying.take(request)
+        return Response(json.dumps({**found, "sha256": digest}) + "\n", media_type="application/json")
+
+    @app.post(f"/{WRONG}")
+    async def complaint(request: Request) -> Response:
+        return _page(await trying.complain(request))
+
+    @app.exception_handler(NotTaken)
+    async def refused(request: Request, error: NotTaken) -> Response:
+        response = _refusal(request.url.path.strip("/"), error)
+        return Lingering(response, request.receive) if error.unread else response
+
+
+def _page(page: Page) -> Response:
+    return Response(html(page, trying=True), page.status, media_type="text/html; charset=utf-8")
+
+
+def _refusal(address: str, error: NotTaken) -> Response:
+    page = notice(address.removesuffix(".json"), error.status, _TITLE, str(error))
+    response = _page(page)
+    if address.endswith(".json"):
+        response = Response(as_json(page), page.status, media_type="application/problem+json")
+    if error.retry_after is not None:
+        response.headers["retry-after"] = str(error.retry_after)
+    return response
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:]

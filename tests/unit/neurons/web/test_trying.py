@@ -1,0 +1,278 @@
+"""*Try a file* by a real server on the loopback: reports, bounds, files that mean harm, and complaints."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+import struct
+import threading
+import zlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import cache
+from html import unescape
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+import pytest
+from PIL import Image
+
+from detectors.claims.shelf import Claims, claims_of
+from detectors.loading import open_detector
+from neurons.web.report.complaints import MOST as ROOM
+from neurons.web.report.complaints import Complaints
+from neurons.web.server import HEADERS, application
+from neurons.web.site import Site
+from neurons.web.trying import MOST, POLICY, RETRY, WAITING, Trying, decoder, forms
+from subnet.codec import image as codec
+from subnet.errors import CheckpointError
+from subnet.protocols import Detector
+from subnet.types import Media, Modality
+from subnet.wire.http.server import serve
+from tests.unit.detectors.folders import photos
+
+PHOTO = codec.encode_image(photos(1)[0][1], 90)
+NAMES = {Modality.IMAGE: "npr", Modality.VIDEO: "constant-video"}
+
+
+def noise(*shape: int) -> Media:
+    frames = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    return Media(frames, None if shape[0] == 1 else 8.0)
+
+
+@dataclass
+class Rig:
+    """A site without journals that tries files; `post` sends one as a browser's form does."""
+
+    session: aiohttp.ClientSession
+    url: str
+    trying: Trying
+
+    async def post(
+        self, data: bytes, path: str = "/try", name: str = "photo.jpg", **headers: str
+    ) -> tuple[int, str, dict[str, str]]:
+        form = aiohttp.FormData()
+        form.add_field("file", io.BytesIO(data), filename=name)
+        async with self.session.post(f"{self.url}{path}", data=form, headers=headers) as response:
+            return response.status, await response.text(), {k.lower(): v for k, v in response.headers.items()}
+
+    async def get(self, path: str) -> tuple[int, str, dict[str, str]]:
+        async with self.session.get(f"{self.url}{path}") as response:
+            return response.status, await response.text(), {k.lower(): v for k, v in response.headers.items()}
+
+    async def complain(self, **fields: str) -> tuple[int, str]:
+        async with self.session.post(f"{self.url}/try/wrong", data=fields) as response:
+            return response.status, await response.text()
+
+
+@cache
+def opened(modality: Modality) -> tuple[Detector, Claims]:
+    detector = open_detector(NAMES[modality])
+    return detector, claims_of(NAMES[modality], detector)
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    with decoder() as clips:
+        trying = Trying(opened, clips, Complaints(tmp_path / "web"))
+        server = await serve(application(Site((), {}), forms(trying)), "127.0.0.1", 0, flags="--")
+        async with aiohttp.ClientSession() as session:
+            yield Rig(session, f"http://127.0.0.1:{server.port}", trying)
+        await server.stop()
+
+
+async def test_a_form_without_scripts_and_a_report(rig: Rig) -> None:
+    """The front leads to the form; what it sends gives the report, under a policy that runs no script."""
+    status, text, headers = await rig.get("/")
+    assert (status, '<form class="try" method="post" enctype="multipart/form-data"' in text) == (200, True)
+    assert headers["content-security-policy"] == POLICY
+    status, text, headers = await rig.post(PHOTO)
+    assert status == 200
+    assert headers["content-security-policy"] == POLICY
+    assert headers.items() >= {k: v for k, v in HEADERS.items() if k != "content-security-policy"}.items()
+    for words in ("P(synthetic) = ", "data:image/jpeg;base64,", "What the verdict rests on", "content credentials"):
+        assert words in text
+    assert "<script" not in text
+    assert 'style="' not in text
+    assert 'href="./try" aria-current="page"' in text
+    for path in ("/incentive", "/health"):
+        assert 'href="./try"' in (await rig.get(path))[1]
+    assert ".report" in (await rig.get("/report.css"))[1]
+    assert 'href="./report.css"' in text
+
+
+async def test_the_same_for_machines(rig: Rig) -> None:
+    """Bounds by GET; the verdict and the evidence by POST, without pictures."""
+    assert json.loads((await rig.get("/try.json"))[1])["most_bytes"] == MOST
+    status, text, headers = await rig.post(PHOTO, "/try.json")
+    assert (status, headers["content-type"]) == (200, "application/json")
+    found = json.loads(text)
+    assert 0 <= found["p_synthetic"] <= 1
+    assert found["detector"] == "npr"
+    assert {clue["name"] for clue in found["evidence"]} >= {"content credentials", "generator tags", "rescaling"}
+
+
+async def test_clips_are_judged_over_time(rig: Rig) -> None:
+    """By the detector of clips, with a middle frame and without a map where it looks at nothing."""
+    status, text, _ = await rig.post(codec.encode_video(noise(8, 96, 96), 20), name="clip.mp4")
+    assert status == 200
+    assert "8 frames between" in text
+    assert "container tags" in text
+
+
+def bomb() -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(10_000_000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+BAD: dict[str, tuple[Callable[[], bytes], str, int, str]] = {
+    "empty": (lambda: b"", "photo.jpg", 422, "empty"),
+    "a renamed PDF": (lambda: b"%PDF-1.7\n1 0 obj\n" * 99, "photo.jpg", 422, "send JPEG"),
+    "a PDF": (lambda: b"%PDF-1.7\n1 0 obj\n" * 99, "paper.pdf", 422, "Give an image"),
+    "a bomb": (bomb, "photo.png", 413, "smaller copy"),
+    "cut": (lambda: PHOTO[: len(PHOTO) // 2], "photo.jpg", 422, "truncated"),
+    "a clip of nothing": (lambda: b"\0\0\0\x18ftypisom" + bytes(500), "clip.mp4", 422, "export it again"),
+    "JPEG XL": (lambda: b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(99), "photo.jxl", 422, "djxl"),
+    "a script for a name": (lambda: b"<script>", "<script>alert(1)</script>.txt", 422, "Give an image"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+async def test_bad_files_are_refused_in_words(rig: Rig, kind: str) -> None:
+    """By a page, or by a problem for machines, with the status, what to do, and nothing of this machine."""
+    data, name, expected, words = BAD[kind]
+    for path in ("/try", "/try.json"):
+        status, text, _ = await rig.post(data(), path, name)
+        assert (status, words in unescape(text)) == (expected, True), text
+        assert "<script>alert" not in text
+        assert "/tmp" not in text
+
+
+async def test_two_hundred_megabytes_are_refused_before_they_are_read(rig: Rig) -> None:
+    """By the length that is said, in seconds; without a length nothing is read."""
+    port = int(rig.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /try HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n")
+    writer.write(b"Content-Length: 209715200\r\n\r\n" + bytes(2**20))
+    assert b" 413 " in await reader.readline()
+    writer.close()
+    status, _, _ = await rig.post(bytes(MOST + 1))
+    assert status == 413
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+    ],
+)
+async def test_other_sites_send_nothing(rig: Rig, headers: dict[str, str], expected: int) -> None:
+    """A form on another page is refused before its body is read; one's own is taken."""
+    status, _, _ = await rig.post(PHOTO, **headers)
+    assert status == expected
+
+
+async def test_other_forms_are_refused(rig: Rig) -> None:
+    """No file, two files, other fields, no form at all."""
+    url = f"{rig.url}/try"
+    async with rig.session.post(url, data=b"file=x", headers={"Content-Type": "text/plain"}) as response:
+        assert response.status == 415
+    for fields in ((), (("other", b"x"),), (("file", PHOTO), ("file", PHOTO))):
+        form = aiohttp.FormData(default_to_multipart=True)
+        for name, data in fields:
+            form.add_field(name, data, filename="x.jpg")
+        async with rig.session.post(url, data=form) as response:
+            assert response.status == 400
+    async with rig.session.put(url, data=b"") as response:
+        assert (response.status, response.headers["allow"]) == (405, "GET, HEAD, POST")
+    async with rig.session.post(f"{rig.url}/health", data=b"") as response:
+        assert (response.status, response.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_one_at_a_time_and_few_wait(rig: Rig) -> None:
+    """While one is judged some wait; more are told to come again."""
+    may = threading.Event()
+
+    def slowly(modality: Modality) -> tuple[Detector, Claims]:
+        may.wait()
+        return opened(modality)
+
+    rig.trying.opened = slowly
+    sent = [asyncio.create_task(rig.post(PHOTO)) for _ in range(WAITING + 2)]
+    (first,), others = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+    status, text, headers = first.result()
+    assert (status, headers["retry-after"], "try again" in text) == (503, str(RETRY), True)
+    assert json.loads((await rig.get("/try.json"))[1])["waiting"] == WAITING + 1
+    may.set()
+    assert {status for status, _, _ in await asyncio.gather(*others)} == {200}
+    assert json.loads((await rig.get("/try.json"))[1])["waiting"] == 0
+
+
+async def test_without_weights_a_clear_word(rig: Rig) -> None:
+    """A detector that cannot be opened: the reason, not a traceback."""
+
+    def missing(modality: Modality) -> tuple[Detector, Claims]:
+        raise CheckpointError("weights: npr.safetensors is missing; run `assay fetch npr`")
+
+    rig.trying.opened = missing
+    status, text, headers = await rig.post(PHOTO)
+    assert (status, "assay fetch npr" in text, headers["retry-after"]) == (503, True, str(RETRY))
+
+
+def sealed(text: str) -> dict[str, str]:
+    """The hidden fields of the form on a report."""
+    return {name: unescape(value) for name, value in re.findall(r'name="(said|seal)" value="([^"]*)"', text)}
+
+
+async def test_nothing_is_stored_without_consent(rig: Rig) -> None:
+    """With it a line with the file's digest, what was said and the comment; the file itself nowhere."""
+    form = sealed((await rig.post(PHOTO))[1])
+    path = rig.trying.complaints.path
+    status, text = await rig.complain(**form, comment="it is real")
+    assert (status, "nothing was stored" in text, path.exists()) == (200, True, False)
+    status, _ = await rig.complain(**form, comment="it is \x1breal" + "x" * 9999, consent="yes")
+    assert status == 200
+    (line,) = path.read_text().splitlines()
+    told = json.loads(line)
+    assert set(told) == {"time", "sha256", "verdict", "p_synthetic", "detector", "weights_hash", "comment"}
+    assert told["comment"].startswith("it is \\x1breal")
+    assert len(line) < 2000
+    assert path.stat().st_mode & 0o077 == 0
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+async def test_nobody_makes_up_lines(rig: Rig) -> None:
+    """Another text under a seal, no seal, and a file that is full."""
+    form = sealed((await rig.post(PHOTO))[1])
+    for wrong in ({**form, "said": form["said"].replace("npr", "ucf")}, {"said": form["said"]}, {}):
+        assert (await rig.complain(**wrong, consent="yes"))[0] == 400
+    path = rig.trying.complaints.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * (ROOM - 10))
+    status, text = await rig.complain(**form, consent="yes")
+    assert (status, "no room" in text) == (503, True)
+    assert path.stat().st_size == ROOM - 10
+
+
+async def test_texts_of_strangers_are_escaped(rig: Rig) -> None:
+    """A file whose name and tags are HTML shows them as text."""
+    exif = Image.Exif()
+    exif[0x0131] = '<img src=x onerror="alert(1)"> Midjourney'
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(PHOTO)).save(buffer, "JPEG", exif=exif)
+    status, text, _ = await rig.post(buffer.getvalue(), name='"><b>x</b>.jpg')
+    assert status == 200
+    assert "<img src=x" not in text
+    assert "<b>x" not in text
+    assert "Tags name a generator" in text
