@@ -12,9 +12,9 @@ from urllib.parse import quote
 from neurons import settings as s
 from neurons.doctor.machine import Finding, Health
 from neurons.doctor.standing import ready_media
-from neurons.secret_seed import read_seed
-from neurons.validator.onchain.epoch_file import SECRETS as EPOCHS
-from neurons.validator.onchain.epoch_file import look
+from neurons.secrets.epochs import SECRETS as EPOCHS
+from neurons.secrets.epochs import look
+from neurons.secrets.seed import read_seed
 from subnet.errors import SettingsError, StateError
 from subnet.media.pool.maintenance import damaged
 

@@ -16,7 +16,7 @@ from neurons.plan import plan_of
 from neurons.producer.cluster import fill_on_ray
 from neurons.producer.makers import Origin, makers, resolve_plan
 from neurons.producer.settings import Cluster, Prompts
-from neurons.secret_seed import choose_seed, kept_seed, own_folder
+from neurons.secrets.seed import choose_seed, kept_seed, own_folder
 from neurons.signals import set_by_signal
 from subnet.errors import GenerationError
 from subnet.media.pool.item import Cell

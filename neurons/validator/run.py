@@ -14,14 +14,14 @@ from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.hotkey_lock import hold_hotkey
 from neurons.log import Log
-from neurons.secret_seed import choose_seed, read_seed
+from neurons.secrets.epochs import SECRETS, kept, lines_of
+from neurons.secrets.seed import choose_seed, read_seed
 from neurons.signals import ends_before, pause, until_signal
 from neurons.validator.challenge_source import await_media, draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.low_water import check_known, check_low_water, check_owner
 from neurons.validator.onchain.clock import clocks_apart
 from neurons.validator.onchain.doppelganger import Doppelganger
-from neurons.validator.onchain.epoch_file import SECRETS, kept, lines_of
 from neurons.validator.onchain.epochs import Epochs, Seeds, Uncommitted
 from neurons.validator.onchain.past import Past, read_past
 from neurons.validator.settings import ValidatorSettings

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from neurons.gateway.store.database import BUSY_SECONDS, SCHEMA, TABLES
-from neurons.secret_seed import kept_seed
+from neurons.secrets.seed import kept_seed
 from subnet.errors import StateError
 from subnet.files import private_file, private_folder, refuse_orphans
 

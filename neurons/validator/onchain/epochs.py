@@ -20,8 +20,8 @@ from typing import Final, Protocol
 
 from neurons.chain_view import REORGANISATION, ChainView
 from neurons.log import Log
+from neurons.secrets.epochs import Epoch, Kept, keep, kept
 from neurons.signals import pause
-from neurons.validator.onchain.epoch_file import Epoch, Kept, keep, kept
 from neurons.validator.onchain.past import LANDS
 from subnet.errors import ChainError, StateError
 from subnet.evidence.records import COMMITMENT, CommitmentRecord

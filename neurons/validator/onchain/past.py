@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from neurons.validator.onchain.epoch_file import Kept
+from neurons.secrets.epochs import Kept
 from subnet.chain.receipts import ERA_BLOCKS
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.entries.segments import list_segments, read_segment

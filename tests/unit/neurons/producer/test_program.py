@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurons.secret_seed import own_folder
+from neurons.secrets.seed import own_folder
 from subnet.codec import image as codec
 from subnet.media.pool.item import BAD_SUFFIX, SUFFIX, parse_cell
 from subnet.media.pool.pool import Pool

@@ -17,11 +17,11 @@ from pathlib import Path
 import structlog
 
 from neurons.chain_view import ChainView
+from neurons.secrets.epochs import kept, lines_of
 from neurons.settings import NeuronSettings
 from neurons.signals import pause
 from neurons.validator.loop import Partners, ValidatorLoop
 from neurons.validator.onchain.doppelganger import Doppelganger
-from neurons.validator.onchain.epoch_file import kept, lines_of
 from neurons.validator.onchain.epochs import Epochs
 from neurons.validator.onchain.past import read_past
 from neurons.validator.settings import ValidatorSettings

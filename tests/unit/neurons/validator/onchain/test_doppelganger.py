@@ -11,10 +11,10 @@ import structlog
 from structlog.testing import capture_logs
 
 from neurons.chain_view import ChainView
+from neurons.secrets.epochs import Epoch, Kept
 from neurons.settings import NeuronSettings
 from neurons.validator.onchain import past as past_module
 from neurons.validator.onchain.doppelganger import Doppelganger
-from neurons.validator.onchain.epoch_file import Epoch, Kept
 from neurons.validator.onchain.past import LANDS, Past, read_past
 from neurons.validator.weight_setter import WeightSetter
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules

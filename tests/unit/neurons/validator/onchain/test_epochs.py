@@ -12,7 +12,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from neurons.chain_view import ChainView
-from neurons.validator.onchain.epoch_file import Kept, kept
+from neurons.secrets.epochs import Kept, kept
 from neurons.validator.onchain.epochs import Epochs, Seed
 from neurons.validator.onchain.past import LANDS, read_past
 from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron, Rules

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from neurons.secret_seed import choose_seed, kept_seed, read_seed
+from neurons.secrets.seed import choose_seed, kept_seed, read_seed
 from subnet.errors import SettingsError, StateError
 
 

@@ -1,0 +1,1 @@
+"""What only a validator or a producer may know: who has it foresees the rounds."""
