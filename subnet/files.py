@@ -9,14 +9,20 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from subnet.errors import StateError
+from subnet.errors import SettingsError, StateError
 
 TEMPORARY = ".tmp-"
 
 
 def home() -> Path:
-    """Where Assay keeps state, pools, caches and fetched weights: $ASSAY_HOME, else ~/.assay."""
-    return Path(os.environ.get("ASSAY_HOME", "~/.assay")).expanduser()
+    """Where Assay keeps state, pools, caches and fetched weights: $ASSAY_HOME, else ~/.assay.
+
+    Raises SettingsError where the variable is empty: that would be the current folder.
+    """
+    name = os.environ.get("ASSAY_HOME", "~/.assay")
+    if not name.strip():
+        raise SettingsError("ASSAY_HOME is empty: name a folder, or leave the variable out")
+    return Path(name).expanduser()
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:

@@ -14,7 +14,7 @@ from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.hotkey_lock import hold_hotkey
 from neurons.log import Log
-from neurons.secret_seed import choose_seed, read_seed
+from neurons.secret_seed import choose_seed
 from neurons.signals import ends_before, pause, until_signal
 from neurons.validator.challenge_source import await_media, draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
@@ -93,8 +93,6 @@ def _hold(stack: AsyncExitStack, settings: ValidatorSettings, hotkey: str, log: 
     """The journal, this process's alone as is the hotkey. Raises StateError with the id of another; SettingsError."""
     if (lock := hold_hotkey("validator", s.home(), settings.netuid, hotkey, log)) is not None:
         stack.callback(os.close, lock)
-    if settings.seed_file is not None:
-        read_seed(settings.seed_file)  # a bad one is told before a journal is made
     journal = Journal(settings.folder(hotkey) / "journal.db", settings.segments)
     stack.callback(journal.close)
     check_owner(journal, settings.netuid, hotkey)
