@@ -84,7 +84,7 @@ def check_families(app: App, commands: tuple[str, ...], arguments: ArgumentColle
 
 
 def check_paths(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Raises SettingsError for an empty path, wherever it is from: it would be the current folder. So for $ASSAY_HOME."""
+    """Raises SettingsError for an empty path, also $ASSAY_HOME, wherever it is from: it would be the current folder."""
     settings.home()
     for argument in arguments:
         for token in argument.tokens if Path in {argument.hint, *get_args(argument.hint)} else ():

@@ -33,6 +33,7 @@ from subnet.chain.wallets import open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.evidence.journal import Journal
 from subnet.evidence.state import StateStore
+from subnet.files import traceless
 from subnet.game.history import History
 from subnet.game.sampling import eligible
 from subnet.media.pool.item import PoolItem
@@ -93,7 +94,9 @@ def _hold(stack: AsyncExitStack, settings: ValidatorSettings, hotkey: str, log: 
     """The journal, this process's alone as is the hotkey. Raises StateError with the id of another; SettingsError."""
     if (lock := hold_hotkey("validator", s.home(), settings.netuid, hotkey, log)) is not None:
         stack.callback(os.close, lock)
-    journal = Journal(settings.folder(hotkey) / "journal.db", settings.segments)
+    folder = settings.folder(hotkey)
+    stack.enter_context(traceless(folder, ("journal.*", "seed")))  # until the ledger is opened
+    journal = Journal(folder / "journal.db", settings.segments)
     stack.callback(journal.close)
     check_owner(journal, settings.netuid, hotkey)
     return journal

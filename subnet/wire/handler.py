@@ -57,8 +57,9 @@ class AxonConfig:
 
     `answer` may raise MediaError (422) and Overloaded (503). `metagraph` is asked on every request, and gives None
     until the first sync. `unready` gives why no validator can reach this axon yet, or "", and `chain_age` the seconds
-    since the chain was read, where it is; networks in `monitors` may read metrics and documentation. `served` may change
-    while it serves. `say` is the number sent for a prediction; a dishonest miner of the local network says another.
+    since the chain was read, where it is; networks in `monitors` may read metrics and documentation. `served` may
+    change while it serves. `say` is the number sent for a prediction; a dishonest miner of the local network says
+    another.
     """
 
     keypair: Signer
