@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 
 from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
@@ -67,7 +68,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         _check_registered(snapshot, hotkey)
         check_known(snapshot, hotkey, journal, forward=neuron.forward)
         await check_low_water(chain, hotkey, journal, store, log, forward=neuron.forward)
-        ledger = Ledger(folder / "ledger.db")
+        ledger = open_ledger(folder / "ledger.db", journal, log)
         stack.callback(ledger.close)
         pool = settings.pool.open(ledger=ledger)
         telemetry.watch(view, pool, folder)
@@ -100,6 +101,14 @@ def _hold(stack: AsyncExitStack, settings: ValidatorSettings, hotkey: str, log: 
     stack.callback(journal.close)
     check_owner(journal, settings.netuid, hotkey)
     return journal
+
+
+def open_ledger(path: Path, journal: Journal, log: Log) -> Ledger:
+    """The ledger in `path`; one that is gone beside a `journal` with rounds is told. Raises StateError as it does."""
+    if journal.length and not (path.exists() and path.stat().st_size):
+        why = "whom items were asked is forgotten: one whose round was cut short may be asked of the same miner again"
+        log.warning("the ledger is missing, and begins anew", path=str(path), why=why)
+    return Ledger(path)
 
 
 def _dendrite(keypair: Signer, settings: ValidatorSettings) -> Dendrite:

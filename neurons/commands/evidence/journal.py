@@ -148,7 +148,8 @@ def replay(journal: Path, *, segments: Path | None = None, names: Path | None = 
         examined = Examination(executor).run(reader.entries())
         result = examined.player.result()
         if false := sorted(f for f in examined.findings if f.verdict is Verdict.FALSE):
-            raise JournalBroken(f"{journal}: entry {false[0].seq}: {false[0].text}")
+            text = false[0].text  # where the file itself is damaged it has both already
+            raise JournalBroken(text if str(journal) in text else f"{journal}: entry {false[0].seq}: {text}")
         if result.rounds == 0:
             raise JournalBroken(
                 f"{journal} holds no round, so it confirms nothing; if it is a copy, was journal.db-wal left behind? "

@@ -112,6 +112,18 @@ def test_what_is_no_whole_journal_ends_with_status_3(
     assert len(ran.err.splitlines()) == 1
 
 
+def test_the_file_is_named_once(assay: Assay, live: Journal, tmp_path: Path) -> None:
+    """An entry that was changed: replay says it as verify does."""
+    victim = tmp_path / "copy" / "journal.db"
+    shutil.copytree(live.segments, victim.parent / "segments")
+    shutil.copy(live.path, victim)
+    with closing(sqlite3.connect(victim)) as db, db:
+        db.execute("UPDATE entries SET body = replace(body, 'alice', 'alive')")
+    replayed, verified = assay("replay", victim), assay("journal", "verify", victim)
+    assert (replayed.status, replayed.message) == (3, verified.message)
+    assert replayed.message.count(str(victim)) == 1
+
+
 def test_nothing_is_no_confirmation(assay: Assay, tmp_path: Path) -> None:
     """A journal without rounds, as one new or copied without its log, is told apart from one that was confirmed."""
     Journal(tmp_path / "journal.db").close()
