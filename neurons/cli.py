@@ -30,7 +30,7 @@ from cyclopts import (
     UnknownOptionError,
 )
 
-from neurons.sources import VARIABLES, Source, check_families, check_variables, prefer_ours, read_file
+from neurons.sources import VARIABLES, Source, check_families, check_paths, check_variables, prefer_ours, read_file
 from subnet.errors import SettingsError, StateError, SubnetError
 from subnet.lifetime import INTERRUPTED, end_with_parent
 from subnet.printing import printable, without_credentials
@@ -127,7 +127,7 @@ def build() -> App:
 def sources(app: App, file: Path | None = None) -> tuple[Source, ...]:
     """Where settings come from when no flag gives them, the first first. Raises SettingsError for a wrong `file`."""
     files = () if file is None else (read_file(file, app),)
-    return (prefer_ours, VARIABLES, check_variables(app), *files, check_families, check_numbers)
+    return (prefer_ours, VARIABLES, check_variables(app), *files, check_families, check_paths, check_numbers)
 
 
 def check_numbers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

@@ -27,6 +27,7 @@ from subnet.printing import without_credentials
 
 SECRET = re.compile(r"(^|_)(seed|mnemonic|password|passwd|token|secret|private_key|api_key)s?$", re.IGNORECASE)
 LEAST_SECRET = 8  # characters of an environment's secret that is looked for in texts
+SDK = "bittensor"  # the package whose background tasks fail with the chain
 MOST_REASONS = 64  # of one event that are remembered
 Log = structlog.typing.FilteringBoundLogger
 
@@ -49,13 +50,24 @@ class Expendable:
 
 
 class _OneLine(logging.Filter):
-    """What a background task of a library left behind, in one line: its traceback is nobody's to mend here."""
+    """What a background task of a library left behind, in one line: its traceback is nobody's to mend here.
+
+    What the SDK's own connection ends with is told by whoever asks the chain: a warning, no error of the program.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and record.exc_info[1] is not None:
             first, error = record.getMessage().partition("\n")[0], record.exc_info[1]
             record.msg, record.args, record.exc_info = f"{first}: {type(error).__name__} {error}".rstrip(), (), None
+            if _of_the_sdk(error):
+                record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True
+
+
+def _of_the_sdk(error: BaseException) -> bool:
+    """Whether it is one of the SDK's errors, or went out of a task of the SDK."""
+    began = error.__traceback__.tb_frame.f_globals.get("__name__", "") if error.__traceback__ else ""
+    return SDK in (type(error).__module__.partition(".")[0], str(began).partition(".")[0])
 
 
 class _Pipe(logging.Handler):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 VALIDATOR_STAKE = 1000.0  # TAO; with a permit and this much, a neuron is a validator to miners and to other validators
 KEPT = "kept"  # below a validator's state: media that was asked
+MINERS_LOCK = "assay-miner-*.lock"  # in a miner's state; see `neurons.hotkey_lock`
 VERSION_KEY = 2  # raised whenever the same answers give other weights than in the last version
 
 LEAST = 0.001  # of what must be above 0, where less is as good as nothing

@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from cyclopts import App, ArgumentCollection, Parameter, UnknownOptionError
 from cyclopts.config import Dict, Env
@@ -81,6 +81,15 @@ def check_families(app: App, commands: tuple[str, ...], arguments: ArgumentColle
             flags = [child.name for child in argument.children]
             said = f"{token.keyword or argument.name} is a family of flags and takes no value"
             raise SettingsError(f"{said}; give one of its flags, such as {flags[0]}")
+
+
+def check_paths(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Raises SettingsError for an empty path, also $ASSAY_HOME, wherever it is from: it would be the current folder."""
+    settings.home()
+    for argument in arguments:
+        for token in argument.tokens if Path in {argument.hint, *get_args(argument.hint)} else ():
+            if not token.value.strip():
+                raise SettingsError(f"{token.keyword or argument.name} is empty: name a path, or leave it out")
 
 
 def variable(commands: tuple[str, ...], flag: str) -> str:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from subnet.errors import StateError
+from subnet.errors import SettingsError, StateError
 
 TEMPORARY = ".tmp-"
 
 
 def home() -> Path:
-    """Where Assay keeps state, pools, caches and fetched weights: $ASSAY_HOME, else ~/.assay."""
-    return Path(os.environ.get("ASSAY_HOME", "~/.assay")).expanduser()
+    """Where Assay keeps state, pools, caches and fetched weights: $ASSAY_HOME, else ~/.assay.
+
+    Raises SettingsError where the variable is empty: that would be the current folder.
+    """
+    name = os.environ.get("ASSAY_HOME", "~/.assay")
+    if not name.strip():
+        raise SettingsError("ASSAY_HOME is empty: name a folder, or leave the variable out")
+    return Path(name).expanduser()
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
@@ -55,6 +63,20 @@ def private_folder(path: Path) -> Path:
     if facts.st_uid == os.geteuid() and facts.st_mode & 0o077 and not facts.st_mode & stat.S_ISVTX:
         path.chmod(0o700)
     return path
+
+
+@contextlib.contextmanager
+def traceless(folder: Path, made: Iterable[str]) -> Iterator[None]:
+    """Take `folder` away when the block ends, where it was not there before and holds but files of the patterns `made`.
+
+    So a start that is refused leaves nothing behind that looks like the state of a program.
+    """
+    known, patterns = folder.exists(), tuple(made)
+    try:
+        yield
+    finally:
+        if not known and folder.is_dir() and all(any(map(path.match, patterns)) for path in folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def private_file(path: Path) -> Path:

@@ -23,6 +23,7 @@ DISTRIBUTION = "assay-subnet"
 LEAST_PYTHON = (3, 11)
 GIGABYTE = 10**9
 LEAST_DISK, ENOUGH_DISK = 2, 20  # GB free: to run at all, to fill a pool
+MOVE = "ASSAY_HOME, or --state of the program"  # names the folder of state
 LEAST_MEMORY = 3.5  # GB: a "4 GB" machine has a little less
 LEAST_FILES = 1024  # open files
 
@@ -126,13 +127,15 @@ def disk(folder: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(existing).free / GIGABYTE
     found = f"{free:.0f} GB free under {folder}"
     if not existing.is_dir():
-        yield Finding("disk", Health.FAIL, f"{existing} is no folder", "choose a folder with ASSAY_HOME")
+        yield Finding("disk", Health.FAIL, f"{existing} is no folder", f"choose a folder with {MOVE}")
     elif not os.access(existing, os.W_OK):
-        yield Finding("disk", Health.FAIL, f"{existing} cannot be written", "choose another folder with ASSAY_HOME")
+        yield Finding("disk", Health.FAIL, f"{existing} cannot be written", f"choose another folder with {MOVE}")
     elif free < LEAST_DISK:
-        yield Finding("disk", Health.FAIL, found, f"free at least {LEAST_DISK} GB, or move ASSAY_HOME")
+        yield Finding("disk", Health.FAIL, found, f"free at least {LEAST_DISK} GB, or move the folder ({MOVE})")
     elif free < ENOUGH_DISK:
-        yield Finding("disk", Health.WARN, found, "give the pool less with --pool.gigabytes, or move ASSAY_HOME")
+        yield Finding(
+            "disk", Health.WARN, found, f"give the pool less with --pool.gigabytes, or move the folder ({MOVE})"
+        )
     else:
         yield Finding("disk", Health.OK, found)
 

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -177,8 +178,8 @@ def port(axon: s.AxonSettings, deadline: float = 2.0) -> Iterator[Finding]:
         if running is None:
             found, _, fix = str(error).partition(": ")
             yield Finding("port", Health.FAIL, found, fix)
-        elif running:
-            found = f"an Assay miner runs on {axon.port}, not ready: {running}"
+        elif running.why:
+            found = f"an Assay miner runs on {axon.port}, not ready: {running.why}"
             yield Finding("port", Health.WARN, found, "read its log")
         else:
             yield Finding("port", Health.OK, f"an Assay miner runs on {axon.port} of {axon.ip}, and is ready")
@@ -186,12 +187,23 @@ def port(axon: s.AxonSettings, deadline: float = 2.0) -> Iterator[Finding]:
         yield Finding("port", Health.OK, f"{axon.port} on {axon.ip} is free")
 
 
-def axon_state(axon: s.AxonSettings, deadline: float) -> str | None:
-    """Why the axon that listens there is not ready, "" for one that is; None for any other program."""
+@dataclass(frozen=True)
+class Axon:
+    """What an axon says of itself: whose it is, why it is not ready or "", seconds since its look at the chain."""
+
+    hotkey: str
+    why: str
+    chain_age: float | None
+
+
+def axon_state(axon: s.AxonSettings, deadline: float) -> Axon | None:
+    """How the axon stands that listens there; None for any other program."""
     health, ready = (_fetch(f"{_root(axon)}/{page}", deadline) for page in ("health", "ready"))
     if health != {"status": "ok"} or not isinstance(ready.get("ready"), bool):
         return None
-    return "" if ready["ready"] else str(ready.get("why", "it is starting or stopping"))
+    why = "" if ready["ready"] else str(ready.get("why", "it is starting or stopping"))
+    age = ready.get("chain_age")
+    return Axon(str(ready.get("hotkey", "unknown")), why, float(age) if isinstance(age, int | float) else None)
 
 
 def axon_requests(axon: s.AxonSettings, deadline: float) -> dict[str, float]:

@@ -7,6 +7,8 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 from neurons import settings as s
@@ -30,8 +32,8 @@ LEAST_TRUST = 0.5  # vtrust below which a validator's weights count for less tha
 RESTORE = "stop the validator and restore a backup: docs/validating.md"
 
 
-def validator(folder: Path, max_age: float, max_weights_age: int) -> Iterator[Finding]:
-    """The validator whose state lies in `folder`; ages in seconds and in blocks."""
+def validator(folder: Path, max_age: float, max_block_age: float, max_weights_age: int) -> Iterator[Finding]:
+    """The validator whose state lies in `folder`; ages in seconds, that of weights in blocks."""
     yield _process(folder / "journal.lock")
     path = folder / LIVE
     try:
@@ -42,6 +44,7 @@ def validator(folder: Path, max_age: float, max_weights_age: int) -> Iterator[Fi
         yield Finding("journal", Health.OK, f"{reader.length:,} entries")
         rounds = [read_record(RoundRecord, entry) for entry in tail if entry.kind == ROUND][-RECENT:]
         yield _last_round(rounds, written, max_age)
+        yield from _last_block(tail, max_block_age)
         yield _weights(tail, rounds, max_weights_age)
         yield from _one_chain(tail, rounds)
     except StateError as error:
@@ -98,14 +101,34 @@ def _last_round(rounds: list[RoundRecord], written: float, max_age: float) -> Fi
     """
     if not rounds:
         return Finding("last round", Health.FAIL, "none was played yet", "read its log: is the pool empty?")
-    asked = max((outcome.nonce or 0 for outcome in rounds[-1].outcomes), default=0) / 1e9
-    now, where = time.time(), f"round {rounds[-1].number:,} at block {rounds[-1].block:,}"
-    known = 0 < asked <= now + AHEAD
-    age = max(0.0, now - (asked if known else written))
-    found = f"{where}, {age:,.0f} s ago" if known else f"{where}; the journal was last written {age:,.0f} s ago"
+    asked, where = _asked(rounds[-1]), f"round {rounds[-1].number:,} at block {rounds[-1].block:,}"
+    age = max(0.0, time.time() - (asked or written))
+    found = f"{where}, {age:,.0f} s ago" if asked else f"{where}; the journal was last written {age:,.0f} s ago"
     if age > max_age:
         return Finding("last round", Health.FAIL, found, "read the end of its log: chain, pool, or a process that died")
     return Finding("last round", Health.OK, found)
+
+
+def _asked(played: RoundRecord) -> float | None:
+    """When a round was played, in seconds since 1970; None where it does not tell, or is ahead of this clock."""
+    asked = max((outcome.nonce or 0 for outcome in played.outcomes), default=0) / 1e9
+    return asked if 0 < asked <= time.time() + AHEAD else None
+
+
+def _last_block(tail: deque[Entry], most: float) -> Iterator[Finding]:
+    """How long ago the first round was played over the newest block: without a chain rounds go on over one block."""
+    rounds = (read_record(RoundRecord, entry) for entry in reversed(tail) if entry.kind == ROUND)
+    newest = next(rounds, None)
+    if newest is None:
+        return
+    same = [newest, *takewhile(lambda one: one.block == newest.block, rounds)]
+    times = [asked for one in same if (asked := _asked(one)) is not None]
+    if not times:
+        return
+    age = max(0.0, time.time() - min(times))
+    found = f"rounds know of block {newest.block:,} since {age:,.0f} s"
+    fix = "does the chain answer? assay doctor; name another --subtensor.chain_endpoint" if age > most else ""
+    yield Finding("block", Health.FAIL if age > most else Health.OK, found, fix)
 
 
 def _weights(tail: deque[Entry], rounds: list[RoundRecord], most: int) -> Finding:
@@ -117,7 +140,7 @@ def _weights(tail: deque[Entry], rounds: list[RoundRecord], most: int) -> Findin
         fix = "weights need a permit and enough answers (--neuron.min_answers): read its log"
         return Finding("weights", Health.WARN, f"none were set lately{why}", fix)
     age = max(0, rounds[-1].block - taken[-1].block) if rounds else 0
-    return weights_age(age, most)
+    return _weights_age(age, most)
 
 
 def _one_chain(tail: deque[Entry], rounds: list[RoundRecord]) -> Iterator[Finding]:
@@ -130,10 +153,10 @@ def _one_chain(tail: deque[Entry], rounds: list[RoundRecord]) -> Iterator[Findin
         yield Finding("chain", Health.WARN, found, fix)
 
 
-def weights_age(age: int, most: int) -> Finding:
+def _weights_age(age: int, most: int, name: str = "weights") -> Finding:
     """Weights that are `age` blocks old, where `most` are allowed."""
     fix = "read its log for what the chain answered: permit, rate limit, version key" if age > most else ""
-    return Finding("weights", Health.FAIL if age > most else Health.OK, f"{age:,} blocks old", fix)
+    return Finding(name, Health.FAIL if age > most else Health.OK, f"{age:,} blocks old", fix)
 
 
 def _failures(rounds: list[RoundRecord]) -> Iterator[Finding]:
@@ -161,17 +184,27 @@ def ready_media(settings: s.PoolSettings) -> Iterator[Finding]:
     yield Finding("pool", verdict, f"{items:,} items ready", "" if verdict is Health.OK else fix)
 
 
-def miner(axon: s.AxonSettings) -> Iterator[Finding]:
-    """The miner that listens at `axon`, and how the requests since its start ended."""
+def miner(axon: s.AxonSettings, folder: Path, max_block_age: float) -> Iterator[Finding]:
+    """The miner of `folder` that listens at `axon`, and how the requests since its start ended; the age in seconds."""
     from neurons.doctor.network import axon_requests, axon_state
 
-    state = axon_state(axon, 2.0)
+    state, fix = axon_state(axon, 2.0), "start it, or name its --axon.port and --axon.ip"
     if state is None:
-        fix = "start it, or name its --axon.port and --axon.ip"
         yield Finding("process", Health.FAIL, f"no miner answers on {axon.port} of {axon.ip}", fix)
         return
-    verdict = Health.FAIL if state else Health.OK
-    yield Finding("process", verdict, state or f"ready on {axon.port} of {axon.ip}", "read its log" if state else "")
+    with suppress(SettingsError):  # of a folder that does not tell whose it is
+        _, hotkey = _identity(folder)
+        if hotkey != state.hotkey:
+            found = f"on {axon.port} of {axon.ip} answers the miner of {state.hotkey}, not that of {hotkey}"
+            yield Finding("process", Health.FAIL, found, fix)
+            return
+    verdict, why = (Health.FAIL if state.why else Health.OK), "read its log" if state.why else ""
+    yield Finding("process", verdict, state.why or f"ready on {axon.port} of {axon.ip}", why)
+    if state.chain_age is not None:
+        old = state.chain_age > max_block_age
+        fix = "does the chain answer? assay doctor; name another --subtensor.chain_endpoint" if old else ""
+        verdict = Health.FAIL if old else Health.OK
+        yield Finding("block", verdict, f"the chain was last read {state.chain_age:,.0f} s ago", fix)
     counts = axon_requests(axon, 2.0)
     total, bad = sum(counts.values()), sum(n for status, n in counts.items() if status.startswith("5"))
     much = total > 0 and bad / total > MANY
@@ -229,8 +262,9 @@ def _of_a_validator(me: Neuron, trust: float, snapshot: Snapshot, most: int) -> 
     fix = "" if me.permit else "more stake, then wait one tempo"
     yield Finding("permit", Health.OK if me.permit else Health.FAIL, "held" if me.permit else "none", fix)
     fix = "a new validator waits for answers enough; else its log says why"
-    never = Finding("weights", Health.WARN, "none were ever set", fix)
-    yield weights_age(snapshot.block - me.last_update, most) if me.last_update else never
+    name = "weights on chain"
+    never = Finding(name, Health.WARN, "none were ever set", fix)
+    yield _weights_age(snapshot.block - me.last_update, most, name) if me.last_update else never
     low = trust < LEAST_TRUST
     found = f"{trust:.3f} in the last epoch, dividends {me.dividends:.4f}"
     fix = "weights differ from the others', or no epoch has counted them: plan, version, and age of the weights"
@@ -238,12 +272,18 @@ def _of_a_validator(me: Neuron, trust: float, snapshot: Snapshot, most: int) -> 
 
 
 def _identity(folder: Path) -> tuple[int, str]:
-    """Subnet and hotkey: from the folder's name, else from the rules in its journal."""
-    parts = folder.name.split("-")
-    if len(parts) == 3 and parts[1].isdigit():
-        return int(parts[1]), parts[2]
-    with JournalReader(folder / LIVE) as reader:
-        for entry in reader.entries(RULES):
-            rules = read_record(RulesRecord, entry)
-            return rules.netuid, rules.hotkey
+    """Subnet and hotkey: from the folder's name, else from a miner's last lock, or the rules in a validator's journal.
+
+    Raises SettingsError where nothing tells, StateError for a journal that cannot be read.
+    """
+    locks = sorted(folder.glob(s.MINERS_LOCK), key=lambda path: path.stat().st_mtime)
+    for name in (folder.name, *(path.stem.removeprefix("assay-") for path in reversed(locks))):
+        parts = name.split("-")
+        if len(parts) == 3 and parts[1].isdigit():
+            return int(parts[1]), parts[2]
+    if (folder / LIVE).exists():
+        with JournalReader(folder / LIVE) as reader:
+            for entry in reader.entries(RULES):
+                rules = read_record(RulesRecord, entry)
+                return rules.netuid, rules.hotkey
     raise SettingsError(f"{folder} does not tell its subnet and hotkey")

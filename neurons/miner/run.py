@@ -23,6 +23,7 @@ from neurons.signals import ends_before, on_hangup, until_signal
 from subnet.chain.bittensor import BittensorChain
 from subnet.chain.wallets import open_wallet
 from subnet.errors import SettingsError
+from subnet.files import traceless
 from subnet.types import Endpoint, Prediction, Snapshot
 from subnet.wire.admission import weight
 from subnet.wire.axon import AxonConfig, RequestHandler, application
@@ -59,7 +60,8 @@ async def run(
         publishing = Publishing(chain, view, hotkey, log)
         axon = AxonConfig(keys.hotkey, view.metagraph, nonces, answer, answer.served, policy, say=say)
         unready = partial(_unready, publishing, judges)
-        handler = RequestHandler(replace(axon, unready=unready, monitors=settings.axon.monitors))
+        watched = replace(axon, unready=unready, chain_age=lambda: round(view.age, 1), monitors=settings.axon.monitors)
+        handler = RequestHandler(watched)
         server = await serve(application(handler), settings.axon.ip, settings.axon.port, drain=handler.drain)
         stack.push_async_callback(server.stop)
         endpoint = settings.endpoint(server.port)
@@ -73,7 +75,10 @@ async def run(
 
 def _hold(stack: AsyncExitStack, settings: MinerSettings, hotkey: str, log: Log) -> None:
     """This process alone is the hotkey's miner. Raises StateError with the id of another."""
-    for folder in (s.home(), settings.folder(hotkey)):
+    own = settings.folder(hotkey)
+    for folder in (s.home(), own):
+        if folder == own:
+            stack.enter_context(traceless(own, (s.MINERS_LOCK,)))  # until there is a memory of requests
         if (lock := hold_hotkey("miner", folder, settings.netuid, hotkey, log)) is not None:
             stack.callback(os.close, lock)
 

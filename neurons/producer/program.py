@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from neurons import settings as s
 from neurons.producer.settings import Cluster, Prompts
+from neurons.secret_seed import given_seed
 from subnet.errors import SettingsError
 
 
 def check(*, settings: s.ProducerSettings, cluster: Cluster | None, prompts: Prompts | None, **_: object) -> None:
-    """Raises SettingsError for flags of a cluster without one, and those that none can have."""
+    """Raises SettingsError for flags of a cluster without one, those that none can have, and a seed that is none."""
+    given_seed(settings.seed, settings.seed_file)
     if settings.ray and prompts is not None:
         raise SettingsError("--prompts.captioner does not go with --ray: every worker would load the models anew")
     if cluster is not None and not settings.ray:

@@ -41,11 +41,11 @@ class Kept(BaseModel):
 
 
 class _Schema(BaseModel):
-    """Which schema a file has whose fields may be those of a newer program."""
+    """Which schema a file has whose fields may be those of a newer program. Every file has one."""
 
     model_config = ConfigDict(extra="ignore")
 
-    schema_version: int = SCHEMA
+    schema_version: int
 
 
 def lines_of(state: Kept) -> frozenset[str]:

@@ -17,15 +17,19 @@ from subnet.files import private_file, private_folder, write_atomically
 
 
 def choose_seed(seed: int | None, file: Path | None, folder: Path) -> int:
-    """The seed of `--seed`, else the one in `--seed_file`, else the one kept in `folder`.
+    """The seed that was given, else the one kept in `folder`. Raises as `given_seed` and `kept_seed` do."""
+    given = given_seed(seed, file)
+    return kept_seed(folder) if given is None else given
 
-    Raises SettingsError for both flags at once, or a file that holds no number; StateError as `kept_seed` does.
+
+def given_seed(seed: int | None, file: Path | None) -> int | None:
+    """The seed of `--seed`, else the one in `--seed_file`, None without either.
+
+    Raises SettingsError for both flags at once, or a file that holds no number.
     """
     if seed is not None and file is not None:
         raise SettingsError("--seed and --seed_file: give one of them")
-    if seed is not None:
-        return seed
-    return kept_seed(folder) if file is None else read_seed(file)
+    return seed if file is None else read_seed(file)
 
 
 def read_seed(file: Path) -> int:

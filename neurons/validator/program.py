@@ -14,11 +14,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurons import settings as s
+from neurons.secret_seed import given_seed
 from subnet.errors import SettingsError
 
 
-def check(*, neuron: s.NeuronSettings, local: bool, **_: object) -> None:
-    """Raises SettingsError for flags that are for local networks on a real one."""
+def check(*, neuron: s.NeuronSettings, local: bool, seed: int | None, seed_file: Path | None, **_: object) -> None:
+    """Raises SettingsError for flags that are for local networks on a real one, and for a seed that is none, or two."""
+    given_seed(seed, seed_file)
     if neuron.seal_round is not None and not local:
         raise SettingsError("--neuron.seal_round hides weights from nobody: it is for --local alone; leave it out")
     if neuron.await_miners and not local:

@@ -9,13 +9,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 
 from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.hotkey_lock import hold_hotkey
 from neurons.log import Log
-from neurons.secrets.epochs import SECRETS, kept, lines_of
-from neurons.secrets.seed import choose_seed, read_seed
+from neurons.secrets.seed import choose_seed
 from neurons.signals import ends_before, pause, until_signal
 from neurons.validator.challenge_source import await_media, draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
@@ -33,6 +33,7 @@ from subnet.chain.wallets import open_wallet
 from subnet.errors import ChainError, SettingsError
 from subnet.evidence.journal import Journal
 from subnet.evidence.state import StateStore
+from subnet.files import traceless
 from subnet.game.history import History
 from subnet.game.sampling import eligible
 from subnet.media.pool.item import PoolItem
@@ -66,7 +67,7 @@ async def run(settings: ValidatorSettings, telemetry: Telemetry, log: Log) -> No
         _check_registered(snapshot, hotkey)
         check_known(snapshot, hotkey, journal, forward=neuron.forward)
         await check_low_water(chain, hotkey, journal, store, log, forward=neuron.forward)
-        ledger = Ledger(folder / "ledger.db")
+        ledger = open_ledger(folder / "ledger.db", journal, log)
         stack.callback(ledger.close)
         pool = settings.pool.open(ledger=ledger)
         telemetry.watch(view, pool, folder)
@@ -93,12 +94,20 @@ def _hold(stack: AsyncExitStack, settings: ValidatorSettings, hotkey: str, log: 
     """The journal, this process's alone as is the hotkey. Raises StateError with the id of another; SettingsError."""
     if (lock := hold_hotkey("validator", s.home(), settings.netuid, hotkey, log)) is not None:
         stack.callback(os.close, lock)
-    if settings.seed_file is not None:
-        read_seed(settings.seed_file)  # a bad one is told before a journal is made
-    journal = Journal(settings.folder(hotkey) / "journal.db", settings.segments)
+    folder = settings.folder(hotkey)
+    stack.enter_context(traceless(folder, ("journal.*", "seed")))  # until the ledger is opened
+    journal = Journal(folder / "journal.db", settings.segments)
     stack.callback(journal.close)
     check_owner(journal, settings.netuid, hotkey)
     return journal
+
+
+def open_ledger(path: Path, journal: Journal, log: Log) -> Ledger:
+    """The ledger in `path`; one that is gone beside a `journal` with rounds is told. Raises StateError as it does."""
+    if journal.length and not (path.exists() and path.stat().st_size):
+        why = "whom items were asked is forgotten: one whose round was cut short may be asked of the same miner again"
+        log.warning("the ledger is missing, and begins anew", path=str(path), why=why)
+    return Ledger(path)
 
 
 def _dendrite(keypair: Signer, settings: ValidatorSettings) -> Dendrite:

@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 CLOSE_SECONDS: Final = 0.5  # a program ends within two
 DIAL_SECONDS: Final = 1.0  # between two tries of an address that could not be reached
+GONE_SECONDS: Final = 15.0  # without a connection and a block: a node that is started again is back sooner
 OTHER_CHAIN: Final = 64  # a head this far behind the last one is no reorganisation
 MISFIT: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError)  # leak from the SDK's decoding
 
@@ -112,13 +113,15 @@ class Link:
     async def blocks(self, watchdog: float) -> AsyncIterator[int]:
         """Numbers of new blocks, rising; some are skipped after a reconnection.
 
-        After a quarter of `watchdog` in silence it subscribes anew, as the SDK does not notice every dead connection.
-        Raises ChainTimeout when none comes for `watchdog` seconds, ChainError when the node turns to another chain.
+        After a quarter of `watchdog` in silence, or `GONE_SECONDS`, it subscribes anew: the SDK does not notice every
+        dead connection.
+        Raises ChainTimeout when none comes for `watchdog` seconds, or for `GONE_SECONDS` where there is no connection
+        either; ChainError when the node turns to another chain.
         """
         last, seen, pause = -1, time.monotonic(), 0.1
         while True:
-            trouble = "the subscription ended"
-            async with contextlib.aclosing(self._subscribed(watchdog / 4)) as numbers:
+            trouble, patience = "the subscription ended", min(GONE_SECONDS, watchdog)
+            async with contextlib.aclosing(self._subscribed(min(GONE_SECONDS, watchdog / 4))) as numbers:
                 try:
                     async for number in numbers:
                         seen, pause = time.monotonic(), 0.1
@@ -129,11 +132,13 @@ class Link:
                             yield number
                 except _OtherChain:
                     raise
+                except _Silent as error:
+                    trouble, patience = str(error), watchdog
                 except self._lost as error:
                     trouble = str(error)
             await self.discard()
-            if time.monotonic() - seen + pause > watchdog:
-                raise ChainTimeout(f"no new block from {self.name} for {watchdog:g} s: {trouble}")
+            if time.monotonic() - seen + pause > patience:
+                raise ChainTimeout(f"no new block from {self.name} for {patience:g} s: {trouble}")
             await asyncio.sleep(pause)
             pause = min(2 * pause, 1.0)
 
@@ -143,7 +148,10 @@ class Link:
         pump = asyncio.create_task(self._pump(await self.client(), arrivals))
         try:
             while True:
-                arrival = await within(arrivals.get(), patience, "the next block")
+                try:
+                    arrival = await within(arrivals.get(), patience, "the next block")
+                except ChainTimeout as error:
+                    raise _Silent(str(error)) from error
                 if isinstance(arrival, Exception):
                     raise arrival
                 yield arrival
@@ -158,6 +166,10 @@ class Link:
             arrivals.put_nowait(error)
         else:
             arrivals.put_nowait(ChainError("the subscription ended"))
+
+
+class _Silent(ChainTimeout):
+    """The connection stands, and no block comes."""
 
 
 class _OtherChain(ChainError):

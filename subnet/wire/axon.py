@@ -73,7 +73,8 @@ def application(handler: RequestHandler) -> FastAPI:
     @app.get("/ready", summary="Validators can reach this axon and their requests are taken")
     async def ready() -> JSONResponse:
         why_not = handler.unready()
-        return JSONResponse({"ready": not why_not} | ({"why": why_not} if why_not else {}), 503 if why_not else 200)
+        about = {"ready": not why_not, "hotkey": axon.keypair.ss58_address, "chain_age": axon.chain_age()}
+        return JSONResponse(about | ({"why": why_not} if why_not else {}), 503 if why_not else 200)
 
     @app.get("/metrics", summary="Prometheus metrics")
     async def metrics() -> Response:

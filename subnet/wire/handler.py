@@ -56,9 +56,10 @@ class AxonConfig:
     """Everything the application needs.
 
     `answer` may raise MediaError (422) and Overloaded (503). `metagraph` is asked on every request, and gives None
-    until the first sync. `unready` gives why no validator can reach this axon yet, or ""; networks in `monitors` may
-    read metrics and documentation. `served` may change while it serves. `say` is the number sent for a prediction; a
-    dishonest miner of the local network says another.
+    until the first sync. `unready` gives why no validator can reach this axon yet, or "", and `chain_age` the seconds
+    since the chain was read, where it is; networks in `monitors` may read metrics and documentation. `served` may
+    change while it serves. `say` is the number sent for a prediction; a dishonest miner of the local network says
+    another.
     """
 
     keypair: Signer
@@ -70,6 +71,7 @@ class AxonConfig:
     body_seconds: float = 10.0
     bodies: BodyLimits = field(default_factory=BodyLimits)
     unready: Callable[[], str] = lambda: ""
+    chain_age: Callable[[], float | None] = lambda: None
     monitors: tuple[str, ...] = ("127.0.0.0/8", "::1")
     now_ns: Callable[[], int] = time.time_ns
     monotonic: Callable[[], float] = time.monotonic

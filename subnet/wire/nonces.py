@@ -200,7 +200,13 @@ def _inode(path: Path) -> int:
 
 
 def _set_aside(path: Path) -> None:
-    """Rename the file and its side files to `.bad`, over an older `.bad`."""
+    """Rename the file and its side files to `.bad`, over an older `.bad`, and say so."""
+    _log.warning(
+        "the memory of accepted requests %s is damaged: it is kept as %s, and a new one is begun; requests of the last "
+        "seconds are refused",
+        path,
+        path.with_name(path.name + ".bad").name,
+    )
     for suffix in _SIDE_FILES:
         part = path.with_name(path.name + suffix)
         if part.exists():

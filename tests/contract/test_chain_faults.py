@@ -13,6 +13,7 @@ from contextlib import aclosing
 import bittensor as bt
 import pytest
 
+from subnet.chain import connection
 from subnet.chain.bittensor import BittensorChain
 from subnet.chain.devnode.keys import keypair, seeded
 from subnet.chain.devnode.ledger.genesis import Rules
@@ -153,6 +154,23 @@ async def test_a_halted_chain_trips_the_watchdog(world: NodeWorld) -> None:
         with pytest.raises(ChainTimeout, match=r"no new block from .* for 0\.5 s"):
             await anext(blocks)
         assert time.monotonic() - began < 3.0
+
+
+async def test_a_node_that_is_gone_is_told_before_a_silent_one(
+    world: NodeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens where the node was: an error after `GONE_SECONDS`, long before the watchdog of a silent chain."""
+    monkeypatch.setattr(connection, "GONE_SECONDS", 0.5)
+    async with aclosing(world.chain("//Val0", watchdog=600.0).blocks()) as blocks:  # type: ignore[type-var]
+        first = asyncio.ensure_future(anext(blocks))
+        await world.followed()
+        await world.node.produce(1)
+        assert await first == 1
+        await world.node.stop()
+        async with asyncio.timeout(60):
+            with pytest.raises(ChainTimeout, match=r"no new block from .* for 0\.5 s: cannot reach the chain"):
+                await anext(blocks)
+        await world.node.start()
 
 
 async def test_another_chain_on_the_same_address(world: NodeWorld) -> None:

@@ -58,14 +58,14 @@ async def test_a_validators_trust_and_a_miners_incentive(assay: Assay, tmp_path:
             write_journal(folder / "journal.db", 4)
             found[name] = rows(await asked(assay, world, folder))
             assert found[name]["permit"]["verdict"] == "ok"
-            assert "blocks old" in found[name]["weights"]["found"]
+            assert "blocks old" in found[name]["weights on chain"]["found"]
         trust = {name: float(checks["vtrust"]["found"].split()[0]) for name, checks in found.items()}
         assert trust["//Val0"] > 0.9 > 0.5 > trust["//Val2"]
         assert found["//Val0"]["vtrust"]["verdict"] == "ok"
         assert found["//Val2"]["vtrust"]["verdict"] == "warn"
         assert found["//Val2"]["vtrust"]["fix"]
         old = rows(await asked(assay, world, folders["//Val0"], "--max_weights_age", 3))
-        assert (old["weights"]["verdict"], "read its log" in old["weights"]["fix"]) == ("fail", True)
+        assert (old["weights on chain"]["verdict"], "read its log" in old["weights on chain"]["fix"]) == ("fail", True)
         pay = {}
         for name in ("//Good", "//New"):
             folder = tmp_path / f"miner-34-{HOTKEYS[name]}"

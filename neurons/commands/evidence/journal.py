@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json as jsonlib
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from rich.table import Table
 from neurons.commands.evidence.workers import processes
 from neurons.naming import literal, names_of
 from neurons.settings import Json
-from subnet.errors import JournalBroken, SettingsError
+from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.entries.entry import BEGINNING
 from subnet.evidence.findings import Verdict, text_of, verification
 
@@ -97,10 +99,29 @@ def backup(journal: Path, out: Path, *, segments: Path | None = None, json: Json
     open_journal(journal, segments).close()
     if out.exists() and not out.is_dir():
         raise SettingsError(f"OUT {out} is a file; name a new folder")
-    copy(journal, out, segments)
-    with open_journal(out / LIVE) as copied:
-        count = check_whole(copied)
+    known = out.exists()
+    try:
+        copy(journal, out, segments)
+        with open_journal(out / LIVE) as copied:
+            count = check_whole(copied)
+    except StateError as error:
+        _take_back(out, known=known)
+        with open_journal(journal, segments) as source:
+            check_whole(source)  # names what is damaged, where it is the source
+        raise StateError(f"{error}; nothing is left of the copy") from error
     _tell({"entries": count, "folder": str(out)}, f"{count:,} entries copied to {out} and checked", json)
+
+
+def _take_back(out: Path, *, known: bool) -> None:
+    """Remove a copy that is not whole; the folder stays where it was there before."""
+    for path in out.iterdir() if out.is_dir() else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    if not known:
+        with suppress(OSError):
+            out.rmdir()
 
 
 def _tell(facts: dict[str, object], line: str, json: bool) -> None:
@@ -127,7 +148,8 @@ def replay(journal: Path, *, segments: Path | None = None, names: Path | None = 
         examined = Examination(executor).run(reader.entries())
         result = examined.player.result()
         if false := sorted(f for f in examined.findings if f.verdict is Verdict.FALSE):
-            raise JournalBroken(f"{journal}: entry {false[0].seq}: {false[0].text}")
+            text = false[0].text  # where the file itself is damaged it has both already
+            raise JournalBroken(text if str(journal) in text else f"{journal}: entry {false[0].seq}: {text}")
         if result.rounds == 0:
             raise JournalBroken(
                 f"{journal} holds no round, so it confirms nothing; if it is a copy, was journal.db-wal left behind? "

@@ -33,6 +33,7 @@ def status(
     axon: s.AxonSettings = s.AxonSettings(),
     pool: s.PoolSettings = s.PoolSettings(),
     max_age: float = 600.0,
+    max_block_age: float = 300.0,
     max_weights_age: int = 1080,
     deadline: s.Deadline = 10.0,
     json: s.Json = False,
@@ -50,6 +51,8 @@ def status(
         Otherwise nothing leaves this machine.
     max_age
         Seconds that the last round of a validator may be old.
+    max_block_age
+        Seconds that the newest block of a validator's rounds, or a miner's last look at the chain, may be old.
     max_weights_age
         Blocks that its weights may be old.
     deadline
@@ -61,10 +64,10 @@ def status(
     checks = list(machine.versions())
     checks += machine.disk(folder)
     if role is Role.VALIDATOR:
-        checks += standing.validator(folder, max_age, max_weights_age)
+        checks += standing.validator(folder, max_age, max_block_age, max_weights_age)
         checks += standing.ready_media(pool)
     else:
-        checks += standing.miner(axon)
+        checks += standing.miner(axon, folder, max_block_age)
     checks += folders.stored(folder)
     if ask_chain:
         checks += asyncio.run(standing.on_chain(subtensor, folder, deadline, max_weights_age, role.value))
@@ -84,8 +87,7 @@ def _place(role: Role | None, state: Path | None) -> tuple[Role, Path]:
     if state is not None:
         if not state.is_dir():
             raise SettingsError(f"--state {state}: there is no such folder; name the state folder of the program")
-        journal = Role.VALIDATOR if (state / "journal.db").exists() or "validator" in state.name else Role.MINER
-        return role or journal, state
+        return role or _role_of(state), state
     places = [(one, folder) for one in Role if role in (None, one) for folder in _folders(one)]
     if not places:
         wanted = role.value if role else "validator or miner"
@@ -94,6 +96,15 @@ def _place(role: Role | None, state: Path | None) -> tuple[Role, Path]:
         names = ", ".join(str(folder) for _, folder in places)
         raise SettingsError(f"--state: there are several, name one of {names}")
     return places[0]
+
+
+def _role_of(state: Path) -> Role:
+    """Whose state it is, by its name or what lies there. Raises SettingsError for a folder that is nobody's."""
+    marks = {Role.VALIDATOR: ("journal.db", "journal.lock"), Role.MINER: ("nonces.db", s.MINERS_LOCK)}
+    for role, names in marks.items():
+        if state.name.startswith(f"{role.value}-") or any(any(state.glob(name)) for name in names):
+            return role
+    raise SettingsError(f"--state {state}: neither a validator nor a miner has run there; name the folder of one")
 
 
 def _folders(role: Role) -> Iterator[Path]:

@@ -93,6 +93,9 @@ class Epochs:
         """Secrets lie in `path`; `recorded` is the last epoch in the journal. Raises StateError as `kept` does."""
         self._chain, self._view, self._hotkey, self._netuid = chain, view, hotkey, netuid
         self._seed, self._drawn, self._store, self._log, self._wait = seed, drawn, store, log, wait
+        if recorded is not None and not path.exists():
+            why = f"epoch {recorded}, which the journal tells of, can never be revealed without it: put it back"
+            log.warning("the secrets of epochs are missing", path=str(path), why=why)
         self._path, self._kept = path, kept(path)
         self._recorded = recorded
         self._under_way = asyncio.Lock()  # a round, or the sending of a commitment

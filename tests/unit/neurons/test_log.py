@@ -49,6 +49,41 @@ def test_what_a_library_leaves_behind_is_one_line(level: str, traceback: bool) -
     assert traceback or len(done.stderr.strip().splitlines()) == 1
 
 
+SDK_LEAVES_A_TASK_BEHIND = """
+import asyncio, gc
+from bittensor._transport.rpc import RpcSession
+from neurons.log import configure
+from neurons.settings import LoggingSettings
+
+configure(LoggingSettings(), "validator")
+
+async def main() -> None:
+    session = RpcSession("ws://127.0.0.1:9")
+    session._supervisor = asyncio.create_task(session._run())
+    await asyncio.wait({session._supervisor})
+    session._supervisor = None
+    gc.collect()
+    raise_later = asyncio.create_task(fails())
+    await asyncio.wait({raise_later})
+    del raise_later
+    gc.collect()
+
+async def fails() -> None:
+    raise RuntimeError("a fault of ours")
+
+asyncio.run(main())
+"""
+
+
+def test_what_the_sdk_leaves_behind_is_a_warning() -> None:
+    """Its connection ended with the chain, which is told by its reader: one line, no error. Others stay errors."""
+    done = subprocess.run([sys.executable, "-c", SDK_LEAVES_A_TASK_BEHIND], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["level"], line["logger"]) for line in lines] == [("warning", "asyncio"), ("error", "asyncio")]
+    assert "MaxRetriesExceeded could not connect" in lines[0]["event"]
+    assert "RuntimeError a fault of ours" in lines[1]["event"]
+
+
 WRITES = """
 import pathlib
 from neurons.log import configure

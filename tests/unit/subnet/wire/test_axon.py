@@ -126,14 +126,15 @@ async def test_not_ready_without_a_metagraph(tmp_path: Path) -> None:
 
 
 async def test_not_ready_while_nobody_can_ask(tmp_path: Path) -> None:
-    """What the program says about its standing is the reason that /ready gives."""
+    """What the program says about its standing is the reason that /ready gives, beside whose axon it is."""
     standing = ["the axon is not published"]
-    rig = await start(tmp_path / "n.sqlite", unready=lambda: standing[0])
+    rig = await start(tmp_path / "n.sqlite", unready=lambda: standing[0], chain_age=lambda: 7.5)
     answer = await get(rig, "/ready")
-    assert (answer.status, json.loads(answer.body)) == (503, {"ready": False, "why": standing[0]})
+    about = {"hotkey": rig.axon.keypair.ss58_address, "chain_age": 7.5}
+    assert (answer.status, json.loads(answer.body)) == (503, {"ready": False, "why": standing[0], **about})
     assert "\nassay_axon_ready 0.0" in (await get(rig, "/metrics")).body.decode()
     standing[0] = ""
-    assert (await get(rig, "/ready")).body == b'{"ready":true}'
+    assert json.loads((await get(rig, "/ready")).body) == {"ready": True, **about}
     assert "\nassay_axon_ready 1.0" in (await get(rig, "/metrics")).body.decode()
     await rig.close()
 

@@ -151,8 +151,8 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_file_is_set_aside(path: Path, damage: object) -> None:
-    """The file is kept as .bad, the new one works, and what the old one may have held is refused by age."""
+def test_a_damaged_file_is_set_aside(path: Path, damage: object, caplog: pytest.LogCaptureFixture) -> None:
+    """The file is kept as .bad, which is told, the new one works, and what the old one may have held is refused by age."""
     clocks = Clocks()
     store = clocks.store(path)
     for nonce in range(NOW, NOW + 2000):
@@ -162,6 +162,8 @@ def test_a_damaged_file_is_set_aside(path: Path, damage: object) -> None:
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
     store = clocks.store(path)
     assert path.with_name(path.name + ".bad").exists()
+    (told,) = caplog.messages
+    assert f"{path} is damaged: it is kept as {path.name}.bad" in told
     assert not store.check_and_store("a", NOW)  # accepted once, by the file that is gone
     assert not store.check_and_store("b", clocks.wall - 1)  # never accepted, but who knows
     assert not store.check_and_store("b", clocks.wall + 2 * SECOND - 1)  # nor this, from a clock ahead of ours

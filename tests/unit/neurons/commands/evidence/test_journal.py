@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,32 @@ def test_a_live_journal_is_listed_verified_and_copied(assay: Assay, live: Journa
     assert (again.status, "not empty" in again.message) == (2, True)
 
 
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("fault", ["entry", "segment"])
+def test_a_damaged_journal_leaves_no_copy(assay: Assay, live: Journal, tmp_path: Path, fault: str, known: bool) -> None:
+    """The message names the journal, not its copy, and the folder is as it was: another try needs no cleaning up."""
+    source, out = tmp_path / "source", tmp_path / "out"
+    shutil.copytree(live.segments, source / "segments")
+    shutil.copy(live.path, source)
+    if fault == "entry":
+        with closing(sqlite3.connect(source / "journal.db")) as db, db:
+            db.execute(
+                "UPDATE entries SET body = replace(body, 'alice', 'alive') WHERE seq = (SELECT max(seq) FROM entries)"
+            )
+    else:
+        segment = list_segments(source / "segments")[0].path
+        segment.write_bytes(segment.read_bytes()[:-20])
+    if known:
+        out.mkdir()
+    for _ in range(2):
+        ran = assay("journal", "backup", source / "journal.db", out)
+        assert (ran.status, ran.out, len(ran.err.splitlines())) == (3, "", 1)
+        assert str(source) in ran.message
+        assert str(out) not in ran.message
+        assert out.exists() is known
+        assert not known or not list(out.iterdir())
+
+
 def test_a_live_journal_is_replayed_and_explained(assay: Assay, live: Journal, tmp_path: Path) -> None:
     """With names beside hotkeys where they are given, and by name."""
     (tmp_path / "names.json").write_text(json.dumps({"alice": "the careful one"}))
@@ -82,6 +110,18 @@ def test_what_is_no_whole_journal_ends_with_status_3(
     assert (ran.status, ran.out) == (3, "")
     assert str(victim) in ran.message
     assert len(ran.err.splitlines()) == 1
+
+
+def test_the_file_is_named_once(assay: Assay, live: Journal, tmp_path: Path) -> None:
+    """An entry that was changed: replay says it as verify does."""
+    victim = tmp_path / "copy" / "journal.db"
+    shutil.copytree(live.segments, victim.parent / "segments")
+    shutil.copy(live.path, victim)
+    with closing(sqlite3.connect(victim)) as db, db:
+        db.execute("UPDATE entries SET body = replace(body, 'alice', 'alive')")
+    replayed, verified = assay("replay", victim), assay("journal", "verify", victim)
+    assert (replayed.status, replayed.message) == (3, verified.message)
+    assert replayed.message.count(str(victim)) == 1
 
 
 def test_nothing_is_no_confirmation(assay: Assay, tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ REFUSED = (
     (("doctor", "--pool.gigabytes", "inf"), "--pool.gigabytes must be a number"),
     (("doctor", "--deadline", "0"), "--deadline"),
     (("status", "--deadline", "0"), "--deadline"),
+    (("validator", "--netuid", "7", "--seed_file", "missing"), "--seed_file missing"),
+    (("validator", "--netuid", "7", "--seed", "3", "--seed_file", "missing"), "--seed and --seed_file: give one"),
+    (("producer", "--once", "--seed", "3", "--seed_file", "missing"), "--seed and --seed_file: give one"),
     (("gateway", "--netuid", "70000"), "--netuid must be a whole number from 0 to 65535"),
 )
 

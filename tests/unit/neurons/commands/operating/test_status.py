@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ from subnet.evidence.state import State, StateStore
 from subnet.types import Label, Modality, Prediction, Submission
 from tests.unit.neurons.running import Assay
 from tests.unit.subnet.evidence.journals import play, played, write_journal
+from tests.unit.subnet.wire.rig import MINER, start
 
 HOTKEY = "5F3sa2TJAWMqDhXG6jhV4N8ko9SxwGy8TpaNS1repo5EYjQX"
 
@@ -104,6 +106,25 @@ def test_the_age_of_the_last_round_is_its_own(
     assert says in found(ran.json, "last round")
 
 
+@pytest.mark.parametrize(("seconds", "verdict"), [(400, "fail"), (200, "ok")])
+def test_a_chain_that_stands_still(assay: Assay, tmp_path: Path, seconds: int, verdict: str) -> None:
+    """Rounds that go on over one and the same block tell since when: five minutes are too long, whatever else is well."""
+    folder = tmp_path / f"validator-1-{HOTKEY}"
+    journal = Journal(folder / "journal.db")
+    store = StateStore(journal)
+    for number, (block, ago) in enumerate([(7, seconds + 30), (9, seconds), (9, seconds // 2), (9, 1)]):
+        one = played(store.state.history, number, Modality.IMAGE, Label.REAL, {"alice": Prediction(0.1)})
+        asked = time.time_ns() - ago * 10**9
+        one = replace(one, block=block, replies=tuple(replace(reply, nonce=asked) for reply in one.replies))
+        assert store.write(ROUND, record(one), State(number + 1, one.history)) is None
+    journal.close()
+    facts = assay("status", "validator", "--json").json
+    assert checks(facts)["last round"] == "ok"
+    assert (checks(facts)["block"], f"block 9 since {seconds}" in found(facts, "block")) == (verdict, True)
+    lenient = assay("status", "validator", "--max_block_age", 1000, "--json").json
+    assert checks(lenient)["block"] == "ok"
+
+
 def test_a_damaged_journal(assay: Assay, tmp_path: Path) -> None:
     """It is named, in the table for people, too, and nothing raises."""
     folder = tmp_path / f"validator-1-{HOTKEY}"
@@ -139,6 +160,25 @@ def test_a_miner_that_does_not_run(assay: Assay, tmp_path: Path) -> None:
     assert (ran.json["role"], checks(ran.json)["process"], ran.status) == ("miner", "fail", 1)
 
 
+async def test_the_miner_of_another_folder(assay: Assay, tmp_path: Path) -> None:
+    """Who answers on the port must be the folder's: by its name, or by the lock of the miner that ran there."""
+    rig = await start(tmp_path / "nonces", chain_age=lambda: 400.0)
+    where = ("--axon.port", rig.endpoint.port, "--axon.ip", "127.0.0.1", "--json")
+    own, other = (tmp_path / name for name in ("m1", "m2"))
+    for folder, hotkey in ((own, MINER.ss58_address), (other, HOTKEY)):
+        folder.mkdir()
+        (folder / f"assay-miner-7-{hotkey}.lock").touch()
+    ran = await asyncio.to_thread(assay, "status", "miner", "--state", other, *where)
+    assert (checks(ran.json)["process"], ran.status) == ("fail", 1)
+    assert f"answers the miner of {MINER.ss58_address}, not that of {HOTKEY}" in found(ran.json, "process")
+    ran = await asyncio.to_thread(assay, "status", "miner", "--state", own, *where)
+    assert (checks(ran.json)["process"], checks(ran.json)["block"], ran.status) == ("ok", "fail", 1)
+    assert found(ran.json, "block") == "the chain was last read 400 s ago"
+    ran = await asyncio.to_thread(assay, "status", "miner", "--state", own, *where, "--max_block_age", 500)
+    assert checks(ran.json)["block"] == "ok"
+    await rig.close()
+
+
 def test_which_one_is_meant(assay: Assay, tmp_path: Path) -> None:
     """None, and several, are refused with what to name."""
     assert (assay("status").status, "--state" in assay("status").message) == (2, True)
@@ -147,3 +187,6 @@ def test_which_one_is_meant(assay: Assay, tmp_path: Path) -> None:
     ran = assay("status")
     assert ran.status == 2
     assert "miner-1-a" in ran.message
+    (tmp_path / "photos").mkdir()
+    ran = assay("status", "--state", tmp_path / "photos")
+    assert (ran.status, "neither a validator nor a miner has run there" in ran.message) == (2, True)

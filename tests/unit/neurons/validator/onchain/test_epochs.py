@@ -440,6 +440,7 @@ async def test_the_last_epoch_is_revealed_at_the_end(rig: Rig) -> None:
     [
         ("", "does not hold"),
         ("{}x", "does not hold"),
+        ("{}", "does not hold"),
         ('{"schema_version": 0}', "does not hold"),
         ('{"unknown": 1}', "does not hold"),
         ('{"schema_version": 2}', "was written by a newer Assay .schema 2, this one knows 1"),
@@ -453,6 +454,20 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, why: str
     with pytest.raises(StateError, match=f"epochs.json.*{why}"):
         kept(path)
     assert path.read_text() == text
+
+
+async def test_a_file_that_is_missing_is_told(rig: Rig) -> None:
+    """Where the journal has an epoch: what is lost with the file, and nothing on a first start or beside the file."""
+    with capture_logs() as lines:
+        await rig.step(rig.start())
+        rig.start()
+    assert not [line for line in lines if line["event"] == "the secrets of epochs are missing"]
+    (rig.folder / "epochs.json").unlink()
+    with capture_logs() as lines:
+        rig.start()
+    (told,) = (line for line in lines if line["event"] == "the secrets of epochs are missing")
+    assert (told["log_level"], told["path"]) == ("warning", str(rig.folder / "epochs.json"))
+    assert "epoch 0, which the journal tells of, can never be revealed" in told["why"]
 
 
 async def test_the_file_is_its_owners_alone(rig: Rig) -> None:
