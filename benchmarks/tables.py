@@ -52,6 +52,7 @@ ORDERS = {
         "soak",
         "training",
         "cluster",
+        "matched-history",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }
