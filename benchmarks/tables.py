@@ -54,6 +54,7 @@ ORDERS = {
         "cluster",
         "card",
         "web",
+        "matched-history",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }

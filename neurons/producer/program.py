@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from neurons import settings as s
 from neurons.producer.settings import Cluster, Prompts
-from neurons.secret_seed import given_seed
+from neurons.secrets.seed import given_seed
 from subnet.errors import SettingsError
 
 

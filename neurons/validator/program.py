@@ -14,7 +14,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from neurons import settings as s
-from neurons.secret_seed import given_seed
+from neurons.secrets.seed import given_seed
 from subnet.errors import SettingsError
 
 
