@@ -76,10 +76,12 @@ def test_bytes_tell_nothing() -> None:
         assert probe.low <= LIMIT, probe
 
 
-def moments(settings: NeuronSettings, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def moments(
+    settings: NeuronSettings, rng: np.random.Generator, played: int = 700, asked: int = 350
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """When one miner is asked: by rounds as this validator has them (1), and by a gateway as people come (0)."""
-    rounds = np.cumsum([interval(settings) + rng.uniform(0, 0.5) for _ in range(700)])
-    people = rng.uniform(0, rounds[-1], 350)
+    rounds = np.cumsum([interval(settings) + rng.uniform(0, 0.5) for _ in range(played)])
+    people = rng.uniform(0, rounds[-1], asked)
     times, labels = np.concatenate([rounds, people]), np.repeat([1, 0], [len(rounds), len(people)])
     order = np.argsort(times)
     return times[order], labels[order]
