@@ -4,7 +4,7 @@
     python -m benchmarks.everyday write [--out runs/everyday]
 
 `judge` asks them the everyday exam at level 0, at the threshold of the game (one half), and leaves the findings of
-each below `out`; `ensemble` and its members answer together. `write` makes benchmarks/results/everyday.json of them.
+each below `out`; `ensemble` and its members answer together. `write` puts them into benchmarks/results/everyday.json.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from subnet.media.everyday import EVERYDAY
 from subnet.protocols import Detector
 from subnet.types import Media, Modality, Prediction
 
+EVERYBODY = ["ensemble", "camo", "cnn_svm", "vit_cam", "patchwise", "segment", "npr-weak", "autoencoder"]
 TOGETHER = "all of these"
 ABOUT = (
     "The share of real pictures that is called synthetic, at one half, the threshold of the game, shown as validators "
@@ -92,27 +93,39 @@ def judge(names: Sequence[str], out: Path) -> None:
         write_atomically(out / f"{each.findings['detector']}.json", text.encode())
 
 
-def rows(found: Sequence[Findings]) -> list[list[Any]]:
-    """A row for all pictures together, for each kind, and for consistency; a column for each detector."""
+Cells = dict[str, tuple[str, Any]]  # pictures and share, by the name of the row
 
-    def cell(each: Any) -> dict[str, Any]:
-        return {end: each[end] for end in ("value", "low", "high")}
 
-    first = found[0]
-    plain = sum(cells["0"]["pictures"] for cells in first["by_kind"].values())
-    result: list[list[Any]] = [[TOGETHER, str(plain), *(cell(each["type_1_error"]) for each in found)]]
-    for kind, cells in first["by_kind"].items():
-        result.append([kind, str(cells["0"]["pictures"]), *(cell(each["by_kind"][kind]["0"]) for each in found)])
-    again = [each["consistency"]["0"] for each in found]
-    for key, name in (("one_verdict", "resaved: one verdict"), ("accused", "resaved: accused in any")):
-        result.append([name, str(again[0][key]["pictures"]), *(cell(each[key]) for each in again)])
-    return result
+def cells(found: Findings) -> Cells:
+    """Of all pictures together, of each kind, and of consistency, as one detector answered."""
+
+    def cell(pictures: int, each: Any) -> tuple[str, Any]:
+        return str(pictures), {end: each[end] for end in ("value", "low", "high")}
+
+    kinds = {kind: cell(levels["0"]["pictures"], levels["0"]) for kind, levels in found["by_kind"].items()}
+    plain = sum(levels["0"]["pictures"] for levels in found["by_kind"].values())
+    again = found["consistency"]["0"]
+    names = {"one_verdict": "resaved: one verdict", "accused": "resaved: accused in any"}
+    resaved = {name: cell(again[key]["pictures"], again[key]) for key, name in names.items()}
+    return {TOGETHER: cell(plain, found["type_1_error"]), **kinds, **resaved}
+
+
+def stored(path: Path) -> dict[str, Cells]:
+    """What the result file that is there says, by detector."""
+    if not path.exists():
+        return {}
+    result = json.loads(path.read_text(encoding="utf-8"))
+    places = list(enumerate(result["columns"]))[2:]
+    return {name: {row[0]: (row[1], row[place]) for row in result["rows"]} for place, name in places}
 
 
 def write(out: Path) -> None:
-    """The result file, of all detectors that were judged, in the order of the table of detectors."""
-    there = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in out.glob("*.json")}
-    found = [there[name] for name in TABLE if name in there]
+    """The result file, in the order of the table of detectors; who was not judged below `out` keeps the column."""
+    path = tables.RESULTS / "everyday.json"
+    judged = {each.stem: cells(json.loads(each.read_text(encoding="utf-8"))) for each in out.glob("*.json")}
+    told = stored(path) | judged
+    told = {name: told[name] for name in TABLE if name in told}
+    first = next(iter(told.values()))
     result = {
         "title": "Everyday pictures",
         "command": "python -m benchmarks.everyday judge",
@@ -120,18 +133,18 @@ def write(out: Path) -> None:
         "commit": "",
         "about": [ABOUT],
         "digits": [2, 2],
-        "columns": ["kind", "pictures", *(each["detector"] for each in found)],
-        "rows": rows(found),
+        "columns": ["kind", "pictures", *told],
+        "rows": [[name, pictures, *(each[name][1] for each in told.values())] for name, (pictures, _) in first.items()],
         "notes": list(NOTES),
     }
     text = json.dumps(result, indent=1) + "\n"
-    write_atomically(tables.RESULTS / "everyday.json", text.encode())
+    write_atomically(path, text.encode())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["judge", "write"])
-    parser.add_argument("names", nargs="*", default=["ensemble", "camo", "cnn_svm", "vit_cam", "patchwise", "segment"])
+    parser.add_argument("names", nargs="*", default=EVERYBODY)
     parser.add_argument("--out", type=Path, default=Path("runs/everyday"))
     asked = parser.parse_args()
     torch.set_num_threads(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from detectors import TABLE
 from detectors.checkpoints import HERE
@@ -17,13 +17,16 @@ from subnet.types import Modality
 def best(modality: Modality, rows: Iterable[DetectorRow] = TABLE.values()) -> DetectorRow:
     """The row with weights that misses fewest fakes, at thresholds that were all fitted at one share of false alarms.
 
-    Misses of current generators count first, then those of the exam that most cards have. Raises SettingsError where
+    Misses of current generators count first, then those of the exams that all cards have. Raises SettingsError where
     nothing judges this modality.
     """
     ready = [row for row in rows if row.modality is modality and row.weights]
     if not ready:
         raise SettingsError(f"detector: no weights for {modality}s are here; name one with --detector")
-    return min(ready, key=_standing)
+    cards = {row.name: card for row in ready if (card := _card(row)) is not None}
+    taken = [{exam.name for exam in card.exams if exam.misses and exam.false_alarms} for card in cards.values()]
+    shared = set.intersection(*taken) if taken else set()
+    return min(ready, key=lambda row: _standing(cards.get(row.name), shared))
 
 
 def better(modality: Modality, rows: Iterable[DetectorRow] = TABLE.values()) -> list[DetectorRow]:
@@ -31,16 +34,14 @@ def better(modality: Modality, rows: Iterable[DetectorRow] = TABLE.values()) -> 
     return [row for row in rows if row.modality is modality and row.published and row.files and not fetched(row)]
 
 
-def _standing(row: DetectorRow) -> tuple[bool, float]:
+def _card(row: DetectorRow) -> Card | None:
     card = read_card(HERE / f"{row.name}{CARD}")
-    if card is None or card.weights != row.sha256:
-        return True, 1.0
-    if card.claim is not None and card.claim.misses is not None:
+    return card if card is not None and card.weights == row.sha256 else None
+
+
+def _standing(card: Card | None, shared: Collection[str]) -> tuple[bool, float]:
+    """No claim, and the mean share of fakes missed: of current ones, or over the `shared` exams."""
+    if card is not None and card.claim is not None and card.claim.misses is not None:
         return False, card.claim.misses.value
-    return True, _misses(card)
-
-
-def _misses(card: Card) -> float:
-    """The mean share of fakes missed over the exams that have real items, too."""
-    shares = [exam.misses.value for exam in card.exams if exam.misses and exam.false_alarms]
-    return sum(shares) / len(shares) if shares else 1.0
+    shares = [exam.misses.value for exam in card.exams if exam.misses and exam.name in shared] if card else []
+    return True, sum(shares) / len(shares) if shares else 1.0
