@@ -34,7 +34,9 @@ from subnet.evidence.reader import (
 )
 from subnet.files import hold, private_file, private_folder, refuse_orphans, write_atomically
 
-SEGMENT_BYTES = 4 * 2**20  # of text in a segment, a second's work; the live file keeps at most twice that
+SEGMENT_BYTES = (
+    3 * 2**19
+)  # of text in a segment: two blocks of bzip2, so that an entry is soon found; live at most twice that
 _TABLES = f"""
 CREATE TABLE entries (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL);
 CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 1), seq INTEGER NOT NULL, value BLOB NOT NULL);

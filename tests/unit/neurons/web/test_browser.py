@@ -60,8 +60,8 @@ async def test_every_page_fits_every_window(tab: Tab, of: str, request: pytest.F
         await server.stop()
 
 
-async def test_rows_of_the_scoreboard_are_low_on_a_phone(tab: Tab, site: Site) -> None:
-    """Two lines and a trend at most: cells are not broken word by word, what is too wide is moved by a finger."""
+async def test_rows_are_low_on_a_phone(tab: Tab, site: Site) -> None:
+    """Two lines at most: cells are not broken word by word, what is too wide is moved by a finger."""
     server = await serve(application(site), "127.0.0.1", 0, flags="--")
     try:
         await tab.look_like(390, dark=False)
