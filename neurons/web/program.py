@@ -165,9 +165,7 @@ def _public(host: str) -> bool:
 
 
 @asynccontextmanager
-async def listening(
-    site: Site, ip: str = "127.0.0.1", port: int = 0, forms: Forms | None = None
-) -> AsyncIterator[str]:
+async def listening(site: Site, ip: str = "127.0.0.1", port: int = 0, forms: Forms | None = None) -> AsyncIterator[str]:
     """The site is served, at the address that is given. Raises SettingsError for a port that cannot be listened on."""
     from neurons.web.server import PatientProtocol, application
     from subnet.wire.http.server import BoundedProtocol
