@@ -43,7 +43,7 @@ def test_every_format_has_every_clue() -> None:
     with decoder() as clips:
         for kind in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"):
             data = saved(PICTURE, kind)
-            clues = evidence(data, decoded(data, clips))
+            clues = evidence(data, decoded(data, clips, f".{kind.lower()}"))
             assert [clue.name for clue in clues] == NAMES
             assert all(clue.says.endswith(".") and clue.proves.endswith(".") for clue in clues)
             json.dumps([clue.to_json() for clue in clues])
