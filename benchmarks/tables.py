@@ -43,6 +43,7 @@ ORDERS = {
         "quality",
         "leak",
         "in-painted",
+        "history",
         "agreement",
         "speed",
         "round",

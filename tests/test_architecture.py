@@ -31,7 +31,7 @@ SPEAKERS = sorted([*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks
 # floor may know each other.
 FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "subnet": (
-        ("types", "errors", "files", "lifetime", "printing"),
+        ("types", "errors", "files", "lifetime", "printing", "confined"),
         ("registry", "protocols"),
         ("codec", "chain"),
         ("game", "wire"),

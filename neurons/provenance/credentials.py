@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any, Final
 from neurons.provenance import credentials_child
 from neurons.provenance.clue import Clue, State, told
 from neurons.provenance.xmp import BY_MODEL, MEANINGS
+from subnet.confined import ask
 
 SECONDS: Final = 30.0
 MOST_FACTS: Final = 24
@@ -55,18 +54,13 @@ def credentials(data: bytes, kind: str, trust: Path | None = None) -> Clue:
 
 def _asked(data: bytes, kind: str, trust: Path | None) -> Mapping[str, Any] | None:
     """What the child says; None where it says nothing in time."""
-    words = [sys.executable, "-m", credentials_child.__name__, kind, *([os.fspath(trust)] if trust else [])]
+    words = [kind, *([os.fspath(trust.absolute())] if trust else [])]
+    answer = ask(credentials_child.__name__, words, data, SECONDS)
     try:
-        done = subprocess.run(words, input=data, capture_output=True, timeout=SECONDS, env=_environment(), check=True)
-        found = json.loads(done.stdout[:_MOST_ANSWER])
-    except (subprocess.SubprocessError, ValueError, RecursionError):
+        found = json.loads(answer[1][:_MOST_ANSWER]) if answer and answer[0] == 0 else None
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _environment() -> dict[str, str]:
-    """Where this package is, and nothing that a secret could be in."""
-    return {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
 
 
 def _clue(store: Mapping[str, Any]) -> Clue:

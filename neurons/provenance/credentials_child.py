@@ -1,17 +1,18 @@
 """The process that `neurons.provenance.credentials` starts: reads one file from its input, and prints its manifests.
 
 Run as `python -m neurons.provenance.credentials_child TYPE [TRUST]`. The reader is loaded first; then address space,
-processor time, files and sockets are bounded, and nothing more can be opened.
+processor time and files are bounded.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import resource
 import sys
 from pathlib import Path
 from typing import Any, Final
+
+from subnet.confined import confine
 
 NONE: Final = "none"
 MEMORY: Final = 3 * 2**30  # bytes of address space
@@ -28,7 +29,7 @@ def main(kind: str, trust: str = "") -> None:
         settings["trust"] = {"user_anchors": Path(trust).read_text(encoding="ascii")}
     data = sys.stdin.buffer.read()
     context = Context.from_dict(settings)
-    _confine()
+    confine(MEMORY, SECONDS)
     try:
         with Reader(kind, io.BytesIO(data), context=context) as reader:
             store = json.loads(reader.json())
@@ -38,14 +39,6 @@ def main(kind: str, trust: str = "") -> None:
     except C2paError as error:
         store = {"error": str(error)[:200]}
     print(json.dumps(store))
-
-
-def _confine() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 if __name__ == "__main__":

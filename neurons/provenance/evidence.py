@@ -13,6 +13,7 @@ from neurons.provenance.rescaling import rescaled
 from neurons.provenance.tags import camera, container, generator
 from neurons.provenance.xmp import fields, source_type
 from subnet.codec.image_header import read_header
+from subnet.codec.still import format_of
 from subnet.codec.video import Clip
 from subnet.types import Media
 
@@ -42,7 +43,7 @@ def _of_image(data: bytes, media: Media, trust: Path | None) -> tuple[Clue, ...]
     packet = fields(found.xmp)
     texts = (*found.exif, *found.texts, *(packet or ()))
     return (
-        credentials(data, _TYPES.get(found.format, "image/jpeg"), trust),
+        credentials(data, _TYPES.get(format_of(data) or found.format, "image/jpeg"), trust),
         source_type(packet),
         generator(texts),
         camera(texts),

@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from subnet.codec.image import FILE_IMAGES, ImageLimits, decode_image, readable
+from subnet.codec.image import FILE_IMAGES, ImageLimits, decode_image
 from subnet.codec.sandbox import VideoDecoder
+from subnet.codec.still import readable
 from subnet.codec.video import FILE_CLIPS, Clip
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
 from subnet.types import Media, Modality

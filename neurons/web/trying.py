@@ -25,8 +25,9 @@ from neurons.web.report.forms import NotTaken, body_of, check_origin, fields_in,
 from neurons.web.report.page import STYLE, Report, section
 from neurons.web.server import Forms
 from neurons.web.site import Page, notice
-from subnet.codec.image import FILE_IMAGES, ImageLimits, readable
+from subnet.codec.image import FILE_IMAGES, ImageLimits
 from subnet.codec.sandbox import VideoDecoder
+from subnet.codec.still import readable
 from subnet.codec.video import FILE_CLIPS
 from subnet.errors import CheckpointError, MediaError, MediaTooLarge, SettingsError, StateError
 from subnet.printing import excerpt

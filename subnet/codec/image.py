@@ -10,14 +10,13 @@ import io
 import warnings
 import zlib
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError
 
-from subnet.codec import depth, jpeg, png
+from subnet.codec import depth, jpeg, png, still
 from subnet.codec.image_header import FORMATS, Header, read_header
 from subnet.codec.video import Limits, decode_video, encode_lossless_video, encode_video
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
@@ -41,7 +40,6 @@ __all__ = [
     "encode_video",
     "normalise",
     "opened",
-    "readable",
     "stored_size",
 ]
 
@@ -53,17 +51,17 @@ MIN_CROP = 0.5  # of the largest crop, along each side
 Box = tuple[int, int, int, int]  # of a crop in pixels: top, left, height, width
 
 _OTHER_FORMATS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
-_BRANDS = {b"avif": "AVIF", **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"), "HEIF")}
 _ORIENTATION = 0x0112  # tag of EXIF
 _LAYOUT = "its layout of bands or samples is not one that is read: save it as grey or RGB with 8 or 16 bits"
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image.DecompressionBombError)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
 class ImageLimits:
     """What an image may have: `pixels` in a JPEG file apart from those in all others, whose decoders need more memory.
 
-    `formats` beyond `image_header.FORMATS` (GIF, TIFF, BMP, AVIF, HEIF) go to Pillow as they are, metadata and all.
+    `formats` beyond `image_header.FORMATS` go to Pillow as they are, metadata and all: GIF, TIFF and BMP in this
+    process, AVIF and HEIF in one of their own (`subnet.codec.still`).
     `true_range` scales samples of more than 8 bits by the range that they use (`subnet.codec.depth`): the 12 bits of a
     satellite's sensor would be black otherwise.
     """
@@ -102,6 +100,8 @@ def decode_image(data: bytes, limits: ImageLimits = ImageLimits()) -> Media:
     if len(data) > limits.bytes:
         raise MediaTooLarge(f"{len(data)} bytes are more than the {limits.bytes} that an image may have")
     other = _other_format(data)
+    if other in limits.formats and other in still.FORMATS:
+        return decode_image(still.as_png(data, str(other)), limits)
     if other in limits.formats:
         return Media(_decode_other(data, str(other), limits)[None])
     header = read_header(data)
@@ -139,31 +139,18 @@ def stored_size(data: bytes) -> tuple[int, int]:
 def opened(data: bytes) -> Image.Image:
     """An image file that `FILE_IMAGES` takes as Pillow opens it, metadata and all; no pixel is decoded.
 
-    Raises MediaUnreadable for other files and where the decoder is not installed, and what Pillow does for broken ones.
+    AVIF and HEIC come as PNG, decoded in a process of their own. Raises MediaError for these and for other files, and
+    what Pillow does for broken ones.
     """
     name = _other_format(data) or read_header(data).format
-    if name == "HEIF":
-        if find_spec("pillow_heif") is None:
-            raise MediaUnreadable("HEIC files need `pip install 'assay-subnet[heic]'`")
-        from pillow_heif import register_heif_opener
-
-        register_heif_opener(thumbnails=False)
-    if name == "AVIF" and not features.check("avif"):
-        raise MediaUnreadable("this build of Pillow reads no AVIF: install one from PyPI")
+    if name in still.FORMATS:
+        data, name = still.as_png(data, name), "PNG"
     return Image.open(io.BytesIO(data), formats=(name,))
-
-
-def readable() -> frozenset[str]:
-    """Which of the formats whose decoders are not always there can be read on this machine: "AVIF", "HEIC"."""
-    there = {"AVIF": features.check("avif"), "HEIC": find_spec("pillow_heif") is not None}
-    return frozenset(name for name, can in there.items() if can)
 
 
 def _other_format(data: bytes) -> str | None:
     """Pillow's name for a format beyond `image_header.FORMATS`, by the first bytes."""
-    if data[4:8] == b"ftyp":
-        return _BRANDS.get(data[8:12])
-    return next((name for start, name in _OTHER_FORMATS.items() if data.startswith(start)), None)
+    return still.format_of(data) or next((n for start, n in _OTHER_FORMATS.items() if data.startswith(start)), None)
 
 
 def _check_size(header: Header, limits: ImageLimits) -> None:

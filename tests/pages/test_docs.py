@@ -145,4 +145,4 @@ def test_claims_about_security_are_tested() -> None:
         if path.name != file or not re.search(rf"^(async )?def {test}\(", source, re.MULTILINE):
             missing.append(f"{link}::{test}")
     assert missing == []
-    assert len(claims.split("## ")) == 6  # without a key, with a hotkey, a permit, a key of the gateway, the machine
+    assert len(claims.split("## ")) == 7  # without a key, with a hotkey, a permit, a gateway's key, a form, the machine

@@ -33,6 +33,8 @@ from subnet.protocols import Detector
 from subnet.types import Media, Modality
 from subnet.wire.http.server import serve
 from tests.unit.detectors.folders import photos
+from tests.unit.subnet.codec.test_image import FOREIGN, LARGE, ODD
+from tests.unit.subnet.codec.test_sandbox import HOSTILE
 
 PHOTO = codec.encode_image(photos(1)[0][1], 90)
 NAMES = {Modality.IMAGE: "npr", Modality.VIDEO: "constant-video"}
@@ -153,6 +155,16 @@ async def test_bad_files_are_refused_in_words(rig: Rig, kind: str) -> None:
         assert (status, words in unescape(text)) == (expected, True), text
         assert "<script>alert" not in text
         assert "/tmp" not in text
+
+
+async def test_the_worst_files_through_the_form(rig: Rig) -> None:
+    """What is foreign, odd, too large or hostile: judged or refused in words, and the next good file is judged."""
+    worst = {**FOREIGN, **ODD, **{name: make for name, make in LARGE.items() if name != "too many bytes"}, **HOSTILE}
+    for name, make in worst.items():
+        status, text, _ = await rig.post(make(), "/try.json", "file")
+        assert status in (200, 413, 422), (name, text)
+        assert "Traceback" not in text
+    assert (await rig.post(PHOTO))[0] == 200
 
 
 async def test_two_hundred_megabytes_are_refused_before_they_are_read(rig: Rig) -> None:

@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subnet.codec.sandbox import VideoDecoder
+from subnet.codec.sandbox_child import tags_from, tags_to
 from subnet.codec.video import Limits, decode_video, encode_lossless_video, encode_video
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable, SubnetError
 from subnet.types import Media
@@ -125,6 +126,30 @@ def test_sound_is_no_hindrance(decoder: VideoDecoder) -> None:
 def test_titles_in_odd_encodings_are_no_hindrance(decoder: VideoDecoder) -> None:
     """Metadata that is not UTF-8, as old tools wrote it, does not stop the picture."""
     assert len(decoder.decode(GOOD.replace(b"VideoHandler", b"Vid\xe9oHandler")).frames) == 6
+
+
+def test_what_a_container_says_of_itself_comes_back(decoder: VideoDecoder) -> None:
+    """Names and texts, cut, without zeros; many, long and odd ones are bounded, and the frames are there all the same."""
+
+    def build(container: av.container.OutputContainer) -> None:
+        container.metadata.update({"comment": "made with a tool", "title": "x" * 10_000, "artist": "caf\xe9 \u202e\n"})
+        container.metadata.update({f"key{number}": "y" for number in range(200)})
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for grey in clip().frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode(None))
+
+    for container in ("mp4", "matroska"):
+        with VideoDecoder(Limits(containers=("mov", "matroska"))) as any_kind:
+            found = any_kind.read(muxed(build, container))
+        tags = {name.lower(): text for name, text in found.tags}
+        assert tags["comment"] == "made with a tool"
+        assert tags["title"] == "x" * 300
+        assert len(found.tags) <= 32
+        assert len(found.media.frames) == 6
+    assert tags_from(tags_to((("a", "b"), ("c", "")))) == (("a", "b"), ("c", ""))
+    assert tags_from(b"\xff\0\0odd") == (("\ufffd", ""),)
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "libvpx-vp9"])
