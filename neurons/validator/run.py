@@ -15,6 +15,7 @@ from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
 from neurons.hotkey_lock import hold_hotkey
 from neurons.log import Log
+from neurons.secrets.epochs import SECRETS, kept, lines_of
 from neurons.secrets.seed import choose_seed
 from neurons.signals import ends_before, pause, until_signal
 from neurons.validator.challenge_source import await_media, draw_challenge
