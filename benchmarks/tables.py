@@ -53,6 +53,7 @@ ORDERS = {
         "training",
         "cluster",
         "web",
+        "card",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }
