@@ -56,6 +56,8 @@ ORDERS = {
         "card",
         "web",
         "matched-history",
+        "web",
+        "card",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }
