@@ -56,8 +56,6 @@ ORDERS = {
         "card",
         "web",
         "matched-history",
-        "web",
-        "card",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }
