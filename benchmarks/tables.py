@@ -53,6 +53,7 @@ ORDERS = {
         "training",
         "cluster",
         "matched-history",
+        "frozen-tower",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }
