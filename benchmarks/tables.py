@@ -56,6 +56,7 @@ ORDERS = {
         "card",
         "web",
         "matched-history",
+        "frozen-tower",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }

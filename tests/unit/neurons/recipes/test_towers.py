@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from benchmarks.cluster import ACTOR, kill_one
 from detectors.checkpoints import read
 from detectors.training.feature_cache import FEATURES, KEYS
 from tests.places import ROOT
@@ -85,17 +87,39 @@ def test_only_a_tower_is_computed_by_a_cluster(assay: Assay, tmp_path: Path) -> 
 @pytest.mark.timeout(600)
 def test_a_cluster_keeps_the_same_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`assay train tower` on a local Ray and without: one file of features, one head. Skipped where Ray is missing."""
-    ray_variables(monkeypatch, tmp_path)
-    tower = tower_file(tmp_path / "tower")
-    for part, count in (("train", 40), ("validation", 8)):
-        write_images(tmp_path / "data" / part, count, part)
-    words = ("train", "tower", "--tower", tower, "--data", tmp_path / "data", "--force", "--device", "cpu")
-    for out, more in (("alone", ()), ("ray", ("--ray.address", "local"))):
-        given = [sys.executable, "-m", "neurons", *map(str, words), "--out", str(tmp_path / out), *more]
-        ran = subprocess.run(given, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert ran.returncode == 0, ran.stderr
+    _both_ways(tmp_path, monkeypatch, 40, kill=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_killed_worker_costs_no_feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that computes is killed (-9) once some are kept: the same file of features and head nevertheless."""
+    _both_ways(tmp_path, monkeypatch, 200, kill=True)
+
+
+def _both_ways(folder: Path, patch: pytest.MonkeyPatch, count: int, *, kill: bool) -> None:
+    """Train on `count` real items and their twins with a local Ray and without, and compare what is written."""
+    ray_variables(patch, folder)
+    tower = tower_file(folder / "tower")
+    for part, items in (("train", count), ("validation", 8)):
+        write_images(folder / "data" / part, items, part)
+    words = ("train", "tower", "--tower", tower, "--data", folder / "data", "--force", "--device", "cpu")
+    for out, more in (("ray", ("--ray.address", "local")), ("alone", ())):
+        given = [sys.executable, "-m", "neurons", *map(str, words), "--out", str(folder / out), *more]
+        with (folder / "log").open("w") as log, subprocess.Popen(given, cwd=ROOT, stdout=log, stderr=log) as ran:
+            if kill and more:
+                _kill_in_the_middle(ran, folder / out / "features" / FEATURES)
+        assert ran.returncode == 0, (folder / "log").read_text()
     for name in (FEATURES, KEYS):
-        alone, ray = ((tmp_path / out / "features" / name).read_bytes() for out in ("alone", "ray"))
+        alone, ray = ((folder / out / "features" / name).read_bytes() for out in ("alone", "ray"))
         assert alone == ray
-    heads = [_state(tmp_path / out) for out in ("alone", "ray")]
+    heads = [_state(folder / out) for out in ("alone", "ray")]
     assert all((heads[0][key] == value).all() for key, value in heads[1].items())  # type: ignore[attr-defined]
+
+
+def _kill_in_the_middle(program: subprocess.Popen[bytes], kept: Path) -> None:
+    """Kill the actor below `program` as soon as something is kept."""
+    while not kept.is_file() or not kept.stat().st_size:
+        assert program.poll() is None, "ended before anything was kept"
+        time.sleep(0.05)
+    assert kill_one(program.pid, ACTOR)
