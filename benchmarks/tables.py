@@ -47,6 +47,8 @@ ORDERS = {
         "speed",
         "round",
         "flood",
+        "gateway",
+        "together",
         "evidence",
         "windows",
         "soak",
