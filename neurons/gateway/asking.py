@@ -50,9 +50,9 @@ class Asking:
     """Asks miners over `transport`; what is encoded is so in `executor`.
 
     `rate` bounds the requests a second to one miner. For who is silent longer than 19 of 20 answers took lately, one
-    more is asked, so that nobody's silence costs the client `seconds`: of five questions one at most. A reply that comes
-    too late is waited for in the background: a miner that is slow is not hung up on sooner than in a round. `tell` hears
-    of every reply.
+    more is asked, so that nobody's silence costs the client `seconds`: of five questions one at most. A reply that
+    comes too late is waited for in the background: a miner that is slow is not hung up on sooner than in a round.
+    `tell` hears of every reply.
     """
 
     def __init__(
