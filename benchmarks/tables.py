@@ -48,6 +48,8 @@ ORDERS = {
         "speed",
         "round",
         "flood",
+        "gateway",
+        "together",
         "evidence",
         "windows",
         "soak",

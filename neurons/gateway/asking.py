@@ -30,6 +30,8 @@ RECENT: Final = 200  # answers by whose times it is known who is silent
 FEW: Final = 20  # of them tell too little
 PATIENCE: Final = 1.0  # seconds until then
 LEAST_PATIENCE: Final = 0.1  # seconds
+MORE: Final = 0.25  # questions beside each: so much more work where all are slow, and no more
+MORE_AT_ONCE: Final = 10.0
 WIRE_SECONDS: Final = 10.0  # that a miner has for a reply, whenever the answer is made: as for a challenge
 
 
@@ -48,8 +50,9 @@ class Asking:
     """Asks miners over `transport`; what is encoded is so in `executor`.
 
     `rate` bounds the requests a second to one miner. For who is silent longer than 19 of 20 answers took lately, one
-    more is asked, so that nobody's silence costs the client `seconds`. A reply that comes too late is waited for in the
-    background: a miner that is slow is not hung up on sooner than in a round. `tell` hears of every reply.
+    more is asked, so that nobody's silence costs the client `seconds`: of five questions one at most. A reply that
+    comes too late is waited for in the background: a miner that is slow is not hung up on sooner than in a round.
+    `tell` hears of every reply.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Asking:
         self._buckets = Buckets(Policy(rate=rate, burst=max(1.0, 2 * rate)), monotonic)
         self._late: set[asyncio.Task[Reply]] = set()
         self._tell, self._took = tell, deque[float](maxlen=RECENT)
+        self._credit = MORE_AT_ONCE  # questions that may be asked for silent miners
 
     async def ask(self, media: Sequence[Media], order: Sequence[Neuron], sampling: Sampling) -> Heard:
         """Ask the first of `order`, and for each that fails the next, until `count` have answered or time is up.
@@ -103,6 +107,7 @@ class Asking:
         loop, said, patience = asyncio.get_running_loop(), dict[str, float](), self._patience()
         ends, more, spare, idle = loop.time() + self._seconds, loop.time() + patience, self._count, False
         pending = begin(self._count)
+        self._credit = min(MORE_AT_ONCE, self._credit + MORE * len(pending))
         while pending and len(said) < self._count and (now := loop.time()) < ends:
             wait = max(0.0, min(ends, more) - now)
             done, pending = await asyncio.wait(pending, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
@@ -111,7 +116,8 @@ class Asking:
             said |= told
             pending |= begin(len(done) - len(told))
             if loop.time() >= more:
-                begun = begin(max(0, min(self._count - len(said), spare)))
+                begun = begin(max(0, min(self._count - len(said), spare, int(self._credit))))
+                self._credit -= len(begun)
                 if idle and not begun and said:
                     break
                 pending, spare = pending | begun, spare - len(begun)

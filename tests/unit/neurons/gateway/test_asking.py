@@ -137,3 +137,16 @@ async def test_those_who_fail_and_those_who_are_silent_are_replaced_within_bound
         heard = await asking.ask([media], neurons("abcdefghijklmnopqrst"), SAMPLING)
         await asking.close()
     assert (dict(heard.said), heard.asked) == ({}, 6)
+
+
+async def test_slow_miners_are_not_asked_twice_as_often() -> None:
+    """Where all are slower than they were, a quarter more is asked in the long run: what is slow for its load must not
+    be given more."""
+    media = Media(np.zeros((1, 256, 256, 3), np.uint8))
+    transport = Scripted({f"hotkey{n}": 0.35 for n in range(12)})
+    with ThreadPoolExecutor(2) as executor:
+        asking = Asking(transport, executor, count=4, seconds=0.4, rate=1e6)  # type: ignore[arg-type]
+        for _ in range(12):
+            await asking.ask([media], neurons("abcdefghijkl"), SAMPLING)
+        await asking.close()
+    assert 12 * 4 < len(transport.asked) <= 12 * 4 * 1.25 + 10
