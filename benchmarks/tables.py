@@ -54,6 +54,7 @@ ORDERS = {
         "training",
         "cluster",
         "web",
+        "card",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }
