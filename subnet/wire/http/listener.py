@@ -30,7 +30,7 @@ class Listener(socket.socket):
     """A bound TCP socket. `on_full` is called when a connection had to be turned away."""
 
     def __init__(self, family: int) -> None:
-        super().__init__(family, socket.SOCK_STREAM)
+        super().__init__(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio then sets TCP_NODELAY
         self.on_full: Callable[[], None] = lambda: None
         self._reserve: int | None = None
 
