@@ -89,6 +89,19 @@ class Tab:
         while self._loaded == before:
             await self._hear()
 
+    async def choose(self, selector: str, file: Path) -> None:
+        """Put a file into a field for files."""
+        root = await self.call("DOM.getDocument")
+        node = await self.call("DOM.querySelector", nodeId=root["root"]["nodeId"], selector=selector)
+        await self.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
+
+    async def click(self, selector: str) -> None:
+        """Press what leads to another page, and wait until that is loaded."""
+        before = self._loaded
+        await self.run(f"document.querySelector({selector!r}).click()")
+        while self._loaded == before:
+            await self._hear()
+
     async def run(self, script: str) -> Any:
         """The value of an expression on the page, or what its promise comes to."""
         found = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)

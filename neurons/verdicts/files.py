@@ -14,7 +14,7 @@ from pathlib import Path
 
 from subnet.codec.image import FILE_IMAGES, ImageLimits, decode_image
 from subnet.codec.sandbox import VideoDecoder
-from subnet.codec.still import readable
+from subnet.codec.still import format_of, readable
 from subnet.codec.video import FILE_CLIPS, Clip
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
 from subnet.types import Media, Modality
@@ -23,7 +23,6 @@ IMAGES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".
 CLIPS = (".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm")
 RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf")
 _LITTER = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})
-_HEIF = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")
 _BY_START = {b"\xff\xd8\xff": Modality.IMAGE, b"\x89PNG": Modality.IMAGE, b"GIF8": Modality.IMAGE,
              b"II*\0": Modality.IMAGE, b"MM\0*": Modality.IMAGE, b"\x1aE\xdf\xa3": Modality.VIDEO}  # fmt: skip
 CONVERT = {
@@ -84,10 +83,10 @@ def _reason_to_skip(path: Path, parts: Sequence[str]) -> str:
 
 def _foreign(suffix: str, start: bytes) -> str | None:
     """The name of a format that we have no safe decoder for."""
-    if suffix in (".heic", ".heif") or (start[4:8] == b"ftyp" and start[8:12] in _HEIF):
-        return "HEIC"
-    if suffix == ".avif" or start[4:12] == b"ftypavif":
-        return "AVIF"
+    if (still := format_of(start)) is not None:
+        return {"HEIF": "HEIC"}.get(still, still)
+    if suffix in (".heic", ".heif", ".avif"):
+        return "AVIF" if suffix == ".avif" else "HEIC"
     if suffix == ".jxl" or start[:12] == b"\0\0\0\x0cJXL \r\n\x87\n":
         return "JPEG XL"
     return "raw camera" if suffix in RAW else None

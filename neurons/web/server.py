@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -41,14 +41,14 @@ class PatientProtocol(BoundedProtocol):
 
 @dataclass(frozen=True)
 class Forms:
-    """Pages that take what a browser sends: their routes, and by path what they may do that others may not.
+    """Pages that take what a browser sends: their routes, and the headers in which they differ from others.
 
     `first` is the page that stands in front where there are no journals.
     """
 
     first: str
     paths: frozenset[str]
-    policy: str
+    headers: Mapping[str, str]
     add_routes: Callable[[FastAPI], None]
 
 
@@ -64,7 +64,7 @@ def application(site: Site, forms: Forms | None = None) -> FastAPI:
             response = Response(status_code=405, headers={"allow": ", ".join(methods)})
         else:
             response = await call_next(request)
-        response.headers.update({**HEADERS, "content-security-policy": form.policy} if form else HEADERS)
+        response.headers.update({**HEADERS, **form.headers} if form else HEADERS)
         return response
 
     if forms is not None:

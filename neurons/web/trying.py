@@ -40,10 +40,13 @@ IMAGES: Final = ImageLimits(
     bytes=MOST, pixels=24_000_000, jpeg_pixels=50_000_000, formats=FILE_IMAGES.formats, true_range=True
 )
 CLIPS: Final = replace(FILE_CLIPS, bytes=MOST, frame_pixels=4096 * 2304, seconds=30)
-POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
+DIFFERENT: Final = {  # from the headers of other pages; without a referrer browsers do not say where a form is from
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    ),
+    "referrer-policy": "same-origin",
+}
 ADDRESS: Final = "try"
 WRONG: Final = "try/wrong"
 _SAID: Final = 4096  # bytes of the form of a complaint, besides its comment
@@ -144,7 +147,7 @@ class Trying:
 def forms(trying: Trying) -> Forms:
     """The form at /try, its JSON, and where they are sent to, for the site."""
     paths = frozenset({f"/{ADDRESS}", f"/{ADDRESS}.json", f"/{WRONG}"})
-    return Forms(ADDRESS, paths, POLICY, lambda app: _add_routes(app, trying))
+    return Forms(ADDRESS, paths, DIFFERENT, lambda app: _add_routes(app, trying))
 
 
 def _add_routes(app: FastAPI, trying: Trying) -> None:

@@ -28,7 +28,7 @@ _TOO_LARGE: Final = 3  # exit status
 
 def format_of(data: bytes) -> str | None:
     """AVIF or HEIF by the first bytes, None for anything else."""
-    return _BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
+    return _BRANDS.get(bytes(data[8:12])) if data[4:8] == b"ftyp" else None
 
 
 def readable() -> frozenset[str]:

@@ -32,7 +32,7 @@ def check_origin(request: Request) -> None:
     """Raises NotTaken for a form that a page of elsewhere sent, by what browsers say of that (Fetch, section 3.1)."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     own = origin is None or urlsplit(origin).netloc == request.headers.get("host")
-    if site not in (None, "same-origin") or not own:
+    if site != "same-origin" and not (site is None and own):
         raise NotTaken(403, "The form must be sent from the page itself, not from another site.", unread=True)
 
 
