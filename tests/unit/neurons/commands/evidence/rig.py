@@ -150,7 +150,9 @@ async def _run(folder: Path, subnet: MemorySubnet, commit: bool, between: Betwee
             for label in Label:
                 pool.put(make_sample(n + 100 * label, label=label, origin="here"), stream="main", sequence=n)
         draw = partial(draw_challenge, pool, substitute=True)
-        partners = Partners(view, MemoryTransport(_Miners(subnet.block).answer), draw, partial(retire, pool, kept), executor)
+        partners = Partners(
+            view, MemoryTransport(_Miners(subnet.block).answer), draw, partial(retire, pool, kept), executor
+        )
         neuron = NeuronSettings(timeout=5, epoch_length=1, min_answers=1)
         settings = ValidatorSettings(NETUID, SAMPLING, neuron)
         hotkey, log = VALIDATOR.ss58_address, structlog.get_logger()
