@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
-from neurons.gateway.around import Around, Lingering, request_id
+from neurons.gateway.around import Around, request_id
 from neurons.gateway.problems import MEDIA_TYPE, Kind, Problem, Refusal, seconds
 from neurons.gateway.schemas import Detection, Health, JobBody, ProblemBody
 from neurons.gateway.service import Service
@@ -27,6 +27,7 @@ from neurons.log import Log
 from subnet.errors import StateError
 from subnet.types import Modality
 from subnet.wire.bodies import Bodies, BodyLimits, NoRoom
+from subnet.wire.http.lingering import Lingering
 
 SCOPES: Final[Mapping[Modality, Scope]] = {Modality.IMAGE: Scope.IMAGE, Modality.VIDEO: Scope.VIDEO}
 LOOK_AGAIN: Final = 2.0  # seconds between two looks at a job
