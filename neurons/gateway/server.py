@@ -16,7 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from neurons.gateway.metrics import Metrics
-from neurons.gateway.requests.around import Around, Lingering, request_id
+from neurons.gateway.requests.around import Around, request_id
 from neurons.gateway.requests.fetching import JSON_TYPE, MOST_CHARACTERS, NAME, Fetching, address_in
 from neurons.gateway.requests.problems import MEDIA_TYPE, Kind, Problem, Refusal, seconds
 from neurons.gateway.requests.uploads import FIELD, Upload, read_body, recognised, size_of, upload_of
@@ -29,6 +29,7 @@ from neurons.log import Log
 from subnet.errors import StateError
 from subnet.types import Modality
 from subnet.wire.bodies import Bodies, BodyLimits, NoRoom
+from subnet.wire.http.lingering import Lingering
 
 SCOPES: Final[Mapping[Modality, Scope]] = {Modality.IMAGE: Scope.IMAGE, Modality.VIDEO: Scope.VIDEO}
 LOOK_AGAIN: Final = 2.0  # seconds between two looks at a job

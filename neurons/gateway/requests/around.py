@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 import time
@@ -12,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from neurons.gateway.requests.problems import MEDIA_TYPE, Kind, Problem
@@ -23,8 +22,6 @@ HEADERS: Final = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
 }
-LINGER_SECONDS: Final = 2.0
-LINGER_BYTES: Final = 2**25
 _KEY: Final = re.compile(r"assay_[0-9a-f]{12}_")
 _NAMES: Final = frozenset(
     ("key", "apikey", "api_key", "api-key", "x-api-key", "token", "access_token", "authorization", "auth", "bearer")
@@ -56,32 +53,6 @@ class Around:
 
         app: ASGIApp = _key_in_address(named) if has_key(scope) else self._app
         await app(scope, receive, marked)
-
-
-class Lingering(Response):
-    """A response to a request whose body is not wanted: the rest is dropped for a while, then the connection ends.
-
-    A connection that is closed while its client still sends is reset, and the client may never see why.
-    """
-
-    def __init__(self, response: Response, receive: Receive) -> None:
-        super().__init__(response.body, response.status_code, dict(response.headers))
-        self.headers["connection"] = "close"
-        self._receive = receive
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        try:
-            async with asyncio.timeout(LINGER_SECONDS):
-                dropped, more = 0, True
-                while more and dropped < LINGER_BYTES:
-                    message = await self._receive()
-                    dropped += len(message.get("body", b""))
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            pass
-        await send({"type": "http.response.body", "body": b""})
 
 
 def request_id(request: Request) -> str:
