@@ -54,6 +54,7 @@ ORDERS = {
         "soak",
         "training",
         "cluster",
+        "card",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }
