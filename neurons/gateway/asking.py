@@ -26,7 +26,7 @@ from subnet.protocols import Transport
 from subnet.types import Media, Neuron, Prediction, Query, Reply
 from subnet.wire.admission import Buckets, Policy
 
-RECENT: Final = 200  # answers by whose times it is known who is silent
+RECENT: Final = 60  # answers by whose times it is known who is silent
 FEW: Final = 20  # of them tell too little
 PATIENCE: Final = 1.0  # seconds until then
 LEAST_PATIENCE: Final = 0.1  # seconds
