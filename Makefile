@@ -26,7 +26,8 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)  # three on two cores: tests wait, too; a thread each
 
 # What the extras `ray` and `wandb` are for, on the lowest and the newest versions of both. All else is that of $(VENV).
-EXTRAS_TESTS = tests/unit/neurons/replicas tests/unit/generators/cluster tests/unit/neurons/validator/monitors tests/e2e/test_replicas.py
+EXTRAS_TESTS = tests/unit/neurons/replicas tests/unit/generators/cluster tests/unit/detectors/cluster tests/unit/neurons/recipes/test_towers.py \
+  tests/unit/neurons/validator/monitors tests/e2e/test_replicas.py
 
 test-extras: test-extras-lowest test-extras-newest
 
