@@ -54,6 +54,7 @@ ORDERS = {
         "cluster",
         "matched-history",
         "frozen-tower",
+        "card",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }
