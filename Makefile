@@ -27,8 +27,9 @@ test: lint
 
 # What the extras are for, on the lowest and the newest versions of each. All else is that of $(VENV).
 EXTRAS = ray wandb postgres provenance heic
-EXTRAS_TESTS = tests/unit/neurons/replicas tests/unit/generators/cluster tests/unit/neurons/validator/monitors tests/e2e/test_replicas.py \
-  tests/unit/neurons/gateway/store tests/e2e/test_gateway_replicas.py tests/unit/neurons/provenance tests/unit/neurons/verdicts
+EXTRAS_TESTS = tests/unit/neurons/replicas tests/unit/generators/cluster tests/unit/detectors/cluster tests/unit/neurons/recipes/test_towers.py \
+  tests/unit/neurons/validator/monitors tests/e2e/test_replicas.py tests/unit/neurons/gateway/store tests/e2e/test_gateway_replicas.py \
+  tests/unit/neurons/provenance tests/unit/neurons/verdicts
 
 test-extras: test-extras-lowest test-extras-newest
 
