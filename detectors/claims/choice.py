@@ -42,7 +42,7 @@ def _card(row: DetectorRow) -> Card | None:
 
 
 def _standing(card: Card | None, shared: Collection[str]) -> tuple[bool, float, float]:
-    """No claim, the mean share of fakes missed, of current ones or over the `shared` exams, and that of false alarms."""
+    """No claim, the mean share of fakes missed (current ones, or over the `shared` exams), and that of false alarms."""
     exams = [exam for exam in card.exams if exam.name in shared] if card else []
     alarms = mean([exam.false_alarms.value for exam in exams if exam.false_alarms] or [1.0])
     if card is not None and card.claim is not None and card.claim.misses is not None:
