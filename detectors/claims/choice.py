@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from statistics import mean
 
 from detectors import TABLE
 from detectors.checkpoints import HERE
@@ -17,7 +18,8 @@ from subnet.types import Modality
 def best(modality: Modality, rows: Iterable[DetectorRow] = TABLE.values()) -> DetectorRow:
     """The row with weights that misses fewest fakes, at thresholds that were all fitted at one share of false alarms.
 
-    Misses of current generators count first, then those of the exams that all cards have. Raises SettingsError where
+    Misses of current generators count first, then those of the exams that all cards have; of equals fewer false alarms
+    decide. Raises SettingsError where
     nothing judges this modality.
     """
     ready = [row for row in rows if row.modality is modality and row.weights]
@@ -39,9 +41,10 @@ def _card(row: DetectorRow) -> Card | None:
     return card if card is not None and card.weights == row.sha256 else None
 
 
-def _standing(card: Card | None, shared: Collection[str]) -> tuple[bool, float]:
-    """No claim, and the mean share of fakes missed: of current ones, or over the `shared` exams."""
+def _standing(card: Card | None, shared: Collection[str]) -> tuple[bool, float, float]:
+    """No claim, the mean share of fakes missed (current ones, or over the `shared` exams), and that of false alarms."""
+    exams = [exam for exam in card.exams if exam.name in shared] if card else []
+    alarms = mean([exam.false_alarms.value for exam in exams if exam.false_alarms] or [1.0])
     if card is not None and card.claim is not None and card.claim.misses is not None:
-        return False, card.claim.misses.value
-    shares = [exam.misses.value for exam in card.exams if exam.misses and exam.name in shared] if card else []
-    return True, sum(shares) / len(shares) if shares else 1.0
+        return False, card.claim.misses.value, alarms
+    return True, mean([exam.misses.value for exam in exams if exam.misses] or [1.0]), alarms

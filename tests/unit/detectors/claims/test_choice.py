@@ -19,16 +19,20 @@ from subnet.types import Modality
 
 @pytest.mark.parametrize("modality", list(Modality))
 def test_the_default_misses_fewest(modality: Modality) -> None:
-    """Of all cards that ship, none has a smaller mean share of misses over the exams that all of them took."""
+    """Of all cards that ship, none misses fewer fakes of the exams that all of them took, or as few at fewer alarms."""
     cards = {
-        row.name: {exam.name: exam.misses.value for exam in card.exams if exam.misses and exam.false_alarms}
+        row.name: {
+            exam.name: (exam.misses.value, exam.false_alarms.value)
+            for exam in card.exams
+            if exam.misses and exam.false_alarms
+        }
         for row in TABLE.values()
         if row.modality is modality and (card := read_card(HERE / f"{row.name}{CARD}")) is not None
     }
     shared = set.intersection(*(set(misses) for misses in cards.values()))
     assert shared
-    means = {name: sum(misses[exam] for exam in shared) for name, misses in cards.items()}
-    assert best(modality).name == min(means, key=lambda name: means[name])
+    sums = {name: tuple(sum(found[exam][of] for exam in shared) for of in (0, 1)) for name, found in cards.items()}
+    assert best(modality).name == min(sums, key=lambda name: sums[name])
 
 
 def test_an_exam_that_only_one_sat_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
