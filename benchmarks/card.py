@@ -24,7 +24,7 @@ from detectors.acceleration.accelerate import original
 from detectors.acceleration.benchmark import examples, throughput
 from detectors.acceleration.options import CANDIDATES, default
 from detectors.families import family
-from detectors.torch_detector import TorchDetector
+from detectors.torch_detector import TorchDetector, torch_device
 from subnet.registry import resolve
 from subnet.types import Modality
 
@@ -40,7 +40,9 @@ def published(name: str, device: str) -> TorchDetector:
     row, made = TABLE[name], family(TABLE[name].family)
     network = resolve(made.network)()
     views = resolve(made.views)
-    return TorchDetector(name, row.modality, network, preprocess=row.preprocess, views=views, device=device)
+    return TorchDetector(
+        name, row.modality, network, preprocess=row.preprocess, views=views, device=torch_device(device)
+    )
 
 
 def steps(network: nn.Module, x: Tensor, groups: int) -> dict[str, Any]:

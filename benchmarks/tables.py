@@ -52,6 +52,7 @@ ORDERS = {
         "soak",
         "training",
         "cluster",
+        "card",
     ),
     "detectors.md": ("accuracy-images", "accuracy-clips", "accuracy-pans", "everyday", "cost", "motion"),
 }

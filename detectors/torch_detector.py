@@ -23,7 +23,12 @@ AT_ONCE, AT_ONCE_ON_CPU = 8, 4  # views in one pass: more of them do not stay in
 
 
 def torch_device(name: str) -> torch.device:
-    """The device called `name`. Raises SettingsError when it is not there."""
+    """The device called `name`. Raises SettingsError when it is not there.
+
+    On a card, products of matrices are computed in TF32 from then on, as its convolutions are without being told to:
+    networks of attention answer several times as fast, and P(synthetic) moves by less than a thousandth
+    (benchmarks/card.py).
+    """
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -32,6 +37,8 @@ def torch_device(name: str) -> torch.device:
         raise SettingsError(f"device: {name!r} is not there ({torch.cuda.device_count()} CUDA devices); use cpu")
     if device.type not in ("cpu", "cuda"):
         raise SettingsError(f"device: {name!r} is not supported; use cpu or cuda")
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
     return device
 
 

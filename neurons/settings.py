@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, validators
 
 from subnet import files
+from subnet.chain import check_endpoint
 from subnet.errors import SettingsError
 from subnet.types import Split
 
@@ -48,6 +49,7 @@ class SubtensorSettings:
     def __post_init__(self) -> None:
         if not self.network.strip():
             raise SettingsError("--subtensor.network is empty: give finney, test or local (variable BT_NETWORK)")
+        check_endpoint("--subtensor.network (variable BT_NETWORK)", self.network)
         for name in self.chain_endpoint.split(",") if self.chain_endpoint else ():
             if not name.strip().startswith(("ws://", "wss://")):
                 raise SettingsError(f"--subtensor.chain_endpoint must begin with ws:// or wss://, not {name!r}")
@@ -73,6 +75,8 @@ class WalletSettings:
         for flag, name in (("name", self.name), ("hotkey", self.hotkey)):
             if not name.strip():
                 raise SettingsError(f"--wallet.{flag} is empty: name one (variable BT_WALLET_{flag.upper()})")
+            if name != name.strip() or name[0] in "\"'":
+                raise SettingsError(f"--wallet.{flag} is a name without quotes or blanks around it, not {name!r}")
             if name in {".", ".."} or {"/", "\\", "\0"} & set(name):
                 raise SettingsError(f"--wallet.{flag} is a name, no path, not {name!r}: folders go to --wallet.path")
 

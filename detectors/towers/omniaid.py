@@ -100,7 +100,7 @@ class Router(nn.Module):
     def forward(self, x_BC: Tensor) -> Tensor:
         logits: Tensor = self.network(x_BC)
         values, places = logits.topk(min(PICKED, logits.shape[1]), dim=1)
-        shares = torch.zeros_like(logits).scatter(1, places, values.softmax(dim=1))
+        shares = torch.zeros_like(logits).scatter(1, places, values.softmax(dim=1).to(logits.dtype))
         return torch.cat([shares, torch.ones_like(shares[:, :1])], dim=1)
 
 

@@ -13,24 +13,40 @@ from neurons import settings as s
 from neurons.doctor.machine import Finding, Health
 from neurons.doctor.standing import ready_media
 from neurons.secret_seed import read_seed
-from subnet.errors import SettingsError
+from neurons.validator.onchain.epoch_file import SECRETS as EPOCHS
+from neurons.validator.onchain.epoch_file import look
+from subnet.errors import SettingsError, StateError
 from subnet.media.pool.maintenance import damaged
 
 SECRETS = ("validator-*/seed", "producer/*/seed")
-DATABASES = {"validator-*/ledger.db": "validator", "miner-*/nonces.db": "miner"}  # beside the journal
+PROGRAMS = ("validator-*", "miner-*")
+DATABASES = {"ledger.db": ("validator", ", and forgets whom it has asked"), "nonces.db": ("miner", "")}
 MOST = 20  # items of each kind whose bytes are read
 
 
 def databases(home: Path) -> Iterator[Finding]:
-    """Every ledger and every store of nonces below `home` is a whole SQLite database."""
-    for pattern, program in DATABASES.items():
-        for path in sorted(home.glob(pattern)):
+    """Every ledger, every store of nonces and every secret of epochs below `home` can be used."""
+    for pattern in PROGRAMS:
+        for folder in sorted(home.glob(pattern)):
+            yield from stored(folder)
+
+
+def stored(folder: Path) -> Iterator[Finding]:
+    """What one program keeps in its state folder beside the journal can be used."""
+    for name, (program, lost) in DATABASES.items():
+        path = folder / name
+        if path.exists():
             trouble = _trouble(path)
-            fix = f"stop the {program} and move the file away: it begins a new one, and forgets whom it has asked"
-            if program == "miner":
-                fix = "stop the miner and move the file away: it begins a new one"
+            fix = f"stop the {program} and move the file away: it begins a new one{lost}"
             found = f"{path}: {trouble}" if trouble else f"{path} is whole"
             yield Finding("database", Health.FAIL if trouble else Health.OK, found, fix if trouble else "")
+    path = folder / EPOCHS
+    if path.exists():
+        try:
+            look(path)
+            yield Finding("secrets", Health.OK, f"{path} is whole")
+        except StateError as error:
+            yield Finding("secrets", Health.FAIL, str(error), "do as it says, while the validator is stopped")
 
 
 def _trouble(path: Path) -> str:

@@ -213,7 +213,8 @@ class WeightSetter:
         fine, before = receipt.submission is Submission.OK, self._refusal
         self._refusal = "" if fine else f"{receipt.submission} {receipt.code}"
         level = logging.INFO if fine else logging.DEBUG if self._refusal == before else logging.WARNING
-        facts = {"result": receipt.submission.value, "code": receipt.code, "why": receipt.message}
+        result = "not sent" if receipt.code in (NO_SCORES, TOO_FEW, UNWRITTEN) else receipt.submission.value
+        facts = {"result": result, "code": receipt.code, "why": receipt.message}
         self._log.log(level, "weights", **facts, next_try=self._not_before)
 
     async def _submit(self, snapshot: Snapshot) -> tuple[Receipt, dict[int, float]]:

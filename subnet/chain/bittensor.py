@@ -18,6 +18,7 @@ from typing import Any, Final
 import bittensor as bt
 from websockets.exceptions import WebSocketException
 
+from subnet.chain import check_endpoint
 from subnet.chain.commitments import NO_PALLET, Space, fields_of, text_of, too_large
 from subnet.chain.connection import MISFIT, Link
 from subnet.chain.deadline import within
@@ -38,7 +39,6 @@ from subnet.errors import ChainError, ChainTimeout, SettingsError
 from subnet.types import U16, Endpoint, Receipt, Snapshot, Statement, Submission
 
 MECHANISMS: Final = 4096  # storage index = mechanism * 4096 + netuid
-NETWORKS: Final = ("finney", "test", "local")
 BROKEN: Final = (bt.BittensorError, WebSocketException, OSError)
 STALLED: Final = 32  # blocks; two or three are usual between the head and the last final one
 
@@ -66,11 +66,8 @@ class BittensorChain:
         mechid: int = 0,
         seal_round: int | None = None,
     ) -> None:
+        check_endpoint("subtensor endpoint", endpoint)
         names = tuple(part.strip() for part in endpoint.split(","))
-        for name in names:
-            if name not in NETWORKS and not name.startswith(("ws://", "wss://")):
-                known = ", ".join(NETWORKS)
-                raise SettingsError(f"subtensor endpoint {name!r}: use {known}, or an address with ws:// or wss://")
         self.netuid, self.endpoint, self.mechid = netuid, endpoint, mechid
         self._wallet, self._version_key, self._seal_round = wallet, version_key, seal_round
         self._call_deadline, self._submit_deadline, self._watchdog = call_deadline, submit_deadline, watchdog

@@ -27,6 +27,12 @@ MOST: Final = 2**22  # hotkeys of rounds that wait for their secret, 32 MiB; an 
 _FIELDS: Final = ("modality", "label", "origin", "level", "seed")
 
 
+def left_out(last: int, now: int) -> str:
+    """What is said of a commitment `now` that follows commitment `last` in a journal."""
+    epochs = f"epoch {last + 1} is" if now == last + 2 else f"epochs {last + 1}-{now - 1} are"
+    return f"{epochs} not in the journal: what was played and paid then is not proven"
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """What of a round must be as its epoch's seed gives, and what that follows from beside the seed.
@@ -100,24 +106,36 @@ class Epochs:
             yield from self._unused(before[0], count)
         self._paid = False
         self._last = seq, record, said
+        if before and said.number > before[2].number + 1 and said.seq >= before[2].seq:
+            yield from _unrevealed(waiting, before[2].number)
+            yield unproven(seq, left_out(before[2].number, said.number))
+            return
         broken = break_between(before[2] if before else None, said, netuid, hotkey)
         if before is None and record.epoch > 0:
             yield unproven(seq, f"the journal begins with commitment {record.epoch}: what was before is not in it")
             return
         if broken and before and record.revealed is None and record.epoch == before[1].epoch + 1:
-            yield from (unproven(p.seq, f"plans: epoch {before[1].epoch} was never revealed") for p in waiting)
+            yield from _unrevealed(waiting, before[1].epoch)
             yield unproven(seq, broken)
-            return
-        if broken:
+        elif broken:
             yield Finding(seq, broken)
-            return
-        if before is None or record.revealed is None:
-            return
+        elif before and record.revealed is not None:
+            yield from self._check(before, waiting, bytes.fromhex(record.revealed), netuid, hotkey)
+
+    def _check(
+        self,
+        before: tuple[int, CommitmentRecord, Commitment],
+        waiting: Sequence[Planned],
+        secret: bytes,
+        netuid: int,
+        hotkey: str,
+    ) -> Iterator[Finding]:
+        """Hold the rounds of an epoch against the seed that follows from its secret."""
         self._proven["epochs with a committed seed"] += bool(waiting)
         if before[1].block_hash is None:
             yield Finding(before[0], f"commitment {before[1].epoch} stands, but no block's hash is recorded for it")
             return
-        seed = epoch_seed(bytes.fromhex(record.revealed), before[1].block_hash, netuid, hotkey)
+        seed = epoch_seed(secret, before[1].block_hash, netuid, hotkey)
         for planned in waiting:
             wrong = _differs(seed, planned)
             self._proven["rounds planned by their epoch's seed"] += not wrong and planned.miners is not None
@@ -140,6 +158,10 @@ class Epochs:
                 yield unproven(seq, "seeds: epochs that ended with less than half of the usual number of rounds")
         epoch = self._last[1].epoch if self._last else 0
         yield from (unproven(waiting.seq, f"plans: epoch {epoch} is not revealed yet") for waiting in self._waiting)
+
+
+def _unrevealed(waiting: Sequence[Planned], epoch: int) -> Iterator[Finding]:
+    return (unproven(each.seq, f"plans: epoch {epoch} was never revealed") for each in waiting)
 
 
 def _differs(seed: int, planned: Planned) -> str:

@@ -56,7 +56,7 @@ def status(
         Seconds that the chain has to answer.
     """
     role, folder = _place(role, state)
-    from neurons.doctor import standing
+    from neurons.doctor import folders, standing
 
     checks = list(machine.versions())
     checks += machine.disk(folder)
@@ -65,6 +65,7 @@ def status(
         checks += standing.ready_media(pool)
     else:
         checks += standing.miner(axon)
+    checks += folders.stored(folder)
     if ask_chain:
         checks += asyncio.run(standing.on_chain(subtensor, folder, deadline, max_weights_age, role.value))
     ok = all(check.verdict is not Health.FAIL for check in checks)

@@ -54,11 +54,21 @@ def lines_of(state: Kept) -> frozenset[str]:
 
 
 def kept(path: Path) -> Kept:
+    """As `look`, and nobody else reads the file from then on."""
+    try:
+        if path.exists():
+            private_file(path)
+    except OSError as error:
+        raise StateError(f"the secrets of epochs {path} cannot be read: {error.strerror}") from error
+    return look(path)
+
+
+def look(path: Path) -> Kept:
     """What lies there, nothing yet where there is no file. Raises StateError for a file that cannot be used."""
     try:
         if not path.exists():
             return Kept()
-        data = private_file(path).read_bytes()
+        data = path.read_bytes()
         schema = _Schema.model_validate_json(data).schema_version
         if schema > SCHEMA:
             raise StateError(f"{path} was written by a newer Assay (schema {schema}, this one knows {SCHEMA})")

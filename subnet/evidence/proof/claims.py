@@ -17,7 +17,8 @@ from subnet.errors import ChainError
 from subnet.evidence.binding import AHEAD
 from subnet.evidence.claim import Claims, CommitmentClaim, WeightsClaim
 from subnet.evidence.findings import Finding, Verdict, unproven
-from subnet.evidence.planning import UNUSED
+from subnet.evidence.planning import UNUSED, left_out
+from subnet.evidence.proof.gaps import excused, left_out_between
 from subnet.evidence.proof.past import Past, compare_metagraphs, compare_updates, look_back
 from subnet.evidence.proof.questions import MOST, Questions
 from subnet.evidence.proof.standing import BEHIND, Form, compare, forms, look, places, stood_since, untaken
@@ -140,16 +141,17 @@ def judge(facts: ChainFacts, claims: Claims, proven: Counter[str]) -> Iterator[F
     yield from _unrecorded(facts, claims, before)
     yield from compare_metagraphs(facts.past, claims.metagraphs, proven)
     everyone = [replace(s, sure=s.sure and s.seq not in facts.untaken) for s in claims.settings]
-    yield from compare_updates(facts.past, facts.hotkey, everyone, proven)
+    last, first = left_out_between(claims.commitments, claims.settings)
+    yield from excused(last, compare_updates(facts.past, facts.hotkey, everyone, proven))
     shown = {block: rows for block, rows in facts.weights.items() if block is not None}
     between = compare({**facts.looks, **shown}, everyone, facts.max_weight_limit, facts.sealed)
     settings = [setting for setting in everyone if not setting.refused]
     stood = _stood_since(facts, settings)
-    told = list((_sealed if facts.sealed else _settings)(facts, settings, stood, proven))
+    told = list(excused(last, (_sealed if facts.sealed else _settings)(facts, settings, stood, proven)))
     yield from told
     yield from _unpaid(claims.commitments, settings, stood)
     false = {finding.seq for finding in told if finding.verdict is Verdict.FALSE}
-    yield from (finding for finding in between if finding.seq not in false)
+    yield from excused(last | first, (finding for finding in between if finding.seq not in false))
 
 
 def _stood_since(facts: ChainFacts, settings: Sequence[WeightsClaim]) -> set[int]:
@@ -286,6 +288,8 @@ def _earlier(
         yield unproven(claim.seq, f"the journal begins with commitment {epoch}: what was before is not in it")
     elif before is None and stood is not None and number is None:
         yield unproven(claim.seq, f"what stood before commitment {epoch}: {_printable(stood.text)} since {stood.block}")
+    elif before is not None and before.epoch + 1 < epoch == (number or 0) + 1:
+        yield unproven(claim.seq, left_out(before.epoch, epoch))
     elif number != (before.epoch if before else None):
         due = f"epoch {before.epoch}" if before else "nothing"
         what = f"before commitment {epoch} the chain had committed epoch {number}, the evidence {due}"

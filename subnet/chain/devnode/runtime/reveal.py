@@ -62,4 +62,6 @@ def parse(payload: bytes) -> tuple[str, Opened]:
 def _u16s(payload: bytes, at: int) -> tuple[list[int], int]:
     count, at = read_compact(payload, at)
     end = at + 2 * count
+    if end > len(payload):
+        raise ValueError(f"{count} numbers are claimed in {len(payload)} bytes")
     return [int.from_bytes(payload[i : i + 2], "little") for i in range(at, end, 2)], end

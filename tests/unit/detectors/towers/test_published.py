@@ -116,6 +116,17 @@ def test_bytes_to_answer_as_its_authors_do(row: DetectorRow, tmp_path: Path) -> 
 
 
 @each_row
+def test_half_of_the_digits_move_answers_little(row: DetectorRow, tmp_path: Path) -> None:
+    """Under bfloat16, as it is trained and may be served on a card, log-odds differ by a part of their spread."""
+    detector = opened(row.name, filled(PUBLISHED[row.name].state(True), seed=3), tmp_path)
+    media = [decode_image(picture(*size, seed)) for seed, size in enumerate(SIZES)]
+    whole = detector.logits(media)
+    with torch.autocast("cpu", torch.bfloat16):
+        moved = (detector.logits(media) - whole).abs().max()
+    assert moved < whole.std() + 0.02 * whole.abs().max()
+
+
+@each_row
 def test_it_can_be_explained_and_has_features(row: DetectorRow, tmp_path: Path) -> None:
     """The row's layer is there and gives tokens or maps, and below the last layer is one vector a picture."""
     detector = opened(row.name, filled(PUBLISHED[row.name].state(True)), tmp_path)

@@ -24,6 +24,7 @@ from neurons.commands.evidence.verify import check
 from neurons.settings import NeuronSettings
 from neurons.validator.challenge_source import draw_challenge
 from neurons.validator.loop import Partners, ValidatorLoop
+from neurons.validator.low_water import check_low_water
 from neurons.validator.onchain.epochs import Epochs, Seeds, Uncommitted
 from neurons.validator.run import retire
 from neurons.validator.settings import ValidatorSettings
@@ -35,6 +36,7 @@ from subnet.evidence.entries.entry import GENESIS, Entry, link
 from subnet.evidence.findings import Verification
 from subnet.evidence.journal import Journal
 from subnet.evidence.proof.depot import Depot, publish
+from subnet.evidence.reader import backup
 from subnet.evidence.records import (
     ROUND,
     RoundRecord,
@@ -83,8 +85,8 @@ class Story:
 class _Miners:
     """Answers every query as its miner: looks, judges, signs."""
 
-    def __init__(self) -> None:
-        self.nonce = 1_800_000_000_000_000_000
+    def __init__(self, block: int) -> None:
+        self.nonce = (1_800_000_000 + block) * 10**9
 
     def answer(self, neuron: Neuron, query: Query) -> Reply:
         self.nonce += 1
@@ -118,8 +120,28 @@ async def _tell(folder: Path, commit: bool, sealed: bool, between: Between) -> S
     await subnet.advance(11)
     for number, key in enumerate(MINERS):
         await MemoryChain(subnet, key.ss58_address).serve(Endpoint("127.0.0.1", 8000 + number))
+    return await _run(folder, subnet, commit, between)
+
+
+def went_on(folder: Path) -> Story:
+    """A story whose newest journal is lost: a copy from the end of its second epoch went on with --neuron.forward."""
+
+    async def copied(epoch: int, subnet: MemorySubnet) -> None:
+        if epoch == 1:
+            backup(folder / "lost" / "journal.db", folder / "copy")
+
+    async def played() -> Story:
+        lost = await _tell(folder / "lost", True, False, copied)
+        return await _run(folder / "copy", lost.subnet, True, nothing)
+
+    return asyncio.run(played())
+
+
+async def _run(folder: Path, subnet: MemorySubnet, commit: bool, between: Between) -> Story:
+    """Play epochs with the state in `folder`, on a chain that may know the validator."""
     journal = Journal(folder / "journal.db")
     store, chain = StateStore(journal), MemoryChain(subnet, VALIDATOR.ss58_address)
+    await check_low_water(chain, VALIDATOR.ss58_address, journal, store, structlog.get_logger(), forward=True)
     view = ChainView(chain, structlog.get_logger())
     kept = Kept(folder / "kept", 10**9, 10**9)
     with ThreadPoolExecutor(2) as executor, Ledger(folder / "ledger.db") as ledger:
@@ -128,7 +150,7 @@ async def _tell(folder: Path, commit: bool, sealed: bool, between: Between) -> S
             for label in Label:
                 pool.put(make_sample(n + 100 * label, label=label, origin="here"), stream="main", sequence=n)
         draw = partial(draw_challenge, pool, substitute=True)
-        partners = Partners(view, MemoryTransport(_Miners().answer), draw, partial(retire, pool, kept), executor)
+        partners = Partners(view, MemoryTransport(_Miners(subnet.block).answer), draw, partial(retire, pool, kept), executor)
         neuron = NeuronSettings(timeout=5, epoch_length=1, min_answers=1)
         settings = ValidatorSettings(NETUID, SAMPLING, neuron)
         hotkey, log = VALIDATOR.ss58_address, structlog.get_logger()

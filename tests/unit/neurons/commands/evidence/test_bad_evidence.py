@@ -27,6 +27,7 @@ from tests.unit.neurons.commands.evidence.rig import (
     published,
     rewritten,
     tell,
+    went_on,
 )
 from tests.unit.neurons.running import Assay
 
@@ -191,3 +192,28 @@ def test_the_commands(assay: Assay, story: Story, tmp_path: Path) -> None:
     (tmp_path / "out" / manifest["parts"][0]["file"]).write_bytes(b"")
     again = assay("verify", tmp_path / "out", "--offline", "--json")
     assert (again.status, again.json["ok"]) == (4, False)
+
+
+def test_a_journal_that_went_on_from_an_older_copy(tmp_path: Path) -> None:
+    """After --neuron.forward what the lost journal held is not proven, and nothing is false; scores are computed."""
+    story = went_on(tmp_path)
+    result = checked(story, published(story, story.entries, tmp_path / "out", media=False))
+    assert result.false == ()
+    assert "epochs 2-4 are not in the journal: what was played and paid then is not proven" in unproven(result)
+    assert "plans: epoch 1 was never revealed" in unproven(result)
+    assert dict(result.proven)["commitments stand on chain"] > 4
+
+
+def test_epochs_cannot_be_left_out_by_their_numbers_alone(story: Story, tmp_path: Path) -> None:
+    """A journal that goes on behind a gap as if it had been there: entries that commitments name, and weights, tell."""
+    epoch = -1
+
+    def change(entry: Entry, body: Body) -> Body | None:
+        nonlocal epoch
+        epoch = body["epoch"] if entry.kind == COMMITMENT else epoch
+        return None if epoch == 1 else body
+
+    result = falsified(story, tmp_path, change)
+    assert "epoch 1 is not in the journal: what was played and paid then is not proven" in unproven(result)
+    assert "commitment 2 names entry" in false(result)
+    assert "weights of 4 differ" in false(result)

@@ -115,6 +115,21 @@ def test_a_damaged_journal(assay: Assay, tmp_path: Path) -> None:
     assert "restore a backup" in ran.out
 
 
+@pytest.mark.parametrize(("name", "check"), [("ledger.db", "database"), ("epochs.json", "secrets")])
+def test_what_lies_beside_the_journal(assay: Assay, tmp_path: Path, name: str, check: str) -> None:
+    """A damaged ledger or file of secrets fails with its fix, and is left as it is."""
+    folder = tmp_path / f"validator-1-{HOTKEY}"
+    write_journal(folder / "journal.db", 5)
+    path = folder / name
+    path.write_text("no such thing " * 100)
+    path.chmod(0o644)
+    ran = assay("status", "validator", "--json")
+    (failed,) = (row for row in ran.json["checks"] if row["check"] == check)
+    assert (failed["verdict"], str(path) in failed["found"], ran.status) == ("fail", True, 1)
+    assert failed["fix"]
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("no such thing " * 100, 0o644)
+
+
 def test_a_miner_that_does_not_run(assay: Assay, tmp_path: Path) -> None:
     """Nobody on its port: exit status 1."""
     (tmp_path / f"miner-1-{HOTKEY}").mkdir()

@@ -119,6 +119,14 @@ def test_random_payloads_are_refused_or_read(raw: bytes) -> None:
     assert len(raw) >= 41 + 2 * (len(uids) + len(values))
 
 
+def test_numbers_that_are_claimed_must_be_there() -> None:
+    """A few bytes that claim 2^30 - 1 numbers are refused before a list of them is made."""
+    hotkey, most = bytes([32 << 2]) + bytes(32), (((1 << 30) - 1) << 2 | 2).to_bytes(4, "little")
+    for payload in (hotkey + most, hotkey + b"\0" + most, hotkey + b"\4\0\0" + most + bytes(8)):
+        with pytest.raises(ValueError, match="claimed"):
+            parse(payload)
+
+
 METHODS = ["state_call", "state_getStorageAt", "state_queryStorageAt", "state_getKeysPaged", "chain_getBlockHash"]
 json_values = st.recursive(
     st.none()
