@@ -33,6 +33,7 @@ class Book:
         self.total = 0  # entries that there are
         self.read_at = 0.0  # time of the last look at it, seconds since 1970
         self.likeness = NOBODY
+        self.version = 0  # counts what changed: pages of the same one are the same
         self._keep, self._summary, self._lock = keep, Summary(keep), threading.Lock()
         self._end: tuple[int, str] | None = None  # of what was read, None before
         self._whole, self._compared = False, -COMPARED_EVERY
@@ -44,6 +45,7 @@ class Book:
             end = self.source.end()
         except StateError as error:
             self.fault, self._end = self.source.told(error), None
+            self.version += 1
             return
         self.read_at, self.total = time.time(), end[0]
         if end == self._end:
@@ -64,9 +66,11 @@ class Book:
                 self._summary, self._whole, self.likeness = Summary(self._keep), False, NOBODY
                 self._compared = -COMPARED_EVERY
             self.fault, self._end = self.source.told(error), end
+            self.version += 1
             return False
         self.fault, self._end, self._whole = "", end, True
         self._compare()
+        self.version += 1
         return True
 
     def _compare(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -31,6 +33,32 @@ HEADERS: Final = {
 }
 RETRY_AFTER: Final = "5"  # seconds
 METHODS: Final = ("GET", "HEAD")
+KEPT: Final = 100  # pages; the largest, a scoreboard of 256 miners as JSON, takes 1 MB
+
+
+class Drawn:
+    """Answers as they were drawn, until a journal moves: readers of a page share it, and one is drawn at a time."""
+
+    def __init__(self, site: Site, *, trying: bool) -> None:
+        self._site, self._trying = site, trying
+        self._kept: OrderedDict[str, tuple[tuple[int, ...], Response]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def answer(self, path: str) -> Response:
+        """What is at `path`, without its first stroke. What hangs on the clock, and what is no page, is not kept."""
+        with self._lock:
+            versions = tuple(book.version for book in self._site.books)
+            known = self._kept.get(path)
+            if known is None or known[0] != versions:
+                response = respond(self._site, path, trying=self._trying)
+                if response.status_code != 200 or path.removesuffix(".json") == "health":
+                    return response
+                known = self._kept[path] = (versions, response)
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(path)
+        drawn = known[1]
+        return Response(drawn.body, drawn.status_code, media_type=drawn.headers["content-type"])
 
 
 class PatientProtocol(BoundedProtocol):
@@ -69,6 +97,7 @@ def application(site: Site, forms: Forms | None = None) -> FastAPI:
 
     if forms is not None:
         forms.add_routes(app)
+    drawn = Drawn(site, trying=forms is not None)
 
     @app.api_route("/{path:path}", methods=list(METHODS))
     def show(path: str) -> Response:
@@ -76,7 +105,7 @@ def application(site: Site, forms: Forms | None = None) -> FastAPI:
             return Response(file(path), media_type=FILES[path])
         if forms is not None and not site.books and not path:
             return RedirectResponse(f"./{forms.first}", 303)
-        return respond(site, path, trying=forms is not None)
+        return drawn.answer(path)
 
     return app
 

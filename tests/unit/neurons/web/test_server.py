@@ -11,11 +11,14 @@ import aiohttp
 import pytest
 
 from neurons.web.book import Book
-from neurons.web.server import HEADERS, application
+from neurons.web.server import HEADERS, KEPT, Drawn, application
 from neurons.web.site import Site
 from neurons.web.sources import JournalFile
+from subnet.evidence.journal import Journal
+from subnet.evidence.state import StateStore
 from subnet.wire.http.server import serve
 from tests.unit.neurons.commands.evidence.rig import MINERS, Story
+from tests.unit.subnet.evidence.journals import play, write_journal
 
 
 @dataclass
@@ -119,3 +122,27 @@ async def test_requests_read_nothing_of_a_journal(running: Running) -> None:
     for path in ("/1/scoreboard", f"/1/miner/{MINERS[0].ss58_address}", "/1/rounds", "/"):
         assert (await running.ask(path))[0] == 200
     assert (await running.ask("/1/round/3"))[0] == 503
+
+
+def test_a_page_is_drawn_once_until_the_journal_moves(tmp_path: Path) -> None:
+    """Readers share it; the next round draws it anew, a damaged file ends it, and no more than a bound are kept."""
+    file = tmp_path / "journal.db"
+    write_journal(file, 5)
+    book = Book(1, JournalFile(file))
+    book.refresh()
+    drawn = Drawn(Site((book,), {}), trying=False)
+    first = drawn.answer("1/scoreboard")
+    assert drawn.answer("1/scoreboard").body is first.body
+    assert drawn.answer("1/scoreboard.json").body is not first.body
+    assert drawn.answer("health").body is not drawn.answer("health").body
+    journal = Journal(file)
+    play(StateStore(journal), 1)
+    journal.close()
+    book.refresh()
+    after = drawn.answer("1/scoreboard")
+    assert (after.status_code, after.body == first.body) == (200, False)
+    for number in range(2 * KEPT):
+        assert drawn.answer(f"1/rounds/{number}").status_code in (200, 404)
+    file.write_bytes(b"no journal at all" * 100)
+    book.refresh()
+    assert drawn.answer("1/scoreboard").status_code == 503
