@@ -13,8 +13,8 @@ def test_weights_are_sealed_to_a_past_round_on_local_networks_alone() -> None:
     """Everybody can open them at once, so nobody may do that by mistake where weights are worth something."""
     neuron = NeuronSettings(seal_round=1000)
     with pytest.raises(SettingsError, match=r"--neuron.seal_round hides weights from nobody.*leave it out"):
-        check(neuron=neuron, local=False)
-    check(neuron=neuron, local=True)
+        check(neuron=neuron, local=False, seed=None, seed_file=None)
+    check(neuron=neuron, local=True, seed=None, seed_file=None)
 
 
 @pytest.mark.parametrize("name", ["keep_media", "keep_gigabytes", "min_answers", "vpermit_tao_limit"])
