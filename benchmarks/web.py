@@ -43,6 +43,7 @@ from subnet.wire.http.server import serve
 Took = tuple[float, float]  # milliseconds of the clock, and of a processor
 EVERY = 150  # rounds between two settings of weights
 TOGETHER = 8  # clients
+LOOKED_AT = 5.0  # seconds between two looks at a journal
 MIXED = f"all of them, {TOGETHER} at once"
 QUANTILES = ((0, 0.5), (0, 0.95), (0, 0.99), (1, 0.5), (1, 0.95))  # of the clock, of a processor
 
@@ -89,12 +90,15 @@ async def _ask(site: Site, requests: int) -> dict[str, list[Took]]:
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as client:
             found = {
-                name: [await _once(client, rng.choice(all_)) for _ in range(requests)] for name, all_ in kinds.items()
+                name: [await _anew(client, rng.choice(all_), site) for _ in range(requests)]
+                for name, all_ in kinds.items()
             }
             every = [rng.choice(all_) for _ in range(requests) for all_ in kinds.values()]
             rng.shuffle(every)
             lanes = [every[at::TOGETHER] for at in range(TOGETHER)]
+            moving = asyncio.create_task(_move(site))
             mixed = await asyncio.gather(*(_lane(client, lane) for lane in lanes))
+            moving.cancel()
             return found | {MIXED: [took for lane in mixed for took in lane]}
     finally:
         await server.stop()
@@ -117,6 +121,19 @@ def _kinds(site: Site) -> dict[str, list[str]]:
 
 async def _lane(client: aiohttp.ClientSession, addresses: list[str]) -> list[Took]:
     return [await _once(client, address) for address in addresses]
+
+
+async def _move(site: Site) -> None:
+    """The journal has another round, as often as it is looked at."""
+    while True:
+        site.books[0].version += 1
+        await asyncio.sleep(LOOKED_AT)
+
+
+async def _anew(client: aiohttp.ClientSession, address: str, site: Site) -> Took:
+    """A page that nobody asked for since the journal moved."""
+    site.books[0].version += 1
+    return await _once(client, address)
 
 
 async def _once(client: aiohttp.ClientSession, address: str) -> Took:
@@ -150,7 +167,8 @@ def table_of(found: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]
             f"{found['read_s']:,.0f} s ({found['read_cpu_s']:,.0f} s of a processor); a look that finds nothing new "
             f"takes {found['look_ms']:.1f} ms. The program takes {found['mib']:,.0f} MiB at most, "
             f"{found['mib_before']:,.0f} before it read. {given.requests} requests a page from the loopback, one at a "
-            f"time, to miners and rounds at random. Milliseconds."
+            f"time, to miners and rounds at random, each page drawn anew; {TOGETHER} at once while the journal moves "
+            f"every {LOOKED_AT:.0f} s. Milliseconds."
         ],
         "digits": [1, 1],
         "columns": ["page", "p50", "p95", "p99", "p50 of a processor", "p95 of a processor"],
