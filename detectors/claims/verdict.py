@@ -118,7 +118,7 @@ def _coarse(reach: Reach, fineness: float) -> str:
 
 def _between(card: Card, calibration: Calibration) -> str:
     if card.reach is None:
-        return f"answers between {calibration.low:.2f} and {calibration.high:.2f} were often wrong on validation items"
+        return f"an answer between {calibration.low:.2f} and {calibration.high:.2f} says neither"
     reach = card.reach
     return (
         f"it is called synthetic from {reach.synthetic_from:.3f} on, where {100 * reach.false_alarms:.1f} % of the "

@@ -88,13 +88,15 @@ def detect(
         work = _Work(clips, _opening(detector, place), out if explain else None, trust, html is not None)
         for number, file in enumerate(chosen.files):
             work.look_at(file, _from(steps * number, progress))
+            if not json:
+                _say(work.found[-1])
             progress(steps * len(work.found))
     if html and work.sections:
         _write_page(html, work.sections)
     if json:
         print(jsonlib.dumps(work.found))
     else:
-        _tell(work.found)
+        _table(work.found)
     _fail([each for each in work.found if "error" in each], len(work.found), told=json)
 
 
@@ -211,9 +213,7 @@ def _write(file: Path, judged: Judged, explained: Explained, found: Found, out: 
     return found
 
 
-def _tell(found: Sequence[Mapping[str, Any]]) -> None:
-    from detectors.explain.account import lines
-
+def _table(found: Sequence[Mapping[str, Any]]) -> None:
     judged = [each for each in found if "error" not in each]
     table = Table(Column("file", overflow="fold"), "verdict", "P(synthetic)", "its parts", "detector", box=None)
     for each in judged:
@@ -223,19 +223,26 @@ def _tell(found: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(Text(printable(each["file"])), verdict, *numbers, each["detector"])
     if judged:
         Console().print(table)
-    for each in judged:
-        print(printable(f"{each['file']}: {each['verdict']}: {each['reason']}"))
-        if part := each.get("hottest"):
-            left, top, width, height = part["box"]
-            place = f"{part['place']} ({width}x{height} at {left},{top})"
-            print(printable(f"{each['file']}: most synthetic at the {place}: {part['p_synthetic']:.3f}"))
-        if "seen" in each:
-            text = "{}: {frames} frames between {from} s and {to} s of {duration} s"
-            print(printable(text.format(each["file"], **each["seen"])))
-        for clue in each["evidence"]:
-            if clue["state"] == "found":
-                print(printable(f"{each['file']}: {clue['name']}: {clue['says']}"))
-        if "heat_map" in each:
-            for line in lines(each):
-                print(printable(f"{each['file']}: {line}"))
-            print(printable(f"explained: {each['heat_map']}"))
+
+
+def _say(each: Mapping[str, Any]) -> None:
+    """What is known of one file, as soon as it is: who breaks off has it."""
+    from detectors.explain.account import lines
+
+    if "error" in each:
+        return
+    print(printable(f"{each['file']}: {each['verdict']}: {each['reason']}"), flush=True)
+    if part := each.get("hottest"):
+        left, top, width, height = part["box"]
+        place = f"{part['place']} ({width}x{height} at {left},{top})"
+        print(printable(f"{each['file']}: most synthetic at the {place}: {part['p_synthetic']:.3f}"))
+    if "seen" in each:
+        text = "{}: {frames} frames between {from} s and {to} s of {duration} s"
+        print(printable(text.format(each["file"], **each["seen"])))
+    for clue in each["evidence"]:
+        if clue["state"] == "found":
+            print(printable(f"{each['file']}: {clue['name']}: {clue['says']}"))
+    if "heat_map" in each:
+        for line in lines(each):
+            print(printable(f"{each['file']}: {line}"))
+        print(printable(f"explained: {each['heat_map']}"))
