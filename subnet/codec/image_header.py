@@ -160,7 +160,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 def _exif_orientation(tiff: bytes) -> int:
     """Tag 0x0112 of the first directory; 0 when absent, broken or out of range."""
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    order = {b"II": "<", b"MM": ">"}.get(bytes(tiff[:2]))
     if order is None:
         return 0
     try:

@@ -123,6 +123,7 @@ def test_exif_turns_are_applied(orientation: int, format: str) -> None:
     options = {"quality": 95} if format == "JPEG" else {"lossless": True}
     data = saved(Image.fromarray(np.ascontiguousarray(stored)), format, exif=exif, **options)
     assert close_to(decode_image(data), upright)
+    assert close_to(decode_image(bytearray(data)), upright)  # as an upload is held
 
 
 @pytest.mark.parametrize("exif", [
@@ -132,7 +133,8 @@ def test_exif_turns_are_applied(orientation: int, format: str) -> None:
 ])  # fmt: skip
 def test_broken_exif_is_upright_and_silent(exif: bytes) -> None:
     """EXIF that makes no sense neither turns, nor fails, nor warns."""
-    assert close_to(decode_image(with_exif(photo(), exif)), picture())
+    for hold in (bytes, bytearray):
+        assert close_to(decode_image(hold(with_exif(photo(), exif))), picture())
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "GIF"])
