@@ -154,6 +154,7 @@ def configure(settings: LoggingSettings, program: str) -> Log:
     )
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,  # of a request: its id
             structlog.processors.add_log_level,
             structlog.processors.format_exc_info,  # before the mask: a traceback may have a secret in it
             _mask,

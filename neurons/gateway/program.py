@@ -86,7 +86,7 @@ def add(
     name
         Whose it is, for you.
     scopes
-        What it opens: image, video, and answers (to see what each miner said).
+        What it opens: image, video, and answers (to see what each miner said); once for each.
     rate
         Requests a minute.
     quota
@@ -99,7 +99,7 @@ def add(
 
     unknown = sorted(set(scopes) - set(Scope))
     if unknown:
-        raise SettingsError(f"--scopes: {unknown[0]!r} is none of {', '.join(Scope)}")
+        raise SettingsError(f"--scopes: {unknown[0]!r} is none of {', '.join(Scope)}; say --scopes once for each")
     with _opened(state, database) as opened:
         made, text = Keys(opened).add(name, frozenset(map(Scope, scopes)), rate, quota, webhook)
         told = {**_told(made), "key": text}
@@ -126,9 +126,12 @@ def list_keys(*, state: State = None, database: Address = "", json: s.Json = Fal
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*(rows[0] if rows else ("keys",)))
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    shown = [name for name in (rows[0] if rows else ()) if any(row[name] not in ("", None) for row in rows)]
+    for name in shown:
+        table.add_column(name, overflow="fold", no_wrap=name == "id")
     for row in rows:
-        table.add_row(*map(str, row.values()))
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in shown))
     Console().print(table if rows else "There are no keys: assay gateway key add NAME")
 
 

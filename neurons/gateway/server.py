@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -19,7 +20,7 @@ from neurons.gateway.metrics import Metrics
 from neurons.gateway.requests.around import Around, request_id
 from neurons.gateway.requests.fetching import JSON_TYPE, MOST_CHARACTERS, NAME, Fetching, address_in
 from neurons.gateway.requests.problems import MEDIA_TYPE, Kind, Problem, Refusal, seconds
-from neurons.gateway.requests.uploads import FIELD, Upload, read_body, recognised, size_of, upload_of
+from neurons.gateway.requests.uploads import FIELD, FORMATS, Upload, read_body, recognised, size_of, upload_of
 from neurons.gateway.schemas import Detection, Health, JobBody, ProblemBody
 from neurons.gateway.service import Service
 from neurons.gateway.store.jobs import Job, Jobs, State, TooMany
@@ -36,6 +37,7 @@ LOOK_AGAIN: Final = 2.0  # seconds between two looks at a job
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _BEARER: Final = HTTPBearer(auto_error=False, description="A key of `assay gateway key add`")
 _MIB: Final = 2**20
+_LAST: Final = {"Connection": "close"}
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 
 
@@ -60,23 +62,17 @@ def bodies() -> Bodies:
     return Bodies(BodyLimits(total_bytes=256 * _MIB, hotkey_bytes=64 * _MIB, hotkey_bodies=64))
 
 
-def application(api: Api) -> FastAPI:
+def application(api: Api) -> Around:
     """The ASGI application; documentation is at /openapi.json alone, since pages for it load scripts from elsewhere."""
-    app = FastAPI(title="Assay gateway", version="1", docs_url=None, redoc_url=None)
-    app.add_middleware(Around, count=api.metrics.request)
+    app = FastAPI(title="Assay gateway", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
     _add_handlers(app, api.log)
 
     @app.post("/v1/detections", **_posted(api.fetching.schemes))
     async def detect(request: Request, credentials: Credentials = None) -> Response:
         """Judge one picture at once, or queue one clip as a job."""
         key = await _key(api, credentials)
-        await asyncio.to_thread(_spend, api, key)
-        try:
+        async with _spent(api, key):
             return await _received(api, key, request)
-        except Refusal as refused:
-            if refused.problem.kind.status >= 500:
-                await asyncio.to_thread(api.keys.give_back, key)
-            raise
 
     @app.get("/v1/jobs/{id}", responses=_told(401, 404, 503), response_model_exclude_none=True)
     async def job(
@@ -101,7 +97,7 @@ def application(api: Api) -> FastAPI:
         response.status_code = 503 if faults else 200
         return Health(ok=not faults, faults=faults)
 
-    return app
+    return Around(app, count=api.metrics.request)
 
 
 async def _key(api: Api, credentials: HTTPAuthorizationCredentials | None) -> Key:
@@ -114,11 +110,25 @@ async def _key(api: Api, credentials: HTTPAuthorizationCredentials | None) -> Ke
     return key
 
 
-def _spend(api: Api, key: Key) -> None:
+@asynccontextmanager
+async def _spent(api: Api, key: Key) -> AsyncIterator[None]:
+    """Takes one request of `key`, and gives it back where nothing is said of its file. Raises Refusal where there is
+    none left."""
     try:
-        api.keys.spend(key)
+        await asyncio.to_thread(api.keys.spend, key)
     except Spent as spent:
         raise Refusal(Kind.TOO_MANY, str(spent), spent.retry_after, unread=True) from spent
+    counts = False
+    try:
+        yield
+        counts = True
+    except Refusal as refused:
+        counts = not refused.problem.kind.passes
+        raise
+    finally:
+        if not counts:
+            with suppress(StateError):
+                await asyncio.to_thread(api.keys.give_back, key)
 
 
 async def _received(api: Api, key: Key, request: Request) -> Response:
@@ -130,7 +140,7 @@ async def _received(api: Api, key: Key, request: Request) -> Response:
         with api.bodies.room(key.id, size_of(request, api.most)):
             upload = await _upload(api, key, request)
             if SCOPES[upload.modality] not in key.scopes:
-                raise Refusal(Kind.FORBIDDEN, f"this key has no scope {SCOPES[upload.modality]!r}")
+                raise Refusal(Kind.FORBIDDEN, f"this key has no scope '{SCOPES[upload.modality]}'")
             return await _once(api, key, token, upload, request_id(request))
     except NoRoom as full:
         own = full.refused.status == Kind.TOO_MANY.status
@@ -165,7 +175,7 @@ async def _once(api: Api, key: Key, token: str | None, upload: Upload, id: str) 
     try:
         answered = await _answered(api, key, upload)
     except Refusal as refused:
-        if refused.problem.kind.status < 429:
+        if not refused.problem.kind.passes:
             fields = refused.problem.fields(id)
             answered = Answered(refused.problem.kind.status, ProblemBody(**fields).model_dump_json(exclude_none=True))
         raise
@@ -211,7 +221,7 @@ def _add_handlers(app: FastAPI, log: Log) -> None:
 
     @app.exception_handler(StateError)
     async def unwritable(request: Request, error: StateError) -> Response:
-        log.error("the gateway's own records cannot be used", error=str(error), request=request_id(request))
+        log.error("the gateway's own records cannot be used", error=str(error))
         return _problem(request, Problem(Kind.NOT_READY, "the gateway's own records cannot be used now", 30.0))
 
     @app.exception_handler(HTTPException)
@@ -224,8 +234,8 @@ def _add_handlers(app: FastAPI, log: Log) -> None:
         return _problem(request, Problem(Kind.BAD_REQUEST, "see /openapi.json for what is taken here"))
 
     @app.exception_handler(Exception)
-    async def fault(request: Request, error: Exception) -> Response:
-        return _problem(request, Problem(Kind.FAULT, "tell its operator the request_id"))  # uvicorn logs the traceback
+    async def fault(request: Request, error: Exception) -> Response:  # uvicorn logs the traceback, and hangs up
+        return _problem(request, Problem(Kind.FAULT, "tell its operator the request_id", headers=_LAST))
 
 
 def _problem(request: Request, problem: Problem, *, unread: bool = False) -> Response:
@@ -251,7 +261,7 @@ def _told(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _FILE: Final[dict[str, Any]] = {
     "type": "string",
     "format": "binary",
-    "description": "JPEG, PNG or WebP; MP4, QuickTime, Matroska, WebM or AVI.",
+    "description": f"{FORMATS}.",
 }
 _TOKENS: Final[dict[str, Any]] = {
     "name": "Idempotency-Key",

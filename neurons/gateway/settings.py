@@ -39,8 +39,8 @@ class GatewaySettings:
     megabytes: float = 16.0
     """Largest file, in MiB, at most 30."""
     urls: tuple[str, ...] = ()
-    """Schemes of addresses that clients may give instead of a file: https, or https and http. By default none is taken,
-    and this machine calls no address of theirs."""
+    """Schemes of addresses that clients may give instead of a file, https or http, once for each. By default none is
+    taken, and this machine calls no address of theirs."""
     at_once: int = 4
     """Pictures in work at one time."""
     waiting: int = 32

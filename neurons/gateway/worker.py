@@ -10,7 +10,7 @@ from typing import Final
 
 from neurons.gateway.requests.problems import Kind, Problem, Refusal
 from neurons.gateway.requests.uploads import Upload
-from neurons.gateway.schemas import ProblemBody
+from neurons.gateway.schemas import Detection, ProblemBody
 from neurons.gateway.server import body_of
 from neurons.gateway.service import Service
 from neurons.gateway.store.jobs import LEASE_SECONDS, TRIES, Job, Jobs, State
@@ -64,10 +64,13 @@ class Worker:
         key = await asyncio.to_thread(self.keys.named, job.key)
         holding = asyncio.create_task(self._hold(job))
         try:
-            state, answer = await self._answer(job, key, upload)
+            answer = await self._answer(job, key, upload)
         finally:
             holding.cancel()
-        done = await asyncio.to_thread(self.jobs.finish, job, state, answer)
+        state = State.FAILED if isinstance(answer, Problem) else State.DONE
+        done = await asyncio.to_thread(self.jobs.finish, job, state, _text(answer, job.id))
+        if done is not None and key is not None and isinstance(answer, Problem) and answer.kind.passes:
+            await asyncio.to_thread(self.keys.give_back, key)
         if done is not None and key is not None and key.webhook:
             self.webhooks.tell(key, done.id, body_of(done).model_dump_json(exclude_none=True))
         return True
@@ -79,15 +82,15 @@ class Worker:
             with contextlib.suppress(StateError):  # the next one may be heard in time
                 await asyncio.to_thread(self.jobs.hold, job)
 
-    async def _answer(self, job: Job, key: Key | None, upload: bytes) -> tuple[State, str]:
+    async def _answer(self, job: Job, key: Key | None, upload: bytes) -> Detection | Problem:
         if key is None:
-            return State.FAILED, _text(Problem(Kind.UNAUTHORIZED, "the key was revoked"), job.id)
+            return Problem(Kind.UNAUTHORIZED, "the key was revoked")
         try:
-            detection = await self.service.detect(Upload(upload, Modality.VIDEO), each=Scope.ANSWERS in key.scopes)
+            return await self.service.detect(Upload(upload, Modality.VIDEO), each=Scope.ANSWERS in key.scopes)
         except Refusal as refused:
-            return State.FAILED, _text(refused.problem, job.id)
-        return State.DONE, detection.model_dump_json(exclude_none=True)
+            return refused.problem
 
 
-def _text(problem: Problem, id: str) -> str:
-    return ProblemBody(**problem.fields(id)).model_dump_json(exclude_none=True)
+def _text(answer: Detection | Problem, id: str) -> str:
+    body = ProblemBody(**answer.fields(id)) if isinstance(answer, Problem) else answer
+    return body.model_dump_json(exclude_none=True)

@@ -161,6 +161,7 @@ class Network:
                         return INTERRUPTED
                     chain = starting.result()
                 stack.push_async_callback(chain.close)
+                console.print(f"the chain, with subnet {NETUID}: {chain.endpoint}", highlight=False)
                 with Live(console=console, refresh_per_second=4, get_renderable=self.board.render):
                     playing = asyncio.create_task(self._play(chain, started, stop))
                     if await ends_before(stop, playing, grace=0.0):

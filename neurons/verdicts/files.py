@@ -92,10 +92,11 @@ def _foreign(suffix: str, start: bytes) -> str | None:
     return "raw camera" if suffix in RAW else None
 
 
-def modality(path: Path, start: bytes, taken: Collection[str] | None = None) -> Modality:
+def modality(path: Path, start: bytes, taken: Collection[str] | None = None, *, wanted: str = "") -> Modality:
     """What a file holds by its first bytes, else by its suffix. Raises MediaUnreadable, with the way out.
 
-    `taken` are the keys of CONVERT that the caller can decode; None for one that never does.
+    `taken` are the keys of CONVERT that the caller can decode; None for one that never does. `wanted` are the formats
+    that it names instead of our suffixes.
     """
     suffix = path.suffix.lower()
     foreign = _foreign(suffix, start)
@@ -112,7 +113,7 @@ def modality(path: Path, start: bytes, taken: Collection[str] | None = None) -> 
     if kinds:
         return kinds[0]
     if suffix not in IMAGES + CLIPS:
-        raise MediaUnreadable(f"give an image ({_list(IMAGES)}) or a clip ({_list(CLIPS)})")
+        raise MediaUnreadable(f"give {wanted or f'an image ({_list(IMAGES)}) or a clip ({_list(CLIPS)})'}")
     return Modality.IMAGE if suffix in IMAGES else Modality.VIDEO
 
 

@@ -59,7 +59,13 @@ class _Direct:
 
 def application(handler: RequestHandler) -> FastAPI:
     """The FastAPI application around one handler."""
-    app = FastAPI(title="Assay axon", summary="Says how likely media is synthetic", version="1", redoc_url=None)
+    app = FastAPI(
+        title="Assay axon",
+        summary="Says how likely media is synthetic",
+        version="1",
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     axon = handler.axon
     synapses = {SYNAPSES[modality].path: SYNAPSES[modality] for modality in axon.served}
     for synapse in synapses.values():

@@ -55,6 +55,7 @@ def play(out: Path, *arguments: str, seen: list[dict[str, Any]] | None = None) -
                 time.sleep(0.25)
             printed = process.communicate()[0]
     assert process.returncode == 0, said.read_text()[-3000:]
+    assert re.search(r"the chain, with subnet 34: ws://127\.0\.0\.1:\d+\n", said.read_text())
     summary: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return summary
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
+import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -30,7 +31,11 @@ _ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class Around:
-    """Middleware without a look at bodies. `count` hears of every answer: its route's path, status, and seconds."""
+    """What is around the whole application, its answers to its own mistakes included, without a look at bodies.
+
+    `count` hears of every answer: its route's path, status, and seconds. All that is logged of a request has its
+    `request_id`.
+    """
 
     def __init__(self, app: ASGIApp, count: Callable[[str, int, float], None]) -> None:
         self._app, self._count = app, count
@@ -42,6 +47,7 @@ class Around:
         said = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         named = said.decode() if _ID.fullmatch(said) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = named
+        structlog.contextvars.bind_contextvars(request_id=named)
         start = time.perf_counter()
 
         async def marked(message: Message) -> None:

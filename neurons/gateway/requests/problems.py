@@ -39,6 +39,11 @@ class Kind(Enum):
     def __init__(self, label: str, status: int, title: str) -> None:
         self.label, self.status, self.title = label, status, title
 
+    @property
+    def passes(self) -> bool:
+        """Whether nothing is said of the file, so that the same request may be taken later; no quota counts it."""
+        return self.status in (408, 409, 429) or self.status >= 500
+
 
 @dataclass(frozen=True)
 class Problem:

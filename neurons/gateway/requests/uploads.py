@@ -25,6 +25,7 @@ from subnet.types import Media, Modality
 
 BODY_SECONDS: Final = 60.0
 FIELD: Final = "file"
+FORMATS: Final = "JPEG, PNG or WebP; MP4, QuickTime, Matroska, WebM or AVI"
 RUNS: Final = 2  # places of a clip that frames are taken from; as many frames as of a clip for challenges
 CLIPS: Final = Limits(
     frame_pixels=4096 * 2304,
@@ -102,7 +103,7 @@ def recognised(data: bytes) -> Upload:
     if not data:
         raise Refusal(Kind.UNREADABLE, "the file is empty (0 bytes)")
     try:
-        return Upload(data, modality(Path("upload"), data[:16]))
+        return Upload(data, modality(Path("upload"), data[:16], wanted=FORMATS))
     except MediaError as error:
         raise Refusal(Kind.UNREADABLE, str(error)) from error
 

@@ -124,7 +124,7 @@ class Keys:
             db.execute("UPDATE keys SET tokens = ?, counted = ?, day = ?, spent = ? WHERE id = ?", new)
 
     def give_back(self, key: Key) -> None:
-        """A request that came to nothing by our fault does not count."""
+        """A request that was not taken after all does not count for the quota."""
         with self._database.writing() as db:
             db.execute("UPDATE keys SET spent = spent - 1 WHERE id = ? AND spent > 0", (key.id,))
 

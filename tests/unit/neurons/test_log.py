@@ -37,6 +37,28 @@ asyncio.run(main())
 """
 
 
+FAILS_IN_A_REQUEST = """
+import logging
+import structlog
+from neurons.log import configure
+from neurons.settings import LoggingSettings
+
+configure(LoggingSettings(), "gateway")
+structlog.contextvars.bind_contextvars(request_id="mine-8")
+try:
+    assert 1 == 2, "a mistake"
+except AssertionError:
+    logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+"""
+
+
+def test_what_a_server_logs_of_a_request_has_its_id() -> None:
+    """Also what a library logs, with its traceback."""
+    done = subprocess.run([sys.executable, "-c", FAILS_IN_A_REQUEST], capture_output=True, text=True, check=True)
+    told = json.loads(done.stderr)
+    assert (told["request_id"], "a mistake" in told["exception"]) == ("mine-8", True)
+
+
 @pytest.mark.parametrize(("level", "traceback"), [("INFO", False), ("DEBUG", True)])
 def test_what_a_library_leaves_behind_is_one_line(level: str, traceback: bool) -> None:
     """An error in a task that nobody waits for: its kind and its text, and the traceback only where it is asked for."""

@@ -30,6 +30,22 @@ def test_a_key_is_made_listed_and_revoked(assay: Assay, tmp_path: Path) -> None:
     database.close()
 
 
+def test_nothing_of_a_list_is_cut(assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 80 columns ids stand whole, dates and long names go on in the next line, and what no key has is left out."""
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ("--scopes", "image", "--scopes", "video", "--scopes", "answers", "--state", tmp_path, "--json")
+    made = [assay("gateway", "key", "add", name, *words).json for name in ("a", "name" * 16)]
+    listed = assay("gateway", "key", "list", "--state", tmp_path).out
+    assert all(each["id"] in listed for each in made)
+    assert not {"None", "revoked", "webhook"} & set(listed.split())
+    assert "…" not in listed
+    assert max(map(len, listed.splitlines())) <= 80
+    assay("gateway", "key", "revoke", "a", "--state", tmp_path)
+    listed = assay("gateway", "key", "list", "--state", tmp_path).out
+    assert "revoked" in listed
+    assert "None" not in listed
+
+
 def test_a_webhook_has_a_secret_of_its_own(assay: Assay, tmp_path: Path) -> None:
     """Printed beside the key; another key has another one."""
     words = ("--webhook", "https://example.org/hook", "--state", tmp_path, "--json")
@@ -40,7 +56,7 @@ def test_a_webhook_has_a_secret_of_its_own(assay: Assay, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(("key", "add", "x", "--scopes", "audio"), "--scopes"), (("key", "add", "x", "--rate", "0"), "--rate"), (("key", "revoke", "x"), "KEY 'x'"), (("--netuid", "70000"), "--netuid"), (("--netuid", "1", "--gateway.miners", "9"), "--gateway.miners"), (("--netuid", "1", "--gateway.confidence", "0.4"), "--gateway.confidence"), (("--netuid", "1", "--gateway.ip", "here"), "--gateway.ip"), (("--netuid", "1", "--gateway.database", "mysql://x"), "--gateway.database"), (("key", "list", "--gateway.database", "x.db"), "--gateway.database"), (("--netuid", "1", "--gateway.urls", "ftp"), "--gateway.urls"), (("--netuid", "1", "--gateway.megabytes", "100"), "--gateway.megabytes")],
+    [(("key", "add", "x", "--scopes", "audio"), "--scopes"), (("key", "add", "x", "--scopes", "image,video"), "once for each"), (("key", "add", "x", "--rate", "0"), "--rate"), (("key", "revoke", "x"), "KEY 'x'"), (("--netuid", "70000"), "--netuid"), (("--netuid", "1", "--gateway.miners", "9"), "--gateway.miners"), (("--netuid", "1", "--gateway.confidence", "0.4"), "--gateway.confidence"), (("--netuid", "1", "--gateway.ip", "here"), "--gateway.ip"), (("--netuid", "1", "--gateway.database", "mysql://x"), "--gateway.database"), (("key", "list", "--gateway.database", "x.db"), "--gateway.database"), (("--netuid", "1", "--gateway.urls", "ftp"), "--gateway.urls"), (("--netuid", "1", "--gateway.megabytes", "100"), "--gateway.megabytes")],
 )  # fmt: skip
 def test_wrong_words_are_told_by_their_flag(assay: Assay, tmp_path: Path, words: tuple[str, ...], told: str) -> None:
     """One line, status 2."""

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
+import pytest
+import structlog
 
+from neurons.gateway.requests import uploads
 from neurons.gateway.schemas import Detection
 from neurons.gateway.service import Room
-from tests.unit.neurons.gateway.rig import MINERS, Rig, gateway, picture
+from subnet.errors import StateError
+from tests.unit.neurons.gateway.rig import MINERS, Rig, clip, gateway, picture, until
 
 
 async def test_pictures_are_judged_by_miners(rig: Rig) -> None:
@@ -68,7 +75,7 @@ async def test_a_key_in_an_address(rig: Rig) -> None:
 async def test_scopes(rig: Rig) -> None:
     """A key for clips judges no pictures; what it sent is told only once it is known what it is."""
     answer = await rig.post(picture(True), key=rig.new_key("clips", scopes="video"))
-    assert "image" in answer.problem(403, "forbidden")
+    assert answer.problem(403, "forbidden") == "this key has no scope 'image'"
 
 
 async def test_rates_and_quotas(rig: Rig) -> None:
@@ -85,6 +92,42 @@ async def test_rates_and_quotas(rig: Rig) -> None:
     assert (await rig.post(picture(True), key=few)).status == 200
     answer = await rig.post(picture(True), key=few)
     assert "today" in answer.problem(429, "too-many-requests")
+
+
+async def test_what_is_not_taken_is_not_counted(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload that was too slow, or one too many, a mistake of ours, and a database that is away leave a quota as it
+    was; a bad file is judged, and counts."""
+    key = rig.new_key("counted")
+
+    def spent() -> int:
+        return next(each.spent for each in rig.api.keys.all() if each.name == "counted")
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.sleep(0.5)
+
+    for error, status, kind in ((RuntimeError("a mistake"), 500, "fault"), (StateError("away"), 503, "not-ready")):
+
+        def fails(*_: object, error: Exception = error) -> object:
+            raise error
+
+        monkeypatch.setattr(rig.api.jobs, "put", fails)
+        (await rig.post(clip(True), key=key)).problem(status, kind)
+        monkeypatch.undo()
+    rig.working.cancel()
+    assert [(await rig.post(clip(True), key=key)).status for _ in range(2)] == [202, 202]
+    (await rig.post(clip(True), key=key)).problem(429, "too-many-requests")
+    identity = next(each.id for each in rig.api.keys.all() if each.name == "counted")
+    with ExitStack() as full:
+        for _ in range(4):
+            full.enter_context(rig.api.bodies.room(identity, 2**24))
+        assert "uploads" in (await rig.post(picture(True), key=key)).problem(429, "too-many-requests")
+    assert spent() == 2
+    (await rig.post(b"nothing of ours", key=key)).problem(422, "unreadable")
+    assert spent() == 3
+    monkeypatch.setattr(uploads, "BODY_SECONDS", 0.05)
+    (await rig.send("POST", "/v1/detections", key, data=slowly())).problem(408, "too-slow")
+    assert spent() == 3
 
 
 async def test_a_repeated_request_gets_the_first_answer(rig: Rig) -> None:
@@ -188,6 +231,40 @@ async def test_ids_and_headers(rig: Rig) -> None:
     answer = await rig.get("/v1/detections")
     answer.problem(405, "method-not-allowed")
     assert answer.headers["allow"] == "POST"
+
+
+async def test_a_fault_of_ours_has_its_id_everywhere(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 500 has the headers of every answer; what the server logs of it is logged with the request's id."""
+    logged: list[object] = []
+
+    class Hearing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logged.append((bool(record.exc_info), structlog.contextvars.get_contextvars().get("request_id")))
+
+    def fails() -> list[str]:
+        raise RuntimeError("a mistake")
+
+    hearing, server = Hearing(), logging.getLogger("uvicorn.error")
+    monkeypatch.setattr(server, "filters", [])  # its bound on lines a minute, which other tests may have used up
+    server.addHandler(hearing)
+    monkeypatch.setattr(rig.api.service, "faults", fails)
+    answer = await rig.send("GET", "/health", headers={"X-Request-Id": "mine-8"})
+    assert "mistake" not in answer.problem(500, "fault")
+    assert (answer.headers["x-request-id"], answer.headers["cache-control"]) == ("mine-8", "no-store")
+
+    async def told() -> bool:
+        return (True, "mine-8") in logged
+
+    await until(told)
+    server.removeHandler(hearing)
+
+
+async def test_nobody_is_sent_elsewhere(rig: Rig) -> None:
+    """An address with a stroke too many is none, whatever Host says."""
+    for path in ("/health/", "/v1/detections/"):
+        answer = await rig.send("GET", path, headers={"Host": "elsewhere.example"})
+        answer.problem(404, "not-found")
+        assert "location" not in answer.headers
 
 
 async def test_openapi_says_what_there_is(rig: Rig) -> None:

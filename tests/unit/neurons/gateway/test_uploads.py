@@ -54,6 +54,12 @@ async def test_heic_says_what_to_do(rig: Rig) -> None:
     assert "heif-convert" in (await rig.post(BAD["HEIC"][0]())).problem(422, "unreadable")
 
 
+async def test_what_is_no_media_hears_what_is_taken(rig: Rig) -> None:
+    """The formats of the gateway, not the suffixes of files that a detector of one's own reads."""
+    told = (await rig.post(b"BM" + bytes(100))).problem(422, "unreadable")
+    assert told == "give JPEG, PNG or WebP; MP4, QuickTime, Matroska, WebM or AVI"
+
+
 async def test_two_hundred_megabytes(rig: Rig) -> None:
     """Refused from the header, or once a file's bytes are there where none is said; never held, and the client is told."""
     sent = 0

@@ -66,6 +66,23 @@ async def test_the_worst_clips(rig: Rig) -> None:
     assert (await finished(rig, await rig.post(clip(True)))).state is State.DONE
 
 
+async def test_a_clip_that_no_miner_answers_is_not_counted(rig: Rig) -> None:
+    """Its job fails by no fault of its client's; that of a bad clip is an answer."""
+    key = rig.new_key("few")
+    for miner in rig.miners:
+        miner.broken = True
+    job = await finished(rig, await rig.post(clip(True), key=key), key)
+    assert job.problem is not None
+    assert (job.problem.status, _spent(rig, "few")) == (503, 0)
+    job = await finished(rig, await rig.post(clip(True, frames=4), key=key), key)
+    assert job.problem is not None
+    assert (job.problem.status, _spent(rig, "few")) == (422, 1)
+
+
+def _spent(rig: Rig, name: str) -> int:
+    return next(key.spent for key in rig.api.keys.all() if key.name == name)
+
+
 async def test_a_job_is_its_own_keys_alone(rig: Rig) -> None:
     """Another key cannot tell it from one that does not exist."""
     posted = await rig.post(clip(True))
