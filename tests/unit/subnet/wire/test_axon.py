@@ -117,6 +117,12 @@ async def test_health_ready_and_metrics(rig: Rig) -> None:
     assert 'assay_axon_seconds_count{synapse="ImageSynapse"} 1.0' in metrics
 
 
+async def test_nobody_is_sent_elsewhere(rig: Rig) -> None:
+    """An address with a stroke too many is none: no answer names the host that a stranger said."""
+    answer = await get(rig, "/health/")
+    assert (answer.status, "location" in answer.headers) == (404, False)
+
+
 async def test_not_ready_without_a_metagraph(tmp_path: Path) -> None:
     """Until the metagraph is there the axon lives but is not ready."""
     rig = await start(tmp_path / "n.sqlite", metagraph=lambda: None)
