@@ -50,6 +50,7 @@ ORDERS = {
         "flood",
         "gateway",
         "together",
+        "repeats",
         "evidence",
         "windows",
         "soak",

@@ -15,7 +15,7 @@ _DETECTION: Final[dict[str, Any]] = {
     "modality": "image",
     "verdict": "synthetic",
     "p_synthetic": 0.962,
-    "interval": [0.914, 0.984],
+    "interval": [0.641, 0.997],
     "agreement": 0.8,
     "asked": 6,
     "answered": 5,
@@ -46,7 +46,9 @@ class Detection(_Told):
     modality: Modality
     verdict: Verdict = Field(description="'no trace found' does not say that the file is real")
     p_synthetic: float = Field(ge=0, le=1, description="P(synthetic), were both kinds equally frequent")
-    interval: tuple[float, float] = Field(description="95 % interval of p_synthetic, from the rounds measured on")
+    interval: tuple[float, float] = Field(
+        description="of p_synthetic if the file were sent again, to other miners: 95 of 100 lie in it"
+    )
     agreement: float = Field(ge=0, le=1, description="share of the answers on the side of p_synthetic")
     asked: int = Field(ge=1, description="miners asked, those that failed included")
     answered: int = Field(ge=1)

@@ -32,8 +32,8 @@ class GatewaySettings:
     """Seconds from asking to the answer; with what has come by then it is made."""
     miner_rate: float = 2.0
     """Requests a second to one miner at most: miners count them with the validator's own."""
-    confidence: float = 0.8
-    """Probability from which on a verdict is given, above 0.5; below it is said to be uncertain."""
+    confidence: float = 0.9
+    """How probable a verdict must be, and that other miners would say the same side, above 0.5; else uncertain."""
     least: int = 2
     """Answers of miners with skill that a verdict needs."""
     megabytes: float = 16.0

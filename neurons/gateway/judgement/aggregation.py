@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from scipy.special import ndtri
+
 from neurons.gateway.judgement.skill import TOGETHER, Skills
 from subnet.types import THRESHOLD
 
-NORMAL_95: Final = 1.959964  # standard deviations on either side of 95 %
 _MOST: Final = 30.0  # log-odds: probabilities stay inside (0, 1)
 
 
@@ -25,10 +26,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Caution:
-    """When a verdict is given: P of at least `confidence`, its interval and most answers on the same side of one half,
-    and `least` answers with a say."""
+    """When a verdict is given: P, and the chance that others say the same side of one half, are at least `confidence`,
+    most answers are on that side, and `least` have a say. 0.5 <= confidence < 1."""
 
-    confidence: float = 0.8
+    confidence: float = 0.9
     least: int = 2
 
 
@@ -47,19 +48,26 @@ class Aggregate:
 def aggregate(said: Mapping[str, float], skills: Skills, caution: Caution = Caution()) -> Aggregate:
     """What P(synthetic) by hotkey, 1 to TOGETHER of them, comes to, in whatever order they came.
 
-    The interval is that of the line from sums of so many answers to the truth: what was measured on few questions, or
-    lies beyond them, is wide. Raises ValueError for no answer, and for too many.
+    In the interval lies what as many other answers, to other cuts of the file, would come to, 95 times of a hundred;
+    what was measured on few questions, or lies beyond them, widens it. Raises ValueError for no answer, or too many.
     """
     if not 1 <= len(said) <= TOGETHER:
         raise ValueError(f"1 to {TOGETHER} answers can be put together, not {len(said)}")
     weights = skills.weights(sorted(said))
-    total = math.fsum(weights[hotkey] * skills[hotkey].evidence(p) for hotkey, p in said.items())
-    centre, deviation = skills.sums[len(said) - 1].at(total)
-    low, p, high = (_probability(centre + by * NORMAL_95 * deviation) for by in (-1, 0, 1))
+    terms = sorted(weights[hotkey] * skills[hotkey].evidence(p) for hotkey, p in said.items() if weights[hotkey] > 0)
+    line = skills.sums[len(said) - 1]
+    centre, deviation = line.at(math.fsum(terms))
+
+    def between(confidence: float) -> tuple[float, float]:
+        another = line.slope * skills.spread.of_another(terms, confidence)
+        reach = math.hypot(float(ndtri((1 + confidence) / 2)) * deviation, another)
+        return _probability(centre - reach), _probability(centre + reach)
+
+    p, (low, high) = _probability(centre), between(0.95)
     voices = sum(weight > 0 for weight in weights.values())
     sides = sum((one > THRESHOLD) == (p > THRESHOLD) for one in said.values())
     told = voices >= caution.least and 2 * sides > len(said)
-    verdict = _verdict(p, low, high, caution) if told else Verdict.UNCERTAIN
+    verdict = _verdict(p, *between(2 * caution.confidence - 1), caution) if told else Verdict.UNCERTAIN
     return Aggregate(p, low, high, sides / len(said), verdict, weights)
 
 

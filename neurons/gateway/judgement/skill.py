@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from neurons.gateway.judgement.spread import CUTS, Spread, spread_of
 from subnet.types import Label
 
 Floats = NDArray[np.float64]
@@ -70,12 +71,14 @@ class Skill:
 
 @dataclass(frozen=True)
 class Skills:
-    """What is known of the miners of one modality. `sums` has a line for each number of answers from 1 on."""
+    """What is known of the miners of one modality. `sums` has a line for each number of answers from 1 on; `spread` is
+    how far the evidence of answers to one question lies apart."""
 
     by_hotkey: Mapping[str, Skill]
     newcomer: Skill  # of whom nothing is known yet
     favour: float
     sums: tuple[Line, ...]
+    spread: Spread
     ballots: int  # questions that all this was measured on
 
     def __getitem__(self, hotkey: str) -> Skill:
@@ -100,7 +103,8 @@ def measure(ballots: Sequence[Ballot]) -> Skills:
     favour = min(FAVOURS, key=lambda each: _loss(several, each)) if several else FAVOURS[0]
     by_hotkey, newcomer = _skills(ballots)
     sums = tuple(_sum_line(trials, count, favour) for count in range(1, TOGETHER + 1))
-    return Skills(by_hotkey, newcomer, favour, sums, len(ballots))
+    spread = spread_of([trial.terms(TOGETHER, favour) for trial in trials]).times(CUTS)
+    return Skills(by_hotkey, newcomer, favour, sums, spread, len(ballots))
 
 
 def _skills(ballots: Sequence[Ballot]) -> tuple[dict[str, Skill], Skill]:
@@ -170,9 +174,13 @@ class _Trial:
     evidence: tuple[float, ...]
     skills: tuple[Skill, ...]
 
-    def total(self, count: int, favour: float) -> float:
+    def terms(self, count: int, favour: float) -> list[float]:
+        """What each of the first answers adds to their sum, of those that have a say."""
         weights = _weights(self.skills[:count], favour)
-        return math.fsum(w * evidence for w, evidence in zip(weights, self.evidence[:count], strict=True))
+        return [w * evidence for w, evidence in zip(weights, self.evidence[:count], strict=True) if w > 0]
+
+    def total(self, count: int, favour: float) -> float:
+        return math.fsum(self.terms(count, favour))
 
 
 def _weights(skills: Sequence[Skill], favour: float) -> list[float]:
