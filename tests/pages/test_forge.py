@@ -77,6 +77,16 @@ def test_every_make_target_that_pages_name_is_one() -> None:
     assert {pair for pair in named if pair[0] not in targets} == set()
 
 
+def test_make_bench_runs_what_needs_no_word() -> None:
+    """A benchmark that cannot start without being told of something is not among those that run one after another."""
+    (left_out,) = re.findall(r"filter-out (.+?),", MAKE)
+    (told,) = re.findall(r"^TOLD = (.+)$", MAKE, re.MULTILINE)
+    needy = re.compile(r"""add_argument\("[a-z](?!.*nargs="[*?]")""")
+    wanting = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if needy.search(path.read_text())}
+    assert wanting <= {*left_out.split(), *told.split()}
+    assert set(told.split()) <= wanting
+
+
 def test_every_page_is_in_the_navigation() -> None:
     """Pages of docs/ and those beside the README are all found by a reader of the site."""
     text = (ROOT / "mkdocs.yml").read_text()
