@@ -27,6 +27,7 @@ from neurons.gateway.store.jobs import Job, Jobs, State, TooMany
 from neurons.gateway.store.keys import Key, Keys, Scope, Spent
 from neurons.gateway.store.repeats import Answered, Different, InHand, Repeats
 from neurons.log import Log
+from neurons.verdicts.kinds import CLIPS
 from subnet.errors import StateError
 from subnet.types import Modality
 from subnet.wire.bodies import Bodies, BodyLimits, NoRoom
@@ -261,7 +262,7 @@ def _told(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _FILE: Final[dict[str, Any]] = {
     "type": "string",
     "format": "binary",
-    "description": f"{FORMATS}.",
+    "description": f"{', '.join(FORMATS.pictures)}; {CLIPS}.",
 }
 _TOKENS: Final[dict[str, Any]] = {
     "name": "Idempotency-Key",

@@ -18,6 +18,8 @@ from markupsafe import Markup
 from neurons.provenance.evidence import evidence
 from neurons.verdicts.files import decoded
 from neurons.verdicts.judging import Opened, explain, explains, judge_by
+from neurons.verdicts.kinds import CLIPS as CLIP_FORMATS
+from neurons.verdicts.kinds import read_here
 from neurons.web.pages import as_json, html
 from neurons.web.rendering.environment import file
 from neurons.web.report.complaints import LONGEST, Complaints, Full
@@ -27,7 +29,6 @@ from neurons.web.server import Forms
 from neurons.web.site import Page, notice
 from subnet.codec.image import FILE_IMAGES, ImageLimits
 from subnet.codec.sandbox import VideoDecoder
-from subnet.codec.still import readable
 from subnet.codec.video import FILE_CLIPS
 from subnet.errors import CheckpointError, MediaError, MediaTooLarge, SettingsError, StateError
 from subnet.printing import excerpt
@@ -76,7 +77,8 @@ class Trying:
             "megapixels": IMAGES.pixels // 10**6,
             "jpeg_megapixels": IMAGES.jpeg_pixels // 10**6,
             "waiting": self._in_hand,
-            "also": sorted(readable()),
+            "pictures": read_here().pictures,
+            "clips": CLIP_FORMATS,
         }
         return Page(ADDRESS, "try", _TITLE, facts)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from aiohttp import MultipartReader, StreamReader
@@ -15,7 +14,7 @@ from starlette.requests import Request
 from starlette.types import Receive
 
 from neurons.gateway.requests.problems import Kind, Refusal
-from neurons.verdicts.files import modality
+from neurons.verdicts.kinds import START, Formats, modality, told
 from subnet.codec.image import ImageLimits, decode_image
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import Clip, Limits
@@ -25,7 +24,7 @@ from subnet.types import Media, Modality
 
 BODY_SECONDS: Final = 60.0
 FIELD: Final = "file"
-FORMATS: Final = "JPEG, PNG or WebP; MP4, QuickTime, Matroska, WebM or AVI"
+FORMATS: Final = Formats(("JPEG", "PNG", "WebP"))
 RUNS: Final = 2  # places of a clip that frames are taken from; as many frames as of a clip for challenges
 CLIPS: Final = Limits(
     frame_pixels=4096 * 2304,
@@ -100,10 +99,8 @@ def upload_of(content_type: str, body: bytes, most: int) -> Upload:
 
 def recognised(data: bytes) -> Upload:
     """A file as what its first bytes say it is. Raises Refusal."""
-    if not data:
-        raise Refusal(Kind.UNREADABLE, "the file is empty (0 bytes)")
     try:
-        return Upload(data, modality(Path("upload"), data[:16], wanted=FORMATS))
+        return Upload(data, modality(data[:START], "", FORMATS))
     except MediaError as error:
         raise Refusal(Kind.UNREADABLE, str(error)) from error
 
@@ -119,10 +116,9 @@ def decoded(upload: Upload, clips: VideoDecoder) -> tuple[Media, ...]:
         else:
             media = _runs(clips.read(upload.data))
         check_size(media[0])
-    except MediaTooLarge as error:
-        raise Refusal(Kind.TOO_LARGE, f"{error}; give a smaller copy or a cut of it") from error
     except MediaError as error:
-        raise Refusal(Kind.UNREADABLE, str(error)) from error
+        kind = Kind.TOO_LARGE if isinstance(error, MediaTooLarge) else Kind.UNREADABLE
+        raise Refusal(kind, str(told(error, upload.modality))) from error
     return media
 
 

@@ -135,13 +135,13 @@ def bomb() -> bytes:
 
 BAD: dict[str, tuple[Callable[[], bytes], str, int, str]] = {
     "empty": (lambda: b"", "photo.jpg", 422, "empty"),
-    "a renamed PDF": (lambda: b"%PDF-1.7\n1 0 obj\n" * 99, "photo.jpg", 422, "send JPEG"),
-    "a PDF": (lambda: b"%PDF-1.7\n1 0 obj\n" * 99, "paper.pdf", 422, "Give an image"),
+    "a renamed PDF": (lambda: b"%PDF-1.7\n1 0 obj\n" * 99, "photo.jpg", 422, "This is a PDF document"),
+    "a PDF": (lambda: b"%PDF-1.7\n1 0 obj\n" * 99, "paper.pdf", 422, "give a picture (JPEG"),
     "a bomb": (bomb, "photo.png", 413, "smaller copy"),
     "cut": (lambda: PHOTO[: len(PHOTO) // 2], "photo.jpg", 422, "truncated"),
-    "a clip of nothing": (lambda: b"\0\0\0\x18ftypisom" + bytes(500), "clip.mp4", 422, "export it again"),
+    "a clip of nothing": (lambda: b"\0\0\0\x18ftypisom" + bytes(500), "clip.mp4", 422, "export it anew"),
     "JPEG XL": (lambda: b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(99), "photo.jxl", 422, "djxl"),
-    "a script for a name": (lambda: b"<script>", "<script>alert(1)</script>.txt", 422, "Give an image"),
+    "a script for a name": (lambda: b"<script>", "<script>alert(1)</script>.txt", 422, "give a picture"),
 }
 
 
