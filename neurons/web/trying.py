@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import json
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -69,6 +71,7 @@ class Trying:
     trust: Path | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _in_hand: int = 0
+    _took: deque[float] = field(default_factory=lambda: deque(maxlen=9))  # seconds of the last ones
 
     def form(self) -> Page:
         """The page that asks for a file."""
@@ -77,6 +80,7 @@ class Trying:
             "megapixels": IMAGES.pixels // 10**6,
             "jpeg_megapixels": IMAGES.jpeg_pixels // 10**6,
             "waiting": self._in_hand,
+            "seconds": round(median(self._took)) or 1 if self._took else None,
             "pictures": read_here().pictures,
             "clips": CLIP_FORMATS,
         }
@@ -91,7 +95,9 @@ class Trying:
             name, data = await asyncio.to_thread(file_in, kind, body, MOST)
             del body
             async with self._turn:
+                began = time.monotonic()
                 report, found = await asyncio.to_thread(self._look, name, data)
+                self._took.append(time.monotonic() - began)
         return report, found, hashlib.sha256(data).hexdigest()
 
     @asynccontextmanager

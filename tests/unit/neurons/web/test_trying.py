@@ -116,6 +116,26 @@ async def test_the_same_for_machines(rig: Rig) -> None:
     assert {clue["name"] for clue in found["evidence"]} >= {"content credentials", "generator tags", "rescaling"}
 
 
+async def test_who_waits_is_told_how_long(rig: Rig) -> None:
+    """By what the last files took, once there was one; without scripts, as soon as a file is chosen."""
+    assert json.loads((await rig.get("/try.json"))[1])["seconds"] is None
+    assert "up to\nhalf a minute" in (await rig.get("/try"))[1]
+    assert (await rig.post(PHOTO))[0] == 200
+    seconds = json.loads((await rig.get("/try.json"))[1])["seconds"]
+    assert seconds >= 1
+    assert f"took about {seconds} seconds each" in (await rig.get("/try"))[1]
+    assert "form.try:valid .wait" in (await rig.get("/report.css"))[1]
+
+
+async def test_the_form_names_what_is_read(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AVIF and HEIC where they can be."""
+    for there in (frozenset[str](), frozenset({"AVIF", "HEIC"})):
+        monkeypatch.setattr("neurons.verdicts.kinds.readable", lambda there=there: there)
+        text = (await rig.get("/try"))[1]
+        assert ("TIFF, BMP, AVIF, HEIC; MP4, QuickTime" in text) is bool(there)
+        assert (".avif" in text) is bool(there)
+
+
 async def test_clips_are_judged_over_time(rig: Rig) -> None:
     """By the detector of clips, with a middle frame and without a map where it looks at nothing."""
     status, text, _ = await rig.post(codec.encode_video(noise(8, 96, 96), 20), name="clip.mp4")
