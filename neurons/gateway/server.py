@@ -20,13 +20,14 @@ from neurons.gateway.metrics import Metrics
 from neurons.gateway.requests.around import Around, only, request_id
 from neurons.gateway.requests.fetching import JSON_TYPE, MOST_CHARACTERS, NAME, Fetching, address_in
 from neurons.gateway.requests.problems import MEDIA_TYPE, Kind, Problem, Refusal, seconds
-from neurons.gateway.requests.uploads import FIELD, FORMATS, Upload, read_body, recognised, size_of, upload_of
+from neurons.gateway.requests.uploads import FORMATS, Upload, read_body, recognised, size_of, upload_of
 from neurons.gateway.schemas import Detection, Health, JobBody, ProblemBody
 from neurons.gateway.service import Service
 from neurons.gateway.store.jobs import Job, Jobs, State, TooMany
 from neurons.gateway.store.keys import Key, Keys, Scope, Spent
 from neurons.gateway.store.repeats import Answered, Different, InHand, Repeats
 from neurons.log import Log
+from neurons.verdicts.form import FIELD
 from neurons.verdicts.kinds import CLIPS
 from subnet.errors import StateError
 from subnet.types import Modality

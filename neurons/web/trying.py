@@ -25,7 +25,7 @@ from neurons.verdicts.kinds import read_here
 from neurons.web.pages import as_json, html
 from neurons.web.rendering.environment import file
 from neurons.web.report.complaints import LONGEST, Complaints, Full
-from neurons.web.report.forms import NotTaken, body_of, check_origin, fields_in, file_in
+from neurons.web.report.forms import NotTaken, body_of, check_origin, fields_in, sent_in
 from neurons.web.report.page import STYLE, Report, section
 from neurons.web.server import Forms
 from neurons.web.site import Page, notice
@@ -92,7 +92,7 @@ class Trying:
         async with self._place():
             body = await body_of(request, MOST)
             kind = request.headers.get("content-type", "")
-            name, data = await asyncio.to_thread(file_in, kind, body, MOST)
+            name, data = await asyncio.to_thread(sent_in, kind, body, MOST)
             del body
             async with self._turn:
                 began = time.monotonic()
