@@ -76,7 +76,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("training",),
     ),
     "neurons": (
-        ("settings", "signals", "progress", "secrets", "naming", "plan", "sources", "cli"),
+        ("settings", "signals", "progress", "secrets", "naming", "plan", "sources", "terminal", "cli"),
         ("log", "__main__", "ray_cluster", "provenance"),
         ("chain_view", "hotkey_lock", "lab", "producer", "verdicts"),
         ("datasets", "miner", "validator", "web"),

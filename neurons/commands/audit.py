@@ -6,11 +6,11 @@ import json as jsonlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from neurons import settings as s
 from neurons.progress import bar, warn
+from neurons.terminal import terminal
 from subnet.errors import DataError
 from subnet.media.everyday import EVERYDAY
 from subnet.types import Modality
@@ -85,7 +85,7 @@ def _records(data: str, modality: Modality, seed: int) -> tuple[list[DatasetItem
 
 
 def _tell(data: str, found: Audit) -> None:
-    leak, console = found.leak, Console()
+    leak, console = found.leak, terminal()
     table = Table(
         "probe", "AUC", "95 % interval", "", box=None, title=f"{data}: {leak.real} real, {leak.synthetic} synthetic"
     )

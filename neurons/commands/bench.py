@@ -5,11 +5,11 @@ from __future__ import annotations
 import json as jsonlib
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 
 from neurons import settings as s
 from neurons.progress import bar
+from neurons.terminal import terminal
 from subnet.errors import SettingsError
 from subnet.types import Modality
 
@@ -52,4 +52,4 @@ def bench(*detectors: str, items: int = 24, rounds: int = 3, device: str = "auto
         speed = (f"{each.plain:.1f}", f"{each.served:.1f}", f"{each.speedup:.1f}")
         cpu = f"{each.plain_cpu:.3f} to {each.served_cpu:.3f}"
         table.add_row(each.detector, *speed, cpu, each.backend, f"{each.moved:.1g}")
-    Console().print(table)
+    terminal().print(table)

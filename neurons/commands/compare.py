@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from neurons import settings as s
 from neurons.commands.tables.findings import difference_table, findings_table, null_line, tell_order
 from neurons.progress import warn
+from neurons.terminal import terminal
 from subnet.errors import SettingsError
 
 
@@ -46,13 +45,13 @@ def compare(matrix: Path, *matrices: Path, json: s.Json = False) -> None:
         print(jsonlib.dumps(_numbers(found, differences)))
         return
     for each in found:
-        Console().print(findings_table(each))
+        terminal().print(findings_table(each))
         if null := each.get("null"):
             print(f"{each['detector']}: {null_line(null)}")
         tell_order(each)
     for cells in differences:
-        Console().print(f"{cells['first']} against {cells['second']}")
-        Console().print(difference_table(cells))
+        terminal().print(f"{cells['first']} against {cells['second']}")
+        terminal().print(difference_table(cells))
 
 
 def _numbers(found: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

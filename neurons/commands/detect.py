@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from neurons import settings as s
 from neurons.datasets.no_trace import make_folder
 from neurons.progress import bar
+from neurons.terminal import terminal
 from subnet.errors import MediaError, MediaUnreadable, SettingsError
 from subnet.files import write_atomically
 from subnet.printing import printable
@@ -222,7 +222,7 @@ def _table(found: Sequence[Mapping[str, Any]]) -> None:
         numbers = (f"{each['p_synthetic']:.3f}", "{:.3f} .. {:.3f}".format(*each["spread"])) if known else ("", "")
         table.add_row(Text(printable(each["file"])), verdict, *numbers, each["detector"])
     if judged:
-        Console().print(table)
+        terminal().print(table)
 
 
 def _say(each: Mapping[str, Any]) -> None:

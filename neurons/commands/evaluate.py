@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from neurons import settings as s
 from neurons.commands.steps.judging import at_work, check_job, forget, measured
@@ -20,6 +19,7 @@ from neurons.commands.tables.findings import difference_table, findings_table, h
 from neurons.datasets.no_trace import make_folder, no_trace
 from neurons.progress import bar, warn
 from neurons.ray_cluster import JOB, JobSettings
+from neurons.terminal import terminal
 from subnet.errors import SettingsError
 from subnet.media.everyday import EVERYDAY
 from subnet.types import Modality
@@ -276,7 +276,7 @@ def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) ->
     from detectors.evaluation.intervals import FEWEST, TOO_FEW
 
     for each in found:
-        Console().print(findings_table(each.findings))
+        terminal().print(findings_table(each.findings))
     few = min(filter(None, found[0].findings["clusters_by_class"].values()))
     if few < FEWEST:
         print(
@@ -291,4 +291,4 @@ def _tell(found: Sequence[Evaluation], differences: Mapping[str, Any] | None) ->
     for each in found:
         tell_order(each.findings)
     if differences:
-        Console().print(difference_table(differences))
+        terminal().print(difference_table(differences))

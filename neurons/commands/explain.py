@@ -13,6 +13,7 @@ from rich.table import Table
 
 from neurons.naming import literal, names_of
 from neurons.settings import Json
+from neurons.terminal import terminal
 from subnet.errors import SettingsError
 from subnet.types import Modality
 
@@ -77,7 +78,7 @@ def explain(
         facts |= {"canaries": asdict(found.canaries) if found.canaries else None}
         print(jsonlib.dumps({**facts, "by": tallies, "rounds": [asdict(turn) for turn in turns]}))
         return
-    console = Console()
+    console = terminal()
     _tell(found, called.get(found.score.hotkey, ""), turns, console)
     _tell_pay(found, called, console)
     _tell_likeness(found, called, console)

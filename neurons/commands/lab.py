@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
 from neurons import settings as s
 from neurons.progress import bar
+from neurons.terminal import terminal
 from subnet.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _tell(found: Findings) -> None:
         pays = "pays" if line.gain and line.gain.pays else ""
         spread = f"{line.low * times:.2f} to {line.high * times:.2f}"
         table.add_row(line.name, str(line.keys), f"{line.share * times:.2f}", spread, gain, pays)
-    Console().print(table)
+    terminal().print(table)
     pairs = found.pairs
     print(f"order by skill: {'yes' if found.ordered else 'NO'}; Gini {found.gini:.3f}")
     print(f"a newcomer stands after {pairs.rounds_to_rank} rounds")

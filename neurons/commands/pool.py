@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
 from neurons.progress import bar
 from neurons.settings import Json, PoolSettings
+from neurons.terminal import terminal
 from subnet.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def status(*, pool: PoolSettings = PoolSettings(), plan: Path | None = None, jso
         table.add_row(*kind, f"{cell.items:,}", wanted, decimal(cell.bytes), _age(cell.newest))
     room = f"{report.items:,} items, {decimal(report.bytes)} of {decimal(report.budget)}; {decimal(report.free)} free"
     rest = f"{report.quarantined} set aside as damaged, {report.temporary} being written"
-    Console().print(table, f"{report.root}: {room}; {rest}", highlight=False)
+    terminal().print(table, f"{report.root}: {room}; {rest}", highlight=False)
 
 
 @pool.command

@@ -17,6 +17,7 @@ from neurons import settings as s
 from neurons.datasets.no_trace import MARK, make_folder, no_trace
 from neurons.plan import EMBEDDED
 from neurons.progress import LogLines, bar, warn
+from neurons.terminal import terminal
 from subnet.errors import SettingsError
 from subnet.files import write_atomically
 from subnet.types import Modality, Split
@@ -173,7 +174,7 @@ def _tell(report: StudyReport, page: Path) -> None:
 
     from detectors.studies.report import words
 
-    console = Console()
+    console = terminal()
     for found in report.tables.values():
         table = Table("", *found.columns, box=None, title=found.title, title_justify="left")
         for label, cells in found.rows.items():

@@ -16,6 +16,7 @@ from rich.table import Table
 from neurons.progress import bar, warn
 from neurons.settings import Json, home
 from neurons.settings import device as pick
+from neurons.terminal import terminal
 from subnet.errors import SettingsError
 from subnet.types import Modality, Split
 
@@ -185,7 +186,7 @@ def presets(*, json: Json = False) -> None:
     listing.columns[0].no_wrap, listing.columns[3].overflow = True, "fold"
     for row in PRESETS.values():
         listing.add_row(row.name, ", ".join(splits(row)), escape(row.licence), escape(row.source))
-    Console().print(listing)
+    terminal().print(listing)
 
 
 def facts(report: PresetReport) -> dict[str, Any]:
@@ -219,7 +220,7 @@ def facts(report: PresetReport) -> dict[str, Any]:
 
 def tell(report: PresetReport) -> None:
     """The report for people, with what to do next."""
-    console, name = Console(), report.preset.name
+    console, name = terminal(), report.preset.name
     listing = Table("folder", "split", "label", "files", "published", "", box=None, header_style="dim")
     for each in report.parts:
         published = "" if each.part.count is None else f"{each.part.count:,}"

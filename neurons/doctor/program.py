@@ -10,11 +10,11 @@ from itertools import chain
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
 
 from neurons import settings as s
 from neurons.doctor import machine
 from neurons.doctor.machine import Finding, Health
+from neurons.terminal import terminal
 
 CLOCK_URL = "https://huggingface.co"
 
@@ -42,7 +42,7 @@ def doctor(
     clock_url
         Web server that this machine's clock is compared with.
     """
-    console, found = Console(), []
+    console, found = terminal(), []
     here = (machine.variables(app), _here(wallet, axon, pool))
     for finding in chain(*here, _beyond(netuid, subtensor, wallet, axon, deadline, clock_url), _works()):
         found.append(finding)

@@ -59,7 +59,7 @@ class Client:
 
     def _post(self, file: Path | bytes, ends: float, idempotency_key: str | None) -> httpx2.Response:
         data = file.read_bytes() if isinstance(file, Path) else file
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key is not None else {}
         return self._request("POST", "/v1/detections", ends, files={"file": data}, headers=headers)
 
     def job(self, id: str) -> JobBody:

@@ -123,8 +123,9 @@ def list_keys(*, state: State = None, database: Address = "", json: s.Json = Fal
     if json:
         print(jsonlib.dumps(rows))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from neurons.terminal import terminal
 
     table = Table(box=None, padding=(0, 1, 0, 0))
     shown = [name for name in (rows[0] if rows else ()) if any(row[name] not in ("", None) for row in rows)]
@@ -132,7 +133,7 @@ def list_keys(*, state: State = None, database: Address = "", json: s.Json = Fal
         table.add_column(name, overflow="fold", no_wrap=name == "id")
     for row in rows:
         table.add_row(*("" if row[name] is None else str(row[name]) for name in shown))
-    Console().print(table if rows else "There are no keys: assay gateway key add NAME")
+    terminal().print(table if rows else "There are no keys: assay gateway key add NAME")
 
 
 @key.command

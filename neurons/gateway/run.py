@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from neurons import settings as s
 from neurons.chain_view import ChainView, first_snapshot
@@ -15,8 +14,9 @@ from neurons.gateway.asking import Asking
 from neurons.gateway.judgement.aggregation import Caution
 from neurons.gateway.judgement.past import Past
 from neurons.gateway.metrics import Metrics
+from neurons.gateway.requests.around import PatientProtocol
 from neurons.gateway.requests.fetching import Fetching
-from neurons.gateway.requests.uploads import BODY_SECONDS, decoder
+from neurons.gateway.requests.uploads import decoder
 from neurons.gateway.server import Api, application, bodies
 from neurons.gateway.service import Parts, Room, Service
 from neurons.gateway.settings import GatewaySettings
@@ -36,7 +36,7 @@ from subnet.errors import SettingsError
 from subnet.evidence.reader import LIVE
 from subnet.types import Snapshot
 from subnet.wire.dendrite import Dendrite
-from subnet.wire.http.server import BoundedProtocol, serve
+from subnet.wire.http.server import serve
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,6 @@ class Running:
                 "hotkey on this machine first, or name its journal"
             )
         return file
-
-
-class PatientProtocol(BoundedProtocol):
-    """A connection whose uploads may take as long as a body may, and a second for the answer 408."""
-
-    message_seconds: ClassVar[float] = BODY_SECONDS + 1
 
 
 async def run(settings: Running, log: Log) -> None:

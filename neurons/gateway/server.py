@@ -17,16 +17,18 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from neurons.gateway.metrics import Metrics
-from neurons.gateway.requests.around import Around, request_id
+from neurons.gateway.requests.around import Around, only, request_id
 from neurons.gateway.requests.fetching import JSON_TYPE, MOST_CHARACTERS, NAME, Fetching, address_in
 from neurons.gateway.requests.problems import MEDIA_TYPE, Kind, Problem, Refusal, seconds
-from neurons.gateway.requests.uploads import FIELD, FORMATS, Upload, read_body, recognised, size_of, upload_of
+from neurons.gateway.requests.uploads import FORMATS, Upload, read_body, recognised, size_of, upload_of
 from neurons.gateway.schemas import Detection, Health, JobBody, ProblemBody
 from neurons.gateway.service import Service
 from neurons.gateway.store.jobs import Job, Jobs, State, TooMany
 from neurons.gateway.store.keys import Key, Keys, Scope, Spent
 from neurons.gateway.store.repeats import Answered, Different, InHand, Repeats
 from neurons.log import Log
+from neurons.verdicts.form import FIELD
+from neurons.verdicts.kinds import CLIPS
 from subnet.errors import StateError
 from subnet.types import Modality
 from subnet.wire.bodies import Bodies, BodyLimits, NoRoom
@@ -70,7 +72,7 @@ def application(api: Api) -> Around:
     @app.post("/v1/detections", **_posted(api.fetching.schemes))
     async def detect(request: Request, credentials: Credentials = None) -> Response:
         """Judge one picture at once, or queue one clip as a job."""
-        key = await _key(api, credentials)
+        key = await _key(api, request, credentials)
         async with _spent(api, key):
             return await _received(api, key, request)
 
@@ -82,7 +84,7 @@ def application(api: Api) -> Around:
         credentials: Credentials = None,
     ) -> JobBody:
         """How far a job is, and its answer."""
-        key = await _key(api, credentials)
+        key = await _key(api, request, credentials)
         found = await asyncio.to_thread(api.jobs.find, id, key.id)
         if found is None:
             raise Refusal(Kind.NOT_FOUND, "there is no such job of this key, or it was forgotten")
@@ -100,8 +102,9 @@ def application(api: Api) -> Around:
     return Around(app, count=api.metrics.request)
 
 
-async def _key(api: Api, credentials: HTTPAuthorizationCredentials | None) -> Key:
+async def _key(api: Api, request: Request, credentials: HTTPAuthorizationCredentials | None) -> Key:
     """Raises Refusal for a request without a valid key; what is wrong with it is nobody's business."""
+    only(request, "Authorization")
     key = await asyncio.to_thread(api.keys.find, credentials.credentials) if credentials else None
     if key is None:
         raise Refusal(
@@ -133,9 +136,11 @@ async def _spent(api: Api, key: Key) -> AsyncIterator[None]:
 
 async def _received(api: Api, key: Key, request: Request) -> Response:
     """Read the file, and answer as the first request under this Idempotency-Key was, or anew."""
-    token = request.headers.get("idempotency-key")
+    token = only(request, "Idempotency-Key")
     if token is not None and not _TOKEN.fullmatch(token):
-        raise Refusal(Kind.BAD_REQUEST, "Idempotency-Key must be 1 to 255 printable characters of ASCII", unread=True)
+        wrong = f"has {len(token)}" if len(token) > 255 else "has a space, or others" if token else "is empty"
+        detail = f"Idempotency-Key must be 1 to 255 printable characters of ASCII without spaces; this one {wrong}"
+        raise Refusal(Kind.BAD_REQUEST, detail, unread=True)
     try:
         with api.bodies.room(key.id, size_of(request, api.most)):
             upload = await _upload(api, key, request)
@@ -150,7 +155,7 @@ async def _received(api: Api, key: Key, request: Request) -> Response:
 
 async def _upload(api: Api, key: Key, request: Request) -> Upload:
     """The file in a form or, where the operator allows it, at an address in JSON. Raises Refusal."""
-    kind = request.headers.get("content-type", "")
+    kind = only(request, "Content-Type") or ""
     body = await read_body(request.receive, api.most)
     if api.fetching.schemes and kind.partition(";")[0].strip().lower() == JSON_TYPE:
         with api.bodies.room(key.id, api.most):
@@ -261,7 +266,7 @@ def _told(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _FILE: Final[dict[str, Any]] = {
     "type": "string",
     "format": "binary",
-    "description": f"{FORMATS}.",
+    "description": f"{', '.join(FORMATS.pictures)}; {CLIPS}.",
 }
 _TOKENS: Final[dict[str, Any]] = {
     "name": "Idempotency-Key",

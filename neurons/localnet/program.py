@@ -38,6 +38,7 @@ from neurons.localnet.processes import Crew, ProcessDied
 from neurons.localnet.scoreboard import Scoreboard
 from neurons.settings import Json
 from neurons.signals import ends_before, pause, until_signal
+from neurons.terminal import terminal
 from subnet.chain.sealing import PAST_ROUND, PAST_SIGNATURE
 from subnet.errors import ChainError, SettingsError
 from subnet.files import write_atomically
@@ -111,7 +112,7 @@ def localnet(
         raise SettingsError(f"--out {folder}: the folder is not empty; name a new one")
     rules = {"commit": commit, "commit_reveal": commit_reveal, "web": web}
     network = Network(folder.resolve(), rounds, seed, block_ms, frozenset(kill), validators, tempo=tempo, **rules)
-    sys.exit(asyncio.run(network.run(Console(stderr=json), json)))
+    sys.exit(asyncio.run(network.run(terminal(stderr=json), json)))
 
 
 class Network:
@@ -166,6 +167,8 @@ class Network:
                     playing = asyncio.create_task(self._play(chain, started, stop))
                     if await ends_before(stop, playing, grace=0.0):
                         playing.result()
+                if not console.is_terminal:
+                    console.line()  # which rich leaves out there, behind the last table
             except (ProcessDied, ChainError) as error:
                 console.print(f"[red]{error}[/red]", highlight=False)
                 return 1

@@ -225,7 +225,7 @@ def standings(summary: dict[str, Any]) -> Group:
 
 
 def _table(name: str, *numbers: str) -> Table:
-    table = Table(box=None, padding=(0, 1), header_style="dim")
+    table = Table(box=None, padding=(0, 1), collapse_padding=True, header_style="dim")
     table.add_column(name)
     for number in numbers:
         table.add_column(number, justify="right")

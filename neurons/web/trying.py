@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import json
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -18,16 +20,17 @@ from markupsafe import Markup
 from neurons.provenance.evidence import evidence
 from neurons.verdicts.files import decoded
 from neurons.verdicts.judging import Opened, explain, explains, judge_by
+from neurons.verdicts.kinds import CLIPS as CLIP_FORMATS
+from neurons.verdicts.kinds import read_here
 from neurons.web.pages import as_json, html
 from neurons.web.rendering.environment import file
 from neurons.web.report.complaints import LONGEST, Complaints, Full
-from neurons.web.report.forms import NotTaken, body_of, check_origin, fields_in, file_in
+from neurons.web.report.forms import NotTaken, body_of, check_origin, fields_in, sent_in
 from neurons.web.report.page import STYLE, Report, section
 from neurons.web.server import Forms
 from neurons.web.site import Page, notice
 from subnet.codec.image import FILE_IMAGES, ImageLimits
 from subnet.codec.sandbox import VideoDecoder
-from subnet.codec.still import readable
 from subnet.codec.video import FILE_CLIPS
 from subnet.errors import CheckpointError, MediaError, MediaTooLarge, SettingsError, StateError
 from subnet.printing import excerpt
@@ -68,6 +71,7 @@ class Trying:
     trust: Path | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _in_hand: int = 0
+    _took: deque[float] = field(default_factory=lambda: deque(maxlen=9))  # seconds of the last ones
 
     def form(self) -> Page:
         """The page that asks for a file."""
@@ -76,7 +80,9 @@ class Trying:
             "megapixels": IMAGES.pixels // 10**6,
             "jpeg_megapixels": IMAGES.jpeg_pixels // 10**6,
             "waiting": self._in_hand,
-            "also": sorted(readable()),
+            "seconds": round(median(self._took)) or 1 if self._took else None,
+            "pictures": read_here().pictures,
+            "clips": CLIP_FORMATS,
         }
         return Page(ADDRESS, "try", _TITLE, facts)
 
@@ -86,10 +92,12 @@ class Trying:
         async with self._place():
             body = await body_of(request, MOST)
             kind = request.headers.get("content-type", "")
-            name, data = await asyncio.to_thread(file_in, kind, body, MOST)
+            name, data = await asyncio.to_thread(sent_in, kind, body, MOST)
             del body
             async with self._turn:
+                began = time.monotonic()
                 report, found = await asyncio.to_thread(self._look, name, data)
+                self._took.append(time.monotonic() - began)
         return report, found, hashlib.sha256(data).hexdigest()
 
     @asynccontextmanager

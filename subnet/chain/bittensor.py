@@ -23,6 +23,7 @@ from subnet.chain.commitments import NO_PALLET, Space, fields_of, text_of, too_l
 from subnet.chain.connection import MISFIT, Link
 from subnet.chain.deadline import within
 from subnet.chain.devnode.ledger.rules import COMMIT_VERSION
+from subnet.chain.goodbye import heeded
 from subnet.chain.metagraph import snapshot_of
 from subnet.chain.receipts import (
     ERA_BLOCKS,
@@ -71,7 +72,7 @@ class BittensorChain:
         self.netuid, self.endpoint, self.mechid = netuid, endpoint, mechid
         self._wallet, self._version_key, self._seal_round = wallet, version_key, seal_round
         self._call_deadline, self._submit_deadline, self._watchdog = call_deadline, submit_deadline, watchdog
-        self._link = Link(names, bt.Client, BROKEN, call_deadline)
+        self._link = Link(names, lambda name: heeded(bt.Client(name)), BROKEN, call_deadline)
         self._sent_at: int | None = None  # head when weights of unknown fate were sent
 
     @property

@@ -44,5 +44,10 @@ def _abandon(task: asyncio.Future[Any]) -> None:
 
 def _ended(task: asyncio.Future[Any]) -> None:
     _abandoned.discard(task)
+    take(task)
+
+
+def take(task: asyncio.Future[Any]) -> None:
+    """Look at what a task ended with that nobody waits for, so that asyncio does not complain about it later."""
     if not task.cancelled():
-        task.exception()  # taken, so that nobody complains about it later
+        task.exception()

@@ -82,7 +82,7 @@ def _is_wide(image: ImageFile.ImageFile) -> bool:
         return False
     raw, tags = _raw(image.tile[0]), getattr(image, "tag_v2", {})
     if raw.startswith(_COLOURS) and image.tile[0].codec_name == "libtiff" and tags.get(_PLANAR) == _APART:
-        raise MediaUnreadable("compressed bands of 16 bits that lie apart are not read: save it pixel by pixel")
+        raise MediaUnreadable("compressed bands of 16 bits that lie apart are not read; save it pixel by pixel")
     return raw.startswith(_COLOURS) or (raw in _PLANES and is_sixteen(image))
 
 

@@ -52,7 +52,7 @@ Box = tuple[int, int, int, int]  # of a crop in pixels: top, left, height, width
 
 _OTHER_FORMATS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
 _ORIENTATION = 0x0112  # tag of EXIF
-_LAYOUT = "its layout of bands or samples is not one that is read: save it as grey or RGB with 8 or 16 bits"
+_LAYOUT = "it is damaged, or its layout of bands or samples is not read here; save it as grey or RGB with 8 or 16 bits"
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -116,7 +116,8 @@ def decode_image(data: bytes, limits: ImageLimits = ImageLimits()) -> Media:
             whole = depth.scaled(image, header.body) if limits.true_range else image
             frame = _turned(_rgb(whole, hidden), header.orientation)
     except _BROKEN as error:
-        raise MediaUnreadable(f"the {header.format} file cannot be decoded: {_reason(error)}") from error
+        name = header.format.replace("WEBP", "WebP")
+        raise MediaUnreadable(f"the {name} file cannot be decoded: {_reason(error)}") from error
     return Media(frame[None])
 
 
@@ -156,10 +157,10 @@ def _other_format(data: bytes) -> str | None:
 def _check_size(header: Header, limits: ImageLimits) -> None:
     width, height = header.width, header.height
     if not width or not height:
-        raise MediaUnreadable(f"the {header.format} file says it is {width}x{height} pixels")
+        raise MediaUnreadable(f"the {header.format.replace('WEBP', 'WebP')} file says it is {width}x{height} pixels")
     most = limits.jpeg_pixels if header.format == "JPEG" else limits.pixels
     if width * height > most:
-        raise MediaTooLarge(f"{width}x{height} pixels are over the cap of {most}")
+        raise MediaTooLarge(f"{width}x{height} pixels are over the cap of {most:,}")
     if width * height * header.scans > limits.scanned:
         raise MediaTooLarge(f"{header.scans} scans of {width}x{height} pixels would take too long to decode")
 
@@ -169,7 +170,7 @@ def _decode_other(data: bytes, name: str, limits: ImageLimits) -> Frames:
         with warnings.catch_warnings(action="ignore"), opened(data) as image:
             _check_size(Header(name, *image.size), limits)
             if name == "TIFF" and image.mode in ("I", "F") and not depth.is_sixteen(image):
-                raise MediaUnreadable("samples of 32 bits do not say what is white: save it with 8 or 16")
+                raise MediaUnreadable("samples of 32 bits do not say what is white; save it with 8 or 16")
             whole = depth.scaled(image, data) if limits.true_range else image
             whole.load()
             turn = 1 if name == "TIFF" else image.getexif().get(_ORIENTATION, 1)  # Pillow turns TIFF by itself

@@ -48,8 +48,8 @@ def read_header(data: bytes) -> Header:
             return _webp(data)
     except (struct.error, IndexError) as error:
         raise MediaUnreadable("the image file ends within its header") from error
-    kind = "an empty file" if not data else f"a file that starts with {bytes(data[:8])!r}"
-    raise MediaUnreadable(f"{kind} is not an image we take: send JPEG, PNG or WebP")
+    kind = "no picture that is taken here" if data else "an empty file (0 bytes)"
+    raise MediaUnreadable(f"this is {kind}; send JPEG, PNG or WebP")
 
 
 def _jpeg(data: bytes) -> Header:
@@ -115,7 +115,7 @@ def _png(data: bytes) -> Header:
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
         if end > len(data):
-            raise MediaUnreadable(f"the PNG file is truncated in its chunk {kind!r}")
+            raise MediaUnreadable("the PNG file is truncated: its last chunk is not complete")
         if position == 8 and (kind != b"IHDR" or length != 13):
             raise MediaUnreadable("the PNG file does not start with its header chunk")
         if kind in _PNG_KEPT:
@@ -155,7 +155,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     if kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
-    raise MediaUnreadable(f"the WebP file starts with an unknown chunk {bytes(kind)!r}")
+    raise MediaUnreadable("the WebP file starts with an unknown chunk")
 
 
 def _exif_orientation(tiff: bytes) -> int:

@@ -41,7 +41,8 @@ def decode(body: bytes, width: int, height: int) -> Frames:
     except MediaUnreadable:
         raise
     except ValueError as error:
-        raise MediaUnreadable(f"the JPEG file is truncated or damaged: {error}") from error
+        why = str(error).rpartition("(): ")[2]  # without the name of a function of the library
+        raise MediaUnreadable(f"the JPEG file is truncated or damaged: {why}") from error
 
 
 def _strictly(body: bytes, *, four: bool) -> Frames:

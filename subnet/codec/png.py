@@ -37,7 +37,7 @@ def check_rows(body: bytes, width: int, height: int) -> None:
             if there >= wanted:
                 return
     except zlib.error as error:
-        raise MediaUnreadable(f"the PNG file is damaged: {error}") from error
+        raise MediaUnreadable("the PNG file is damaged: its pixels cannot be unpacked") from error
     raise MediaUnreadable(f"the PNG file is truncated: {there} of {wanted} bytes of its pixels are there")
 
 

@@ -41,7 +41,7 @@ def as_png(data: bytes, format: str) -> bytes:
     """The picture as PNG. Raises MediaTooLarge, and MediaUnreadable for what cannot be decoded, within bounds, here."""
     if {"HEIF": "HEIC"}.get(format, format) not in readable():
         fix = "`pip install 'assay-subnet[heic]'`" if format == "HEIF" else "a build of Pillow that reads it"
-        raise MediaUnreadable(f"{format} files need {fix}")
+        raise MediaUnreadable(f"{format} files are not read here; that needs {fix}")
     answer = ask(__name__, [format], data, SECONDS)
     if answer is None:
         raise MediaUnreadable(f"decoding the {format} file took longer than {SECONDS:g} s")

@@ -131,7 +131,9 @@ def read_frames(data: bytes, limits: Limits, start: int = 0) -> Iterator[Shot]:
     except (av.FFmpegError, EOFError, OverflowError, ValueError) as error:
         if isinstance(error, MediaError):
             raise
+        damaged = "it is damaged, or a part of it is missing"
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = damaged if isinstance(error, av.InvalidDataError) else reason
         raise MediaUnreadable(f"the video cannot be decoded: {reason}") from error
     if not some:
         raise MediaUnreadable(f"the video has no frame {start}" if start else "the video has no frames")
@@ -155,11 +157,11 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
     """The clip itself: neither cover art nor stills of chapters, and the one that players take where there are more."""
     streams = [stream for stream in container.streams.video if not stream.disposition & _NO_PICTURE]
     if not streams:
-        raise MediaUnreadable("the file has no video stream")
+        raise MediaUnreadable("the file has no video stream, perhaps sound alone; give one with pictures")
     stream = min(streams, key=lambda each: (each.frames == 1, not each.disposition & Disposition.default))
     codec = stream.codec_context.name if stream.codec_context else "unknown"
     if codec not in _CODECS[container.format.name.split(",")[0]]:
-        raise MediaUnreadable(f"the codec {codec} is not taken: use H.264, H.265, VP9 or AV1")
+        raise MediaUnreadable(f"the codec {codec} is not taken; export it with H.264, H.265, VP9 or AV1")
     return stream
 
 
@@ -258,7 +260,7 @@ def _chosen(
 
 def _check_pixels(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.frame_pixels:
-        raise MediaTooLarge(f"{width}x{height} pixels are over the cap of {limits.frame_pixels} for a frame")
+        raise MediaTooLarge(f"{width}x{height} pixels are over the cap of {limits.frame_pixels:,} for a frame")
 
 
 def encode_video(media: Media, crf: int) -> bytes:

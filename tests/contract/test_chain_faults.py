@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -144,6 +145,31 @@ async def test_blocks_survive_a_restart(world: NodeWorld) -> None:
             await world.node.produce(1)
             await asyncio.sleep(0.1)
         assert await later > 1
+
+
+async def test_a_node_that_says_goodbye(world: NodeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who follows blocks hears of it at once, and no task of the SDK's ends with an error that nobody takes."""
+    monkeypatch.setattr(connection, "GONE_SECONDS", 600.0)  # a silent subscription would be waited for
+    left: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: left.append(context))
+    chain = world.chain("//Val0", watchdog=2400.0)
+    async with aclosing(chain.blocks()) as blocks, asyncio.timeout(60):  # type: ignore[type-var]
+        first = asyncio.ensure_future(anext(blocks))
+        await world.followed()
+        await world.node.produce(1)
+        assert await first == 1
+        await world.node.stop()
+        with pytest.raises(ChainError, match="cannot reach"):
+            await chain.block()
+        await world.node.start()
+        later = asyncio.ensure_future(anext(blocks))
+        await world.followed()
+        await world.node.produce(1)
+        assert await later == 2
+    await chain.close()
+    gc.collect()
+    await asyncio.sleep(0)
+    assert left == []
 
 
 async def test_a_halted_chain_trips_the_watchdog(world: NodeWorld) -> None:

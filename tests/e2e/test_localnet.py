@@ -24,6 +24,7 @@ from subnet.evidence.journal import Journal
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import ROUND, RoundRecord
 from subnet.evidence.replay import Replayer, replay
+from tests.places import ROOT
 from tests.unit.neurons.web.links import broken
 
 ROUNDS = 14
@@ -56,6 +57,8 @@ def play(out: Path, *arguments: str, seen: list[dict[str, Any]] | None = None) -
             printed = process.communicate()[0]
     assert process.returncode == 0, said.read_text()[-3000:]
     assert re.search(r"the chain, with subnet 34: ws://127\.0\.0\.1:\d+\n", said.read_text())
+    heads = re.search(r"^ validator +stake +rounds +weights set +refused .* dividends *$", said.read_text(), re.M)
+    assert heads, "on a line of its own, and whole"
     summary: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return summary
 
@@ -103,6 +106,14 @@ def test_the_summary_has_what_was_promised(run: Run) -> None:
     assert sum(summary["challenges"]["label"].values()) == ROUNDS
     assert len(summary["miners"]) >= 6
     assert all(row.keys() >= FIELDS and row["asked"] == ROUNDS for row in summary["miners"])
+
+
+def test_the_page_names_all_that_is_left_behind(run: Run) -> None:
+    """Every file and folder of the report, and none that no run leaves."""
+    folder, _ = run
+    page = (ROOT / "docs" / "localnet.md").read_text().partition("runs/localnet-DATE/\n")[2].partition("```")[0]
+    named = {line.split()[0].rstrip("/"): line for line in page.splitlines()}
+    assert {name for name, line in named.items() if "with --" not in line} == {path.name for path in folder.iterdir()}
 
 
 @pytest.mark.slow

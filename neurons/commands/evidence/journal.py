@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import App
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
 from neurons.commands.evidence.workers import processes
 from neurons.naming import literal, names_of
 from neurons.settings import Json
+from neurons.terminal import terminal
 from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.entries.entry import BEGINNING
 from subnet.evidence.findings import Verdict, text_of, verification
@@ -57,7 +57,7 @@ def list_parts(journal: Path, *, segments: Path | None = None, json: Json = Fals
     table = Table("entries", "size", "file", box=None, header_style="dim")
     for (first, last, path), size in zip(parts, sizes, strict=True):
         table.add_row(f"{first}-{last}", decimal(size), str(path))
-    Console().print(table, f"tip {reader.tip}", highlight=False)
+    terminal().print(table, f"tip {reader.tip}", highlight=False)
 
 
 @journal.command
@@ -163,8 +163,8 @@ def replay(journal: Path, *, segments: Path | None = None, names: Path | None = 
         more = {"weights": result.weights, "scores": scores, "proven": dict(checked.proven)}
         print(jsonlib.dumps({**facts, **more, "unproven": [asdict(finding) for finding in checked.unproven]}))
         return
-    Console().print(_table(result, called), f"tip {reader.tip}", highlight=False)
-    Console().print(text_of(checked), highlight=False, markup=False)
+    terminal().print(_table(result, called), f"tip {reader.tip}", highlight=False)
+    terminal().print(text_of(checked), highlight=False, markup=False)
 
 
 def open_journal(journal: Path, segments: Path | None = None) -> JournalReader:

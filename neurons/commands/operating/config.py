@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Argument, ArgumentCollection, Parameter, Token
-from rich.console import Console
 from rich.markup import escape
 
 from neurons.cli import check_together, sources
 from neurons.settings import Json, home
 from neurons.sources import UNATTENDED
+from neurons.terminal import terminal
 from subnet.errors import SettingsError
 from subnet.printing import without_credentials
 
@@ -150,7 +150,7 @@ def _text(argument: Argument, value: object) -> str | None:
 
 
 def _print(name: str, rows: Sequence[Setting]) -> None:
-    console = Console()
+    console = terminal()
     console.print(f"assay {name}", markup=False, highlight=False)
     wide = max(len(row.name) for row in rows)
     for row in rows:

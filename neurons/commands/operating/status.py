@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
-from rich.console import Console
-
 from neurons import settings as s
 from neurons.doctor import machine
 from neurons.doctor.machine import Health
+from neurons.terminal import terminal
 from subnet.errors import SettingsError
 
 
@@ -75,7 +74,7 @@ def status(
     if json:
         print(jsonlib.dumps({"role": role.value, "ok": ok, "checks": [check.facts() for check in checks]}))
     else:
-        console = Console()
+        console = terminal()
         console.print(f"{role.value}: {folder}", markup=False, highlight=False, soft_wrap=True)
         for check in checks:
             console.print(machine.line(check), highlight=False, soft_wrap=True)

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Column, Table
 
 from neurons import settings as s
+from neurons.terminal import terminal
 from subnet.errors import SettingsError, UnknownName
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _list(facts: list[dict[str, Any]], json: bool) -> None:
     for each in facts:
         here = "yes" if each["fetched"] else "no"
         table.add_row(each["name"], each["size"], each["licence"], here, each["published"])
-    Console().print(table, highlight=False, markup=False)
+    terminal().print(table, highlight=False, markup=False)
 
 
 def _tell(row: DetectorRow) -> None:

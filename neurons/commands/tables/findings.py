@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from neurons.terminal import terminal
 
 SHOWN = ("accuracy", "balanced_accuracy", "mcc", "auc", "ap", "brier", "ece", "reward")
 
@@ -96,7 +97,7 @@ def metric_table(findings: Mapping[str, Any]) -> Table:
 def tell_order(findings: Mapping[str, Any]) -> None:
     """Print what is left of a detector of clips when their frames are in another order, where that was asked."""
     if controls := findings.get("controls"):
-        Console().print(order_table(controls))
+        terminal().print(order_table(controls))
     if share := findings.get("temporal_share"):
         print(f"{findings['detector']}: {share_line(share)}")
 

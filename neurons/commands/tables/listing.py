@@ -6,13 +6,13 @@ import json as jsonlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from neurons.settings import Json
+from neurons.terminal import terminal
 
 
 def detectors(*, json: Json = False) -> None:
@@ -72,14 +72,14 @@ def generators(*, json: Json = False) -> None:
     lines = ["t2i: text to image; t2v: text to video; i2i: changes real images; reconstruct: draws real media again"]
     lines += [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
     print()
-    Console().print("\n".join(lines), highlight=False, markup=False)
+    terminal().print("\n".join(lines), highlight=False, markup=False)
 
 
 def _show(rows: Sequence[Mapping[str, Any]], json: bool, columns: Sequence[str]) -> None:
     if json:
         print(jsonlib.dumps(list(rows)))
         return
-    console = Console()
+    console = terminal()
     cells = [[_cell(row[column]) for column in columns] for row in rows]
     widths = _widths([[column.replace("_", " ") for column in columns], *cells], console.width)
     if widths is None:

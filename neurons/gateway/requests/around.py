@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, unquote
 
 import structlog
@@ -15,7 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from neurons.gateway.requests.problems import MEDIA_TYPE, Kind, Problem
+from neurons.gateway.requests.problems import MEDIA_TYPE, Kind, Problem, Refusal
+from neurons.gateway.requests.uploads import BODY_SECONDS
+from subnet.wire.http.server import BoundedProtocol
 
 HEADERS: Final = {
     "cache-control": "no-store",
@@ -44,8 +47,7 @@ class Around:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        said = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        named = said.decode() if _ID.fullmatch(said) else secrets.token_hex(8)
+        named = _named(scope["headers"])
         scope.setdefault("state", {})["request_id"] = named
         structlog.contextvars.bind_contextvars(request_id=named)
         start = time.perf_counter()
@@ -59,6 +61,36 @@ class Around:
 
         app: ASGIApp = _key_in_address(named) if has_key(scope) else self._app
         await app(scope, receive, marked)
+
+
+class PatientProtocol(BoundedProtocol):
+    """A connection whose uploads may take as long as a body may, and a second for the answer 408; what is no HTTP is
+    told as every problem is."""
+
+    message_seconds: ClassVar[float] = BODY_SECONDS + 1
+
+    def refusal(self, status: int, reason: str) -> tuple[dict[str, str], str]:
+        kind = next(kind for kind in (Kind.BAD_REQUEST, Kind.TOO_SLOW, Kind.HEAD) if kind.status == status)
+        scope: Any = self.scope  # None before the first request
+        named = (scope["state"].get("request_id") if scope else None) or _named(self.headers)
+        headers = {**HEADERS, "content-type": MEDIA_TYPE, "x-request-id": named}
+        return headers, json.dumps(Problem(kind, reason).fields(named))
+
+
+def only(request: Request, name: str) -> str | None:
+    """The value of a header that may stand there once; None without one. Raises Refusal for several."""
+    values = request.headers.getlist(name)
+    if len(values) > 1:
+        raise Refusal(
+            Kind.BAD_REQUEST, f"the header {name} stands there {len(values)} times; send it once", unread=True
+        )
+    return values[0] if values else None
+
+
+def _named(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The id that a client gave its request, or one that is drawn where it gave none, several, or an unfit one."""
+    said = [value for name, value in headers if name == b"x-request-id"]
+    return said[0].decode() if len(said) == 1 and _ID.fullmatch(said[0]) else secrets.token_hex(8)
 
 
 def request_id(request: Request) -> str:

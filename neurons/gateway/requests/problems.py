@@ -30,6 +30,7 @@ class Kind(Enum):
     UNREADABLE = ("unreadable", 422, "The file cannot be judged")
     ADDRESS = ("address-refused", 422, "The file cannot be fetched")
     DIFFERENT = ("different-file", 422, "An Idempotency-Key stands for one file")
+    HEAD = ("head-too-large", 431, "The headers are too large")
     TOO_MANY = ("too-many-requests", 429, "Too many requests")
     FAULT = ("fault", 500, "The gateway made a mistake")
     BUSY = ("busy", 503, "The gateway has no room now")

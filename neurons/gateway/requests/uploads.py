@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from aiohttp import MultipartReader, StreamReader
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDict, CIMultiDictProxy
 from starlette.requests import Request
 from starlette.types import Receive
 
 from neurons.gateway.requests.problems import Kind, Refusal
-from neurons.verdicts.files import modality
+from neurons.verdicts.form import FIELD, OVERHEAD, file_in, is_form
+from neurons.verdicts.kinds import START, Formats, modality, told
 from subnet.codec.image import ImageLimits, decode_image
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import Clip, Limits
@@ -24,8 +20,7 @@ from subnet.media.cutting import CONTAINERS, FRAMES, check_size
 from subnet.types import Media, Modality
 
 BODY_SECONDS: Final = 60.0
-FIELD: Final = "file"
-FORMATS: Final = "JPEG, PNG or WebP; MP4, QuickTime, Matroska, WebM or AVI"
+FORMATS: Final = Formats(("JPEG", "PNG", "WebP"))
 RUNS: Final = 2  # places of a clip that frames are taken from; as many frames as of a clip for challenges
 CLIPS: Final = Limits(
     frame_pixels=4096 * 2304,
@@ -37,7 +32,6 @@ CLIPS: Final = Limits(
     containers=CONTAINERS,
 )
 IMAGES: Final = ImageLimits(pixels=24_000_000, jpeg_pixels=50_000_000)  # 0.3 GB at most while one is decoded
-_OVERHEAD: Final = 16 * 1024  # bytes of a body that are not the file
 
 
 @dataclass(frozen=True)
@@ -57,10 +51,10 @@ def size_of(request: Request, most: int) -> int:
     """Bytes of the body that is to come, `most` and what is around the file where none are said. Raises Refusal."""
     said = request.headers.get("content-length")
     if said is None:
-        return most + _OVERHEAD
+        return most + OVERHEAD
     if not said.isdecimal():
         raise Refusal(Kind.BAD_REQUEST, "Content-Length is no number", unread=True)
-    if int(said) > most + _OVERHEAD:
+    if int(said) > most + OVERHEAD:
         raise Refusal(Kind.TOO_LARGE, _too_large(most), unread=True)
     return int(said)
 
@@ -77,7 +71,7 @@ async def read_body(receive: Receive, most: int) -> bytes:
                     raise Refusal(Kind.BAD_REQUEST, "the body ended early")
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
-                if len(body) > most + _OVERHEAD:
+                if len(body) > most + OVERHEAD:
                     raise Refusal(Kind.TOO_LARGE, _too_large(most), unread=more)
     except TimeoutError:
         raise Refusal(Kind.TOO_SLOW, f"the upload took more than {BODY_SECONDS:g} s", unread=True) from None
@@ -85,14 +79,13 @@ async def read_body(receive: Receive, most: int) -> bytes:
 
 
 def upload_of(content_type: str, body: bytes, most: int) -> Upload:
-    """The one file in a form. Raises Refusal. Runs in a thread: it has an event loop of its own."""
-    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+    """The one file in a form. Raises Refusal. For threads, as `file_in` is."""
+    if not is_form(content_type):
         raise Refusal(Kind.NOT_MULTIPART, f"send the file as the field {FIELD!r} of multipart/form-data")
     try:
-        data = asyncio.run(_file_in(content_type, body))
-    except (ValueError, RuntimeError, HttpProcessingError) as error:
-        why = " ".join(str(error).split())[:100] or type(error).__name__
-        raise Refusal(Kind.BAD_REQUEST, f"the form cannot be read: {why}") from error
+        _, data = file_in(content_type, body)
+    except ValueError as error:
+        raise Refusal(Kind.BAD_REQUEST, f"the form cannot be read: {error}") from error
     if len(data) > most:
         raise Refusal(Kind.TOO_LARGE, _too_large(most))
     return recognised(data)
@@ -100,10 +93,8 @@ def upload_of(content_type: str, body: bytes, most: int) -> Upload:
 
 def recognised(data: bytes) -> Upload:
     """A file as what its first bytes say it is. Raises Refusal."""
-    if not data:
-        raise Refusal(Kind.UNREADABLE, "the file is empty (0 bytes)")
     try:
-        return Upload(data, modality(Path("upload"), data[:16], wanted=FORMATS))
+        return Upload(data, modality(data[:START], "", FORMATS))
     except MediaError as error:
         raise Refusal(Kind.UNREADABLE, str(error)) from error
 
@@ -119,10 +110,9 @@ def decoded(upload: Upload, clips: VideoDecoder) -> tuple[Media, ...]:
         else:
             media = _runs(clips.read(upload.data))
         check_size(media[0])
-    except MediaTooLarge as error:
-        raise Refusal(Kind.TOO_LARGE, f"{error}; give a smaller copy or a cut of it") from error
     except MediaError as error:
-        raise Refusal(Kind.UNREADABLE, str(error)) from error
+        kind = Kind.TOO_LARGE if isinstance(error, MediaTooLarge) else Kind.UNREADABLE
+        raise Refusal(kind, str(told(error, upload.modality))) from error
     return media
 
 
@@ -139,28 +129,6 @@ def _runs(clip: Clip) -> tuple[Media, ...]:
     if not runs:
         raise MediaUnreadable(f"the clip has no {FRAMES} successive frames, which are needed; give a longer one")
     return tuple(runs)
-
-
-async def _file_in(content_type: str, body: bytes) -> bytes:
-    """Raises ValueError, RuntimeError or HttpProcessingError for what is no form with one file."""
-    loop = asyncio.get_running_loop()
-    stream = StreamReader(BaseProtocol(loop), max(2**16, len(body)), loop=loop)  # nobody is there to be paused
-    stream.feed_data(body)
-    stream.feed_eof()
-    headers = CIMultiDictProxy(CIMultiDict({"Content-Type": content_type}))
-    found: bytes | None = None
-    reader = MultipartReader(headers, stream)
-    while (part := await reader.next()) is not None:
-        if isinstance(part, MultipartReader):
-            raise ValueError("a form within a form is not taken")
-        if part.name != FIELD:
-            raise ValueError(f"the field {str(part.name)[:40]!r} is not known; {FIELD!r} is the only one")
-        if found is not None:
-            raise ValueError(f"the field {FIELD!r} stands there twice; send one file at a time")
-        found = await part.read(decode=False)
-    if found is None:
-        raise ValueError(f"the field {FIELD!r} is missing")
-    return found
 
 
 def _too_large(most: int) -> str:

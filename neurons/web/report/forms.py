@@ -6,17 +6,12 @@ import asyncio
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from aiohttp import MultipartReader, StreamReader
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDict, CIMultiDictProxy
 from starlette.requests import ClientDisconnect, Request
 
+from neurons.verdicts.form import FIELD, OVERHEAD, file_in, is_form
 from subnet.errors import SubnetError
 
-FIELD: Final = "file"
 BODY_SECONDS: Final = 60.0
-_OVERHEAD: Final = 16 * 1024  # bytes of a body that are not the file
 
 
 class NotTaken(SubnetError):
@@ -41,7 +36,7 @@ async def body_of(request: Request, most: int) -> bytes:
     said = request.headers.get("content-length", "")
     if not said.isdecimal():
         raise NotTaken(411, "The length of the body must be said.", unread=True)
-    if int(said) > most + _OVERHEAD:
+    if int(said) > most + OVERHEAD:
         raise NotTaken(413, too_large(most), unread=True)
     body = bytearray()
     try:
@@ -55,36 +50,19 @@ async def body_of(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-def file_in(content_type: str, body: bytes, most: int) -> tuple[str, bytes]:
-    """Name and bytes of the one file in a form. Raises NotTaken. For threads: it has an event loop of its own."""
-    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+def sent_in(content_type: str, body: bytes, most: int) -> tuple[str, bytes]:
+    """Name and bytes of the one file in a form. Raises NotTaken. For threads, as `file_in` is."""
+    if not is_form(content_type):
         raise NotTaken(415, f"Send the file as the field {FIELD!r} of multipart/form-data.")
     try:
-        name, data = asyncio.run(_file_in(content_type, body))
-    except (ValueError, RuntimeError, HttpProcessingError) as error:
-        why = " ".join(str(error).split())[:100] or type(error).__name__
-        raise NotTaken(400, f"The form cannot be read: {why}.") from error
+        name, data = file_in(content_type, body)
+    except ValueError as error:
+        raise NotTaken(400, f"The form cannot be read: {error}.") from error
     if len(data) > most:
         raise NotTaken(413, too_large(most))
     if not data:
         raise NotTaken(422, "The file is empty (0 bytes), or none was chosen.")
     return name, data
-
-
-async def _file_in(content_type: str, body: bytes) -> tuple[str, bytes]:
-    loop = asyncio.get_running_loop()
-    stream = StreamReader(BaseProtocol(loop), max(2**16, len(body)), loop=loop)  # nobody is there to be paused
-    stream.feed_data(body)
-    stream.feed_eof()
-    reader = MultipartReader(CIMultiDictProxy(CIMultiDict({"Content-Type": content_type})), stream)
-    found: tuple[str, bytes] | None = None
-    while (part := await reader.next()) is not None:
-        if isinstance(part, MultipartReader) or part.name != FIELD or found is not None:
-            raise ValueError(f"it must hold the field {FIELD!r} once, and nothing else")
-        found = part.filename or "", bytes(await part.read(decode=False))
-    if found is None:
-        raise ValueError(f"the field {FIELD!r} is missing")
-    return found
 
 
 def fields_in(body: bytes) -> dict[str, str]:

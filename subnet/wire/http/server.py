@@ -104,7 +104,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._in_head and self._received > MAX_HEAD:
-            self._reject(431, b"request head too large")
+            self._reject(431, "request head too large")
         elif self._received > MAX_MESSAGE:
             self.transport.abort()
 
@@ -116,9 +116,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         if self._head > MAX_HEAD:
-            self._reject(431, b"request head too large")
+            self._reject(431, "request head too large")
         else:
-            super().send_400_response(msg)
+            self._reject(400, msg)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -144,13 +144,20 @@ class BoundedProtocol(HttpToolsProtocol):
     def _expire(self) -> None:
         self._timer = None
         if self._in_head and self._received and not self.transport.is_closing():
-            self._reject(408, b"request head too slow")
+            self._reject(408, "request head too slow")
         else:
             self.transport.abort()
 
-    def _reject(self, status: int, reason: bytes) -> None:
-        head = STATUS_LINE[status] + b"content-type: text/plain\r\nconnection: close\r\n"
-        self.transport.write(head + b"content-length: %d\r\n\r\n%s" % (len(reason), reason))
+    def refusal(self, status: int, reason: str) -> tuple[dict[str, str], str]:
+        """Headers and body of what is told of a request that no application sees: 400, 408 or 431."""
+        return {"content-type": "text/plain; charset=utf-8"}, reason
+
+    def _reject(self, status: int, reason: str) -> None:
+        headers, text = self.refusal(status, reason)
+        body = text.encode()
+        lines = {**headers, "connection": "close", "content-length": str(len(body))}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self.transport.write(STATUS_LINE[status] + head.encode() + b"\r\n" + body)
         self.transport.close()
 
 

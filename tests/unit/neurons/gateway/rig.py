@@ -22,9 +22,9 @@ from neurons.chain_view import ChainView
 from neurons.gateway.asking import Asking
 from neurons.gateway.judgement.past import Past
 from neurons.gateway.metrics import Metrics
+from neurons.gateway.requests.around import PatientProtocol
 from neurons.gateway.requests.fetching import Fetching
 from neurons.gateway.requests.uploads import decoder
-from neurons.gateway.run import PatientProtocol
 from neurons.gateway.server import Api, application, bodies
 from neurons.gateway.service import Parts, Room, Service
 from neurons.gateway.store.jobs import Jobs

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neurons.verdicts.files import decoder, find, modality, read
+from neurons.verdicts.files import decoder, find, read
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.still import readable
 from subnet.codec.video import Clip
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
-from subnet.types import Media, Modality
+from subnet.types import Media
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,6 @@ def test_images_are_known_by_their_contents(clips: VideoDecoder, tmp_path: Path,
         media = read(tmp_path / name, clips)
         assert isinstance(media, Media)
         assert media.frames.shape == (1, 80, 90, 3)
-    if format != "BMP":
-        assert modality(Path("nothing"), picture(format)[:16]) is Modality.IMAGE
 
 
 def test_clips_are_known_by_their_contents(clips: VideoDecoder, tmp_path: Path) -> None:
@@ -81,14 +79,18 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
     ("name", "data", "message"),
     [
         ("photo.heic", HEIC, "heif-convert"),
-        ("photo.jpg", HEIC, r"HEIC files are not taken: run `pip install 'assay-subnet\[heic\]'`, or convert"),
+        (
+            "photo.jpg",
+            HEIC,
+            r"HEIC files are not taken here; save it as .*, or run `pip install 'assay-subnet\[heic\]'`",
+        ),
         ("picture.avif", b"\0\0\0\x1cftypavif", "AVIF"),
         ("picture.jxl", b"\xff\x0a", "djxl"),
         ("photo.dng", picture("TIFF"), "develop it first"),
-        ("notes.txt", b"text", "give an image"),
-        ("broken.mp4", b"nothing", "export it again"),
-        ("broken.jpg", b"<html>", "send JPEG, PNG or WebP$"),
-        ("half.jpg", picture("JPEG")[:1500], "truncated"),
+        ("notes.txt", b"text", "this is a text, no picture or clip; give a picture"),
+        ("broken.mp4", b"\0\0\0\x18ftypisom", "export it anew as MP4$"),
+        ("broken.jpg", b"<html>", "this is a web page, no picture or clip; give a picture"),
+        ("half.jpg", picture("JPEG")[:1500], "truncated.*; copy or download it again, or save it anew as JPEG or PNG$"),
         ("none.jpg", None, "cannot be read"),
     ],
 )
@@ -96,7 +98,7 @@ def test_what_is_not_taken_has_a_way_out(
     clips: VideoDecoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: bytes | None, message: str
 ) -> None:
     """Each refusal says what to do, and leaves the name of the file to the caller. No optional decoder is there."""
-    monkeypatch.setattr("neurons.verdicts.files.readable", frozenset)
+    monkeypatch.setattr("neurons.verdicts.kinds.readable", frozenset)
     if data is not None:
         (tmp_path / name).write_bytes(data)
     with pytest.raises(MediaError, match=message) as caught:
@@ -129,7 +131,7 @@ def test_pictures_of_phones_are_read_where_a_decoder_is_installed(
         assert media.frames.shape == (1, *turned.shape)
         assert abs(media.frames[0].astype(int) - turned).mean() < 3
     (tmp_path / "cut.avif").write_bytes(data[: len(data) // 2])
-    with pytest.raises(MediaUnreadable, match="export it again"):
+    with pytest.raises(MediaUnreadable, match="copy or download it again"):
         read(tmp_path / "cut.avif", clips)
     rng = np.random.default_rng(0)
     for _ in range(12):
@@ -152,8 +154,8 @@ def test_files_that_are_too_large_are_not_read(clips: VideoDecoder, tmp_path: Pa
 
 
 def test_a_folder_cannot_be_read_as_a_file(clips: VideoDecoder, tmp_path: Path) -> None:
-    """A folder is no file of bytes, and is said to be none."""
-    with pytest.raises(MediaUnreadable, match="no file of bytes"):
+    """A folder is no plain file, and is said to be none."""
+    with pytest.raises(MediaUnreadable, match="no plain file"):
         read(tmp_path, clips)
 
 
@@ -163,6 +165,6 @@ def test_what_has_no_end_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with decoder() as clips:
         for name in ("endless.jpg", "pipe.jpg"):
-            with pytest.raises(MediaUnreadable, match="no file of bytes"):
+            with pytest.raises(MediaUnreadable, match="no plain file"):
                 read(tmp_path / name, clips)
     assert find([tmp_path]).files == []

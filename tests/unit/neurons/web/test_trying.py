@@ -116,6 +116,26 @@ async def test_the_same_for_machines(rig: Rig) -> None:
     assert {clue["name"] for clue in found["evidence"]} >= {"content credentials", "generator tags", "rescaling"}
 
 
+async def test_who_waits_is_told_how_long(rig: Rig) -> None:
+    """By what the last files took, once there was one; without scripts, as soon as a file is chosen."""
+    assert json.loads((await rig.get("/try.json"))[1])["seconds"] is None
+    assert "up to\nhalf a minute" in (await rig.get("/try"))[1]
+    assert (await rig.post(PHOTO))[0] == 200
+    seconds = json.loads((await rig.get("/try.json"))[1])["seconds"]
+    assert seconds >= 1
+    assert f"took about {seconds} seconds each" in (await rig.get("/try"))[1]
+    assert "form.try:valid .wait" in (await rig.get("/report.css"))[1]
+
+
+async def test_the_form_names_what_is_read(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AVIF and HEIC where they can be."""
+    for there in (frozenset[str](), frozenset({"AVIF", "HEIC"})):
+        monkeypatch.setattr("neurons.verdicts.kinds.readable", lambda there=there: there)
+        text = (await rig.get("/try"))[1]
+        assert ("TIFF, BMP, AVIF, HEIC; MP4, QuickTime" in text) is bool(there)
+        assert (".avif" in text) is bool(there)
+
+
 async def test_clips_are_judged_over_time(rig: Rig) -> None:
     """By the detector of clips, with a middle frame and without a map where it looks at nothing."""
     status, text, _ = await rig.post(codec.encode_video(noise(8, 96, 96), 20), name="clip.mp4")
@@ -135,13 +155,13 @@ def bomb() -> bytes:
 
 BAD: dict[str, tuple[Callable[[], bytes], str, int, str]] = {
     "empty": (lambda: b"", "photo.jpg", 422, "empty"),
-    "a renamed PDF": (lambda: b"%PDF-1.7\n1 0 obj\n" * 99, "photo.jpg", 422, "send JPEG"),
-    "a PDF": (lambda: b"%PDF-1.7\n1 0 obj\n" * 99, "paper.pdf", 422, "Give an image"),
+    "a renamed PDF": (lambda: b"%PDF-1.7\n1 0 obj\n" * 99, "photo.jpg", 422, "This is a PDF document"),
+    "a PDF": (lambda: b"%PDF-1.7\n1 0 obj\n" * 99, "paper.pdf", 422, "give a picture (JPEG"),
     "a bomb": (bomb, "photo.png", 413, "smaller copy"),
     "cut": (lambda: PHOTO[: len(PHOTO) // 2], "photo.jpg", 422, "truncated"),
-    "a clip of nothing": (lambda: b"\0\0\0\x18ftypisom" + bytes(500), "clip.mp4", 422, "export it again"),
+    "a clip of nothing": (lambda: b"\0\0\0\x18ftypisom" + bytes(500), "clip.mp4", 422, "export it anew"),
     "JPEG XL": (lambda: b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(99), "photo.jxl", 422, "djxl"),
-    "a script for a name": (lambda: b"<script>", "<script>alert(1)</script>.txt", 422, "Give an image"),
+    "a script for a name": (lambda: b"<script>", "<script>alert(1)</script>.txt", 422, "give a picture"),
 }
 
 

@@ -19,6 +19,9 @@ __all__ = ["rig"]
 pytestmark = [needs_browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
+WAITS = "getComputedStyle(document.querySelector('form.try .wait')).display"
+
+
 @pytest.fixture
 async def tab() -> AsyncIterator[Tab]:
     async with browser() as tab:
@@ -55,7 +58,10 @@ async def test_a_file_is_sent_and_its_report_fits(tab: Tab, rig: Rig, files: lis
     for file in files:
         await tab.open(f"{rig.url}/try")
         await look(tab, "the form")
+        assert await tab.run(WAITS) == "none"
         await tab.choose("#file", file)
+        assert await tab.run(WAITS) == "block"
+        await look(tab, "the form with a file")
         await tab.click("form.try button")
         assert (await tab.run("document.querySelector('.report h2').textContent"))[:50] == file.name[:50]
         assert await tab.run("Array.from(document.images).every(image => image.naturalWidth > 0)")
