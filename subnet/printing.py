@@ -19,6 +19,8 @@ def without_credentials(text: str) -> str:
 
 def printable(text: str) -> str:
     """A text of strangers on one line: what a terminal would act upon is shown as an escape."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
         c if c.isprintable() and c not in _BLANK else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text

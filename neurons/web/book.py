@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from neurons.web.disclosure import Asked
-from neurons.web.sources import Source
+from neurons.web.sources import End, Source
 from neurons.web.summary import ROUNDS, Summary
 from subnet.errors import JournalBroken, StateError, SubnetError
 from subnet.evidence.entries.entry import BEGINNING, Entry
+from subnet.evidence.entries.marks import Marks
 from subnet.evidence.records import RoundRecord, read_record
 from subnet.game.likeness import RATE, Likeness, likeness
 
@@ -35,43 +36,57 @@ class Book:
         self.likeness = NOBODY
         self.version = 0  # counts what changed: pages of the same one are the same
         self._keep, self._summary, self._lock = keep, Summary(keep), threading.Lock()
-        self._end: tuple[int, str] | None = None  # of what was read, None before
+        self._end: End | None = None  # of what was read, None before
+        self._marks = Marks()  # of the files that it was read from
         self._whole, self._compared = False, -COMPARED_EVERY
         self._loaded: dict[int, Entry] = {}
 
     def refresh(self, stopping: Callable[[], bool] = lambda: False) -> None:
-        """Read what is new. A journal that does not go on from what was read is read from its beginning, once."""
+        """Read what is new. A journal that does not go on from what was read is read from its beginning, once.
+
+        One whose finished parts are not those that were read does not; of one that was only touched the live entries
+        are looked through once more.
+        """
         try:
             end = self.source.end()
         except StateError as error:
             self.fault, self._end = self.source.told(error), None
             self.version += 1
             return
-        self.read_at, self.total = time.time(), end[0]
+        self.read_at, self.total = time.time(), end.seq
         if end == self._end:
             return
+        if not end.marks.follow(self._marks):
+            self._forget()
+        self._marks = end.marks
         again = self._summary.last.seq > 0
         if not self._read(end, stopping) and again and not stopping():
             self._read(end, stopping)
 
-    def _read(self, end: tuple[int, str], stopping: Callable[[], bool]) -> bool:
+    def _read(self, end: End, stopping: Callable[[], bool]) -> bool:
+        before = self._summary.last
         try:
-            for entry in self.source.behind(self._summary.last):
+            for entry in self.source.behind(before):
                 with self._lock:
                     self._summary.take(entry)
                 if stopping():
                     return False
         except StateError as error:
-            with self._lock:
-                self._summary, self._whole, self.likeness = Summary(self._keep), False, NOBODY
-                self._compared = -COMPARED_EVERY
+            self._forget()
             self.fault, self._end = self.source.told(error), end
-            self.version += 1
             return False
-        self.fault, self._end, self._whole = "", end, True
-        self._compare()
-        self.version += 1
+        self._end = end
+        if self.fault or not self._whole or self._summary.last is not before:  # and not only touched
+            self.fault, self._whole = "", True
+            self._compare()
+            self.version += 1
         return True
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._summary, self._whole, self.likeness = Summary(self._keep), False, NOBODY
+            self._compared, self._end = -COMPARED_EVERY, None
+        self.version += 1
 
     def _compare(self) -> None:
         if self._summary.counted - self._compared < COMPARED_EVERY:
@@ -83,13 +98,12 @@ class Book:
     @contextmanager
     def open(self) -> Iterator[Summary]:
         """The summary, which stands still meanwhile. Raises Unready."""
-        if self.fault:
-            raise Unready(f"journal {self.number} cannot be shown: {self.fault}")
-        if not self._whole:
-            raise Unready(
-                f"journal {self.number} is being read: {self._summary.last.seq:,} of {self.total:,} entries so far"
-            )
         with self._lock:
+            if self.fault:
+                raise Unready(f"journal {self.number} cannot be shown: {self.fault}")
+            if not self._whole:
+                read = f"{self._summary.last.seq:,} of {self.total:,} entries so far"
+                raise Unready(f"journal {self.number} is being read: {read}")
             yield self._summary
 
     def round(self, number: int) -> tuple[Asked, RoundRecord] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -25,6 +25,11 @@ HUNDRED: Final = 100  # rounds on a page
 
 def scoreboard(summary: Summary, names: Names) -> Facts:
     """Everybody who has a score, the best first."""
+    return {**_head(summary), "miners": list(_rows(summary, names, summary.player.history.standings))}
+
+
+def _rows(summary: Summary, names: Names, wanted: Container[str]) -> Iterator[Facts]:
+    """The scoreboard's rows of those hotkeys that are `wanted`."""
     result = summary.player.result()
     standings = result.history.standings
     paid = {hotkey: payment(standing, result.smoothing) for hotkey, standing in standings.items()}
@@ -32,8 +37,10 @@ def scoreboard(summary: Summary, names: Names) -> Facts:
     uids = {row.hotkey: uid for uid, row in summary.player.neurons.items()}
     setting = result.setting.weights if result.setting else {}
     order = sorted(standings, key=lambda hotkey: (-standings[hotkey].score, hotkey))
-    miners = [
-        {
+    for place, hotkey in enumerate(order, 1):
+        if hotkey not in wanted:
+            continue
+        yield {
             "place": place,
             "uid": uids.get(hotkey),
             "score": standings[hotkey].score,
@@ -43,11 +50,8 @@ def scoreboard(summary: Summary, names: Names) -> Facts:
             **_name(hotkey, names),
             **_parts(summary, hotkey),
             "recent": recent(standings[hotkey]),
-            "trend": summary.miners[hotkey].trend.points if hotkey in summary.miners else [],
+            "trend": list(summary.miners[hotkey].trend.points) if hotkey in summary.miners else [],
         }
-        for place, hotkey in enumerate(order, 1)
-    ]
-    return {**_head(summary), "miners": miners}
 
 
 def _head(summary: Summary) -> Facts:
@@ -87,19 +91,19 @@ def recent(standing: Standing) -> Facts:
 
 def miner(summary: Summary, likeness: Likeness, address: str, names: Names) -> Facts | None:
     """Why one hotkey earns what it earns, None for one without a score."""
-    board = scoreboard(summary, names)
-    row = next((row for row in board["miners"] if row["address"] == address), None)
-    if row is None:
+    result = summary.player.result()
+    standings = result.history.standings
+    hotkey = next((hotkey for hotkey in standings if slug(hotkey) == address), None)
+    if hotkey is None:
         return None
-    hotkey = row["hotkey"]
-    standing, result = summary.player.history[hotkey], summary.player.result()
+    standing = standings[hotkey]
     kept = summary.miners.get(hotkey)
     turns = [turn for turn in kept.turns if summary.shown(turn.number)] if kept else []
     sharing = next((cluster for cluster in result.clusters if hotkey in cluster), ())
     return {
-        **{key: value for key, value in board.items() if key != "miners"},
-        **row,
-        "miners": len(board["miners"]),
+        **_head(summary),
+        **next(_rows(summary, names, {hotkey})),
+        "miners": len(standings),
         "average": standing.average,
         "bound": result.smoothing.headroom * standing.score if result.smoothing.averaging else None,
         "weight_block": result.setting.block if result.setting else None,

@@ -17,4 +17,4 @@ def html(page: Page, suffix: str = "", *, trying: bool = False) -> str:
 
 def as_json(page: Page) -> str:
     """The same facts for machines."""
-    return json.dumps(page.facts, allow_nan=False, indent=1) + "\n"
+    return json.dumps(page.facts, allow_nan=False) + "\n"

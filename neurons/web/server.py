@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final
 
 from fastapi import FastAPI, Request, Response
@@ -33,32 +35,45 @@ HEADERS: Final = {
 }
 RETRY_AFTER: Final = "5"  # seconds
 METHODS: Final = ("GET", "HEAD")
+DRAWERS: Final = 2  # threads: one may wait for a part of a journal to be unpacked, which holds nothing
 KEPT: Final = 100  # pages; the largest, a scoreboard of 256 miners as JSON, takes 1 MB
 
 
 class Drawn:
-    """Answers as they were drawn, until a journal moves: readers of a page share it, and one is drawn at a time."""
+    """Answers as they were drawn, until a journal moves: whoever asks for a page meanwhile shares it.
+
+    Drawing holds the interpreter, and more threads would only take it from each other and from the loop. `DRAWERS`
+    take pages in the order in which they were first asked for; what is drawn already waits for none of them.
+    """
 
     def __init__(self, site: Site, *, trying: bool) -> None:
         self._site, self._trying = site, trying
-        self._kept: OrderedDict[str, tuple[tuple[int, ...], Response]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[tuple[int, ...], asyncio.Future[Response]]] = OrderedDict()
+        self._drawers = ThreadPoolExecutor(DRAWERS, "pages")
 
-    def answer(self, path: str) -> Response:
+    async def answer(self, path: str) -> Response:
         """What is at `path`, without its first stroke. What hangs on the clock, and what is no page, is not kept."""
-        with self._lock:
-            versions = tuple(book.version for book in self._site.books)
-            known = self._kept.get(path)
-            if known is None or known[0] != versions:
-                response = respond(self._site, path, trying=self._trying)
-                if response.status_code != 200 or path.removesuffix(".json") == "health":
-                    return response
-                known = self._kept[path] = (versions, response)
-                while len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(path)
-        drawn = known[1]
-        return Response(drawn.body, drawn.status_code, media_type=drawn.headers["content-type"])
+        versions = self._site.versions(path)
+        known = self._kept.get(path)
+        if known is None or known[0] != versions:
+            known = self._kept[path] = (versions, self._draw(path))
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(path)
+        drawn = await asyncio.shield(known[1])
+        return Response(drawn.body, drawn.status_code, drawn.headers)
+
+    def _draw(self, path: str) -> asyncio.Future[Response]:
+        draw = partial(respond, self._site, path, trying=self._trying)
+        drawing = asyncio.get_running_loop().run_in_executor(self._drawers, draw)
+        drawing.add_done_callback(partial(self._forget, path))
+        return drawing
+
+    def _forget(self, path: str, drawn: asyncio.Future[Response]) -> None:
+        known = self._kept.get(path)
+        lasts = not drawn.cancelled() and not drawn.exception() and drawn.result().status_code == 200
+        if known is not None and known[1] is drawn and (not lasts or path.removesuffix(".json") == "health"):
+            del self._kept[path]
 
 
 class PatientProtocol(BoundedProtocol):
@@ -100,12 +115,12 @@ def application(site: Site, forms: Forms | None = None) -> FastAPI:
     drawn = Drawn(site, trying=forms is not None)
 
     @app.api_route("/{path:path}", methods=list(METHODS))
-    def show(path: str) -> Response:
+    async def show(path: str) -> Response:
         if path in FILES:
             return Response(file(path), media_type=FILES[path])
         if forms is not None and not site.books and not path:
             return RedirectResponse(f"./{forms.first}", 303)
-        return drawn.answer(path)
+        return await drawn.answer(path)
 
     return app
 

@@ -51,6 +51,11 @@ class Site:
         told = "There is no such page. A round has one once its epoch is over and its item is not asked any more."
         return found or notice(address, 404, "Not here", told)
 
+    def versions(self, address: str) -> tuple[int, ...]:
+        """Of the journals that the page at `address` tells of: while they are the same, so is the page."""
+        match = _OF_JOURNAL.match(address)
+        return tuple(book.version for book in self.books if match is None or book.number == int(match[1]))
+
     def addresses(self) -> Iterator[str]:
         """Of all pages. Raises Unready."""
         yield from (FRONT, "incentive", "health")

@@ -5,21 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from subnet.errors import JournalBroken, SettingsError
 from subnet.evidence.entries.entry import Entry, chained
+from subnet.evidence.entries.marks import Marks, marks_of
+from subnet.evidence.entries.segments import FOLDER
 from subnet.evidence.proof.depot import Depot
 from subnet.evidence.proof.publication import MANIFEST, Manifest
 from subnet.evidence.reader import LIVE, JournalReader
 from subnet.printing import without_credentials
 
 
+class End(NamedTuple):
+    """Number and hash of the last entry, and the marks of the files that hold it and those before it."""
+
+    seq: int
+    hash: str
+    marks: Marks
+
+
 class Source(Protocol):
     """Entries that only grow. Every method raises StateError where they cannot be read."""
 
-    def end(self) -> tuple[int, str]:
-        """Number and hash of the last entry."""
+    def end(self) -> End:
+        """Where they end now."""
 
     def behind(self, last: Entry) -> Iterator[Entry]:
         """Entries behind `last`, each checked to follow. Raises JournalBroken where they do not follow from it."""
@@ -37,9 +47,12 @@ class JournalFile:
 
     path: Path
 
-    def end(self) -> tuple[int, str]:
+    def end(self) -> End:
+        marks = marks_of(
+            self.path, self.path.parent / FOLDER
+        )  # before it is read: what changes meanwhile is seen later
         with JournalReader(self.path) as reader:
-            return reader.length, reader.tip
+            return End(reader.length, reader.tip, marks)
 
     def behind(self, last: Entry) -> Iterator[Entry]:
         with JournalReader(self.path) as reader:
@@ -59,9 +72,11 @@ class Published:
 
     address: str
 
-    def end(self) -> tuple[int, str]:
-        manifest = self._manifest(Depot(self.address))
-        return manifest.last, manifest.parts[-1].head if manifest.parts else ""
+    def end(self) -> End:
+        depot = Depot(self.address)
+        manifest = self._manifest(depot)
+        parts = {part.file: (part.sha256, depot.mark(part.file)) for part in manifest.parts}
+        return End(manifest.last, manifest.parts[-1].head if manifest.parts else "", Marks(parts=parts))
 
     def behind(self, last: Entry) -> Iterator[Entry]:
         depot = Depot(self.address)

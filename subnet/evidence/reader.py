@@ -7,8 +7,10 @@ when it was opened.
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import starmap
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
@@ -16,7 +18,14 @@ from urllib.parse import quote
 from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.entries.entry import BEGINNING, GENESIS, Entry, chained
 from subnet.evidence.entries.lines import read_row
-from subnet.evidence.entries.segments import FOLDER, list_segments, missing, read_finished, read_segment
+from subnet.evidence.entries.segments import (
+    FOLDER,
+    find_in_segment,
+    last_entry,
+    list_segments,
+    missing,
+    read_finished,
+)
 from subnet.files import private_folder, write_atomically
 
 # 1: everything in the live file, no digest of the state in the records; 2: no signatures, rules, snapshots, settings
@@ -68,17 +77,34 @@ class JournalReader:
         return (entry for entry in every if kind is None or entry.kind == kind)
 
     def behind(self, last: Entry) -> Iterator[Entry]:
-        """Entries behind `last`, which was read before. Raises JournalBroken where they do not follow from it."""
-        if last.seq > self.length or (last.seq == self.length and last.hash != self.tip):
-            raise JournalBroken(f"{self.path}: entry {last.seq} is not the one that was read before: another journal?")
+        """Entries behind `last`, which was read before. Raises JournalBroken where they do not follow from it.
+
+        So it does where live entries before `last` do not lead to it any more: somebody may have changed them since.
+        """
+        if last.seq > self.length:
+            raise JournalBroken(_another(self.path, last))
         with at_door(self.path):
             first = self._db.execute("SELECT min(seq) FROM entries").fetchone()[0]
         if first is not None and first <= last.seq + 1:
+            if first <= last.seq:
+                self._check_live(first, last)
             rows = self._rows("WHERE seq > ? ORDER BY seq", last.seq)
         else:
             every = read_entries(self._db, self.path, self.segments)
             rows = (entry for entry in every if entry.seq > last.seq)
         return chained(rows, last, self.path)
+
+    def _check_live(self, first: int, last: Entry) -> None:
+        """The live entries up to `last`, by their hashes alone; with nothing behind it also what they follow from."""
+        with at_door(self.path):
+            rows = starmap(Entry, self._db.execute(f"{_ROWS} WHERE seq <= ? ORDER BY seq", (last.seq,)))
+            if first == 1:
+                before = BEGINNING
+            else:
+                before = last_entry(self.segments, first - 1) if last.seq == self.length else next(rows)
+            found = deque(chained(rows, before, self.path), maxlen=1) or [before]
+        if (found[0].seq, found[0].hash) != (last.seq, last.hash):
+            raise JournalBroken(_another(self.path, last))
 
     def find(self, seq: int) -> Entry | None:
         """Entry `seq`, None where there is none."""
@@ -100,6 +126,10 @@ class JournalReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _another(path: Path, last: Entry) -> str:
+    return f"{path}: entry {last.seq} is not the one that was read before: another journal?"
 
 
 def backup(path: Path, out: Path, segments: Path | None = None) -> None:
@@ -150,8 +180,8 @@ def find_entry(db: sqlite3.Connection, path: Path, segments: Path, seq: int) -> 
         row = db.execute(f"{_ROWS} WHERE seq = ?", (seq,)).fetchone()
         if row is not None:
             return read_row(row)
-    parts = (segment for segment in list_segments(segments) if segment.first <= seq <= segment.last)
-    return next((entry for part in parts for entry in read_segment(part) if entry.seq == seq), None)
+    part = next((segment for segment in list_segments(segments) if segment.first <= seq <= segment.last), None)
+    return find_in_segment(part, seq) if part else None
 
 
 def read_state(db: sqlite3.Connection, path: Path) -> bytes | None:

@@ -15,7 +15,8 @@ from typing import Final
 from neurons.gateway.judgement.skill import Ballot, Skills, measure
 from subnet.errors import StateError
 from subnet.evidence.entries.entry import BEGINNING, Entry, chained
-from subnet.evidence.entries.segments import list_segments, read_segment
+from subnet.evidence.entries.marks import Marks, marks_of
+from subnet.evidence.entries.segments import FOLDER, list_segments, read_segment
 from subnet.evidence.reader import JournalReader
 from subnet.evidence.records import ROUND, RULES, RoundRecord, RulesRecord, load_sampling, read_record
 from subnet.evidence.replay import replay
@@ -49,25 +50,28 @@ class Past:
 
     def _begin(self) -> None:
         self._last, self._fresh = BEGINNING, AFRESH
-        self._known = Known(stake_limit=self._limit)
+        self._known, self._marks = Known(stake_limit=self._limit), Marks()
         self._ballots = {modality: deque[Ballot](maxlen=ROUNDS) for modality in Modality}
 
     def refresh(self) -> Known:
         """What the journal tells now. Raises StateError where it is damaged, of a newer version, or gone.
 
-        A journal that does not go on from what was read is read anew.
+        A journal that does not go on from what was read is read anew, and so is one with other finished parts.
         """
         try:
+            marks = marks_of(self._path, self._segments or self._path.parent / FOLDER)
             with JournalReader(self._path, self._segments) as reader:
-                return self._read(reader)
+                return self._read(reader, marks)
         except StateError:
             self._begin()
             raise
 
-    def _read(self, reader: JournalReader) -> Known:
+    def _read(self, reader: JournalReader, marks: Marks) -> Known:
         last = reader.last
-        if last is None or (last.seq, last.hash) == (self._last.seq, self._last.hash):
+        if last is None or (last, marks) == (self._last, self._marks):
             return self._known
+        if not marks.follow(self._marks):
+            self._begin()
         history = check_state(reader.state(), last, lambda: replay(reader.entries())).history
         entries = _newest(reader) if self._last is BEGINNING else reader.behind(self._last)
         sampling, limit = self._known.sampling, self._known.stake_limit
@@ -77,7 +81,7 @@ class Past:
                 sampling, limit = load_sampling(entry, rules.sampling), rules.vpermit_tao_limit
             elif entry.kind == ROUND:
                 self._count(read_record(RoundRecord, entry))
-        self._last = last
+        self._last, self._marks = last, marks
         self._known = Known(history, sampling, limit, self._measured())
         return self._known
 

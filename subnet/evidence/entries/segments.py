@@ -13,6 +13,7 @@ import bz2
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Final
 
 from subnet.errors import JournalBroken, StateError
 from subnet.evidence.entries.entry import Entry
-from subnet.evidence.entries.lines import read_lines, write_line
+from subnet.evidence.entries.lines import most_text, read_line, split_lines, write_line
 from subnet.files import private_folder, write_atomically
 
 FOLDER = "segments"  # beside the live file, unless a setting names another
@@ -77,15 +78,28 @@ def write_segment(folder: Path, entries: Iterable[Entry]) -> Segment:
 def read_segment(segment: Segment) -> Iterator[Entry]:
     """Its entries, one after another. Raises JournalBroken where it is damaged or not what its name says."""
     seq = segment.first - 1
-    try:
-        with bz2.open(segment.path) as file:
-            for entry in read_lines(iter(partial(file.read, _CHUNK), b""), segment.path.stat().st_size):
-                seq = entry.seq
-                yield entry
-    except (OSError, EOFError, ValueError) as error:
-        raise JournalBroken(f"the segment {segment.path} is damaged: {error}; restore a copy of it") from error
+    with _lines(segment) as lines:
+        for entry in map(read_line, lines):
+            seq = entry.seq
+            yield entry
     if seq != segment.last:
         raise JournalBroken(f"the segment {segment.path} ends with entry {seq}; restore a copy of it")
+
+
+def find_in_segment(segment: Segment, seq: int) -> Entry | None:
+    """Entry `seq` alone, None where there is none: only its own line is looked at. Raises JournalBroken."""
+    with _lines(segment) as lines:
+        return next((read_line(line) for line in lines if line.startswith(b"[%d," % seq)), None)
+
+
+@contextmanager
+def _lines(segment: Segment) -> Iterator[Iterator[bytes]]:
+    """The lines of a segment; what goes wrong while they are read leaves as JournalBroken that names the file."""
+    try:
+        with bz2.open(segment.path) as file:
+            yield split_lines(iter(partial(file.read, _CHUNK), b""), most_text(segment.path.stat().st_size))
+    except (OSError, EOFError, ValueError) as error:
+        raise JournalBroken(f"the segment {segment.path} is damaged: {error}; restore a copy of it") from error
 
 
 def read_finished(folder: Path, until: int) -> Iterator[Entry]:

@@ -19,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from subnet.errors import JournalBroken, SettingsError, StateError
 from subnet.evidence.binding import check_one_chain
 from subnet.evidence.entries.entry import Entry
+from subnet.evidence.entries.marks import Mark, mark
 from subnet.evidence.proof.publication import (
     MANIFEST,
     MAX_ITEM,
@@ -72,6 +73,10 @@ class Depot:
         except (OSError, *_UNREACHABLE) as error:
             raise StateError(f"{self.address}/{name} cannot be read: {error}") from error
         return data
+
+    def mark(self, name: str) -> Mark | None:
+        """What the disk says of a file here, None where this is no disk."""
+        return mark(f"{self._root}/{name}") if isinstance(self._fs, LocalFileSystem) else None
 
     def write(self, name: str, data: bytes) -> None:
         """Raises StateError where it cannot be written."""

@@ -31,9 +31,44 @@ def test_a_file_names_hotkeys(tmp_path: Path) -> None:
     path = tmp_path / "names.json"
     path.write_text('{"5F": "somebody"}')
     assert names_of(path, path) == {"5F": "somebody"}
-    for text in ("[]", '{"5F": 3}', "{"):
+    for text in ("[1]", '{"5F": 3}', '{"5F": ["a"]}', "{", "[" * 100_000):
         path.write_text(text)
-        with pytest.raises(SettingsError, match="--names"):
+        with pytest.raises(SettingsError, match=r"--names .* should hold JSON like"):
             names_of(path, path)
     with pytest.raises(SettingsError, match="--names"):
         names_of(tmp_path / "nowhere", path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "  ",
+        "x" * 61,
+        "x" * 3000,
+        "a\nb",
+        "a\x1b[31mb",
+        "a\u202eb",
+        "a\u200fb",
+        "\u200b",
+        "\u3164",
+        "a\u2028b",
+        "\ud800",
+    ],
+)
+def test_a_name_that_would_spoil_a_table_is_refused(tmp_path: Path, name: str) -> None:
+    """Empty, too long, or with signs that command a terminal, show nothing or turn the writing; told in one line."""
+    path = tmp_path / "names.json"
+    path.write_text(json.dumps({"5Fine": "фото 写真 /1", "5Wrong": name}))
+    with pytest.raises(SettingsError, match=r"--names .*'5Wrong', should have 1 to 60 characters that show") as caught:
+        names_of(path, path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < len(str(path)) + 200
+
+
+def test_a_wallet_with_a_long_name_is_called_by_its_beginning(tmp_path: Path) -> None:
+    """Folders are not written for us: none is refused, and none fills a table."""
+    key = tmp_path / ("w" * 200) / "hotkeys" / "hot\u202e"
+    key.parent.mkdir(parents=True)
+    key.write_text(json.dumps({"ss58Address": "5Long"}))
+    assert names_of(tmp_path, Path("elsewhere.db")) == {"5Long": "w" * 60 + "..."}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,6 +152,129 @@ def test_another_journal_in_its_place_is_read_from_its_beginning(tmp_path: Path)
         shutil.copy(tmp_path / name / "journal.db", path)
         book.refresh()
         assert rounds(book) == count
+
+
+def edited(db: Path, seq: int) -> None:
+    with sqlite3.connect(db) as rows:
+        rows.execute("UPDATE entries SET body = replace(body, '0.', '1.') WHERE seq = ?", (seq,))
+    rows.close()
+
+
+def packed_journal(folder: Path, count: int = 40) -> Path:
+    """With some finished parts; the path of its live file."""
+    journal = Journal(folder / "journal.db", segment_bytes=3000)
+    play(StateStore(journal), count)
+    while journal.finish_segment():
+        pass
+    journal.close()
+    return folder / "journal.db"
+
+
+def edit_first(path: Path) -> None:
+    with sqlite3.connect(path) as rows:
+        (seq,) = rows.execute("SELECT min(seq) FROM entries").fetchone()
+    rows.close()
+    edited(path, seq)
+
+
+def edit_middle(path: Path) -> None:
+    with sqlite3.connect(path) as rows:
+        (seq,) = rows.execute("SELECT (min(seq) + max(seq)) / 2 FROM entries").fetchone()
+    rows.close()
+    edited(path, seq)
+
+
+def replace_whole(path: Path) -> None:
+    shutil.copy(path, path.with_name("other.db"))
+    edit_middle(path.with_name("other.db"))
+    path.with_name("other.db").replace(path)
+
+
+def replace_and_grow(path: Path) -> None:
+    play_more(path)
+    replace_whole(path)
+
+
+def copy_over(path: Path) -> None:
+    shutil.copy(path, path.with_name("other.db"))
+    edit_middle(path.with_name("other.db"))
+    shutil.copyfile(path.with_name("other.db"), path)
+
+
+def spoil_part(path: Path) -> None:
+    part = sorted((path.parent / "segments").iterdir())[1]
+    part.write_bytes(part.read_bytes()[:-20])
+
+
+def swap_part(path: Path) -> None:
+    one, two = sorted((path.parent / "segments").iterdir())[1:3]
+    shutil.copyfile(two, path.with_name("new"))
+    path.with_name("new").replace(one)
+
+
+def lose_part(path: Path) -> None:
+    sorted((path.parent / "segments").iterdir())[0].unlink()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [edit_first, edit_middle, replace_whole, replace_and_grow, copy_over, spoil_part, swap_part, lose_part],
+)
+def test_a_site_that_runs_says_what_one_that_starts_says(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    """Of files that were changed or put in place of others, though the last entry is the same; mended, it is shown."""
+    path = packed_journal(tmp_path / "here")
+    whole = shutil.copytree(tmp_path / "here", tmp_path / "whole")
+    book = Book(1, JournalFile(path))
+    book.refresh()
+    version, shown = book.version, rounds(book)
+    harm(path)
+    book.refresh()
+    fresh = Book(1, JournalFile(path))
+    fresh.refresh()
+    assert fresh.fault
+    assert book.fault == fresh.fault
+    assert book.version > version
+    shutil.rmtree(path.parent)
+    shutil.copytree(whole, path.parent)
+    book.refresh()
+    assert rounds(book) == shown
+
+
+def test_a_file_that_was_only_touched_is_not_read_again(tmp_path: Path) -> None:
+    """A copy in its place, a part that was packed, the validator's start and end: pages stay as they were drawn."""
+    path = packed_journal(tmp_path)
+    source = Counting(path)
+    book = Book(1, source)
+    book.refresh()
+    version, read = book.version, len(source.read)
+    shutil.copy(path, tmp_path / "other.db")
+    (tmp_path / "other.db").replace(path)
+    book.refresh()
+    journal = Journal(path, segment_bytes=500)
+    book.refresh()
+    while journal.finish_segment():
+        book.refresh()
+    journal.close()
+    book.refresh()
+    assert (book.fault, book.version, len(source.read)) == ("", version, read)
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_published_parts_that_were_changed_are_noticed(tmp_path: Path, story: Story, swap: bool) -> None:
+    """A part's file on this disk, and a manifest that lists another part in its place."""
+    published(story, story.entries, tmp_path / "evidence", media=False)
+    book = Book(1, Published(str(tmp_path / "evidence")))
+    book.refresh()
+    assert rounds(book) == 16
+    manifest = tmp_path / "evidence" / "manifest.json"
+    part = sorted((tmp_path / "evidence" / "entries").iterdir())[0]
+    if swap:
+        digest = hashlib.sha256(part.read_bytes()).hexdigest()
+        manifest.write_text(manifest.read_text().replace(digest, "0" * 64))
+    else:
+        part.write_bytes(part.read_bytes()[:-1] + b"x")
+    book.refresh()
+    assert "is not the file that the manifest lists" in book.fault
 
 
 def test_scores_that_do_not_follow_are_not_shown(tmp_path: Path, story: Story) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
+from fastapi import Response
 
 from neurons.web.book import Book
-from neurons.web.server import HEADERS, KEPT, Drawn, application
+from neurons.web.server import DRAWERS, HEADERS, KEPT, Drawn, application, respond
 from neurons.web.site import Site
 from neurons.web.sources import JournalFile
 from subnet.evidence.journal import Journal
@@ -124,25 +127,74 @@ async def test_requests_read_nothing_of_a_journal(running: Running) -> None:
     assert (await running.ask("/1/round/3"))[0] == 503
 
 
-def test_a_page_is_drawn_once_until_the_journal_moves(tmp_path: Path) -> None:
+async def test_a_page_is_drawn_once_until_the_journal_moves(tmp_path: Path) -> None:
     """Readers share it; the next round draws it anew, a damaged file ends it, and no more than a bound are kept."""
     file = tmp_path / "journal.db"
     write_journal(file, 5)
     book = Book(1, JournalFile(file))
     book.refresh()
     drawn = Drawn(Site((book,), {}), trying=False)
-    first = drawn.answer("1/scoreboard")
-    assert drawn.answer("1/scoreboard").body is first.body
-    assert drawn.answer("1/scoreboard.json").body is not first.body
-    assert drawn.answer("health").body is not drawn.answer("health").body
+    first = await drawn.answer("1/scoreboard")
+    assert (await drawn.answer("1/scoreboard")).body is first.body
+    assert (await drawn.answer("1/scoreboard.json")).body is not first.body
+    assert (await drawn.answer("health")).body is not (await drawn.answer("health")).body
     journal = Journal(file)
     play(StateStore(journal), 1)
     journal.close()
     book.refresh()
-    after = drawn.answer("1/scoreboard")
+    after = await drawn.answer("1/scoreboard")
     assert (after.status_code, after.body == first.body) == (200, False)
     for number in range(2 * KEPT):
-        assert drawn.answer(f"1/rounds/{number}").status_code in (200, 404)
+        assert (await drawn.answer(f"1/rounds/{number}")).status_code in (200, 404)
     file.write_bytes(b"no journal at all" * 100)
     book.refresh()
-    assert drawn.answer("1/scoreboard").status_code == 503
+    assert (await drawn.answer("1/scoreboard")).status_code == 503
+
+
+async def test_many_readers_share_the_drawing_of_a_page(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks while it is drawn waits for that drawing, and one page that is drawn already waits for no other."""
+    drawn: list[str] = []
+    started, going = threading.Semaphore(0), threading.Event()
+
+    def slow(site: Site, path: str, *, trying: bool) -> Response:
+        drawn.append(path)
+        if path:
+            started.release()
+            assert going.wait(20)
+        return respond(site, path, trying=trying)
+
+    monkeypatch.setattr("neurons.web.server.respond", slow)
+    assert (await running.ask("/"))[0] == 200
+    board = [asyncio.create_task(running.ask("/1/scoreboard")) for _ in range(8)]
+    others = [asyncio.create_task(running.ask(f"/1/round/{number}")) for number in range(8)]
+    for _ in range(DRAWERS):
+        assert await asyncio.to_thread(started.acquire, timeout=20)
+    assert (await running.ask("/"))[0] == 200
+    going.set()
+    texts = {text for _, text, _ in await asyncio.gather(*board)}
+    await asyncio.gather(*others)
+    assert len(texts) == 1
+    assert sorted(drawn) == sorted(["", "1/scoreboard", *(f"1/round/{number}" for number in range(8))])
+
+
+async def test_only_pages_of_the_journal_that_moved_are_drawn_anew(tmp_path: Path) -> None:
+    """The other journal's pages stand; the front page tells of both."""
+    books = []
+    for number in (1, 2):
+        write_journal(tmp_path / f"{number}" / "journal.db", 5)
+        books.append(Book(number, JournalFile(tmp_path / f"{number}" / "journal.db")))
+        books[-1].refresh()
+    drawn = Drawn(Site(tuple(books), {}), trying=False)
+    paths = ("", "1/scoreboard", "1/round/3.json", "2/scoreboard")
+    before = [(await drawn.answer(path)).body for path in paths]
+    books[0].version += 1
+    after = [(await drawn.answer(path)).body for path in paths]
+    assert [one is other for one, other in zip(before, after, strict=True)] == [False, False, False, True]
+
+
+async def test_an_error_while_drawing_is_not_kept(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next reader has the page drawn again."""
+    with monkeypatch.context() as patch:
+        patch.setattr("neurons.web.server.respond", lambda *_, **__: 1 / 0)
+        assert (await running.ask("/1/scoreboard"))[0] == 500
+    assert (await running.ask("/1/scoreboard"))[0] == 200

@@ -73,6 +73,25 @@ def test_a_damaged_journal_is_refused_and_read_again(journal: Path, keep: int) -
     assert past.refresh() == before
 
 
+@pytest.mark.parametrize("harmed", ["live", "part"])
+def test_files_that_were_changed_are_noticed_though_the_journal_ends_as_before(tmp_path: Path, harmed: str) -> None:
+    """In the live file or a finished part; another gateway that starts says the same, and both read it once mended."""
+    write_journal(tmp_path / "journal.db", 40)
+    with closing(Journal(tmp_path / "journal.db", segment_bytes=20_000)) as journal:
+        while journal.finish_segment():
+            pass
+    past = Past(tmp_path / "journal.db", stake_limit=0.0)
+    before = past.refresh()
+    file = tmp_path / "journal.db" if harmed == "live" else sorted((tmp_path / "segments").iterdir())[-1]
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9] if harmed == "part" else whole.replace(b'"p_synthetic":0.9', b'"p_synthetic":0.1', 1))
+    for one in (past, Past(tmp_path / "journal.db", stake_limit=0.0)):
+        with pytest.raises(StateError):
+            one.refresh()
+    file.write_bytes(whole)
+    assert past.refresh() == before
+
+
 def test_a_journal_of_another_version_is_refused(journal: Path) -> None:
     """A newer program wrote it: told so, and not guessed at."""
     past = Past(journal, stake_limit=0.0)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from subnet.errors import StateError
 from subnet.evidence.entries.entry import Entry
-from subnet.evidence.entries.segments import list_segments, read_segment, write_segment
+from subnet.evidence.entries.segments import find_in_segment, list_segments, read_segment, write_segment
 from subnet.evidence.journal import Journal
 from subnet.evidence.state import StateStore
 from subnet.files import size_of
@@ -37,6 +37,8 @@ def test_a_segment_reads_back_to_the_last_letter(quick: Path, texts: list[tuple[
     except UnicodeEncodeError:  # half a surrogate pair is no text, and no JSON of ours has one
         return
     assert list(read_segment(segment)) == entries
+    assert [find_in_segment(segment, entry.seq) for entry in entries] == entries
+    assert find_in_segment(segment, first - 1) is find_in_segment(segment, first + len(entries)) is None
     assert list_segments(folder) == [segment]
 
 

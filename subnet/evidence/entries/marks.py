@@ -1,0 +1,39 @@
+"""What tells whoever follows a journal that its files may be others than those that were read, without reading them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from subnet.evidence.entries.segments import list_segments
+
+Mark = tuple[int, int, int, int]  # device, inode, bytes, and the last change in nanoseconds
+
+
+@dataclass(frozen=True)
+class Marks:
+    """`live` is of files that change as a journal grows, `parts` of those that never change once they are there."""
+
+    live: tuple[Mark | None, ...] = ()
+    parts: Mapping[str, object] = field(default_factory=dict)  # by name
+
+    def follow(self, before: Marks) -> bool:
+        """Whether every part of `before` is still there as it was."""
+        return before.parts.items() <= self.parts.items()
+
+
+def mark(path: str | Path) -> Mark | None:
+    """Of one file, None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def marks_of(live: Path, segments: Path) -> Marks:
+    """Of a validator's own journal. Raises StateError for a folder that is shut."""
+    log = live.with_name(live.name + "-wal")
+    return Marks((mark(live), mark(log)), {part.path.name: mark(part.path) for part in list_segments(segments)})
