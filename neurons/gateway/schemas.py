@@ -34,7 +34,9 @@ class MinerAnswer(_Told):
 
     hotkey: str
     p_synthetic: float = Field(ge=0, le=1)
-    weight: float = Field(ge=0, le=1, description="how much its evidence counted; 0 for a miner without skill")
+    weight: float = Field(
+        ge=0, le=1, description="how much its evidence counted beside the best one's; 0 for a miner without skill"
+    )
 
 
 class Detection(_Told):
@@ -49,7 +51,9 @@ class Detection(_Told):
     interval: tuple[float, float] = Field(
         description="of p_synthetic if the file were sent again, to other miners: 95 of 100 lie in it"
     )
-    agreement: float = Field(ge=0, le=1, description="share of the answers on the side of p_synthetic")
+    agreement: float = Field(
+        ge=0, le=1, description="of the answers of miners with skill, the share on the side of p_synthetic"
+    )
     asked: int = Field(ge=1, description="miners asked, those that failed included")
     answered: int = Field(ge=1)
     measured_on: int = Field(ge=0, description="questions of known truth that the miners' skill was measured on")

@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 @dataclass(frozen=True)
 class Caution:
     """When a verdict is given: P, and the chance that others say the same side of one half, are at least `confidence`,
-    most answers are on that side, and `least` have a say. 0.5 <= confidence < 1."""
+    `least` answers have a say, and most of them are on that side. 0.5 <= confidence < 1."""
 
     confidence: float = 0.9
     least: int = 2
@@ -35,7 +35,7 @@ class Caution:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """P(synthetic) at even odds before, its 95 % interval, and the share of answers on its side."""
+    """P(synthetic) at even odds before, its 95 % interval, and the share of answers with a say on its side."""
 
     p_synthetic: float
     low: float
@@ -54,7 +54,7 @@ def aggregate(said: Mapping[str, float], skills: Skills, caution: Caution = Caut
     if not 1 <= len(said) <= TOGETHER:
         raise ValueError(f"1 to {TOGETHER} answers can be put together, not {len(said)}")
     weights = skills.weights(sorted(said))
-    terms = sorted(weights[hotkey] * skills[hotkey].evidence(p) for hotkey, p in said.items() if weights[hotkey] > 0)
+    terms = sorted(weights[name] * skills[name].evidence(p) for name, p in said.items() if skills[name].has_say)
     line = skills.sums[len(said) - 1]
     centre, deviation = line.at(math.fsum(terms))
 
@@ -64,11 +64,10 @@ def aggregate(said: Mapping[str, float], skills: Skills, caution: Caution = Caut
         return _probability(centre - reach), _probability(centre + reach)
 
     p, (low, high) = _probability(centre), between(0.95)
-    voices = sum(weight > 0 for weight in weights.values())
-    sides = sum((one > THRESHOLD) == (p > THRESHOLD) for one in said.values())
-    told = voices >= caution.least and 2 * sides > len(said)
+    sides = sum((term > 0) == (p > THRESHOLD) for term in terms)
+    told = len(terms) >= caution.least and 2 * sides > len(terms)
     verdict = _verdict(p, *between(2 * caution.confidence - 1), caution) if told else Verdict.UNCERTAIN
-    return Aggregate(p, low, high, sides / len(said), verdict, weights)
+    return Aggregate(p, low, high, sides / max(1, len(terms)), verdict, weights)
 
 
 def _verdict(p: float, low: float, high: float, caution: Caution) -> Verdict:

@@ -2,8 +2,9 @@
 
 A miner's P(synthetic) becomes evidence by a line fitted to what it said before (Platt 1999): log-odds that count =
 shift + slope x log-odds that it says, at even odds of both labels. All lines are drawn to one common line until a miner
-has answers enough of its own, and an uncertain line counts for less (MacKay 1992). Constant and random answers get a
-slope and a shift of about 0, and so no say; a miner that says the opposite of what is true has none either.
+has answers enough of its own, and an uncertain line counts for less (MacKay 1992). Constant and random answers tell
+nothing, and have no say; a miner that says the opposite of what is true has none either, nor has anybody before a
+question was asked.
 
 Miners often serve the same public detector, so their evidence must not be added up as if each had looked for itself.
 So the sum of k miners' evidence goes through a line of its own, fitted to sums of k answers to questions that their
@@ -27,6 +28,7 @@ Floats = NDArray[np.float64]
 
 FLOOR: Final = 1e-3  # answers nearer to 0 and 1 count as this near
 TOGETHER: Final = 8  # most answers that are put together
+LEAST_BITS: Final = 0.02  # of an answer: who tells less, right in under 58 of 100, is not told from chance
 FAVOURS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)  # powers of a miner's information, that of the best who answers as 1
 _COMMON: Final = (0.0, 0.5)  # the line before anything was measured: half of what is said
 _COMMON_PRECISION, _OWN_PRECISION, _SUM_PRECISION = 1.0, 4.0, 1.0  # 1 / variance of shift and slope before
@@ -63,10 +65,15 @@ class Skill:
     information: float  # of an answer, in bits, 0..1
     answers: int = 0  # that this was measured on
 
+    @property
+    def has_say(self) -> bool:
+        """Whether answers tell of the truth, and the right way round."""
+        return self.line.slope > 0 and self.information >= LEAST_BITS
+
     def evidence(self, p_synthetic: float) -> float:
         """Log-odds for synthetic that an answer is worth; 0 where the miner has no say."""
         centre, deviation = self.line.at(log_odds(p_synthetic))
-        return centre / math.sqrt(1 + math.pi * deviation**2 / 8) if self.line.slope > 0 else 0.0
+        return centre / math.sqrt(1 + math.pi * deviation**2 / 8) if self.has_say else 0.0
 
 
 @dataclass(frozen=True)
@@ -184,7 +191,7 @@ class _Trial:
 
 
 def _weights(skills: Sequence[Skill], favour: float) -> list[float]:
-    said = [skill.information if skill.line.slope > 0 else 0.0 for skill in skills]
+    said = [skill.information if skill.has_say else 0.0 for skill in skills]
     best = max(said, default=0.0)
     return [(each / best) ** favour if each else 0.0 for each in said]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurons.gateway.judgement.aggregation import Caution, Verdict, aggregate
-from neurons.gateway.judgement.skill import TOGETHER, Skills, measure
+from neurons.gateway.judgement.skill import TOGETHER, Ballot, Skills, measure
 from tests.unit.neurons.gateway.judgement.worlds import told
 
 SAID = st.dictionaries(
@@ -91,6 +91,37 @@ def test_a_verdict_needs_answers_with_skill() -> None:
     assert aggregate(sure, skills()).verdict is Verdict.SYNTHETIC
     assert aggregate(sure, skills(), Caution(least=3)).verdict is Verdict.UNCERTAIN
     assert aggregate(sure, skills(), Caution(confidence=0.999999)).verdict is Verdict.UNCERTAIN
+
+
+def test_only_those_with_a_say_vote() -> None:
+    """What constant and random miners say changes neither answer nor agreement, and they are no voices."""
+    rng = np.random.default_rng(9)
+    ballots = [
+        Ballot(each.label, {**each.said, "constant": 1.0, "random": float(rng.random())})
+        for each in told(600, common=0.0)
+    ]
+    known = measure(ballots)
+    sure = {"m0": 0.001, "m1": 0.001}
+    for beside in ({"constant": 1.0}, {"random": 0.99}, {"constant": 1.0, "random": 0.99}):
+        result = aggregate({**sure, **beside}, known)
+        assert result.agreement == 1.0
+        assert result.verdict is Verdict.NO_TRACE_FOUND
+        assert all(result.weights[name] == 0 for name in beside)
+    alone = aggregate({"m0": 0.001, "constant": 1.0, "random": 0.99}, known)
+    assert alone.verdict is Verdict.UNCERTAIN
+
+
+def test_votes_are_by_what_answers_are_worth() -> None:
+    """Who never says more than one half but means it speaks for synthetic with what is much for it."""
+    ballots = [
+        Ballot(each.label, {name: p / 2 if name == "m0" else p for name, p in each.said.items()})
+        for each in told(600, common=0.0)
+    ]
+    known = measure(ballots)
+    result = aggregate({"m0": 0.4999, "m1": 0.999}, known)
+    assert known["m0"].evidence(0.4999) > 1
+    assert result.p_synthetic > 0.5
+    assert result.agreement == 1.0
 
 
 def test_without_a_history_nothing_is_said() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurons.gateway.judgement.skill import TOGETHER, Ballot, log_odds, measure
+from neurons.gateway.judgement.skill import TOGETHER, Ballot, measure
 from subnet.types import Label
 from tests.unit.neurons.gateway.judgement.worlds import STRENGTHS, told
 
@@ -67,13 +67,28 @@ def _pairs() -> tuple[list[list[Ballot]], list[list[Ballot]]]:
     return copies, apart
 
 
-def test_nothing_measured_is_little_trust() -> None:
-    """Without a question of known truth half of what is said counts, and nothing is certain."""
+def test_before_a_question_nobody_has_a_say() -> None:
+    """Without a question of known truth nothing that is said counts, and nothing is certain."""
     skills = measure([])
     assert skills.ballots == 0
-    assert 0 < skills["anybody"].evidence(0.999) < log_odds(0.999) / 2
+    assert (skills["anybody"].evidence(0.999), skills.weights(["anybody"])) == (0.0, {"anybody": 0.0})
     _, deviation = skills.sums[0].at(5.0)
     assert deviation > 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("questions", [200, 600])
+def test_who_tells_nothing_has_no_say(questions: int, seed: int) -> None:
+    """Beside miners with skill a constant, however it came to its slope, and random ones weigh nothing."""
+    rng = np.random.default_rng([seed, questions])
+    ballots = []
+    for ballot in told(questions, common=0.3, seed=seed):
+        wild = {"random": float(rng.random()), "coin": float(rng.integers(2)), "one": 1.0, "nearly": 0.97}
+        wild["wavering"] = float(0.5 + 0.01 * rng.normal())
+        ballots.append(Ballot(ballot.label, {**ballot.said, **wild}))
+    weights = measure(ballots).weights(["m0", "m1", "random", "coin", "one", "nearly", "wavering"])
+    assert all(weights[name] > 0 for name in ("m0", "m1"))
+    assert [name for name in ("random", "coin", "one", "nearly", "wavering") if weights[name]] == []
 
 
 @settings(max_examples=15)
