@@ -78,6 +78,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "neurons": (
         ("settings", "signals", "progress", "secrets", "naming", "plan", "sources", "cli"),
         ("log", "__main__", "ray_cluster", "provenance"),
+        ("cluster",),
         ("chain_view", "hotkey_lock", "lab", "producer", "verdicts"),
         ("datasets", "miner", "validator", "web"),
         ("recipes", "doctor"),

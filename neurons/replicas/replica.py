@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from detectors.evaluation.self_test import example
-from neurons.miner.cluster.batch_format import About, to_reply, unpack
-from neurons.miner.cluster.remote import NO_MEMORY, UNREADABLE
+from neurons.cluster.batch_format import About, to_reply, unpack
+from neurons.cluster.remote import NO_MEMORY, UNREADABLE
 from neurons.miner.loading import load_detector
 from neurons.miner.settings import JudgeSettings
 from subnet.errors import MediaError, SubnetError

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from neurons.miner.cluster.remote import PREFIX
+from neurons.cluster.remote import PREFIX
 from neurons.miner.settings import JudgeSettings
 from neurons.replicas.replica import Replica
 from subnet.types import Modality

@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 
 from detectors.evaluation.self_test import example
-from neurons.miner.cluster.batch_format import from_reply, pack
+from neurons.cluster.batch_format import from_reply, pack
 from neurons.miner.settings import DetectorSettings, JudgeSettings
 from neurons.replicas.replica import SICK, Replica
 from neurons.replicas.settings import ClusterSettings

@@ -15,8 +15,8 @@ from typing import Final
 
 import httpx2
 
+from neurons.cluster.batch_format import About, from_reply, pack
 from neurons.log import Log
-from neurons.miner.cluster.batch_format import About, from_reply, pack
 from neurons.signals import pause
 from subnet.errors import MediaUnreadable, Overloaded, SettingsError
 from subnet.printing import excerpt
