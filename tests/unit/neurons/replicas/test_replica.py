@@ -44,7 +44,7 @@ async def ask(replica: Replica, body: bytes) -> tuple[int, bytes]:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    response = await replica(Request({"type": "http", "method": "POST", "headers": []}, receive))
+    response = await replica(Request({"type": "http", "method": "POST", "headers": [], "query_string": b""}, receive))
     return response.status_code, bytes(response.body)
 
 
