@@ -165,11 +165,13 @@ class Replicas:
     ) -> tuple[About, T]:
         """Who answers a packed batch, and what, as `read` takes it out of a reply or raises ValueError.
 
-        Tries end when `time.monotonic()` is `ends`, each after `each` seconds (TRY_SECONDS). An answer of another
+        Tries end when `time.monotonic()` is `ends`, each after `each` seconds (TRY_SECONDS), and all after PATIENCE
+        where nobody is there. An answer of another
         detector than `first`, or with other weights, is none. `question` is one of `neurons.cluster.questions`. Raises
         as `RemoteDetector.predict`.
         """
         url, broken = f"{self.address}{PREFIX}/{modality}", 0
+        away = min(ends, time.monotonic() + PATIENCE)
         asked = {QUESTION: question} if question else None
         while True:
             if self._client.is_closed:
@@ -186,7 +188,7 @@ class Replicas:
             except (httpx2.TransportError, httpx2.DecodingError) as error:
                 why, there = f"no answer from {self.address}: {error or type(error).__name__}", True
             broken += there
-            if broken >= BROKEN or time.monotonic() + PAUSE >= ends:
+            if broken >= BROKEN or time.monotonic() + PAUSE >= (ends if there else away):
                 raise Overloaded(f"{modality}s: {why}")
             time.sleep(PAUSE)
 

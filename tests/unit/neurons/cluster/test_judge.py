@@ -30,7 +30,7 @@ from neurons.miner.settings import JudgeSettings
 from neurons.verdicts.judging import Opened, explain, explains, judge_by
 from subnet.errors import MediaUnreadable, Overloaded, SettingsError
 from subnet.types import Media, Modality
-from tests.unit.neurons.replicas.hosts import Answer, listening, replicas
+from tests.unit.neurons.replicas.hosts import Answer, alike, listening, replicas
 
 LOG = structlog.get_logger()
 WEIGHTS = "ab" * 32
@@ -113,17 +113,6 @@ def report(opened: Opened, media: Media) -> dict[str, Any]:
 def here(name: str) -> Opened:
     detector = open_detector(name)
     return lambda modality: (detector, claims_of(name, detector))
-
-
-def alike(found: Any, wanted: Any) -> bool:
-    """Equal but for what sums in batches of other sizes leave in the last digits."""
-    if isinstance(wanted, float) and isinstance(found, float):
-        return found == pytest.approx(wanted, rel=2e-3, abs=2e-3)
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        return found.keys() == wanted.keys() and all(alike(found[key], wanted[key]) for key in wanted)
-    if isinstance(wanted, list | tuple) and isinstance(found, list | tuple):
-        return len(found) == len(wanted) and all(map(alike, found, wanted))
-    return bool(found == wanted)
 
 
 @pytest.mark.parametrize("serving", ["plain", "fast"])
