@@ -17,7 +17,7 @@ from detectors.calibration import sigmoid
 from detectors.pixels.fineness import fineness
 from subnet.codec import image as codec
 from subnet.protocols import Detector
-from subnet.types import Frames, Media, Modality
+from subnet.types import Frames, Media, Modality, Prediction
 
 SIDE = 256  # of a tile, as of every challenge
 KINDS = ("square", "tile")
@@ -119,9 +119,18 @@ def parts(media: Media) -> list[tuple[str, tuple[int, int, int, int]]]:
 
 def judge(detector: Detector, media: Media) -> Judgement:
     """Ask `detector` about all parts of `media`, all at once. Raises what it raises."""
-    chosen = parts(media)
-    answers = detector.predict([codec.normalise(cut(media, box), None) for _, box in chosen])
-    views = tuple(View(kind, box, answer.p_synthetic) for (kind, box), answer in zip(chosen, answers, strict=True))
+    return judgement(media, detector.predict(shown(media)))
+
+
+def shown(media: Media) -> list[Media]:
+    """All parts of `media` as detectors see them, in the order of `parts`."""
+    return [codec.normalise(cut(media, box), None) for _, box in parts(media)]
+
+
+def judgement(media: Media, answers: Sequence[Prediction]) -> Judgement:
+    """What the answers to all that is `shown` come to."""
+    pairs = zip(parts(media), answers, strict=True)
+    views = tuple(View(kind, box, answer.p_synthetic) for (kind, box), answer in pairs)
     return Judgement(combined(views), views, fineness_of(media))
 
 

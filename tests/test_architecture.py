@@ -38,7 +38,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("evidence", "media"),
     ),
     "detectors": (
-        ("rows", "dataset", "calibration", "resampling", "pixels", "tensor_files", "first_filters"),
+        ("rows", "dataset", "calibration", "resampling", "pixels", "tensor_files", "first_filters", "elsewhere"),
         ("catalog", "heads", "families", "checkpoints", "preprocess", "baselines", "whole_picture"),
         ("torch_detector", "public_checkpoints", "backbones", "fetching"),
         ("training", "loading"),
@@ -78,6 +78,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "neurons": (
         ("settings", "signals", "progress", "secrets", "naming", "plan", "sources", "terminal", "cli"),
         ("log", "__main__", "ray_cluster", "provenance"),
+        ("cluster",),
         ("chain_view", "hotkey_lock", "lab", "producer", "verdicts"),
         ("datasets", "miner", "validator", "web"),
         ("recipes", "doctor"),

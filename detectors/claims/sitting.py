@@ -68,7 +68,12 @@ def distance_of(density: Density | None, features: Floats | None) -> float | Non
     """How far an item lies: the median over its parts, so that neither one odd part nor one plain part decides."""
     if density is None or features is None:
         return None
-    return float(np.median(density.distances(features)))
+    return typical(density.distances(features).tolist())
+
+
+def typical(distances: Sequence[float] | None) -> float | None:
+    """The median of the distances of an item's parts, in single precision as they are; None without any."""
+    return None if distances is None else float(np.median(np.array(distances, dtype=np.float32)))
 
 
 def reach_of(given: Sequence[Opinion], data: str, stored: Sequence[float] = ()) -> tuple[Reach, Density | None]:

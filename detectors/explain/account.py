@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from detectors.elsewhere import Elsewhere
 from detectors.ensemble.stack import Ensemble
 from detectors.retrieval.index import Index
 from detectors.torch_detector import TorchDetector
@@ -15,6 +16,8 @@ from subnet.types import Media
 
 def account(detector: Detector, media: Media) -> dict[str, Any]:
     """For a stack the `shares` of its members; for an index what is `known`, None for an unknown picture; else {}."""
+    if isinstance(detector, Elsewhere):
+        return dict(detector.account(media))
     if isinstance(detector, Ensemble):
         return {"shares": [asdict(share) for share in detector.shares(media)]}
     if isinstance(detector, TorchDetector) and isinstance(detector.network, Index):

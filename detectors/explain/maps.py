@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from detectors import TABLE
 from detectors.acceleration.accelerate import original
 from detectors.camo.mixture import Camo
+from detectors.elsewhere import Elsewhere
 from detectors.ensemble.stack import Ensemble
 from detectors.explain.occlusion import occlusion
 from detectors.tall.network import mosaic, mosaic_shape
@@ -55,14 +56,21 @@ class HeatMap:
 class Explainable:
     """A detector with all that explaining it needs: the layer to look at, "" for occlusion, and that layer's shape."""
 
-    detector: TorchDetector | Ensemble
+    detector: TorchDetector | Ensemble | Elsewhere
     layer: str = ""
     grid: str = ""
 
 
 def explainable(detector: Detector) -> Explainable:
-    """Raises SettingsError for a detector that looks at nothing (`constant`, `random`), naming some that do."""
+    """Raises SettingsError for a detector that looks at nothing (`constant`, `random`), naming some that do.
+
+    Also for one that runs elsewhere, where its maps need its layer.
+    """
     row = TABLE.get(detector.name)
+    if isinstance(detector, Elsewhere) and detector.way == "layer":
+        raise SettingsError(f"--explain: {needs_layer(detector)}; leave out --detector.address")
+    if isinstance(detector, Elsewhere) and detector.way:
+        return Explainable(detector)
     inner = detector.general if isinstance(detector, Camo) else detector
     if isinstance(inner, TorchDetector) and row is not None and row.layer:
         return Explainable(inner, row.layer, row.grid)
@@ -70,6 +78,11 @@ def explainable(detector: Detector) -> Explainable:
         return Explainable(inner)
     names = ", ".join(other.name for other in TABLE.values() if other.layer and other.modality is detector.modality)
     raise SettingsError(f"--explain: {detector.name} looks at nothing; take one of {names}")
+
+
+def needs_layer(detector: Elsewhere) -> str:
+    """Why there is no map of what was judged on another machine."""
+    return f"a map of what {detector.name} looks at is drawn from inside its network and needs that on this machine"
 
 
 def to_pictures(views: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ gradient, so that it serves look-up, hand-made features and stacks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,34 +13,27 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from detectors.calibration import Calibration
+from detectors.elsewhere import Elsewhere
+from detectors.ensemble.stack import Ensemble
 from detectors.torch_detector import TorchDetector
-from subnet.protocols import Detector
 from subnet.types import Label, Media, Prediction
 
 CELLS = 8  # along each side: 64 answers for a map
 BATCH = 8
-CERTAIN = 1e-9
 
 Cells = NDArray[np.int64]
 Heat = NDArray[np.float32]
+Explained = TorchDetector | Ensemble | Elsewhere
 
 
-def log_odds(detector: Detector, batch: Sequence[Media]) -> NDArray[np.float64]:
-    """Raw log-odds of a network, else of the probability (N,)."""
+def log_odds(detector: Explained, batch: Sequence[Media]) -> NDArray[np.float64]:
+    """Raw log-odds of a network or of a stack of them (N,)."""
+    if isinstance(detector, Elsewhere):
+        return np.array(detector.log_odds(batch), dtype=np.float64)
     values: list[float] = []
     for start in range(0, len(batch), BATCH):
-        part = batch[start : start + BATCH]
-        if isinstance(detector, TorchDetector):
-            values.extend(detector.logits(part).tolist())
-        else:
-            values.extend(_logit(answer) for answer in detector.predict(part))
+        values.extend(detector.logits(batch[start : start + BATCH]).tolist())
     return np.array(values, dtype=np.float64)
-
-
-def _logit(answer: Prediction) -> float:
-    p = min(max(answer.p_synthetic, CERTAIN), 1 - CERTAIN)
-    return math.log(p / (1 - p))
 
 
 def painted(media: Media, which: Cells, grid: int = CELLS) -> Media:
@@ -55,7 +47,7 @@ def painted(media: Media, which: Cells, grid: int = CELLS) -> Media:
     return Media(frames, media.fps)
 
 
-def occlusion(detector: Detector, media: Media, evidence_for: Label | None = None) -> tuple[Heat, float, Label]:
+def occlusion(detector: Explained, media: Media, evidence_for: Label | None = None) -> tuple[Heat, float, Label]:
     """How far each cell's absence moves the answer away from what it is, as a map (H, W) in 0..1.
 
     0 everywhere where nothing moves it. Beside it the raw log-odds, and the answer that the map speaks for: the one
@@ -65,8 +57,7 @@ def occlusion(detector: Detector, media: Media, evidence_for: Label | None = Non
     answers = log_odds(detector, shown)
     given = float(answers[0])
     if evidence_for is None:
-        calibration = getattr(detector, "calibration", Calibration())
-        evidence_for = Prediction(calibration.probability(given)).label
+        evidence_for = Prediction(detector.calibration.probability(given)).label
     sign = 1.0 if evidence_for is Label.SYNTHETIC else -1.0
     moved = np.maximum(sign * (given - answers[1:]), 0.0).reshape(CELLS, CELLS)
     top = float(moved.max())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from detectors.elsewhere import Elsewhere
 from detectors.pixels.clips import BLANK, clip_frames, even_spacing
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector
@@ -29,17 +30,24 @@ def timeline(detector: Detector, media: Media, times: Sequence[float] | None = N
     `times` of all frames in seconds, else they follow each other at the rate of the clip. Empty for an image, and for a
     detector without a network.
     """
-    if not isinstance(detector, TorchDetector) or media.fps is None:
+    if media.fps is None:
         return ()
+    at = times or [frame / media.fps for frame in range(len(media.frames))]
+    found = detector.moments(media) if isinstance(detector, Elsewhere) else moments(detector, media)
+    return tuple(Moment(frame, round(at[frame], 3), p_synthetic) for frame, p_synthetic in found)
+
+
+def moments(detector: Detector, media: Media) -> list[tuple[int, float]]:
+    """The frames of a clip that were judged, in order, and P(synthetic) around each."""
+    if not isinstance(detector, TorchDetector):
+        return []
     views, (logits,) = detector.views(media), detector.view_logits([media])
     count = len(media.frames)
     if views.ndim == 5:
         by_frame = _by_clips(logits, clip_frames(count, detector.preprocess.clips, views.shape[1]))
     else:
         by_frame = _by_frames(logits, count)
-    probability = detector.calibration.probability
-    at = times or [frame / media.fps for frame in range(count)]
-    return tuple(Moment(frame, round(at[frame], 3), probability(value)) for frame, value in sorted(by_frame.items()))
+    return [(frame, detector.calibration.probability(value)) for frame, value in sorted(by_frame.items())]
 
 
 def _by_frames(logits: Tensor, count: int) -> dict[int, float]:

@@ -25,7 +25,7 @@ async def remote_judges(stack: AsyncExitStack, address: str, stop: asyncio.Event
 
     Raises SettingsError where nothing does.
     """
-    from neurons.miner.cluster.remote import Replicas
+    from neurons.cluster.remote import Replicas
 
     replicas = stack.enter_context(Replicas(address, log))
     detectors = await replicas.detectors(stop)

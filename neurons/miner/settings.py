@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
 from detectors import TABLE
 from neurons import settings as s
+from neurons.cluster.address import check_address
 from subnet.errors import SettingsError
 from subnet.registry import find
 from subnet.types import Endpoint, Modality
@@ -75,17 +75,9 @@ class DetectorSettings(JudgeSettings):
         super().__post_init__()
         if self.max_batch < 1:
             raise SettingsError(f"--detector.max_batch must be at least 1, not {self.max_batch}")
-        if self.address is not None:
-            self._check_address(self.address)
-
-    def _check_address(self, address: str) -> None:
-        try:
-            parts = urlsplit(address)
-            whole = parts.scheme in ("http", "https") and parts.hostname and parts.port and not parts.path.strip("/")
-        except ValueError:  # a port that is none
-            whole = False
-        if not whole:
-            raise SettingsError(f"--detector.address must be http://HOST:PORT, not {address!r}")
+        if self.address is None:
+            return
+        check_address(self.address)
         for flag in fields(JudgeSettings):
             if getattr(self, flag.name) != flag.default:
                 raise SettingsError(f"--detector.{flag.name} is for `assay replicas` where there is --detector.address")

@@ -1,1 +1,1 @@
-"""`assay replicas`: detectors on the hosts of a Ray cluster, for miners to ask (`neurons.miner.cluster.remote`)."""
+"""`assay replicas`: detectors on the hosts of a Ray cluster, for miners to ask (`neurons.cluster.remote`)."""

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
+from neurons.cluster.remote import PREFIX
 from neurons.log import Log
-from neurons.miner.cluster.remote import PREFIX
 from neurons.miner.settings import JudgeSettings
 from neurons.ray_cluster import joined
 from neurons.replicas.replica import Replica

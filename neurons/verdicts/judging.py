@@ -17,11 +17,12 @@ from detectors.claims.card import Card
 from detectors.claims.features import listening
 from detectors.claims.shelf import Claims, claims_of
 from detectors.claims.showing import manner
-from detectors.claims.sitting import distance_of
+from detectors.claims.sitting import distance_of, typical
 from detectors.claims.verdict import answer, synthetic_from
+from detectors.elsewhere import Elsewhere
 from detectors.explain.account import account
 from detectors.explain.deletion import Deletion, deletion
-from detectors.explain.maps import HeatMap, cells, explainable, heat_map
+from detectors.explain.maps import HeatMap, cells, explainable, heat_map, needs_layer
 from detectors.explain.timeline import Moment, timeline
 from detectors.whole_picture import Judgement, View
 from subnet.codec import image as codec
@@ -107,6 +108,8 @@ def judge(name: str, given: Media | Clip, detector: Detector, claims: Claims | N
     small = codec.normalise(media, None)
     moments = timeline(detector, small, given.times if isinstance(given, Clip) else None)
     found |= told | {"timeline": [asdict(moment) for moment in moments]}
+    if isinstance(detector, Elsewhere) and detector.way == "layer":
+        found["unexplained"] = needs_layer(detector)
     return Judged(found, given, detector, known.card, whole.views, moments)
 
 
@@ -143,9 +146,7 @@ def explain(judged: Judged, progress: Callable[[int], None] = lambda step: None)
 
 def _answered(media: Media, detector: Detector, claims: Claims, calibration: Calibration) -> tuple[Judgement, Found]:
     """The whole of `media` in front of the detector, and what is said of that."""
-    with listening(detector) as heard:
-        whole = whole_picture.judge(detector, media)
-        distance = distance_of(claims.density, heard.take(len(whole.views)))
+    whole, distance = _looked_at(media, detector, claims)
     said = answer(claims.card, calibration, whole.p_synthetic, distance, whole.fineness, shown=manner(()))
     return whole, {
         "p_synthetic": round(whole.p_synthetic, 6),
@@ -158,6 +159,16 @@ def _answered(media: Media, detector: Detector, claims: Claims, calibration: Cal
         "views": [{**asdict(view), "p_synthetic": round(view.p_synthetic, 6)} for view in whole.views],
         "hottest": _hottest(whole, media),
     }
+
+
+def _looked_at(media: Media, detector: Detector, claims: Claims) -> tuple[Judgement, float | None]:
+    """The answers to all parts of `media`, and how far it lies; None where nothing is known of that."""
+    if isinstance(detector, Elsewhere):
+        answers, distances = detector.parts(whole_picture.shown(media))
+        return whole_picture.judgement(media, answers), typical(distances)
+    with listening(detector) as heard:
+        whole = whole_picture.judge(detector, media)
+        return whole, distance_of(claims.density, heard.take(len(whole.views)))
 
 
 def _hottest(whole: Judgement, media: Media) -> Mapping[str, Any] | None:

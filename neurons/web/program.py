@@ -2,15 +2,17 @@
 
 assay web ~/.assay/validator-34-HOTKEY/journal.db
 assay web --try
+assay web --try --detector.address http://127.0.0.1:8000
 assay web export site ~/.assay/validator-34-HOTKEY/journal.db
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,8 +25,10 @@ from subnet.errors import SettingsError
 
 if TYPE_CHECKING:
     from neurons.log import Log
+    from neurons.web.report.complaints import Complaints
     from neurons.web.server import Forms
     from neurons.web.site import Site
+    from neurons.web.trying import Trying
 
 web = App(name="web", help="Show journals of validators as pages: who earns what, and why.")
 
@@ -38,6 +42,7 @@ def serve(
     names: Path | None = None,
     trying: Annotated[bool, Parameter(name="--try", negative="")] = False,
     device: str = "auto",
+    address: Annotated[str | None, Parameter(name="--detector.address")] = None,
     trust: Path | None = None,
     state: Path | None = None,
     logging: s.LoggingSettings = s.LoggingSettings(),
@@ -57,9 +62,11 @@ def serve(
     names
         Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
     trying
-        Also a page where whoever sees the site may have a picture or clip judged on this machine. No journal is needed.
+        Also a page where whoever sees the site may have a picture or clip judged. No journal is needed.
     device
         Where files are judged: auto, cpu, cuda or cuda:N.
+    address
+        http://HOST:PORT where `assay replicas` has detectors judge files on a Ray cluster; none is loaded here, then.
     trust
         Certificates (PEM) of authorities whose Content Credentials are trusted, such as the C2PA trust list.
     state
@@ -71,7 +78,9 @@ def serve(
 
     if trust is not None and not trust.is_file():
         raise SettingsError(f"--trust {trust}: there is no such file; name one with certificates in PEM")
-    judging = Judging(s.device(device), trust, state or s.home() / "web") if trying else None
+    _check_address(address, device, trying=trying)
+    place = "" if address else s.device(device)
+    judging = Judging(place, address, trust, state or s.home() / "web") if trying else None
     site = _site(journal, names, needed=not trying)
     asyncio.run(_serve(site, ip, port, refresh, configure(logging, "web"), judging))
 
@@ -102,9 +111,10 @@ def export(out: Path, *journal: str, rounds: int = 500, names: Path | None = Non
 
 @dataclass(frozen=True)
 class Judging:
-    """With what files are judged, and below which folder complaints are kept."""
+    """With what files are judged, and below which folder complaints are kept. Without an `address`, on `device`."""
 
     device: str
+    address: str | None
     trust: Path | None
     state: Path
 
@@ -126,28 +136,65 @@ def _site(journals: tuple[str, ...], names: Path | None, keep: int | None = None
     return Site(tuple(books), called)
 
 
-@contextmanager
-def _forms(judging: Judging | None) -> Iterator[Forms | None]:
+def _check_address(address: str | None, device: str, *, trying: bool) -> None:
+    """Raises SettingsError for an address that is none, or that nothing would use."""
+    from neurons.cluster.address import check_address
+
+    if address is None:
+        return
+    check_address(address)
+    if not trying:
+        raise SettingsError("--detector.address: files are judged there with --try; add it, or leave this out")
+    if device != "auto":
+        raise SettingsError(f"--device {device}: with --detector.address nothing is judged here; leave one of them out")
+
+
+@asynccontextmanager
+async def _forms(judging: Judging | None, stop: asyncio.Event, log: Log) -> AsyncIterator[Forms | None]:
     """*Try a file*, with a decoder that is closed afterwards; None where it is not wanted."""
     if judging is None:
         yield None
         return
-    from functools import cache
-
     from neurons.verdicts.judging import open_chosen
     from neurons.web.report.complaints import Complaints
     from neurons.web.trying import Trying, decoder, forms
 
+    complaints = Complaints(judging.state)
+    if judging.address is not None:
+        async with elsewhere(judging.address, complaints, judging.trust, stop, log) as trying:
+            yield forms(trying)
+        return
     with decoder() as clips:
         opened = cache(lambda modality: open_chosen(None, modality, judging.device))
-        yield forms(Trying(opened, clips, Complaints(judging.state), judging.trust))
+        yield forms(Trying(opened, clips, complaints, judging.trust))
+
+
+@asynccontextmanager
+async def elsewhere(
+    address: str, complaints: Complaints, trust: Path | None, stop: asyncio.Event, log: Log
+) -> AsyncIterator[Trying]:
+    """Files are judged by the replicas at `address`, which may come and go until `stop`."""
+    from neurons.cluster.judge import open_there
+    from neurons.cluster.remote import Replicas
+    from neurons.web.trying import AT_ONCE, Trying, decoder
+
+    def told(why: str) -> None:
+        log.warning("a file was not judged", why=why)
+
+    with decoder(AT_ONCE) as clips, Replicas(address, log) as replicas:
+        watching = asyncio.create_task(replicas.watch(stop, pinned=False))
+        try:
+            yield Trying(partial(open_there, replicas), clips, complaints, trust, lambda: replicas.count, told)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
 
 async def _serve(site: Site, ip: str, port: int, refresh: float, log: Log, judging: Judging | None) -> None:
     from neurons.signals import ends_before, until_signal
 
-    with until_signal() as stop, _forms(judging) as forms:
-        async with listening(site, ip, port, forms) as address:
+    with until_signal() as stop:
+        async with _forms(judging, stop, log) as forms, listening(site, ip, port, forms) as address:
             log.info("listening", address=address, journals=len(site.books))
             if judging and _public(ip):
                 log.warning("whoever reaches this address may have files judged", ip=ip)

@@ -1,4 +1,8 @@
-"""*Try a file*: a form for a picture or clip, and the report on it. Nothing is stored; one is judged at a time."""
+"""*Try a file*: a form for a picture or clip, and the report on it. Nothing is stored.
+
+One file is judged at a time on this machine, as many as there are replicas where these judge. Decoding and evidence are
+this machine's in both cases.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ import hashlib
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,13 +37,14 @@ from neurons.web.site import Page, notice
 from subnet.codec.image import FILE_IMAGES, ImageLimits
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import FILE_CLIPS
-from subnet.errors import CheckpointError, MediaError, MediaTooLarge, SettingsError, StateError
+from subnet.errors import CheckpointError, MediaError, MediaTooLarge, Overloaded, SettingsError, StateError
 from subnet.printing import excerpt
 from subnet.wire.http.lingering import Lingering
 
 MOST: Final = 30 * 2**20  # bytes of a file; a connection takes 32 MiB
 WAITING: Final = 4  # files behind the one that is judged
 RETRY: Final = 15  # seconds
+AT_ONCE: Final = 8  # files that are judged, however many replicas there are: each is in memory as pixels
 IMAGES: Final = ImageLimits(
     bytes=MOST, pixels=24_000_000, jpeg_pixels=50_000_000, formats=FILE_IMAGES.formats, true_range=True
 )
@@ -56,22 +62,35 @@ _SAID: Final = 4096  # bytes of the form of a complaint, besides its comment
 _TITLE: Final = "Try a file"
 
 
-def decoder() -> VideoDecoder:
-    """Decodes clips of strangers in a process that may be killed: 45 seconds and 1.5 GB of addresses each."""
-    return VideoDecoder(CLIPS, timeout=45.0, memory=3 * 2**29)
+def decoder(children: int = 1) -> VideoDecoder:
+    """Decodes clips of strangers in processes that may be killed: 45 seconds and 1.5 GB of addresses each."""
+    return VideoDecoder(CLIPS, timeout=45.0, children=children, memory=3 * 2**29)
 
 
 @dataclass
 class Trying:
-    """Judges files by detectors that are opened when the first one comes. `clips` is closed by whoever made it."""
+    """Judges files by detectors that are `opened` when one comes. `clips` is closed by whoever made it.
+
+    `lanes` is how many files may be judged at once, or None where detectors are on this machine. `told` hears why
+    detectors elsewhere gave no answer, which strangers do not.
+    """
 
     opened: Opened
     clips: VideoDecoder
     complaints: Complaints
     trust: Path | None = None
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lanes: Callable[[], int] | None = None
+    told: Callable[[str], None] = lambda why: None
+    _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "judging"))
     _in_hand: int = 0
     _took: deque[float] = field(default_factory=lambda: deque(maxlen=9))  # seconds of the last ones
+    _judged: int = 0
+
+    @property
+    def at_once(self) -> int:
+        """How many files may be judged at once."""
+        return 1 if self.lanes is None else max(1, min(AT_ONCE, self.lanes()))
 
     def form(self) -> Page:
         """The page that asks for a file."""
@@ -81,6 +100,8 @@ class Trying:
             "jpeg_megapixels": IMAGES.jpeg_pixels // 10**6,
             "waiting": self._in_hand,
             "seconds": round(median(self._took)) or 1 if self._took else None,
+            "at_once": self.at_once,
+            "elsewhere": self.lanes is not None,
             "pictures": read_here().pictures,
             "clips": CLIP_FORMATS,
         }
@@ -94,22 +115,35 @@ class Trying:
             kind = request.headers.get("content-type", "")
             name, data = await asyncio.to_thread(sent_in, kind, body, MOST)
             del body
-            async with self._turn:
+            async with self._turn():
                 began = time.monotonic()
-                report, found = await asyncio.to_thread(self._look, name, data)
+                look = asyncio.get_running_loop().run_in_executor(self._threads, self._look, name, data)
+                report, found = await look
                 self._took.append(time.monotonic() - began)
         return report, found, hashlib.sha256(data).hexdigest()
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
         """A place in the queue, held from the first byte to the answer. Raises NotTaken where there is none."""
-        if self._in_hand > WAITING:
+        if self._in_hand >= self.at_once + WAITING:
             raise NotTaken(503, "Too many files are waiting here; try again in a moment.", RETRY, unread=True)
         self._in_hand += 1
         try:
             yield
         finally:
             self._in_hand -= 1
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._judged < self.at_once)
+            self._judged += 1
+        try:
+            yield
+        finally:
+            async with self._moved:
+                self._judged -= 1
+                self._moved.notify_all()
 
     def _look(self, name: str, data: bytes) -> tuple[Report, dict[str, Any]]:
         called = excerpt(Path(name).name) or "the file"
@@ -121,6 +155,9 @@ class Trying:
             raise NotTaken(413 if isinstance(error, MediaTooLarge) else 422, f"{_sentence(error)}.") from error
         except (CheckpointError, SettingsError) as error:
             raise NotTaken(503, f"No detector can judge this here: {error}.", RETRY) from error
+        except Overloaded as error:
+            self.told(str(error))
+            raise NotTaken(503, "The detectors do not answer now; try again in a moment.", RETRY) from error
         clues = evidence(data, given, self.trust)
         found = {**judged.found, **(explained.found if explained else {})}
         return Report(called, judged, explained, clues), {**found, "evidence": [clue.to_json() for clue in clues]}

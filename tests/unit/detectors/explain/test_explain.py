@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 import pytest
@@ -188,6 +189,23 @@ def test_a_stack_is_explained_by_shares_and_occlusion(spot: Explainable) -> None
     alone = Ensemble("ensemble", {"spot": spot.detector, "constant": load_detector("constant")}, head)
     assert heat_map(explainable(alone), media).heat[0, 20:44, 20:44].min() > 0.9
     assert account(spot.detector, media) == {}
+
+
+@pytest.mark.parametrize("wanted", [0.45, 0.55])
+def test_the_map_of_a_stack_speaks_for_its_answer(spot: Explainable, wanted: float) -> None:
+    """The stack's calibration counts once: an answer near a half is explained as the answer that it is."""
+    assert isinstance(spot.detector, TorchDetector)
+    head = Head(2)
+    head.weight.copy_(torch.tensor([1.0, 0.0]))
+    stack = Ensemble("ensemble", {"spot": spot.detector, "constant": load_detector("constant")}, head)
+    media = spotted(0)
+    raw = float(stack.logits([media])[0])
+    stack.calibration = Calibration(0.25, math.log(wanted / (1 - wanted)) - raw / 0.25)
+    (answer,) = stack.predict([media])
+    assert answer.p_synthetic == pytest.approx(wanted, abs=1e-4)
+    found = heat_map(explainable(stack), media)
+    assert found.evidence_for is answer.label
+    assert found.log_odds[0] == pytest.approx(raw, abs=1e-4)
 
 
 def test_look_up_says_which_item_it_is() -> None:

@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 
 from detectors.evaluation.self_test import example
-from neurons.miner.cluster.batch_format import from_reply, pack
+from neurons.cluster.batch_format import from_reply, pack
 from neurons.miner.settings import DetectorSettings, JudgeSettings
 from neurons.replicas.replica import SICK, Replica
 from neurons.replicas.settings import ClusterSettings
@@ -44,7 +44,7 @@ async def ask(replica: Replica, body: bytes) -> tuple[int, bytes]:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    response = await replica(Request({"type": "http", "method": "POST", "headers": []}, receive))
+    response = await replica(Request({"type": "http", "method": "POST", "headers": [], "query_string": b""}, receive))
     return response.status_code, bytes(response.body)
 
 

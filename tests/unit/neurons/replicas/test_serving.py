@@ -18,9 +18,9 @@ import pytest
 import structlog
 
 from detectors.acceleration.benchmark import examples
+from neurons.cluster import remote
+from neurons.cluster.remote import Replicas
 from neurons.miner.batching import Batcher, Replica
-from neurons.miner.cluster import remote
-from neurons.miner.cluster.remote import Replicas
 from neurons.miner.loading import load_detectors
 from neurons.miner.settings import JudgeSettings
 from subnet.types import Modality, Prediction

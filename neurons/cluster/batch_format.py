@@ -1,4 +1,4 @@
-"""What travels between a miner and its replicas: a batch of media as bytes, and back a reply of JSON.
+"""What travels between replicas and whoever asks them: a batch of media as bytes, and back a reply of JSON.
 
 A batch is a file of safetensors: item N is the tensor "N", uint8 (T, H, W, 3), and a clip has its rate in "N.fps". No
 part of it is code, so that neither side has to trust the other.
@@ -7,11 +7,12 @@ part of it is code, so that neither side has to trust the other.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -28,6 +29,20 @@ class About:
     weights_hash: str
     replicas: int
     seconds: float
+
+    def same(self, other: About) -> bool:
+        """Whether both are of one detector with the same weights."""
+        return (self.name, self.weights_hash) == (other.name, other.weights_hash)
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    name: Annotated[str, Field(max_length=200)]
+    weights_hash: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
+    replicas: Annotated[int, Field(ge=1, le=10**6)]
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    p_synthetic: list[float]
 
 
 def pack(batch: Sequence[Media]) -> bytes:
@@ -48,19 +63,14 @@ def unpack(data: bytes) -> list[Media]:
         raise MediaUnreadable(f"this is no batch of media: {error}") from error
 
 
-def to_reply(about: About, predictions: Sequence[Prediction] = ()) -> str:
+def to_reply(about: About, predictions: Sequence[Prediction] = (), told: Mapping[str, Any] | None = None) -> str:
     """Who answers, and what, as JSON; numbers come back as they were, to the last bit."""
-    return json.dumps({**asdict(about), "p_synthetic": [prediction.p_synthetic for prediction in predictions]})
+    values = {**asdict(about), "p_synthetic": [prediction.p_synthetic for prediction in predictions]}
+    return json.dumps(values if told is None else {**values, "told": told})
 
 
 def from_reply(text: str | bytes) -> tuple[About, list[Prediction]]:
     """What `to_reply` wrote. Raises ValueError for anything else."""
-    try:
-        values = json.loads(text)
-        names, count = (str(values["name"]), str(values["weights_hash"])), int(values["replicas"])
-        about = About(*names, count, float(values["seconds"]))
-        if count < 1 or not 0 < about.seconds < math.inf:
-            raise ValueError(f"a reply of {count} replicas, {about.seconds} s an item")
-        return about, [Prediction(value) for value in values["p_synthetic"]]
-    except (TypeError, LookupError) as error:
-        raise ValueError(f"this is no reply of a replica: {error!r}") from error
+    reply = _Reply.model_validate_json(text)
+    about = About(reply.name, reply.weights_hash, reply.replicas, reply.seconds)
+    return about, [Prediction(value) for value in reply.p_synthetic]

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from detectors.acceleration.benchmark import examples
+from neurons.cluster import remote
+from neurons.cluster.batch_format import About, to_reply, unpack
+from neurons.cluster.remote import BROKEN, RemoteDetector, Replicas
 from neurons.miner.batching import Batcher, Replica
-from neurons.miner.cluster import remote
-from neurons.miner.cluster.batch_format import About, to_reply, unpack
-from neurons.miner.cluster.remote import BROKEN, RemoteDetector, Replicas
 from neurons.miner.loading import load_detectors
 from subnet.errors import MediaUnreadable, Overloaded, SettingsError
 from subnet.types import Media, Modality, Prediction

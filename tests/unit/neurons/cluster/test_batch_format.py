@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurons.miner.cluster.batch_format import About, from_reply, pack, to_reply, unpack
+from neurons.cluster.batch_format import About, from_reply, pack, to_reply, unpack
 from subnet.errors import MediaUnreadable
 from subnet.types import Media, Prediction
 
