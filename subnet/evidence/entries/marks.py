@@ -38,7 +38,7 @@ def _mark(found: os.stat_result) -> Mark:
 
 
 def marks_of(live: Path, segments: Path) -> Marks:
-    """Of a validator's own journal, in 3 us a part. Raises StateError for a folder that is shut."""
+    """Of a validator's own journal, in some 4 us a part. Raises StateError for a folder that is shut."""
     log = live.with_name(live.name + "-wal")
     try:
         with os.scandir(segments) as found:
