@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 FLOOR: Final = 1e-3  # answers nearer to 0 and 1 count as this near
 TOGETHER: Final = 8  # most answers that are put together
 LEAST_BITS: Final = 0.02  # of an answer: who tells less, right in under 58 of 100, is not told from chance
+LEAST_SHARE: Final = 0.25  # of what answers of all tell on average: a new miner that tells nothing falls below in time
 FAVOURS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)  # powers of a miner's information, that of the best who answers as 1
 _COMMON: Final = (0.0, 0.5)  # the line before anything was measured: half of what is said
 _COMMON_PRECISION, _OWN_PRECISION, _SUM_PRECISION = 1.0, 4.0, 1.0  # 1 / variance of shift and slope before
@@ -63,12 +64,8 @@ class Skill:
 
     line: Line
     information: float  # of an answer, in bits, 0..1
+    has_say: bool  # whether answers tell of the truth, and the right way round
     answers: int = 0  # that this was measured on
-
-    @property
-    def has_say(self) -> bool:
-        """Whether answers tell of the truth, and the right way round."""
-        return self.line.slope > 0 and self.information >= LEAST_BITS
 
     def evidence(self, p_synthetic: float) -> float:
         """Log-odds for synthetic that an answer is worth; 0 where the miner has no say."""
@@ -129,8 +126,13 @@ def _skills(ballots: Sequence[Ballot]) -> tuple[dict[str, Skill], Skill]:
     skills = {}
     for hotkey, (xs, labels) in points.items():
         line = _fit(xs, labels, common, _OWN_PRECISION)
-        skills[hotkey] = Skill(line, _information(line, xs, labels, expected), len(xs))
-    return skills, Skill(Line(common.shift, common.slope, wide), expected)
+        skills[hotkey] = _skill(line, _information(line, xs, labels, expected), expected, len(xs))
+    return skills, _skill(Line(common.shift, common.slope, wide), expected, expected, 0)
+
+
+def _skill(line: Line, information: float, expected: float, answers: int) -> Skill:
+    has_say = line.slope > 0 and information >= max(LEAST_BITS, LEAST_SHARE * expected)
+    return Skill(line, information, has_say, answers)
 
 
 def _information(line: Line, xs: Sequence[float], labels: Sequence[int], expected: float) -> float:

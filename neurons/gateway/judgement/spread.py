@@ -18,6 +18,7 @@ from scipy.special import polygamma, psi, stdtrit
 
 LEAST: Final = 0.01  # variance, in log-odds: who agrees to the last digit was asked the same by chance
 CUTS: Final = 1.75  # a round sends all the same cut; so much more variance there is between cuts (`benchmarks.repeats`)
+LOOSE: Final = 4.0  # degrees of freedom at least: few questions cannot tell fewer from chance
 FIRM: Final = 100.0  # degrees of freedom at most: questions are never all alike
 
 
@@ -53,7 +54,7 @@ def spread_of(questions: Sequence[Sequence[float]]) -> Spread:
     variances = np.maximum([np.var(each, ddof=1) for each in several], LEAST)
     logs = np.log(variances) - psi(freedom / 2) + np.log(freedom / 2)
     beyond = float(logs.var(ddof=1) - polygamma(1, freedom / 2).mean())
-    prior = min(FIRM, 2 * _inverse_trigamma(beyond)) if beyond > 0 else FIRM
+    prior = min(FIRM, max(LOOSE, 2 * _inverse_trigamma(beyond))) if beyond > 0 else FIRM
     return Spread(math.exp(float(logs.mean()) + float(psi(prior / 2)) - math.log(prior / 2)), prior)
 
 

@@ -72,7 +72,7 @@ def write_journal(path: Path, rounds: int = 60) -> Path:
         label, modality = Label(int(rng.integers(2))), Modality.VIDEO if number % 3 == 2 else Modality.IMAGE
         rows = [
             OutcomeRecord(
-                hotkey=MINERS[n].ss58_address, p_synthetic=said(n, label is Label.SYNTHETIC, 1.5 * rng.normal()),
+                hotkey=MINERS[n].ss58_address, p_synthetic=said(n, label is Label.SYNTHETIC, 0.7 * rng.normal()),
                 failure=None, latency=0.1, status=200, reason="", detector="colour", weights_hash=None, query="",
                 score=0.0,
             )

@@ -77,7 +77,7 @@ def test_before_a_question_nobody_has_a_say() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("questions", [200, 600])
+@pytest.mark.parametrize("questions", [100, 200, 600])
 def test_who_tells_nothing_has_no_say(questions: int, seed: int) -> None:
     """Beside miners with skill a constant, however it came to its slope, and random ones weigh nothing."""
     rng = np.random.default_rng([seed, questions])
