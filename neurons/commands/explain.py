@@ -140,7 +140,9 @@ def _tell_pay(found: Account, called: Mapping[str, str], console: Console) -> No
     if pay.weight is None:
         console.print("no weights were set yet", highlight=False)
         return
-    console.print(f"weight {pay.weight:.6f} of 1 in the last setting, block {pay.block}", highlight=False)
+    console.print(
+        f"weight {pay.weight:.6f} of 1 in the last setting that the chain took, block {pay.block}", highlight=False
+    )
     if others := [literal(called.get(name, name)) for name in pay.sharing if name != found.score.hotkey]:
         console.print(f"  one place, shared with {', '.join(others)}: they answer alike", highlight=False)
 

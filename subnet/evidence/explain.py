@@ -61,9 +61,10 @@ class Turn:
 @dataclass(frozen=True)
 class Pay:
     """What weights follow from, all 0..1: `average` as far as the score bears it out, which is `bound` where averages
-    are paid at all (None: the score itself is `paid`); and this hotkey's weight in the last setting, in `block`.
+    are paid at all (None: the score itself is `paid`); and this hotkey's weight in the last setting that the chain
+    took, in `block`.
 
-    `weight` and `block` are None where the journal tells of no setting; `sharing` are the hotkeys, itself among them,
+    `weight` and `block` are None where the journal tells of none; `sharing` are the hotkeys, itself among them,
     that had one place together in it.
     """
 

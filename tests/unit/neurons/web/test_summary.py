@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,11 +11,20 @@ from neurons.web.book import NOBODY
 from neurons.web.summary import KINDS, OTHERS, POINTS, MinerSummary, Summary, Trend
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.explain import Turn, account
-from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, RoundRecord, record
+from subnet.evidence.records import (
+    DEPARTED,
+    ROUND,
+    SETTING,
+    WEIGHTS,
+    DepartedRecord,
+    RoundRecord,
+    SettingRecord,
+    record,
+)
 from subnet.evidence.replay import replay
 from subnet.game.history import History
 from subnet.types import Label, Modality, Prediction
-from tests.unit.neurons.commands.evidence.rig import Story
+from tests.unit.neurons.commands.evidence.rig import Body, Story, rewritten
 from tests.unit.subnet.evidence.journals import played
 
 
@@ -44,6 +54,27 @@ def test_a_miner_is_told_the_same_as_by_explain(story: Story) -> None:
         assert (told["score"], told["place"], told["miners"]) == (found.score.value, found.rank, found.miners)
         assert (told["paid"], told["weight"], told["average"]) == (found.pay.paid, found.pay.weight, found.pay.average)
         assert told["trend"][-1][1] == found.score.value
+
+
+@pytest.mark.parametrize("fate", ["rejected", "too_early", "ambiguous", None])
+def test_weights_are_those_that_the_chain_took(story: Story, fate: str | None) -> None:
+    """The last setting was refused, or nothing says what became of it: the one before it is told, and its block."""
+    *_, before, last = [e.seq for e in story.entries if e.kind == SETTING]
+
+    def refused(entry: Entry, body: Body) -> Body | None:
+        if entry.kind == WEIGHTS and entry.seq > last:
+            return {**body, "submission": fate} if fate else None
+        return body
+
+    entries = rewritten([e for e in story.entries if e.seq <= last + 1], refused)
+    took = SettingRecord.model_validate_json(story.entries[before - 1].body)
+    summary = summary_of(entries)
+    assert facts.validator(summary, {})["weights"] == took.weights
+    for row in facts.scoreboard(summary, {})["miners"]:
+        told = facts.miner(summary, NOBODY, row["hotkey"], {}) or {}
+        pay = account(entries, row["hotkey"]).pay
+        assert row["weight"] == told["weight"] == pay.weight == took.weights.get(row["hotkey"], 0.0)
+        assert told["weight_block"] == pay.block == took.block
 
 
 def test_the_scoreboard_has_everybody_in_order(story: Story) -> None:

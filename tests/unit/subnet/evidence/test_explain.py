@@ -20,7 +20,9 @@ from subnet.evidence.records import (
     ROUND,
     RULES,
     SETTING,
+    WEIGHTS,
     DepartedRecord,
+    WeightsRecord,
     record,
     rules_record,
     setting_record,
@@ -33,7 +35,18 @@ from subnet.game.places import share_uids
 from subnet.game.sampling import Sampling
 from subnet.game.scoring import weights
 from subnet.game.step import Round
-from subnet.types import Answer, Endpoint, Failure, Hyperparameters, Label, Modality, Neuron, Prediction, Snapshot
+from subnet.types import (
+    Answer,
+    Endpoint,
+    Failure,
+    Hyperparameters,
+    Label,
+    Modality,
+    Neuron,
+    Prediction,
+    Snapshot,
+    Submission,
+)
 from tests.unit.subnet.evidence.journals import played
 from tests.unit.subnet.game.crowds import crowd
 
@@ -149,6 +162,11 @@ def test_the_command_tells_both(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "Nobody answers like it among 120 compared pairs" in capsys.readouterr().out
 
 
+def taken(weights: dict[int, float]) -> WeightsRecord:
+    """The chain took them."""
+    return WeightsRecord(block=ROUNDS, weights=weights, submission=Submission.OK, code=None, message="", attempt=0)
+
+
 def test_a_shared_place_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With `share_places` in the rules three copies are paid as one, replay computes the same, and each is told so."""
     journal = Journal(tmp_path / "journal.db")
@@ -157,6 +175,7 @@ def test_a_shared_place_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert store.places.clusters() == ()
     serving = Endpoint("192.0.2.1", 8091)
     neurons = tuple(Neuron(uid, f"m{uid:03}", "c", 0.0, False, serving) for uid in range(16))
+    neurons += (Neuron(16, RULES_OF.hotkey, "c", 5000.0, True, None),)
     snapshot = Snapshot(2, 0, neurons, Hyperparameters(0, 0))
     store.observe(snapshot)
     for one in rounds_of_a_crowd():
@@ -164,6 +183,7 @@ def test_a_shared_place_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
     alone = weights(store.state.history, neurons, 1000.0)
     shared = share_uids(alone, neurons, store.places.clusters())
     store.write(SETTING, setting_record(replace(snapshot, block=ROUNDS), shared, 0))
+    store.write(WEIGHTS, taken(shared))
     again = recent_places(journal)
     assert again.clusters() == store.places.clusters() == (("m000", "m001", "m002"),)
     player = Replayer()
@@ -172,14 +192,14 @@ def test_a_shared_place_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
     ]
     journal.close()
     assert player.proven["settings of weights follow from the scores"] == 1, false
-    player.take(Entry(ROUNDS + 4, RULES, RULES_OF.model_dump_json(), ""))
+    player.take(Entry(ROUNDS + 5, RULES, RULES_OF.model_dump_json(), ""))
     wrong = setting_record(replace(snapshot, block=ROUNDS), shared, 1).model_dump_json()
-    assert any("weights of 16 differ" in f.text for f in player.take(Entry(ROUNDS + 5, SETTING, wrong, "")))
+    assert any("weights of 16 differ" in f.text for f in player.take(Entry(ROUNDS + 6, SETTING, wrong, "")))
     explain("m001", tmp_path / "journal.db", json=True)
     pay = json.loads(capsys.readouterr().out)["pay"]
     assert (pay["weight"], pay["sharing"]) == (shared[1], ["m000", "m001", "m002"])
     assert pay["weight"] < alone[1] / 2
     explain("m001", tmp_path / "journal.db")
     text = capsys.readouterr().out
-    assert f"weight {shared[1]:.6f} of 1 in the last setting, block {ROUNDS}" in text
+    assert f"weight {shared[1]:.6f} of 1 in the last setting that the chain took, block {ROUNDS}" in text
     assert "one place, shared with m000, m002: they answer alike" in text
