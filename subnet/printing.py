@@ -1,4 +1,4 @@
-"""Texts of strangers, names of files above all, as a terminal may be shown them."""
+"""Texts of strangers, names of files above all, as a terminal may be shown them; and counts of things."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def printable(text: str) -> str:
         c if c.isprintable() and c not in _BLANK else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text
     )
+
+
+def counted(value: int, thing: str) -> str:
+    """1 round, 2 rounds."""
+    return f"{value:,} {thing}{'' if value == 1 else 's'}"
 
 
 def excerpt(text: str, most: int = MOST) -> str:

@@ -15,6 +15,7 @@ from neurons.naming import literal, names_of
 from neurons.settings import Json
 from neurons.terminal import terminal
 from subnet.errors import SettingsError
+from subnet.printing import counted
 from subnet.types import Modality
 
 if TYPE_CHECKING:
@@ -149,11 +150,21 @@ def _tell_pay(found: Account, called: Mapping[str, str], console: Console) -> No
 
 def _tell_likeness(found: Account, called: Mapping[str, str], console: Console) -> None:
     """Who answers like this miner, or that nobody was found to."""
+    from subnet.game.likeness import LEAST_SHARED
+
     groups = found.likeness.clusters
     console.print(f"\n{sum(map(len, groups))} miners answer alike, in clusters: {len(groups)}", highlight=False)
     me, rate = found.score.hotkey, f"{found.likeness.rate:.0%} of such links are expected to be wrong"
+    partners = found.likeness.partners.get(me, 0)
+    if not partners:
+        console.print(
+            f"Not compared yet: that takes {LEAST_SHARED} items that both it and another answered.", highlight=False
+        )
+        return
     if not found.links:
-        console.print(f"Nobody answers like it among {found.likeness.pairs} compared pairs; {rate}.", highlight=False)
+        console.print(
+            f"Nobody answers like it, of {counted(partners, 'miner')} compared with it; {rate}.", highlight=False
+        )
         return
     others = len(found.cluster) - 1
     console.print(f"[yellow]Answers like {others} other{'s' * (others > 1)}[/]; {rate}:", highlight=False)

@@ -13,7 +13,7 @@ from neurons.web.summary import Summary
 from subnet.evidence.records import OutcomeRecord, RoundRecord
 from subnet.game.canaries import Hits, wilson
 from subnet.game.history import Standing
-from subnet.game.likeness import Likeness
+from subnet.game.likeness import LEAST_SHARED, Likeness
 from subnet.game.scoring import payment, score
 from subnet.types import Modality
 
@@ -115,7 +115,8 @@ def miner(summary: Summary, likeness: Likeness, address: str, names: Names) -> F
         "turns": [asdict(turn) for turn in turns],
         "likeness": {
             "rate": likeness.rate,
-            "pairs": likeness.pairs,
+            "partners": likeness.partners.get(hotkey, 0),
+            "least": LEAST_SHARED,
             "links": list(_links(likeness, hotkey, names)),
         },
     }

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from neurons.web.rendering import drawing
-from subnet.printing import printable
+from subnet.printing import counted, printable
 
 _STRONG: Final = re.compile(r"\*\*([^*]+)\*\*")
 _CODE: Final = re.compile(r"`([^`]+)`")
@@ -38,7 +38,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_text,
     )
-    environment.filters |= {"number": _number, "percent": _percent, "marked": _marked}
+    environment.filters |= {"number": _number, "percent": _percent, "marked": _marked, "count": counted}
     environment.filters |= {
         picture.__name__: picture for picture in (drawing.line, drawing.curve, drawing.dots, drawing.bar)
     }

@@ -159,7 +159,24 @@ def test_the_command_tells_both(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert f"paid {facts['pay']['paid']:.4f}, the " in text
     assert "no weights were set yet" in text
     explain("m010", path)
-    assert "Nobody answers like it among 120 compared pairs" in capsys.readouterr().out
+    assert "Nobody answers like it, of 15 miners compared with it" in capsys.readouterr().out
+
+
+def test_who_was_not_compared_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A newcomer among compared miners: not that nobody answers like it."""
+    journal = Journal(tmp_path / "journal.db")
+    store = StateStore(journal)
+    for one in rounds_of_a_crowd():
+        assert store.write(ROUND, record(one), State(one.plan.number + 1, one.history)) is None  # type: ignore[arg-type]
+    one = played(
+        store.state.history, ROUNDS, Modality.IMAGE, Label.REAL, {"new": Prediction(0.1), "m010": Prediction(0.2)}
+    )
+    assert store.write(ROUND, record(one), State(ROUNDS + 1, one.history)) is None
+    journal.close()
+    explain("new", tmp_path / "journal.db")
+    text = capsys.readouterr().out
+    assert "Not compared yet: that takes 12 items" in text
+    assert "Nobody answers like it" not in text
 
 
 def taken(weights: dict[int, float]) -> WeightsRecord:
