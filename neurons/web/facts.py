@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from statistics import fmean
 from typing import Any, Final
 
 from neurons.lab.sections import Section, shipped
@@ -202,16 +203,21 @@ def validator(summary: Summary, names: Names) -> Facts:
     }
 
 
-def agreement(weights: list[Mapping[str, float]]) -> list[float | None]:
-    """For each validator's weights the part that it shares with the mean of the others, 0..1; None without others."""
-    every = [w for w in weights if w]
+def agreement(rows: Sequence[Facts]) -> list[float | None]:
+    """For each journal's weights the part that it shares with the mean of other validators' of its subnet, 0..1.
+
+    `rows` are as `validator` says, or say nothing of weights. None without others; of a validator's several journals
+    the newest counts.
+    """
+    newest: dict[tuple[int, str], Facts] = {}
+    for row in sorted((row for row in rows if row.get("weights")), key=lambda row: row["block"]):
+        newest[row["netuid"], row["validator"]] = row["weights"]
     parts: list[float | None] = []
-    for own in weights:
-        others = [w for w in every if w is not own]
-        if not own or not others:
-            parts.append(None)
-            continue
-        parts.append(sum(min(share, sum(w.get(h, 0.0) for w in others) / len(others)) for h, share in own.items()))
+    for row in rows:
+        own, me = row.get("weights", {}), (row.get("netuid"), row.get("validator"))
+        others = [weights for who, weights in newest.items() if who[0] == me[0] and who != me]
+        shared = (min(share, fmean(w.get(h, 0.0) for w in others)) for h, share in own.items() if others)
+        parts.append(sum(shared) if own and others else None)
     return parts
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from neurons.web import facts
 from neurons.web.book import NOBODY
+from neurons.web.facts import Facts
 from neurons.web.summary import KINDS, OTHERS, POINTS, MinerSummary, Summary, Trend
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.explain import Turn, account
 from subnet.evidence.records import (
     DEPARTED,
     ROUND,
+    RULES,
     SETTING,
+    SNAPSHOT,
     WEIGHTS,
     DepartedRecord,
     RoundRecord,
@@ -24,7 +30,7 @@ from subnet.evidence.records import (
 from subnet.evidence.replay import replay
 from subnet.game.history import History
 from subnet.types import Label, Modality, Prediction
-from tests.unit.neurons.commands.evidence.rig import Body, Story, rewritten
+from tests.unit.neurons.commands.evidence.rig import VALIDATOR, Body, Story, rewritten, tell
 from tests.unit.subnet.evidence.journals import played
 
 
@@ -144,3 +150,30 @@ def test_only_the_newest_rounds_can_be_looked_up(story: Story) -> None:
     shown = [RoundRecord.model_validate_json(e.body).number for e in story.entries if e.kind == ROUND][:-1]
     assert list(summary.rounds) == shown[-3:]
     assert summary.counted == len(shown)
+
+
+def test_agreement_is_between_validators_of_one_subnet(tmp_path: Path) -> None:
+    """Not with oneself, nor with another subnet's; a validator that is given twice counts once."""
+    alone, me = list(tell(tmp_path, commit=False).entries), VALIDATOR.ss58_address
+
+    def journal(netuid: int, hotkey: str, *, half: bool = False) -> Facts:
+        def change(entry: Entry, body: Body) -> Body:
+            theirs: Body = json.loads(json.dumps(body).replace(me, hotkey))
+            return {**theirs, "netuid": netuid} if entry.kind in (RULES, SNAPSHOT) else theirs
+
+        entries = rewritten(alone, change)
+        return facts.validator(summary_of(entries[: len(entries) // 2] if half else entries), {})
+
+    assert facts.agreement([journal(34, me)]) == [None]
+    assert facts.agreement([journal(34, me), journal(34, me)]) == [None, None]
+    assert facts.agreement([journal(34, me), journal(77, "other")]) == [None, None]
+    assert facts.agreement([journal(34, me), journal(34, "other"), {"journal": 3, "fault": "gone"}]) == [
+        pytest.approx(1),
+        pytest.approx(1),
+        None,
+    ]
+    older = journal(34, "other", half=True)
+    less = facts.agreement([older, journal(34, me)])[0]
+    assert less is not None
+    assert 0 < less < 1
+    assert facts.agreement([journal(34, me), older, journal(34, "other")])[0] == pytest.approx(1)
