@@ -10,7 +10,7 @@ from typing import Any, Final
 from neurons.lab.sections import Section, shipped
 from neurons.web.addresses import slug
 from neurons.web.disclosure import Asked
-from neurons.web.summary import Summary
+from neurons.web.summary import Summary, answered_at
 from subnet.evidence.records import OutcomeRecord, RoundRecord
 from subnet.game.canaries import Hits, wilson
 from subnet.game.history import Standing
@@ -61,6 +61,7 @@ def _head(summary: Summary) -> Facts:
         "validator": rules.hotkey if rules else None,
         "netuid": rules.netuid if rules else None,
         "block": summary.block,
+        "last_answer": summary.answered_at,
         "rounds": summary.player.rounds,
         "void": summary.player.void,
         "withheld": summary.curtain.waiting,
@@ -158,6 +159,7 @@ def one_round(asked: Asked, played: RoundRecord, scored: frozenset[str], names: 
     return {
         **_asked(asked),
         "entry": asked.seq,
+        "last_answer": answered_at(played),
         "provenance": played.provenance,
         "answers": [
             {**_name(row.hotkey, names), "has_page": row.hotkey in scored, **_answer(row, played)}

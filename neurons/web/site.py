@@ -135,7 +135,11 @@ class Site:
             try:
                 with book.open() as summary:
                     row |= {"fault": "", "read": summary.last.seq, "tip": summary.last.hash}
-                    row |= {"withheld": summary.curtain.waiting, "never": summary.curtain.dropped}
+                    row |= {
+                        "last_answer": summary.answered_at,
+                        "withheld": summary.curtain.waiting,
+                        "never": summary.curtain.dropped,
+                    }
             except Unready as error:
                 row |= {"fault": str(error)}
             rows.append(row)

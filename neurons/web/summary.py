@@ -6,7 +6,6 @@ Bounded, however long the journal is: a trend of 128 points and the last 100 ans
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -80,12 +79,12 @@ class Summary:
         self.miners: dict[str, MinerSummary] = {}
         self.rounds: dict[int, Asked] = {}  # by number
         self.counted = 0  # rounds that were shown and are not void
-        self.block = 0  # the newest that is told of
+        self.answered_at: int | None = None  # seconds since 1970: when the newest answer was asked for
         self.unproven = 0  # what `assay verify` would list
         self.weights: WeightsRecord | None = None  # the last that the chain took
         self.refused = 0  # attempts to set weights that it did not
         self.answers = RecentAnswers()
-        self._keep = keep
+        self._keep, self._block = keep, 0
         self._since: dict[str, int] = {}  # entry behind which a hotkey that left came again
 
     def take(self, entry: Entry) -> None:
@@ -98,9 +97,9 @@ class Summary:
         if entry.kind == ROUND and self.player.played is not None:
             self._round(entry, self.player.played)
         elif entry.kind == DEPARTED:
-            self._departed(entry, read_record(DepartedRecord, entry).hotkeys)
+            self._departed(entry, read_record(DepartedRecord, entry))
         elif entry.kind == SNAPSHOT:
-            self.block = max(self.block, read_record(SnapshotRecord, entry).block)
+            self._block = read_record(SnapshotRecord, entry).block
         elif entry.kind == WEIGHTS:
             self._weights(read_record(WeightsRecord, entry))
         told = self.curtain.end(entry)
@@ -110,14 +109,20 @@ class Summary:
             self._since.clear()
 
     def _round(self, entry: Entry, played: RoundRecord) -> None:
-        self.block = max(self.block, played.block)
+        self.answered_at = answered_at(played) or self.answered_at
         self.curtain.hold(entry, played)
         if not played.void:
             for row in played.outcomes:
                 self.miners.setdefault(row.hotkey, MinerSummary()).trend.add(played.number, row.score)
 
-    def _departed(self, entry: Entry, hotkeys: Iterable[str]) -> None:
-        for hotkey in hotkeys:
+    @property
+    def block(self) -> int:
+        """The newest that anything tells of."""
+        stands = (claim.record.block or 0 for claim in self.player.commitments[-1:])
+        return max(self._block, self.player.claims.latest[0], *stands)
+
+    def _departed(self, entry: Entry, record: DepartedRecord) -> None:
+        for hotkey in record.hotkeys:
             self.miners.pop(hotkey, None)
             self._since[hotkey] = entry.seq
 
@@ -143,6 +148,12 @@ class Summary:
         """Round `number`, None where there is none that may be shown now."""
         asked = self.rounds.get(number)
         return None if asked is None or self.curtain.hides(asked.item) else asked
+
+
+def answered_at(played: RoundRecord) -> int | None:
+    """When the last answer of a round was asked for, by the validator's clock, in seconds since 1970: its nonce."""
+    nonces = [row.nonce for row in played.outcomes if row.nonce is not None]
+    return max(nonces) // 10**9 if nonces else None
 
 
 def _outcome(hotkey: str, asked: Asked, turn: Turn) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
@@ -14,6 +15,7 @@ from neurons.web.addresses import STYLE, slug
 from neurons.web.pages import as_json, html
 from neurons.web.rendering.environment import file
 from neurons.web.site import Site
+from tests.unit.neurons.commands.evidence.rig import MINERS
 from tests.unit.neurons.web.conftest import STRANGERS
 
 VOID = {"meta", "link", "br"}
@@ -113,6 +115,18 @@ def test_the_page_and_its_json_say_the_same(site: Site) -> None:
         assert row["hotkey"] in text
         assert f"{row['score']:.3f}" in text
         assert row["hotkey"] in data
+
+
+def test_pages_say_how_old_they_are(site: Site) -> None:
+    """When the newest answer was asked for, and when the page was drawn, or written as a file."""
+    last = site.page("1/scoreboard").facts["last_answer"]
+    said = datetime.fromtimestamp(last, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    for address in ("index", "health", "1/scoreboard", "1/rounds", f"1/miner/{MINERS[0].ss58_address}"):
+        text = html(site.page(address))
+        assert said in text
+        assert re.search(r"As of \d{4}-\d\d-\d\d \d\d:\d\d UTC: load the page again", text)
+        assert re.search(r"Written \d{4}-\d\d-\d\d \d\d:\d\d UTC\.", html(site.page(address), ".html"))
+    assert re.search(r"last answer \d{4}-", html(site.page("1/round/3")))
 
 
 def test_the_incentive_has_the_laboratorys_numbers(site: Site) -> None:

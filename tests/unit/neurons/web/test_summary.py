@@ -177,3 +177,14 @@ def test_agreement_is_between_validators_of_one_subnet(tmp_path: Path) -> None:
     assert less is not None
     assert 0 < less < 1
     assert facts.agreement([journal(34, me), older, journal(34, "other")])[0] == pytest.approx(1)
+
+
+def test_how_old_a_journal_is_shows(story: Story) -> None:
+    """Every page of one says when the newest answer was asked for, and the newest block that anything tells of."""
+    for entries in (story.entries[:-1], story.entries):
+        summary, played = summary_of(list(entries)), [e for e in entries if e.kind == ROUND][-1]
+        asked = max(row.nonce or 0 for row in RoundRecord.model_validate_json(played.body).outcomes)
+        told = facts.scoreboard(summary, {})
+        blocks = [json.loads(e.body).get("block") or 0 for e in entries]
+        assert (told["last_answer"], told["block"]) == (asked // 10**9, max(blocks))
+        assert told["block"] > json.loads(played.body)["block"] or played is entries[-1]
