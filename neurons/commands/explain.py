@@ -126,15 +126,20 @@ def _tell(found: Account, name: str, turns: tuple[Turn, ...], console: Console) 
 
 
 def _tell_pay(found: Account, called: Mapping[str, str], console: Console) -> None:
-    """From the score to the weight."""
+    """From rewards to the weight."""
     pay, score = found.pay, found.score.value
+    console.print(
+        f"\nreward now {pay.reward:.4f}; the score, {score:.4f}, began at zero: each answer moves it {pay.alpha:.0%} "
+        "of the way to the reward of that moment, a failure to 0",
+        highlight=False,
+    )
     if pay.bound is None:
-        console.print(f"\npaid {pay.paid:.4f}, which is the score", highlight=False)
+        console.print(f"paid {pay.paid:.4f}, which is the score", highlight=False)
     else:
         which = "average" if pay.paid == pay.average else "bound"
         bound = f"{pay.bound / score:g} times the score" if score else "nothing without a score"
         console.print(
-            f"\npaid {pay.paid:.4f}, the {which}: {pay.average:.4f} on average over all its answers, "
+            f"paid {pay.paid:.4f}, the {which}: {pay.average:.4f} on average over all its answers, "
             f"and at most {pay.bound:.4f}, {bound}",
             highlight=False,
         )

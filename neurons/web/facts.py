@@ -13,9 +13,9 @@ from neurons.web.disclosure import Asked
 from neurons.web.summary import Summary, answered_at
 from subnet.evidence.records import OutcomeRecord, RoundRecord
 from subnet.game.canaries import Hits, wilson
-from subnet.game.history import Standing
+from subnet.game.history import Window
 from subnet.game.likeness import LEAST_SHARED, Likeness
-from subnet.game.scoring import payment, score
+from subnet.game.scoring import payment, reward, score
 from subnet.types import Modality
 
 Facts = dict[str, Any]
@@ -50,8 +50,8 @@ def _rows(summary: Summary, names: Names, wanted: Container[str]) -> Iterator[Fa
             "weight": setting.get(hotkey, 0.0) if result.setting else None,
             **_name(hotkey, names),
             **_parts(summary, hotkey),
-            "recent": recent(standings[hotkey]),
-            "trend": list(summary.miners[hotkey].trend.points) if hotkey in summary.miners else [],
+            "recent": {modality.value: recent(standings[hotkey].window(modality)) for modality in Modality},
+            "trend": summary.miners[hotkey].trend.points if hotkey in summary.miners else [],
         }
 
 
@@ -82,13 +82,11 @@ def _parts(summary: Summary, hotkey: str) -> Facts:
     }
 
 
-def recent(standing: Standing) -> Facts:
-    """Right answers among the last hundred of each modality, with Wilson's 95 % interval of their share."""
-    windows = (standing.image, standing.video)
-    asked = sum(window.length for window in windows)
-    hits = Hits(asked - sum(window.wrong.bit_count() for window in windows), asked)
+def recent(window: Window) -> Facts:
+    """Right answers among the last hundred of one modality, with Wilson's 95 % interval of their share."""
+    hits = Hits(window.length - window.wrong.bit_count(), window.length)
     low, high = wilson(hits)
-    return {"right": hits.right, "asked": asked, "share": hits.share, "low": low, "high": high}
+    return {"right": hits.right, "asked": hits.asked, "share": hits.share, "low": low, "high": high}
 
 
 def miner(summary: Summary, likeness: Likeness, address: str, names: Names) -> Facts | None:
@@ -106,6 +104,8 @@ def miner(summary: Summary, likeness: Likeness, address: str, names: Names) -> F
         **_head(summary),
         **next(_rows(summary, names, {hotkey})),
         "miners": len(standings),
+        "reward": reward(standing),
+        "alpha": result.smoothing.alpha,
         "average": standing.average,
         "bound": result.smoothing.headroom * standing.score if result.smoothing.averaging else None,
         "weight_block": result.setting.block if result.setting else None,

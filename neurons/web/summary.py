@@ -38,20 +38,27 @@ ROUNDS: Final = 100_000  # that can be looked up
 
 @dataclass
 class Trend:
-    """Scores over rounds; when there are too many, every second one is left out from then on."""
+    """Scores over rounds, the last among them; when there are too many, every second one is left out from then on."""
 
-    points: list[tuple[int, float]] = field(default_factory=list)  # number of a round, score behind it
+    _kept: list[tuple[int, float]] = field(default_factory=list)  # number of a round, score behind it
+    _last: tuple[int, float] | None = None
     _every: int = 1
     _count: int = 0
 
     def add(self, number: int, score: float) -> None:
         """The score behind round `number`."""
         if self._count % self._every == 0:
-            self.points.append((number, score))
+            self._kept.append((number, score))
+        self._last = number, score
         self._count += 1
-        if len(self.points) >= POINTS:
-            self.points = self.points[::2]
+        if len(self._kept) >= POINTS:
+            self._kept = self._kept[::2]
             self._every *= 2
+
+    @property
+    def points(self) -> list[tuple[int, float]]:
+        """Numbers of rounds, and scores behind them."""
+        return self._kept + [last for last in [self._last] if last and last not in self._kept[-1:]]
 
 
 @dataclass

@@ -117,6 +117,19 @@ def test_the_page_and_its_json_say_the_same(site: Site) -> None:
         assert row["hotkey"] in data
 
 
+def test_the_way_from_rewards_to_the_score_is_told(site: Site) -> None:
+    """With what a modality that was never asked does not have; right answers of each modality by itself."""
+    page = site.page(f"1/miner/{MINERS[0].ss58_address}")
+    text, right = html(page), page.facts["recent"]["image"]
+    assert f"Of its last {right['asked']} images {right['right']} " in text
+    assert "of its last 0" not in text.lower()
+    assert f"<dd>{page.facts['reward']:.4f}, of both modalities" in text
+    assert "moves it by 5.0% of the way to the reward" in text
+    row = re.search(r'<tr><th scope="row">video</th>(.*)</tr>', text)
+    assert row is not None
+    assert re.findall(r">([^<]+)</td>", row[1]) == ["–", "–", "–", "0"]
+
+
 def test_pages_say_how_old_they_are(site: Site) -> None:
     """When the newest answer was asked for, and when the page was drawn, or written as a file."""
     last = site.page("1/scoreboard").facts["last_answer"]
