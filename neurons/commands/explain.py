@@ -158,7 +158,10 @@ def _tell_likeness(found: Account, called: Mapping[str, str], console: Console) 
     from subnet.game.likeness import LEAST_SHARED
 
     groups = found.likeness.clusters
-    console.print(f"\n{sum(map(len, groups))} miners answer alike, in clusters: {len(groups)}", highlight=False)
+    console.print(
+        f"\n{counted(sum(map(len, groups)), 'miner')} answering alike, in {counted(len(groups), 'cluster')}",
+        highlight=False,
+    )
     me, rate = found.score.hotkey, f"{found.likeness.rate:.0%} of such links are expected to be wrong"
     partners = found.likeness.partners.get(me, 0)
     if not partners:
@@ -172,7 +175,7 @@ def _tell_likeness(found: Account, called: Mapping[str, str], console: Console) 
         )
         return
     others = len(found.cluster) - 1
-    console.print(f"[yellow]Answers like {others} other{'s' * (others > 1)}[/]; {rate}:", highlight=False)
+    console.print(f"[yellow]Answers like {counted(others, 'other')}[/]; {rate}:", highlight=False)
     table = Table("", "shared", "correlation", "common errors", "expected", "p", box=None)
     for link in found.links:
         other = link.second if link.first == me else link.first

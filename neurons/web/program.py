@@ -22,6 +22,7 @@ from cyclopts import App, Parameter
 from neurons import settings as s
 from neurons.naming import names_of
 from subnet.errors import SettingsError
+from subnet.printing import counted
 
 if TYPE_CHECKING:
     from neurons.log import Log
@@ -106,7 +107,7 @@ def export(out: Path, *journal: str, rounds: int = 500, names: Path | None = Non
     for book in site.books:
         book.refresh()
     count = export_site(site, out)
-    print(f"{count} pages written to {out}; open {out / 'index.html'}")
+    print(f"{counted(count, 'page')} written to {out}; open {out / 'index.html'}")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from neurons.web.rendering import drawing
-from subnet.printing import counted, printable
+from subnet.printing import counted, percent, printable
 
 _STRONG: Final = re.compile(r"\*\*([^*]+)\*\*")
 _CODE: Final = re.compile(r"`([^`]+)`")
@@ -76,4 +76,4 @@ def _moment(seconds: float | None) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
+    return "–" if value is None else f"{percent(value, 1)}%"

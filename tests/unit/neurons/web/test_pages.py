@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from markupsafe import Markup, escape
@@ -15,8 +16,13 @@ from neurons.web.addresses import STYLE, slug
 from neurons.web.pages import as_json, html
 from neurons.web.rendering.environment import file
 from neurons.web.site import Site
+from subnet.evidence.journal import Journal
+from subnet.evidence.records import WEIGHTS, WeightsRecord
+from subnet.evidence.state import StateStore
+from subnet.types import Submission
 from tests.unit.neurons.commands.evidence.rig import MINERS
-from tests.unit.neurons.web.conftest import STRANGERS
+from tests.unit.neurons.web.conftest import STRANGERS, open_site
+from tests.unit.subnet.evidence.journals import play
 
 VOID = {"meta", "link", "br"}
 
@@ -115,6 +121,22 @@ def test_the_page_and_its_json_say_the_same(site: Site) -> None:
         assert row["hotkey"] in text
         assert f"{row['score']:.3f}" in text
         assert row["hotkey"] in data
+
+
+def test_one_thing_is_one(tmp_path: Path) -> None:
+    """On no page of a journal with one of everything, of which some may be shown."""
+    journal = Journal(tmp_path / "journal.db")
+    store = StateStore(journal)
+    play(store, 1)
+    weights = WeightsRecord(block=1, weights={}, submission=Submission.OK, code=None, message="")
+    assert store.write(WEIGHTS, weights, store.state) is None
+    for _ in range(2):
+        site = open_site(journal.path)
+        for address in site.addresses():
+            text = re.sub(r"<[^>]*>", "", html(site.page(address)))
+            assert not re.search(r"\b1 (rounds|things|blocks|answers|miners|images|videos)\b", text), address
+        play(store, 1)  # it waits, and its block is behind the weights
+    journal.close()
 
 
 def test_the_way_from_rewards_to_the_score_is_told(site: Site) -> None:

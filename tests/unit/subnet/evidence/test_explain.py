@@ -155,7 +155,7 @@ def test_the_command_tells_both(tmp_path: Path, capsys: pytest.CaptureFixture[st
     text = capsys.readouterr().out
     assert "Answers like 2 others; 1% of such links are expected to be wrong" in text
     assert "On public media" in text
-    assert "3 miners answer alike, in clusters: 1" in text
+    assert "3 miners answering alike, in 1 cluster" in text
     assert f"reward now {facts['pay']['reward']:.4f}; the score, {facts['score']:.4f}, began at zero" in text
     assert f"paid {facts['pay']['paid']:.4f}, the " in text
     assert "no weights were set yet" in text
