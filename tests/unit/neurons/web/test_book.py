@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -352,6 +353,22 @@ def test_published_evidence_is_a_journal_too(tmp_path: Path, story: Story) -> No
     assert 0 < before < rounds(book) == 16
     assert book.round(3) is not None
     assert depot.manifest() is not None
+
+
+def test_of_what_cannot_be_reached_the_address_is_told(tmp_path: Path, story: Story) -> None:
+    """An address elsewhere as it is, whatever it ends with; of a folder here only its name."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}/evidence"
+        for end in ("", "/"):
+            book = Book(1, Published(f"{address}{end}"))
+            book.refresh()
+            assert book.fault.startswith(f"cannot reach {address}: Cannot connect")
+    published(story, story.entries, tmp_path / "evidence", media=False)
+    book = Book(1, Published(f"{tmp_path}/evidence/"))
+    (tmp_path / "evidence" / "manifest.json").unlink()
+    book.refresh()
+    assert book.fault == "evidence has no manifest.json: nothing is published there"
 
 
 def test_what_is_no_journal_is_refused_at_the_start(tmp_path: Path) -> None:
