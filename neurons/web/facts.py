@@ -98,7 +98,7 @@ def miner(summary: Summary, likeness: Likeness, address: str, names: Names) -> F
         return None
     standing = standings[hotkey]
     kept = summary.miners.get(hotkey)
-    turns = [turn for turn in kept.turns if summary.shown(turn.number)] if kept else []
+    turns = [turn for turn, item in kept.turns if not summary.curtain.hides(item)] if kept else []
     sharing = next((cluster for cluster in result.clusters if hotkey in cluster), ())
     return {
         **_head(summary),
@@ -114,7 +114,7 @@ def miner(summary: Summary, likeness: Likeness, address: str, names: Names) -> F
             key: {kind: {**asdict(tally), "share": tally.share} for kind, tally in sorted(kinds.items())}
             for key, kinds in (kept.by if kept else {}).items()
         },
-        "turns": [asdict(turn) for turn in turns],
+        "turns": [{**asdict(turn), "has_page": turn.number in summary.rounds} for turn in turns],
         "likeness": {
             "rate": likeness.rate,
             "partners": likeness.partners.get(hotkey, 0),
@@ -146,6 +146,7 @@ def rounds(summary: Summary, hundred: int | None) -> Facts | None:
         "older": at - 1 if oldest < at * HUNDRED else None,
         "newer": at + 1 if newest >= (at + 1) * HUNDRED else None,
         "never": summary.curtain.dropped,
+        "older_without": summary.dropped,
         "list": [_asked(asked) for asked in shown],
     }
 

@@ -97,12 +97,14 @@ def export(out: Path, *journal: str, rounds: int = 500, names: Path | None = Non
     journal
         The file journal.db of a validator, running or not, its folder, or a folder or address of published evidence.
     rounds
-        How many of each journal's newest rounds get a page.
+        How many of each journal's newest rounds get a page; miners' pages have their last answers all the same.
     names
         Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
     """
     from neurons.web.export import export_site
 
+    if rounds < 0:
+        raise SettingsError(f"--rounds must not be negative, not {rounds}")
     site = _site(journal, names, rounds)
     for book in site.books:
         book.refresh()

@@ -67,11 +67,11 @@ class MinerSummary:
 
     trend: Trend = field(default_factory=Trend)
     by: dict[str, dict[str, Tally]] = field(default_factory=lambda: {key: {} for key in KEYS})
-    turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=TURNS))
+    turns: deque[tuple[Turn, str]] = field(default_factory=lambda: deque(maxlen=TURNS))  # with the item of each
 
-    def count(self, turn: Turn, kinds: dict[str, str]) -> None:
-        """One more answer that may be shown."""
-        self.turns.append(turn)
+    def count(self, turn: Turn, kinds: dict[str, str], item: str) -> None:
+        """One more answer that may be shown, while `item` is not asked again."""
+        self.turns.append((turn, item))
         for key, kind in kinds.items():
             tallies = self.by[key]
             name = kind if kind in tallies or len(tallies) < KINDS else OTHERS
@@ -86,6 +86,7 @@ class Summary:
         self.miners: dict[str, MinerSummary] = {}
         self.rounds: dict[int, Asked] = {}  # by number
         self.counted = 0  # rounds that were shown and are not void
+        self.dropped = 0  # rounds that may be shown, and can be looked up no more
         self.answered_at: int | None = None  # seconds since 1970: when the newest answer was asked for
         self.unproven = 0  # what `assay verify` would list
         self.weights: WeightsRecord | None = None  # the last that the chain took
@@ -144,9 +145,10 @@ class Summary:
         self.rounds[asked.number] = asked
         if len(self.rounds) > self._keep:
             del self.rounds[next(iter(self.rounds))]
+            self.dropped += 1
         for seat in told.seats:
             if seat.hotkey in self.miners and asked.seq > self._since.get(seat.hotkey, 0):
-                self.miners[seat.hotkey].count(seat.turn, seat.kinds)
+                self.miners[seat.hotkey].count(seat.turn, seat.kinds, asked.item)
         if told.seats:
             self.counted += 1
             self.answers.add(_outcome(seat.hotkey, asked, seat.turn) for seat in told.seats)

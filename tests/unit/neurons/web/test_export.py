@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from neurons.web.pages import as_json
 from neurons.web.site import Site
 from tests.unit.neurons.commands.evidence.rig import Story
@@ -42,6 +44,27 @@ def test_several_journals_and_few_rounds(assay: Assay, story: Story, tmp_path: P
     assert broken(tmp_path / "out") == []
 
 
+@pytest.mark.parametrize("rounds", [0, 1, 16])
+def test_miners_have_their_answers_however_few_rounds_have_pages(
+    assay: Assay, story: Story, site: Site, tmp_path: Path, rounds: int
+) -> None:
+    """The same ones as on a site; links only to rounds that have a page, and the list says how many have none."""
+    assert assay("web", "export", tmp_path / "out", story.journal, "--rounds", rounds).status == 0
+    for path in (tmp_path / "out" / "1" / "miner").glob("*.json"):
+        told = json.loads(path.read_text())
+        whole = site.page(f"1/miner/{told['hotkey']}").facts
+        assert [turn["number"] for turn in told["turns"]] == [turn["number"] for turn in whole["turns"]] != []
+        assert [turn["has_page"] for turn in told["turns"]] == [
+            turn["number"] >= 16 - rounds for turn in whole["turns"]
+        ]
+    listed = json.loads((tmp_path / "out" / "1" / "rounds.json").read_text())
+    assert (len(listed["list"]), listed["older_without"]) == (rounds, 16 - rounds)
+    text = (tmp_path / "out" / "1" / "rounds.html").read_text()
+    assert "None may be shown yet" not in text
+    assert ("have none" in text) == (rounds < 16)
+    assert broken(tmp_path / "out") == []
+
+
 def test_what_is_wrong_is_said_before_anything_is_written(assay: Assay, story: Story, tmp_path: Path) -> None:
     """A folder with something in it, a journal that is not there, a damaged one, none at all, a port that is none."""
     (tmp_path / "full").mkdir()
@@ -59,6 +82,7 @@ def test_what_is_wrong_is_said_before_anything_is_written(assay: Assay, story: S
         ((), "JOURNAL"),
         ((story.journal, "--port", "70000"), "--port"),
         ((story.journal, "--refresh", "0"), "--refresh"),
+        (("export", tmp_path / "out", story.journal, "--rounds", "-1"), "--rounds"),
     ):
         done = assay("web", *words)
         assert (done.status, told in done.message) == (2, True), done.err

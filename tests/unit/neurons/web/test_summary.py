@@ -148,7 +148,7 @@ def test_kinds_of_strangers_are_bounded() -> None:
     kept = MinerSummary()
     for number in range(3 * KINDS):
         turn = Turn(number, "image", "real", "origin", 0, 0.1, True, 0.5)
-        kept.count(turn, {"detector": f"detector {number}"})
+        kept.count(turn, {"detector": f"detector {number}"}, "item")
     assert len(kept.by["detector"]) == KINDS + 1
     assert kept.by["detector"][OTHERS].asked == 2 * KINDS
     assert sum(tally.asked for tally in kept.by["detector"].values()) == 3 * KINDS
