@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from neurons.web.export import UNFINISHED
 from neurons.web.pages import as_json
 from neurons.web.site import Site
 from tests.unit.neurons.commands.evidence.rig import Story
@@ -86,3 +91,38 @@ def test_what_is_wrong_is_said_before_anything_is_written(assay: Assay, story: S
     ):
         done = assay("web", *words)
         assert (done.status, told in done.message) == (2, True), done.err
+
+
+KILLED = """
+import os, signal, neurons.web.site
+from neurons.__main__ import start
+page = neurons.web.site.Site.page
+def dies(site, address):
+    return page(site, address) if "/round/" not in address else os.kill(os.getpid(), signal.SIGKILL)
+neurons.web.site.Site.page = dies
+start()
+"""
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_site_is_there_as_a_whole_or_not_at_all(assay: Assay, story: Story, tmp_path: Path, empty: bool) -> None:
+    """On a disk that fills up, and of a run that is killed, no page is left; another run writes them all."""
+    out = tmp_path / "out"
+    if empty:
+        out.mkdir()
+    words = [sys.executable, "-m", "neurons", "web", "export", str(out), str(story.journal)]
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    done = subprocess.run(words, preexec_fn=full, capture_output=True, text=True, check=False)
+    assert (done.returncode, "cannot be written: File too large" in done.stderr) == (3, True), done.stderr
+    assert list(out.iterdir()) == []
+    killed = subprocess.run([sys.executable, "-c", KILLED, *words[3:]], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (out / UNFINISHED / "index.html").exists()
+    assert [path.name for path in out.iterdir()] == [UNFINISHED]
+    assert assay("web", "export", out, story.journal).status == 0
+    assert broken(out) == []
+    assert not (out / UNFINISHED).exists()
