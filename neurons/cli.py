@@ -40,7 +40,7 @@ COMMANDS = {
     "miner": ("neurons.miner.program:miner", "Serve detectors to validators."),
     "validator": ("neurons.validator.program:validator", "Challenge miners, score them, and set weights."),
     "producer": ("neurons.producer.program:producer", "Keep the pool of ready media filled."),
-    "replicas": ("neurons.replicas.program:replicas", "Have detectors answer on a Ray cluster, for a miner to ask."),
+    "replicas": ("neurons.replicas.program:replicas", "Have detectors answer on a Ray cluster, for miners and sites."),
     "pool": ("neurons.commands.pool:pool", "Look at the pool of ready media, check it, trim it, export it."),
     "generate": ("neurons.commands.generate:generate", "Make synthetic media with one generator."),
     "train": ("neurons.commands.train:train", "Train a detector on what validators ask."),

@@ -38,7 +38,7 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("evidence", "media"),
     ),
     "detectors": (
-        ("rows", "dataset", "calibration", "resampling", "pixels", "tensor_files", "first_filters", "elsewhere"),
+        ("rows", "dataset", "calibration", "resampling", "pixels", "tensor_files", "first_filters"),
         ("catalog", "heads", "families", "checkpoints", "preprocess", "baselines", "whole_picture"),
         ("torch_detector", "public_checkpoints", "backbones", "fetching"),
         ("training", "loading"),

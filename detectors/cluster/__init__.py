@@ -1,1 +1,1 @@
-"""Judging on a Ray cluster (Ray Data, the extra `ray`): decoded on CPUs, networks on cards."""
+"""Judging on other machines: on a Ray cluster (Ray Data, the extra `ray`), and by what is asked from afar."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from detectors.elsewhere import Elsewhere
+from detectors.cluster.elsewhere import Elsewhere
 from detectors.ensemble.stack import Ensemble
 from detectors.retrieval.index import Index
 from detectors.torch_detector import TorchDetector

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from detectors import TABLE
 from detectors.acceleration.accelerate import original
 from detectors.camo.mixture import Camo
-from detectors.elsewhere import Elsewhere
+from detectors.cluster.elsewhere import Elsewhere
 from detectors.ensemble.stack import Ensemble
 from detectors.explain.occlusion import occlusion
 from detectors.tall.network import mosaic, mosaic_shape

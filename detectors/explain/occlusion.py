@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from detectors.elsewhere import Elsewhere
+from detectors.cluster.elsewhere import Elsewhere
 from detectors.ensemble.stack import Ensemble
 from detectors.torch_detector import TorchDetector
 from subnet.types import Label, Media, Prediction

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from detectors.elsewhere import Elsewhere
+from detectors.cluster.elsewhere import Elsewhere
 from detectors.pixels.clips import BLANK, clip_frames, even_spacing
 from detectors.torch_detector import TorchDetector
 from subnet.protocols import Detector

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from detectors.claims.shelf import Claims
-from detectors.elsewhere import Elsewhere
+from detectors.cluster.elsewhere import Elsewhere
 from neurons.cluster import remote
 from neurons.cluster.batch_format import About, pack
 from neurons.cluster.questions import Account, LogOdds, Moments, Nature, Parts, Told

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from detectors.calibration import Calibration
 from detectors.claims.card import Card
-from detectors.elsewhere import Way
+from detectors.cluster.elsewhere import Way
 from subnet.types import Media, Modality
 
 Number = Annotated[float, Field(allow_inf_nan=False)]

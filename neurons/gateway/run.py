@@ -127,7 +127,7 @@ async def _serve(own: GatewaySettings, api: Api, webhooks: Webhooks, stop: async
     try:
         host = f"[{server.host}]" if ":" in server.host else server.host
         api.log.info("listening", address=f"http://{host}:{server.port}/", faults=api.service.faults())
-        worker = Worker(api.service, api.jobs, api.keys, webhooks, api.wake, api.log)
+        worker = Worker(api.service, api.jobs, api.keys, api.repeats, webhooks, api.wake, api.log)
         working = asyncio.create_task(_both(worker, api.service, stop))
         if await ends_before(stop, working):
             working.result()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Request, Response, Security
@@ -20,9 +21,10 @@ from neurons.gateway.metrics import Metrics
 from neurons.gateway.requests.around import Around, only, request_id
 from neurons.gateway.requests.fetching import JSON_TYPE, MOST_CHARACTERS, NAME, Fetching, address_in
 from neurons.gateway.requests.problems import MEDIA_TYPE, Kind, Problem, Refusal, seconds
-from neurons.gateway.requests.uploads import FORMATS, Upload, read_body, recognised, size_of, upload_of
+from neurons.gateway.requests.uploads import FORMATS, file_of, read_body, recognised, size_of
 from neurons.gateway.schemas import Detection, Health, JobBody, ProblemBody
 from neurons.gateway.service import Service
+from neurons.gateway.store.holding import held
 from neurons.gateway.store.jobs import Job, Jobs, State, TooMany
 from neurons.gateway.store.keys import Key, Keys, Scope, Spent
 from neurons.gateway.store.repeats import Answered, Different, InHand, Repeats
@@ -72,9 +74,12 @@ def application(api: Api) -> Around:
     @app.post("/v1/detections", **_posted(api.fetching.schemes))
     async def detect(request: Request, credentials: Credentials = None) -> Response:
         """Judge one picture at once, or queue one clip as a job."""
-        key = await _key(api, request, credentials)
-        async with _spent(api, key):
-            return await _received(api, key, request)
+        key, token = await _key(api, request, credentials), _token(request)
+        try:
+            await asyncio.to_thread(api.keys.admit, key, fresh=token is None)
+        except Spent as spent:
+            raise Refusal(Kind.TOO_MANY, str(spent), spent.retry_after, unread=True) from spent
+        return await _received(api, key, token, request)
 
     @app.get("/v1/jobs/{id}", responses=_told(401, 404, 503), response_model_exclude_none=True)
     async def job(
@@ -113,17 +118,74 @@ async def _key(api: Api, request: Request, credentials: HTTPAuthorizationCredent
     return key
 
 
-@asynccontextmanager
-async def _spent(api: Api, key: Key) -> AsyncIterator[None]:
-    """Takes one request of `key`, and gives it back where nothing is said of its file. Raises Refusal where there is
-    none left."""
+def _token(request: Request) -> str | None:
+    """The Idempotency-Key; None without one. Raises Refusal."""
+    token = only(request, "Idempotency-Key")
+    if token is not None and not _TOKEN.fullmatch(token):
+        wrong = f"has {len(token)}" if len(token) > 255 else "has a space, or others" if token else "is empty"
+        detail = f"Idempotency-Key must be 1 to 255 printable characters of ASCII without spaces; this one {wrong}"
+        raise Refusal(Kind.BAD_REQUEST, detail, unread=True)
+    return token
+
+
+async def _received(api: Api, key: Key, token: str | None, request: Request) -> Response:
+    """Read the file, and answer as the first request under this Idempotency-Key was, or anew."""
     try:
-        await asyncio.to_thread(api.keys.spend, key)
+        with api.bodies.room(key.id, size_of(request, api.most)):
+            file = await _file(api, key, request)
+            return await _once(api, key, token, file, request_id(request))
+    except NoRoom as full:
+        own = full.refused.status == Kind.TOO_MANY.status
+        what = "too many uploads of this key are in hand" if own else "too many uploads are in hand"
+        raise Refusal(Kind.TOO_MANY if own else Kind.BUSY, what, full.retry_after, unread=True) from full
+
+
+async def _file(api: Api, key: Key, request: Request) -> bytes:
+    """The file in a form or, where the operator allows it, at an address in JSON. Raises Refusal."""
+    kind = only(request, "Content-Type") or ""
+    body = await read_body(request.receive, api.most)
+    if api.fetching.schemes and kind.partition(";")[0].strip().lower() == JSON_TYPE:
+        with api.bodies.room(key.id, api.most):
+            return await api.fetching.fetch(address_in(body))
+    return await asyncio.to_thread(file_of, kind, body, api.most)
+
+
+async def _once(api: Api, key: Key, token: str | None, file: bytes, id: str) -> Response:
+    """The answer to a file; one that comes again under its token gets the first one's. Only problems of ours, and
+    those of keys, are tried again."""
+    if token is None:
+        return _response(await _counted(api, key, file, id))
+    digest = hashlib.sha256(file).digest()
+    try:
+        before = await asyncio.to_thread(api.repeats.begin, key.id, token, digest)
+    except (InHand, Different) as error:
+        kind = Kind.IN_HAND if isinstance(error, InHand) else Kind.DIFFERENT
+        raise Refusal(kind, str(error), 1.0 if kind is Kind.IN_HAND else None) from error
+    if isinstance(before, Answered):
+        return _response(before, again=True)
+    answered: Answered | None = None
+    try:
+        async with held(partial(api.repeats.hold, before)):
+            answered = await _counted(api, key, file, id)
+    except Refusal as refused:
+        if not refused.problem.kind.passes:
+            fields = refused.problem.fields(id)
+            answered = Answered(refused.problem.kind.status, ProblemBody(**fields).model_dump_json(exclude_none=True))
+        raise
+    finally:
+        await asyncio.to_thread(api.repeats.end, before, answered)
+    return _response(answered)
+
+
+async def _counted(api: Api, key: Key, file: bytes, id: str) -> Answered:
+    """The answer to a file, which counts for the quota of `key` unless nothing is said of it. Raises Refusal."""
+    try:
+        day = await asyncio.to_thread(api.keys.spend, key)
     except Spent as spent:
-        raise Refusal(Kind.TOO_MANY, str(spent), spent.retry_after, unread=True) from spent
+        raise Refusal(Kind.TOO_MANY, str(spent), spent.retry_after) from spent
     counts = False
     try:
-        yield
+        answered = await _answered(api, key, file, id, day)
         counts = True
     except Refusal as refused:
         counts = not refused.problem.kind.passes
@@ -131,74 +193,23 @@ async def _spent(api: Api, key: Key) -> AsyncIterator[None]:
     finally:
         if not counts:
             with suppress(StateError):
-                await asyncio.to_thread(api.keys.give_back, key)
+                await asyncio.to_thread(api.keys.give_back, key, day)
+    return answered
 
 
-async def _received(api: Api, key: Key, request: Request) -> Response:
-    """Read the file, and answer as the first request under this Idempotency-Key was, or anew."""
-    token = only(request, "Idempotency-Key")
-    if token is not None and not _TOKEN.fullmatch(token):
-        wrong = f"has {len(token)}" if len(token) > 255 else "has a space, or others" if token else "is empty"
-        detail = f"Idempotency-Key must be 1 to 255 printable characters of ASCII without spaces; this one {wrong}"
-        raise Refusal(Kind.BAD_REQUEST, detail, unread=True)
-    try:
-        with api.bodies.room(key.id, size_of(request, api.most)):
-            upload = await _upload(api, key, request)
-            if SCOPES[upload.modality] not in key.scopes:
-                raise Refusal(Kind.FORBIDDEN, f"this key has no scope '{SCOPES[upload.modality]}'")
-            return await _once(api, key, token, upload, request_id(request))
-    except NoRoom as full:
-        own = full.refused.status == Kind.TOO_MANY.status
-        what = "too many uploads of this key are in hand" if own else "too many uploads are in hand"
-        raise Refusal(Kind.TOO_MANY if own else Kind.BUSY, what, full.retry_after, unread=True) from full
-
-
-async def _upload(api: Api, key: Key, request: Request) -> Upload:
-    """The file in a form or, where the operator allows it, at an address in JSON. Raises Refusal."""
-    kind = only(request, "Content-Type") or ""
-    body = await read_body(request.receive, api.most)
-    if api.fetching.schemes and kind.partition(";")[0].strip().lower() == JSON_TYPE:
-        with api.bodies.room(key.id, api.most):
-            return recognised(await api.fetching.fetch(address_in(body)))
-    return await asyncio.to_thread(upload_of, kind, body, api.most)
-
-
-async def _once(api: Api, key: Key, token: str | None, upload: Upload, id: str) -> Response:
-    """The answer to an upload; one that comes again under its token gets the first one's. Only problems of ours, and
-    those of allowances, are tried again."""
-    if token is None:
-        return _response(await _answered(api, key, upload))
-    digest = hashlib.sha256(upload.data).digest()
-    try:
-        before = await asyncio.to_thread(api.repeats.begin, key.id, token, digest)
-    except (InHand, Different) as error:
-        kind = Kind.IN_HAND if isinstance(error, InHand) else Kind.DIFFERENT
-        raise Refusal(kind, str(error), 1.0 if kind is Kind.IN_HAND else None) from error
-    if before is not None:
-        return _response(before, again=True)
-    answered: Answered | None = None
-    try:
-        answered = await _answered(api, key, upload)
-    except Refusal as refused:
-        if not refused.problem.kind.passes:
-            fields = refused.problem.fields(id)
-            answered = Answered(refused.problem.kind.status, ProblemBody(**fields).model_dump_json(exclude_none=True))
-        raise
-    finally:
-        await asyncio.to_thread(api.repeats.end, key.id, token, answered)
-    return _response(answered)
-
-
-async def _answered(api: Api, key: Key, upload: Upload) -> Answered:
+async def _answered(api: Api, key: Key, file: bytes, id: str, day: int) -> Answered:
+    upload = recognised(file)
+    if SCOPES[upload.modality] not in key.scopes:
+        raise Refusal(Kind.FORBIDDEN, f"this key has no scope '{SCOPES[upload.modality]}'")
     if upload.modality is Modality.IMAGE:
         detection = await api.service.detect(upload, each=Scope.ANSWERS in key.scopes)
         return Answered(200, detection.model_dump_json(exclude_none=True))
     try:
-        job = await asyncio.to_thread(api.jobs.put, key.id, upload.data)
+        job = await asyncio.to_thread(api.jobs.put, key.id, file, id, day)
     except TooMany as many:
         raise Refusal(Kind.TOO_MANY if many.own else Kind.BUSY, str(many), 10.0) from many
     api.wake.set()
-    return Answered(202, body_of(job).model_dump_json(exclude_none=True), f"/v1/jobs/{job.id}")
+    return Answered(202, body_of(job).model_dump_json(exclude_none=True), job.location)
 
 
 def body_of(job: Job) -> JobBody:

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +26,7 @@ from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import StateError
 from subnet.game.sampling import eligible
 from subnet.game.scoring import weights
-from subnet.types import Media, Neuron
+from subnet.types import Media, Modality, Neuron
 
 STALE: Final = 600.0  # seconds after which what the chain said is too old to ask by
 REFRESH: Final = 5.0  # seconds between two looks at the journal
@@ -99,9 +99,12 @@ class Service:
             await self.refresh()
 
     async def detect(self, upload: Upload, *, each: bool, clock: Callable[[], float] = time.monotonic) -> Detection:
-        """What miners say of a file, with `each` one's own words. Raises Refusal."""
+        """What miners say of a file, with `each` one's own words. Raises Refusal.
+
+        Pictures take turns; clips come one at a time anyway, out of a queue of their own.
+        """
         start = clock()
-        async with self._room.turn():
+        async with self._room.turn() if upload.modality is Modality.IMAGE else nullcontext():
             self._miners()  # before anything is decoded for nobody
             loop = asyncio.get_running_loop()
             media = await loop.run_in_executor(self._parts.executor, decoded, upload, self._parts.clips)

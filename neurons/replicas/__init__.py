@@ -1,1 +1,1 @@
-"""`assay replicas`: detectors on the hosts of a Ray cluster, for miners to ask (`neurons.cluster.remote`)."""
+"""`assay replicas`: detectors on the hosts of a Ray cluster, for miners and sites to ask (`neurons.cluster.remote`)."""

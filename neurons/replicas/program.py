@@ -1,4 +1,4 @@
-"""Detectors on a Ray cluster, for the gateway that a miner is to answer with.
+"""Detectors on a Ray cluster, for a miner to answer with, and a site to judge files by.
 
 assay replicas --ray.address HEAD:6379 --ray.replicas 4 --ray.gpus 1 --detector.image npr
 """
@@ -25,7 +25,8 @@ def replicas(
 ) -> None:
     """Have detectors answer on the hosts of a Ray cluster: pip install 'assay-subnet[ray]'.
 
-    Every host needs the package, and weights of your own under the same path. Miners ask them by --detector.address.
+    Every host needs the package, and weights of your own under the same path. Miners, and `assay web --try`, ask them
+    by --detector.address.
     """
     from neurons.log import configure
     from neurons.replicas.serving import serve  # with Ray, which wrong flags need not wait for

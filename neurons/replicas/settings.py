@@ -26,7 +26,7 @@ class ClusterSettings:
     host: str = "127.0.0.1"
     """Address that every host with a replica listens on. Whoever reaches it is answered: no signature is asked for."""
     port: int = 8000
-    """Port there: `assay miner --detector.address http://127.0.0.1:8000` on any of these hosts."""
+    """Port there: `--detector.address http://127.0.0.1:8000` of `assay miner` and `assay web` on any of these hosts."""
 
     def __post_init__(self) -> None:
         if self.replicas < 1:

@@ -13,7 +13,7 @@ from typing import Any
 from detectors.calibration import Calibration
 from detectors.claims.features import listening
 from detectors.claims.shelf import Claims, claims_of
-from detectors.elsewhere import Way
+from detectors.cluster.elsewhere import Way
 from detectors.explain.account import account
 from detectors.explain.maps import explainable
 from detectors.explain.occlusion import log_odds

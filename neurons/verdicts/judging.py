@@ -19,7 +19,7 @@ from detectors.claims.shelf import Claims, claims_of
 from detectors.claims.showing import manner
 from detectors.claims.sitting import distance_of, typical
 from detectors.claims.verdict import answer, synthetic_from
-from detectors.elsewhere import Elsewhere
+from detectors.cluster.elsewhere import Elsewhere
 from detectors.explain.account import account
 from detectors.explain.deletion import Deletion, deletion
 from detectors.explain.maps import HeatMap, cells, explainable, heat_map, needs_layer

@@ -17,7 +17,7 @@ from neurons.web.addresses import FILES
 from neurons.web.pages import as_json, html
 from neurons.web.rendering.environment import file
 from neurons.web.report.forms import BODY_SECONDS
-from neurons.web.site import Site, notice
+from neurons.web.site import Site, notice, reads
 from subnet.wire.http.server import BoundedProtocol
 
 HEADERS: Final = {
@@ -35,21 +35,21 @@ HEADERS: Final = {
 }
 RETRY_AFTER: Final = "5"  # seconds
 METHODS: Final = ("GET", "HEAD")
-DRAWERS: Final = 2  # threads: one may wait for a part of a journal to be unpacked, which holds nothing
 KEPT: Final = 100  # pages; the largest, a scoreboard of 256 miners as JSON, takes 1 MB
 
 
 class Drawn:
     """Answers as they were drawn, until a journal moves: whoever asks for a page meanwhile shares it.
 
-    Drawing holds the interpreter, and more threads would only take it from each other and from the loop. `DRAWERS`
-    take pages in the order in which they were first asked for; what is drawn already waits for none of them.
+    Drawing holds the interpreter, and more threads would only take it from each other and from the loop: one draws, in
+    the order in which pages were first asked for, and one those for which a journal is read, on a disk or afar. What
+    is drawn already waits for neither.
     """
 
     def __init__(self, site: Site, *, trying: bool) -> None:
         self._site, self._trying = site, trying
         self._kept: OrderedDict[str, tuple[tuple[int, ...], asyncio.Future[Response]]] = OrderedDict()
-        self._drawers = ThreadPoolExecutor(DRAWERS, "pages")
+        self._drawer, self._reader = ThreadPoolExecutor(1, "pages"), ThreadPoolExecutor(1, "rounds")
 
     async def answer(self, path: str) -> Response:
         """What is at `path`, without its first stroke. What hangs on the clock, and what is no page, is not kept."""
@@ -65,7 +65,8 @@ class Drawn:
 
     def _draw(self, path: str) -> asyncio.Future[Response]:
         draw = partial(respond, self._site, path, trying=self._trying)
-        drawing = asyncio.get_running_loop().run_in_executor(self._drawers, draw)
+        drawer = self._reader if reads(path) else self._drawer
+        drawing = asyncio.get_running_loop().run_in_executor(drawer, draw)
         drawing.add_done_callback(partial(self._forget, path))
         return drawing
 

@@ -19,6 +19,12 @@ _OF_JOURNAL: Final = re.compile(r"([1-9][0-9]{0,3})/(scoreboard|rounds|miner|rou
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
+def reads(address: str) -> bool:
+    """Whether the page at `address` takes a look into a journal; others tell what was gathered."""
+    match = _OF_JOURNAL.match(address)
+    return match is not None and match[2] == "round"
+
+
 @dataclass(frozen=True)
 class Page:
     """`template` is the name of its template, without .html; `status` that of HTTP."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from neurons.gateway.client import Client, GatewayError
+from neurons.gateway.store.jobs import State
 from neurons.gateway.store.keys import Keys, Scope
 from neurons.gateway.store.opening import open_database
 from subnet.chain.devnode.ledger.genesis import Rules
 from tests.e2e.programs import Network, network
-from tests.unit.neurons.gateway.rig import picture
+from tests.unit.neurons.gateway.rig import clip, picture
 
 GAME = ("--neuron.sample_size", 1, "--neuron.interval", 0.5, "--neuron.irregular", "--neuron.disable_set_weights")
 
@@ -55,3 +57,37 @@ def test_a_gateway_beside_its_validator(tmp_path: Path) -> None:
     assert down.value.status == 503
     assert {row.hotkey for each in played for row in each.outcomes} == {net.hotkeys["miner"]}
     assert sum(row.failure is None for each in played for row in each.outcomes) >= 2
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+@pytest.mark.slow
+def test_clips_outlast_miners_and_the_gateway(tmp_path: Path) -> None:
+    """The only miner is silent and the gateway is stopped while a clip is in work: all are queued at once and without a
+    try less, and judged when both are back, each counted once."""
+    database = open_database(tmp_path / "gateway")
+    keys = Keys(database)
+    _, key = keys.add("client", frozenset((Scope.VIDEO,)), 6000, 1000)
+    port = free_port()
+    with network(tmp_path, Rules(allow_loopback=True), items=200) as net:
+        net.start_validator("validator", *GAME)
+        net.until("rounds are played", lambda: net.rounds() >= 2)
+        start_gateway(net, port)
+        with Client(f"http://127.0.0.1:{port}", key) as client:
+            net.processes["miner"].send_signal(signal.SIGSTOP)
+            ids = [client.submit(clip(True, seed=number)).id for number in range(3)]
+            net.until("one is in work", lambda: client.job(ids[0]).state is State.RUNNING)
+            assert net.kill("gateway", signal.SIGTERM) == 0
+        with database.reading() as db:
+            assert [tuple(row) for row in db.execute("SELECT state, tries FROM jobs").fetchall()] == [("queued", 0)] * 3
+        net.processes["miner"].send_signal(signal.SIGCONT)
+        start_gateway(net, port)
+        net.until("it listens again", lambda: listens(port))
+        with Client(f"http://127.0.0.1:{port}", key) as client:
+            net.until("all are answered", lambda: all(client.job(each).state is State.DONE for each in ids))
+    assert [each.spent for each in keys.all()] == [3]
+    database.close()

@@ -42,8 +42,8 @@ class Kind(Enum):
 
     @property
     def passes(self) -> bool:
-        """Whether nothing is said of the file, so that the same request may be taken later; no quota counts it."""
-        return self.status in (408, 409, 429) or self.status >= 500
+        """Whether nothing is said of the file: the same request may be taken later, and no quota counts it."""
+        return self.status in (403, 408, 409, 429) or self.status >= 500
 
 
 @dataclass(frozen=True)

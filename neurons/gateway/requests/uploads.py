@@ -78,7 +78,7 @@ async def read_body(receive: Receive, most: int) -> bytes:
     return bytes(body)
 
 
-def upload_of(content_type: str, body: bytes, most: int) -> Upload:
+def file_of(content_type: str, body: bytes, most: int) -> bytes:
     """The one file in a form. Raises Refusal. For threads, as `file_in` is."""
     if not is_form(content_type):
         raise Refusal(Kind.NOT_MULTIPART, f"send the file as the field {FIELD!r} of multipart/form-data")
@@ -88,7 +88,7 @@ def upload_of(content_type: str, body: bytes, most: int) -> Upload:
         raise Refusal(Kind.BAD_REQUEST, f"the form cannot be read: {error}") from error
     if len(data) > most:
         raise Refusal(Kind.TOO_LARGE, _too_large(most))
-    return recognised(data)
+    return data
 
 
 def recognised(data: bytes) -> Upload:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
-SCHEMA: Final = 1
 BUSY_SECONDS: Final = 5.0  # to wait for another process that writes
-TABLES: Final = (
+LEASE_SECONDS: Final = 30.0  # for which what was taken is one process's, from when it last said so
+_FIRST: Final = (
     """CREATE TABLE keys (
     id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, scopes TEXT NOT NULL,
     rate DOUBLE PRECISION NOT NULL, quota BIGINT NOT NULL, webhook TEXT NOT NULL, created DOUBLE PRECISION NOT NULL,
@@ -25,6 +25,24 @@ TABLES: Final = (
     key TEXT NOT NULL, token TEXT NOT NULL, digest BLOB NOT NULL, until DOUBLE PRECISION NOT NULL,
     status BIGINT, body TEXT, location TEXT, PRIMARY KEY (key, token))""",
 )
+_QUOTAS: Final = (
+    "CREATE TABLE quotas (key TEXT NOT NULL, day BIGINT NOT NULL, used BIGINT NOT NULL, PRIMARY KEY (key, day))",
+    "INSERT INTO quotas SELECT id, day, spent FROM keys WHERE spent > 0",
+    "ALTER TABLE keys DROP COLUMN day",
+    "ALTER TABLE keys DROP COLUMN spent",
+)
+_JOBS: Final = (
+    "ALTER TABLE answers ADD COLUMN turn TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE jobs ADD COLUMN day BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN request TEXT NOT NULL DEFAULT ''",
+)
+_STEPS: Final = (_FIRST, (*_QUOTAS, *_JOBS))
+SCHEMA: Final = len(_STEPS)
+
+
+def statements(version: int) -> list[str]:
+    """What makes the tables of SCHEMA of those of an older version; 0 has none."""
+    return [statement for step in _STEPS[version:] for statement in step]
 
 
 class Rows(Protocol):

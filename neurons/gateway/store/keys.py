@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from neurons.gateway.store.database import Database
+from neurons.gateway.store.database import Connection, Database
 from subnet.errors import SettingsError, SubnetError
 
 PATTERN: Final = re.compile(r"assay_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
@@ -44,7 +44,7 @@ class Key:
     webhook: str  # address, "" for none
     created: float
     revoked: float | None = None
-    spent: int = 0  # of the quota, on the last day with a request
+    spent: int = 0  # of today's quota
 
 
 class Spent(SubnetError):
@@ -68,7 +68,7 @@ class Keys:
         key = Key(secrets.token_hex(6), name, scopes, rate, quota, webhook, now)
         row = (
             *(key.id, name, _digest(secret), ",".join(sorted(scopes)), rate, quota, webhook, now),
-            *(None, _burst(rate), now, 0, 0),
+            *(None, _burst(rate), now),
         )
         with self._database.writing(alone=True) as db:
             if db.execute("SELECT 1 FROM keys WHERE name = ?", (name,)).fetchone():
@@ -79,12 +79,14 @@ class Keys:
     def all(self) -> list[Key]:
         """Every key, also revoked ones, the oldest first."""
         with self._database.reading() as db:
-            return [_key(row) for row in db.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY created, id").fetchall()]
+            rows = db.execute(f"SELECT {_COLUMNS} FROM {_KEYS} ORDER BY created, id", (self._today(),))
+            return [_key(row) for row in rows.fetchall()]
 
     def revoke(self, name: str) -> Key:
         """Make a key, by name or id, useless for good. Raises SettingsError for one that is not there."""
         with self._database.writing() as db:
-            found = db.execute(f"SELECT {_COLUMNS} FROM keys WHERE name = ? OR id = ?", (name, name)).fetchone()
+            sql = f"SELECT {_COLUMNS} FROM {_KEYS} WHERE name = ? OR id = ?"
+            found = db.execute(sql, (self._today(), name, name)).fetchone()
             if found is None:
                 raise SettingsError(f"KEY {name!r}: there is none of that name or id; see `assay gateway key list`")
             db.execute("UPDATE keys SET revoked = coalesce(revoked, ?) WHERE id = ?", (self._database.now(), found[0]))
@@ -96,40 +98,71 @@ class Keys:
         if match is None:
             return None
         with self._database.reading() as db:
-            row = db.execute(f"SELECT {_COLUMNS}, digest FROM keys WHERE id = ?", (match[1],)).fetchone()
+            sql = f"SELECT {_COLUMNS}, digest FROM {_KEYS} WHERE id = ?"
+            row = db.execute(sql, (self._today(), match[1])).fetchone()
         same = hmac.compare_digest(_digest(match[2]), row[-1] if row else b"\0" * 32)
         return _key(row) if row and same and row[7] is None else None
 
     def named(self, id: str) -> Key | None:
         """The key with this id, None for one that is not there or revoked."""
         with self._database.reading() as db:
-            row = db.execute(f"SELECT {_COLUMNS} FROM keys WHERE id = ? AND revoked IS NULL", (id,)).fetchone()
+            sql = f"SELECT {_COLUMNS} FROM {_KEYS} WHERE id = ? AND revoked IS NULL"
+            row = db.execute(sql, (self._today(), id)).fetchone()
         return _key(row) if row else None
 
-    def spend(self, key: Key) -> None:
-        """Take one request from what `key` may make now. Raises Spent when there is none."""
+    def admit(self, key: Key, *, fresh: bool = True) -> None:
+        """Take one request from what the rate of `key` allows now. Raises Spent when there is none, and for a `fresh`
+        one, which will need some of the quota, when that is used up."""
         now = self._database.now()
         with self._database.writing() as db:
-            sql = "SELECT tokens, counted, day, spent FROM keys WHERE id = ? FOR UPDATE"
-            values = db.execute(sql, (key.id,)).fetchone()
-            tokens, counted, day, spent = values or (0.0, now, 0, 0)
+            sql = "SELECT tokens, counted FROM keys WHERE id = ? FOR UPDATE"
+            tokens, counted = db.execute(sql, (key.id,)).fetchone() or (0.0, now)
+            used = db.execute("SELECT used FROM quotas WHERE key = ? AND day = ?", (key.id, _day(now))).fetchone()
+            if fresh and used and used[0] >= key.quota:
+                raise _all_used(key, now)
             tokens = min(_burst(key.rate), tokens + max(0.0, now - counted) * key.rate / 60)
-            today = int(now // DAY)
-            spent = spent if today <= day else 0
-            if spent >= key.quota:
-                raise Spent(f"all {key.quota} requests of today are used", (max(today, day) + 1) * DAY - now)
             if tokens < 1:
                 raise Spent(f"more than {key.rate:g} requests a minute", (1 - tokens) * 60 / key.rate)
-            new = (tokens - 1, now, max(today, day), spent + 1, key.id)
-            db.execute("UPDATE keys SET tokens = ?, counted = ?, day = ?, spent = ? WHERE id = ?", new)
+            db.execute("UPDATE keys SET tokens = ?, counted = ? WHERE id = ?", (tokens - 1, now, key.id))
 
-    def give_back(self, key: Key) -> None:
-        """A request that was not taken after all does not count for the quota."""
+    def spend(self, key: Key) -> int:
+        """Count one file for today's quota of `key`; the day. Raises Spent when that is used up."""
+        now = self._database.now()
         with self._database.writing() as db:
-            db.execute("UPDATE keys SET spent = spent - 1 WHERE id = ? AND spent > 0", (key.id,))
+            taken = db.execute(
+                "INSERT INTO quotas VALUES (?, ?, 1) ON CONFLICT (key, day) DO UPDATE SET used = quotas.used + 1 "
+                "WHERE quotas.used < ?",
+                (key.id, _day(now), key.quota),
+            ).rowcount
+            if not taken:
+                raise _all_used(key, now)
+            db.execute("DELETE FROM quotas WHERE key = ? AND day < ?", (key.id, _day(now) - 1))
+        return _day(now)
+
+    def give_back(self, key: Key, day: int) -> None:
+        """A file that was counted on `day` does not count after all."""
+        with self._database.writing() as db:
+            give_back(db, key.id, day)
+
+    def _today(self) -> int:
+        return _day(self._database.now())
 
 
-_COLUMNS: Final = "id, name, scopes, rate, quota, webhook, created, revoked, spent"
+def give_back(db: Connection, key: str, day: int) -> None:
+    """One file less of a key, by its id, on a day."""
+    db.execute("UPDATE quotas SET used = used - 1 WHERE key = ? AND day = ? AND used > 0", (key, day))
+
+
+_COLUMNS: Final = "id, name, scopes, rate, quota, webhook, created, revoked, coalesce(used, 0)"
+_KEYS: Final = "keys LEFT JOIN quotas ON key = id AND day = ?"
+
+
+def _day(now: float) -> int:
+    return int(now // DAY)
+
+
+def _all_used(key: Key, now: float) -> Spent:
+    return Spent(f"all {key.quota} requests of today are used", (_day(now) + 1) * DAY - now)
 
 
 def _key(row: Sequence[Any]) -> Key:

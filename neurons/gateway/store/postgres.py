@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import psycopg
 
-from neurons.gateway.store.database import BUSY_SECONDS, SCHEMA, TABLES
+from neurons.gateway.store.database import BUSY_SECONDS, SCHEMA, statements
 from subnet.errors import StateError
 from subnet.printing import printable, without_credentials
 
@@ -56,12 +56,14 @@ class PostgresDatabase:
     def _prepare(self) -> None:
         with self.writing(alone=True) as db:
             if db.execute(f"SELECT to_regclass('{NAME}.version')").fetchone()[0] is None:
-                blobs = [statement.replace("BLOB", "BYTEA") for statement in TABLES]
-                for statement in (f"CREATE SCHEMA IF NOT EXISTS {NAME}", *blobs):
-                    db.execute(statement)
+                db.execute(f"CREATE SCHEMA IF NOT EXISTS {NAME}")
                 db.execute("CREATE TABLE version (number BIGINT NOT NULL, secret TEXT NOT NULL)")
-                db.execute("INSERT INTO version VALUES (?, ?)", (SCHEMA, str(secrets.randbits(128))))
+                db.execute("INSERT INTO version VALUES (0, ?)", (str(secrets.randbits(128)),))
             version = db.execute("SELECT number FROM version").fetchone()[0]
+            for statement in statements(version):
+                db.execute(statement.replace("BLOB", "BYTEA"))
+            if version < SCHEMA:
+                db.execute("UPDATE version SET number = ?", (SCHEMA,))
         if version > SCHEMA:
             raise StateError(
                 f"--gateway.database was written by a newer Assay (schema {version}, this one knows {SCHEMA})"

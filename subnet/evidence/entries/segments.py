@@ -38,6 +38,11 @@ class Segment:
     path: Path
 
 
+def is_segment(name: str) -> bool:
+    """Whether a file of this name is a finished part."""
+    return _NAME.fullmatch(name) is not None
+
+
 def list_segments(folder: Path) -> list[Segment]:
     """All segments in `folder`, in order; other files are passed over. Raises StateError for a folder that is shut."""
     try:

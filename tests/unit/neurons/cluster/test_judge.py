@@ -20,17 +20,15 @@ from starlette.responses import Response, StreamingResponse
 
 from detectors.calibration import Calibration
 from detectors.claims.card import Card, Reach
-from detectors.claims.shelf import claims_of
-from detectors.loading import open_detector
 from neurons.cluster import judge, remote
 from neurons.cluster.batch_format import About, to_reply, unpack
 from neurons.cluster.judge import PASS, RemoteJudge, open_there, split
 from neurons.cluster.remote import Replicas
 from neurons.miner.settings import JudgeSettings
-from neurons.verdicts.judging import Opened, explain, explains, judge_by
+from neurons.verdicts.judging import explain, explains, judge_by
 from subnet.errors import MediaUnreadable, Overloaded, SettingsError
 from subnet.types import Media, Modality
-from tests.unit.neurons.replicas.hosts import Answer, alike, listening, replicas
+from tests.unit.neurons.replicas.hosts import Answer, alike, here, listening, pattern, replicas, report
 
 LOG = structlog.get_logger()
 WEIGHTS = "ab" * 32
@@ -44,6 +42,7 @@ PICTURES = [Media(np.full((1, 2, 2, 3), n, np.uint8)) for n in range(20)]
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little patience with what cannot come; enough for what has work to do."""
     monkeypatch.setattr(remote, "PAUSE", 0.01)
+    monkeypatch.setattr(remote, "PATIENCE", 0.5)
     monkeypatch.setattr(judge, "FILE_SECONDS", 2.0)
     monkeypatch.setattr(judge, "EACH_SECONDS", 0.5)
 
@@ -96,23 +95,6 @@ async def asked(answer: Answer) -> AsyncIterator[Replicas]:
     async with listening({Modality.IMAGE: answer, Modality.VIDEO: nobody}) as port:
         with Replicas(f"http://127.0.0.1:{port}", LOG) as there:
             yield there
-
-
-def pattern(height: int, width: int, frames: int = 1) -> Media:
-    rng, (y, x) = np.random.default_rng(0), np.mgrid[:height, :width]
-    frame = (np.stack([x, y, x + y], -1) + rng.integers(0, 40, (height, width, 3))) % 256
-    whole = np.stack([np.roll(frame, number, 1) for number in range(frames)]).astype(np.uint8)
-    return Media(whole, None if frames == 1 else 8.0)
-
-
-def report(opened: Opened, media: Media) -> dict[str, Any]:
-    judged = judge_by(opened, "file", media)
-    return {**judged.found, **(explain(judged).found if explains(judged) else {})}
-
-
-def here(name: str) -> Opened:
-    detector = open_detector(name)
-    return lambda modality: (detector, claims_of(name, detector))
 
 
 @pytest.mark.parametrize("serving", ["plain", "fast"])

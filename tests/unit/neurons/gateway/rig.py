@@ -233,7 +233,7 @@ async def gateway(folder: Path, journal: Path, *, seconds: float = 20.0, room: R
         )
         webhooks = Webhooks(7, LOG, pauses=(0.05,))
         stack.push_async_callback(webhooks.close)
-        worker = Worker(service, jobs, api.keys, webhooks, api.wake, LOG)
+        worker = Worker(service, jobs, api.keys, repeats, webhooks, api.wake, LOG)
         server = await serve(application(api), "127.0.0.1", 0, protocol=PatientProtocol, flags="--gateway.")
         stack.push_async_callback(server.stop)
         session = await stack.enter_async_context(aiohttp.ClientSession())

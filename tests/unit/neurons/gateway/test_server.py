@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +17,7 @@ import structlog
 from neurons.gateway.requests import uploads
 from neurons.gateway.schemas import Detection
 from neurons.gateway.service import Room
+from neurons.gateway.store import holding, repeats
 from subnet.errors import StateError
 from tests.unit.neurons.gateway.rig import MINERS, Rig, clip, gateway, picture, until
 
@@ -147,12 +150,57 @@ async def test_a_repeated_request_gets_the_first_answer(rig: Rig) -> None:
 
 
 async def test_a_refused_file_is_refused_again(rig: Rig) -> None:
-    """The answer to a bad file is an answer, too."""
-    half = picture(True)[:5000]
-    first = await rig.post(half, Idempotency_Key="half")
-    again = await rig.post(half, Idempotency_Key="half")
-    assert (first.status, again.status) == (422, 422)
-    assert again.json == first.json
+    """The answer to a bad file is an answer, too, also to one whose first bytes tell; a scope that is missing is none."""
+    for token, file, status in (("half", picture(True)[:5000], 422), ("none", b"nothing of ours", 422)):
+        first = await rig.post(file, Idempotency_Key=token)
+        again = await rig.post(file, Idempotency_Key=token)
+        assert (first.status, again.status) == (status, status)
+        assert again.json == first.json
+        (await rig.post(picture(True), Idempotency_Key=token)).problem(422, "different-file")
+    key = rig.new_key("clips", scopes="video")
+    for file in (picture(True), picture(False)):
+        (await rig.post(file, key=key, Idempotency_Key="a")).problem(403, "forbidden")
+
+
+async def test_a_quota_counts_files_that_are_judged(rig: Rig) -> None:
+    """Neither an answer that is told again, nor what is no file, nor one that is not taken; and an answer is told again
+    also when nothing is left of the quota. Another file is not judged then, under whatever Idempotency-Key."""
+    key = rig.new_key("one", quota=1)
+    (await rig.post(picture(True), key=key, Idempotency_Key="ä")).problem(400, "bad-request")
+    for kind, status, problem in (
+        ("image/jpeg", 415, "not-multipart"),
+        ("multipart/form-data; boundary=x", 413, "too-large"),
+        ("multipart/form-data; boundary=x", 400, "bad-request"),
+    ):
+        data = io.BytesIO(bytes(2**21 if status == 413 else 100))
+        answer = await rig.send("POST", "/v1/detections", key, data=data, headers={"Content-Type": kind})
+        answer.problem(status, problem)
+    first = await rig.post(picture(True), key=key, Idempotency_Key="a")
+    assert first.status == 200
+    for _ in range(3):
+        again = await rig.post(picture(True), key=key, Idempotency_Key="a")
+        assert (again.json, again.headers["idempotency-replayed"]) == (first.json, "true")
+    for token in ({}, {"Idempotency_Key": "b"}):
+        assert "today" in (await rig.post(picture(True), key=key, **token)).problem(429, "too-many-requests")
+    assert sum(len(miner.asked) for miner in rig.miners) == 3
+
+
+async def test_a_request_that_takes_long_keeps_its_key(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long its file waits to be judged, nobody else's answer comes under its Idempotency-Key."""
+    for module in (holding, repeats):
+        monkeypatch.setattr(module, "LEASE_SECONDS", 0.4)
+    executor, go = rig.api.service._parts.executor, threading.Event()
+    for _ in range(2):
+        executor.submit(go.wait, 60)
+    try:
+        first = asyncio.create_task(rig.post(picture(True), Idempotency_Key="a"))
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            (await rig.post(picture(False), Idempotency_Key="a")).problem(422, "different-file")
+    finally:
+        go.set()
+    assert (await first).status == 200
+    assert (await rig.post(picture(True), Idempotency_Key="a")).headers["idempotency-replayed"] == "true"
 
 
 async def test_miners_that_fail_are_replaced(rig: Rig) -> None:

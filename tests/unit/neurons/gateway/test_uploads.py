@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurons.gateway.requests.problems import Refusal
-from neurons.gateway.requests.uploads import Upload, decoded, decoder, upload_of
+from neurons.gateway.requests.uploads import Upload, decoded, decoder, file_of
 from subnet.codec.video import encode_video
 from subnet.types import Media, Modality
 from tests.unit.neurons.gateway.rig import Rig, clip, picture
@@ -103,14 +103,14 @@ def test_any_form_is_read_or_refused(body: bytes, boundary: str) -> None:
     for kind in ("multipart/form-data; boundary=x", f"multipart/form-data; boundary={boundary}", boundary):
         for data in (body, start + body, start + b"\r\n" + body + b"\r\n--x--\r\n"):
             with suppress(Refusal):
-                assert upload_of(kind, data, MOST).data in data
+                assert file_of(kind, data, MOST) in data
 
 
 def test_a_form_of_many_parts_is_no_work() -> None:
     """Ten thousand empty parts: refused at the second."""
     part = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n\r\n'
     with pytest.raises(Refusal, match="twice"):
-        upload_of("multipart/form-data; boundary=x", part * 10_000 + b"--x--\r\n", MOST)
+        file_of("multipart/form-data; boundary=x", part * 10_000 + b"--x--\r\n", MOST)
 
 
 @pytest.mark.parametrize("frames", [1, 15])

@@ -40,11 +40,11 @@ def moody(monkeypatch: pytest.MonkeyPatch) -> tuple[Moody, Replica]:
     return detector, Replica(JudgeSettings(), Modality.IMAGE, 2)
 
 
-async def ask(replica: Replica, body: bytes) -> tuple[int, bytes]:
+async def ask(replica: Replica, body: bytes, query: bytes = b"") -> tuple[int, bytes]:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    response = await replica(Request({"type": "http", "method": "POST", "headers": [], "query_string": b""}, receive))
+    response = await replica(Request({"type": "http", "method": "POST", "headers": [], "query_string": query}, receive))
     return response.status_code, bytes(response.body)
 
 
@@ -72,6 +72,17 @@ async def test_bytes_that_are_no_batch_are_the_callers_fault(moody: tuple[Moody,
     for _ in range(2 * SICK):
         assert (await ask(moody[1], b"GET / HTTP/1.1"))[0] == 422
     moody[1].check_health()
+
+
+@pytest.mark.parametrize("question", ["", "moments", "account", "weights", "__class__"])
+async def test_a_question_that_is_none_is_the_callers_fault(question: str) -> None:
+    """One that nobody knows, and two items for one that is about a single one: 422, and the replica stays healthy."""
+    replica = Replica(JudgeSettings("constant", "constant-video", "cpu"), Modality.IMAGE, 1)
+    body, query = pack([PICTURE, PICTURE]), f"question={question}".encode()
+    for _ in range(2 * SICK):
+        assert (await ask(replica, body, query))[0] == (422 if question else 200)
+    replica.check_health()
+    assert (await ask(replica, body, b"question=parts"))[0] == 200
 
 
 async def test_a_replica_that_only_fails_is_replaced(moody: tuple[Moody, Replica]) -> None:

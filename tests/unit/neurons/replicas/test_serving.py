@@ -9,22 +9,25 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import structlog
 
 from detectors.acceleration.benchmark import examples
-from neurons.cluster import remote
+from neurons.cluster import judge, remote
+from neurons.cluster.judge import open_there
 from neurons.cluster.remote import Replicas
 from neurons.miner.batching import Batcher, Replica
 from neurons.miner.loading import load_detectors
 from neurons.miner.settings import JudgeSettings
 from subnet.types import Modality, Prediction
 from tests.places import ROOT
+from tests.unit.neurons.replicas.hosts import alike, here, pattern, report
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 LOG = structlog.get_logger()
@@ -89,27 +92,36 @@ def host(folder: Path, name: str, *where: str) -> Iterator[subprocess.Popen[byte
             return
 
 
+@asynccontextmanager
+async def two_hosts(
+    folder: Path, served: Sequence[str]
+) -> AsyncIterator[tuple[Replicas, subprocess.Popen[bytes], subprocess.Popen[bytes]]]:
+    """Two replicas of each modality on two hosts; the second host, and the program that has them serve."""
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    head, port = free_port(), free_port()
+    share = ("--ray.address", f"127.0.0.1:{head}", "--ray.replicas", "2", "--ray.cpus", "0.5", "--ray.port", str(port))
+    log = folder / "replicas.log"
+    with ExitStack() as stack:
+        stack.enter_context(host(folder, "head", "--head", "--port", str(head), "--include-dashboard", "false"))
+        other = stack.enter_context(host(folder, "other", "--address", f"127.0.0.1:{head}"))
+        command = (sys.executable, "-m", "neurons", "replicas", *share, "--detector.device", "cpu", *served)
+        serving = stack.enter_context(program(log, *command))
+        await asyncio.to_thread(wait_for, log, '"serving"', serving)
+        yield stack.enter_context(Replicas(f"http://127.0.0.1:{port}", LOG)), other, serving
+
+
 async def test_a_host_that_dies_costs_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two replicas of each modality on two hosts, one killed -9 with all that runs on it in the middle of 200 requests;
     then SIGTERM ends the program within two seconds, and the replicas with it."""
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
     for name, seconds in {"TRY_SECONDS": 30.0, "PATIENCE": 120.0}.items():  # on a machine that has other work, too
         monkeypatch.setattr(remote, name, seconds)
     placed = load_detectors(JudgeSettings("npr", "random-video", "cpu", "plain"))
     here = {modality: next(iter(detectors.values())) for modality, detectors in placed.items()}
     batch = {modality: examples(modality, 20) for modality in Modality}
     wanted = {m: [here[m].predict([media])[0].p_synthetic for media in batch[m]] for m in Modality}
-    head, port = free_port(), free_port()
-    served = ("--detector.video", "random-video", "--detector.device", "cpu", "--detector.serving", "plain")
-    share = ("--ray.address", f"127.0.0.1:{head}", "--ray.replicas", "2", "--ray.cpus", "0.5", "--ray.port", str(port))
-    log = tmp_path / "replicas.log"
-    with ExitStack() as stack:
-        stack.enter_context(host(tmp_path, "head", "--head", "--port", str(head), "--include-dashboard", "false"))
-        other = stack.enter_context(host(tmp_path, "other", "--address", f"127.0.0.1:{head}"))
-        command = (sys.executable, "-m", "neurons", "replicas", *share, *served)
-        serving = stack.enter_context(program(log, *command))
-        await asyncio.to_thread(wait_for, log, '"serving"', serving)
-        there = stack.enter_context(Replicas(f"http://127.0.0.1:{port}", LOG))
+    served = ("--detector.video", "random-video", "--detector.serving", "plain")
+    async with AsyncExitStack() as stack:
+        there, other, serving = await stack.enter_async_context(two_hosts(tmp_path, served))
         detectors = await there.detectors(asyncio.Event())
         replicas = {
             modality: [Replica(one, stack.enter_context(ThreadPoolExecutor(1))) for _ in range(there.lanes)]
@@ -133,3 +145,19 @@ async def test_a_host_that_dies_costs_no_answer(tmp_path: Path, monkeypatch: pyt
         serving.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(serving.wait, 20) == 0
         assert time.monotonic() - began < 5
+
+
+async def test_files_are_judged_while_a_host_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a site has them judged: four at once, a host killed -9 meanwhile, and every report is that of the detector."""
+    for name, seconds in {"FILE_SECONDS": 300.0, "EACH_SECONDS": 30.0}.items():
+        monkeypatch.setattr(judge, name, seconds)
+    monkeypatch.setattr(remote, "PATIENCE", 120.0)
+    media = pattern(300, 400)
+    served = ("--detector.image", "spectral", "--detector.video", "constant-video")
+    async with two_hosts(tmp_path, served) as (there, other, _):
+        asked = [asyncio.create_task(asyncio.to_thread(report, partial(open_there, there), media)) for _ in range(4)]
+        await asyncio.sleep(3)
+        os.killpg(other.pid, signal.SIGKILL)
+        found = await asyncio.gather(*asked)
+    wanted = report(here("spectral"), media)
+    assert [alike(each, wanted) for each in found] == [True] * 4

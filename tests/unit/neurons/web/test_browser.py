@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from neurons.web.export import export_site
 from neurons.web.server import application
 from neurons.web.site import Site
+from subnet.printing import MOST
 from subnet.wire.http.server import serve
 from tests.browser import Tab, browser, needs_browser
 
@@ -70,6 +72,22 @@ async def test_rows_are_low_on_a_phone(tab: Tab, site: Site) -> None:
             assert 0 < await tab.run(HIGHEST_ROW) <= 64, address
     finally:
         await server.stop()
+
+
+async def test_a_long_name_does_not_widen_the_column_of_miners(tab: Tab, site: Site) -> None:
+    """It stays in sight while a table is moved on a phone, so that it must leave room for the rest."""
+    with site.books[0].open() as summary:
+        hotkeys = list(summary.player.history.standings)
+    widths = []
+    for names in ({}, dict.fromkeys(hotkeys, "W" * MOST)):
+        server = await serve(application(replace(site, names=names)), "127.0.0.1", 0, flags="--")
+        try:
+            await tab.look_like(390, dark=False)
+            await tab.open(f"http://127.0.0.1:{server.port}/1/scoreboard")
+            widths.append(await tab.run("document.querySelector('tbody th').offsetWidth"))
+        finally:
+            await server.stop()
+    assert 0 < widths[1] <= widths[0]
 
 
 async def test_by_keyboard_alone(tab: Tab, site: Site) -> None:

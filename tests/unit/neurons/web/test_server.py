@@ -14,7 +14,7 @@ import pytest
 from fastapi import Response
 
 from neurons.web.book import Book
-from neurons.web.server import DRAWERS, HEADERS, KEPT, Drawn, application, respond
+from neurons.web.server import HEADERS, KEPT, Drawn, application, respond
 from neurons.web.site import Site
 from neurons.web.sources import JournalFile
 from subnet.evidence.journal import Journal
@@ -167,7 +167,7 @@ async def test_many_readers_share_the_drawing_of_a_page(running: Running, monkey
     assert (await running.ask("/"))[0] == 200
     board = [asyncio.create_task(running.ask("/1/scoreboard")) for _ in range(8)]
     others = [asyncio.create_task(running.ask(f"/1/round/{number}")) for number in range(8)]
-    for _ in range(DRAWERS):
+    for _ in ("pages", "rounds"):
         assert await asyncio.to_thread(started.acquire, timeout=20)
     assert (await running.ask("/"))[0] == 200
     going.set()
@@ -198,3 +198,21 @@ async def test_an_error_while_drawing_is_not_kept(running: Running, monkeypatch:
         patch.setattr("neurons.web.server.respond", lambda *_, **__: 1 / 0)
         assert (await running.ask("/1/scoreboard"))[0] == 500
     assert (await running.ask("/1/scoreboard"))[0] == 200
+
+
+async def test_a_journal_that_is_slow_to_read_holds_no_other_page(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a round is looked up, on a failing disk or afar, pages that tell what was gathered are drawn."""
+    going = threading.Event()
+
+    def slow(source: JournalFile, seq: int) -> None:
+        assert going.wait(20)
+
+    monkeypatch.setattr(JournalFile, "find", slow)
+    waiting = asyncio.create_task(running.ask("/1/round/3"))
+    for path in ("/1/scoreboard", "/1/rounds", "/health", "/"):
+        assert (await running.ask(path))[0] == 200
+    assert not waiting.done()
+    going.set()
+    assert (await waiting)[0] == 503

@@ -40,6 +40,12 @@ CLIP = codec.encode_video(noise(8, 96, 96), 20)
 LOG = structlog.get_logger()
 
 
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little patience where nobody is."""
+    monkeypatch.setattr(remote, "PATIENCE", 0.5)
+
+
 @cache
 def here(modality: Modality) -> tuple[Detector, Claims]:
     detector = open_detector(WANTED.of(modality))
@@ -147,7 +153,6 @@ async def test_replicas_that_go_are_told_and_come_back(
 ) -> None:
     """503 with Retry-After as a page and as a problem, without their address; other pages go on; no restart."""
     monkeypatch.setattr(remote, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(remote, "PATIENCE", 0.5)
     async with listening(judges) as port:
         pass
     async with site(tmp_path, port) as rig:

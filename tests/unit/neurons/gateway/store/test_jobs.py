@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from neurons.gateway.store.jobs import LEASE_SECONDS, TRIES, Jobs, State, TooMany
+from neurons.gateway.store.database import LEASE_SECONDS
+from neurons.gateway.store.jobs import WAIT_SECONDS, Jobs, State, TooMany
+from neurons.gateway.store.keys import Keys, Scope
+from neurons.gateway.store.repeats import Answered, First, Repeats
 from tests.unit.neurons.gateway.store.stores import Store
 
 MEDIA = b"a clip of which nothing may stay " * 1000
@@ -32,18 +35,73 @@ def test_a_job_is_answered_once(jobs: Jobs) -> None:
 
 
 def test_a_process_that_died_is_replaced(store: Store, jobs: Jobs) -> None:
-    """Its job is taken up again when its time is over, and given up after a few deaths: a clip may be what kills."""
-    job = jobs.put("a", MEDIA)
-    for _ in range(TRIES):
-        assert jobs.take() is not None
+    """Its job is taken up again when its time is over; how often is told, since a clip may be what kills. Nothing ends
+    silently: the job waits until it is answered, however long ago it came."""
+    job = jobs.put("a", MEDIA, "request-1", 7)
+    for turn in range(1, 5):
+        taken = jobs.take()
+        assert taken is not None
+        assert (taken[0].turn, taken[0].request, taken[0].day) == (turn, "request-1", 7)
         assert jobs.take() is None
         store.clock.time += LEASE_SECONDS + 1
-        jobs.give_up("early")
-    assert jobs.take() is None
-    jobs.give_up("{}")
-    gone = jobs.find(job.id, "a")
-    assert gone is not None
-    assert gone.state is State.FAILED
+    store.clock.time += 1_000_000
+    jobs.forget()
+    found = jobs.find(job.id, "a")
+    assert found is not None
+    assert found.state is State.RUNNING
+
+
+def test_a_job_that_cannot_be_answered_now_waits(store: Store, jobs: Jobs) -> None:
+    """Put back, it is taken again after its pause, as if it had not been taken, behind those that wait longer; whoever
+    put it back has no say in it. Beyond a time it is not put back."""
+    job = jobs.put("a", b"1")
+    first = jobs.take()
+    assert first is not None
+    assert jobs.put_back(first[0], 5)
+    assert jobs.finish(first[0], State.DONE, "{}") is None
+    found = jobs.find(job.id, "a")
+    assert found is not None
+    assert (found.state, jobs.take()) == (State.QUEUED, None)
+    other = jobs.put("b", b"2")
+    store.clock.time += 6
+    taken = [jobs.take(), jobs.take()]
+    assert [each and (each[0].id, each[0].turn) for each in taken] == [(other.id, 1), (job.id, 1)]
+    again = taken[1]
+    assert again is not None
+    assert jobs.put_back(again[0], 0)
+    store.clock.time += WAIT_SECONDS
+    last = jobs.take()
+    assert last is not None
+    assert (last[0].id, last[0].turn) == (job.id, 1)
+    assert not jobs.put_back(last[0], 5)
+    assert jobs.finish(last[0], State.FAILED, "{}") is not None
+
+
+def test_what_does_not_count_is_as_if_it_had_not_come(store: Store, jobs: Jobs) -> None:
+    """A job that failed by no fault of its client's: its day's quota has it back, and its Idempotency-Key is free."""
+    keys, repeats = Keys(store.open()), Repeats(store.open(), keep=9000)
+    key, _ = keys.add("shop", frozenset((Scope.VIDEO,)), 60, 9)
+    for counts, spent, kind in ((False, 0, First), (True, 1, Answered)):
+        job = jobs.put(key.id, b"1", day=keys.spend(key))
+        first = repeats.begin(key.id, str(counts), b"1")
+        assert isinstance(first, First)
+        repeats.end(first, Answered(202, "{}", job.location))
+        taken = jobs.take()
+        assert taken is not None
+        assert jobs.finish(taken[0], State.FAILED, "{}", counts=counts) is not None
+        assert jobs.finish(taken[0], State.FAILED, "{}", counts=counts) is None
+        assert [each.spent for each in keys.all()] == [spent]
+        assert isinstance(repeats.begin(key.id, str(counts), b"1"), kind)
+
+
+def test_a_clock_that_was_wrong_for_a_while(store: Store, jobs: Jobs) -> None:
+    """What was queued or taken by it does not wait until that time comes."""
+    store.clock.time += 1_000_000
+    jobs.put("a", b"1")
+    jobs.put("b", b"2")
+    assert jobs.take() is not None
+    store.clock.time -= 1_000_000
+    assert [jobs.take() is not None for _ in range(3)] == [True, True, False]
 
 
 def test_bounds(jobs: Jobs) -> None:
@@ -70,7 +128,7 @@ def test_answers_are_forgotten(store: Store, jobs: Jobs) -> None:
     jobs.finish(taken[0], State.DONE, '{"secret": "answer"}')
     store.clock.time += 3601
     assert jobs.find(job.id, "a") is None
-    jobs.give_up("{}")
+    jobs.forget()
     with store.open().reading() as db:
         assert db.execute("SELECT count(*) FROM jobs").fetchone()[0] == 0
 

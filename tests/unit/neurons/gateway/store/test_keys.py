@@ -51,29 +51,68 @@ def test_rates_are_shared_by_processes(store: Store, keys: Keys) -> None:
     key, _ = keys.add("shop", BOTH, 6, 100)
     other = Keys(store.open())
     for turn in range(6):
-        (other if turn % 2 else keys).spend(key)
+        (other if turn % 2 else keys).admit(key)
     with pytest.raises(Spent, match="6 requests a minute") as spent:
-        keys.spend(key)
+        keys.admit(key)
     assert spent.value.retry_after == pytest.approx(10.0)
     store.clock.time += 10.0
-    other.spend(key)
+    other.admit(key)
 
 
 def test_a_quota_is_for_a_day(store: Store, keys: Keys) -> None:
-    """It ends at midnight UTC, is given back for what came to nothing, and a clock that goes back gives nothing."""
-    key, _ = keys.add("shop", BOTH, 6000, 2)
+    """It ends at midnight UTC, is given back for what came to nothing, and a clock that goes back gives nothing. Once
+    it is used up only requests that may have been answered before are let in."""
+    key, text = keys.add("shop", BOTH, 6000, 2)
+    day = keys.spend(key)
     keys.spend(key)
+    keys.give_back(key, day)
     keys.spend(key)
-    keys.give_back(key)
-    keys.spend(key)
-    with pytest.raises(Spent, match="all 2 requests") as spent:
-        keys.spend(key)
-    assert spent.value.retry_after == pytest.approx(DAY - 3600)
-    store.clock.time -= DAY
+    for act in (keys.spend, keys.admit):
+        with pytest.raises(Spent, match="all 2 requests") as spent:
+            act(key)
+        assert spent.value.retry_after == pytest.approx(DAY - 3600)
+    keys.admit(key, fresh=False)
+    assert [each.spent for each in keys.all()] == [2]
+    store.clock.time -= 1800
     with pytest.raises(Spent):
         keys.spend(key)
-    store.clock.time += 2 * DAY
+    store.clock.time += DAY
+    assert [each.spent for each in keys.all()] == [0]
+    keys.admit(key)
     keys.spend(key)
+    found = keys.find(text)
+    assert found is not None
+    assert found.spent == 1
+
+
+def test_a_clock_that_was_wrong_for_a_while(store: Store, keys: Keys) -> None:
+    """What was counted on a day that has not come yet counts on that day, and on no other."""
+    key, _ = keys.add("shop", BOTH, 6000, 2)
+    store.clock.time += 10 * DAY
+    ahead = keys.spend(key)
+    store.clock.time -= 10 * DAY
+    for _ in range(3):
+        assert [keys.spend(key) < ahead for _ in range(2)] == [True, True]
+        with pytest.raises(Spent) as spent:
+            keys.spend(key)
+        assert spent.value.retry_after == pytest.approx(DAY - 3600)
+        store.clock.time += DAY
+    store.clock.time += 7 * DAY
+    keys.spend(key)
+    with pytest.raises(Spent):
+        keys.spend(key)
+
+
+def test_what_is_given_back_after_midnight(store: Store, keys: Keys) -> None:
+    """It is of the day on which it was counted: the new day has no file more than its own."""
+    key, _ = keys.add("shop", BOTH, 6000, 1)
+    store.clock.time += DAY - 3601
+    late = keys.spend(key)
+    store.clock.time += 2
+    keys.spend(key)
+    keys.give_back(key, late)
+    with pytest.raises(Spent):
+        keys.spend(key)
 
 
 @settings(max_examples=10)
@@ -87,7 +126,7 @@ def test_no_more_than_rate_and_burst(tmp_path_factory: pytest.TempPathFactory, w
     for wait in waits:
         store.clock.time += wait
         with suppress(Spent):
-            keys.spend(key)
+            keys.admit(key)
             passed += 1
     assert passed <= max(1.0, min(10.0, rate), rate / 6) + (store.clock.time - begin) * rate / 60 + 1e-6
     store.close()

@@ -55,7 +55,7 @@ def test_each_job_is_taken_by_one(databases: list[Database]) -> None:
 
 def test_bounds_hold_for_all_together(databases: list[Database]) -> None:
     """Jobs that may wait, requests of a minute, and the one first request of an idempotency key."""
-    key, _ = Keys(databases[0]).add("shop", frozenset((Scope.IMAGE,)), 8, 1000)
+    key, _ = Keys(databases[0]).add("shop", frozenset((Scope.IMAGE,)), 8, 40)
 
     def crowd(database: Database) -> list[str]:
         jobs, keys, repeats, done = (
@@ -67,7 +67,8 @@ def test_bounds_hold_for_all_together(databases: list[Database]) -> None:
         for number in range(10):
             for name, act in (
                 ("job", lambda: jobs.put("a", b"x")),
-                ("request", lambda: keys.spend(key)),
+                ("request", lambda: keys.admit(key)),
+                ("file", lambda: keys.spend(key)),
                 ("first", lambda number=number: repeats.begin("a", f"t{number}", b"1")),
             ):
                 try:
@@ -79,7 +80,7 @@ def test_bounds_hold_for_all_together(databases: list[Database]) -> None:
 
     for database in databases:
         database.now = lambda: 1e9
-    assert at_once(databases, crowd) == {"job": 7, "request": 8, "first": 10}
+    assert at_once(databases, crowd) == {"job": 7, "request": 8, "file": 40, "first": 10}
 
 
 def test_a_connection_that_broke_is_made_anew(databases: list[Database], postgres: str) -> None:
