@@ -21,14 +21,14 @@ def literal(text: str) -> str:
 
 
 def names_of(path: Path | None, journal: Path) -> Mapping[str, str]:
-    """Names by hotkey. `path` is a folder of wallets or a file of JSON {hotkey: name}.
+    """Names by hotkey. `path` is a folder of wallets or a file of JSON {hotkey: name}; `journal` a file or its folder.
 
     None takes the wallets of the local network that the journal lies in, where there is one. Raises SettingsError for
     a path that is neither, and for a file with a name that is empty, too long for a table, or has signs that do not
     show or turn the direction of writing.
     """
     if path is None:
-        path = journal.absolute().parent.parent / "wallets"
+        path = (journal if journal.is_dir() else journal.parent).absolute().parent / "wallets"
         return _wallets(path) if (path.parent / "genesis.json").is_file() else {}
     if path.is_dir():
         return _wallets(path)

@@ -1,4 +1,4 @@
-"""Texts of strangers, names of files above all, as a terminal may be shown them."""
+"""Texts of strangers, names of files above all, as a terminal may be shown them; and counts and shares."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ def printable(text: str) -> str:
         c if c.isprintable() and c not in _BLANK else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text
     )
+
+
+def counted(value: int, thing: str) -> str:
+    """1 round, 2 rounds."""
+    return f"{value:,} {thing}{'' if value == 1 else 's'}"
+
+
+def percent(share: float, places: int = 0) -> str:
+    """A share, 0..1, out of a hundred: with at least `places`, and so many that some are not none, nor most all."""
+    text = f"{100 * share:.{places}f}"
+    rounded_away = float(text) in (0, 100) and share not in (0, 1)
+    return percent(share, places + 1) if rounded_away and places < 6 else text
 
 
 def excerpt(text: str, most: int = MOST) -> str:

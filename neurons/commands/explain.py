@@ -15,6 +15,7 @@ from neurons.naming import literal, names_of
 from neurons.settings import Json
 from neurons.terminal import terminal
 from subnet.errors import SettingsError
+from subnet.printing import counted
 from subnet.types import Modality
 
 if TYPE_CHECKING:
@@ -125,36 +126,56 @@ def _tell(found: Account, name: str, turns: tuple[Turn, ...], console: Console) 
 
 
 def _tell_pay(found: Account, called: Mapping[str, str], console: Console) -> None:
-    """From the score to the weight."""
+    """From rewards to the weight."""
     pay, score = found.pay, found.score.value
+    console.print(
+        f"\nreward now {pay.reward:.4f}; the score, {score:.4f}, began at zero: each answer moves it {pay.alpha:.0%} "
+        "of the way to the reward of that moment, a failure to 0",
+        highlight=False,
+    )
     if pay.bound is None:
-        console.print(f"\npaid {pay.paid:.4f}, which is the score", highlight=False)
+        console.print(f"paid {pay.paid:.4f}, which is the score", highlight=False)
     else:
         which = "average" if pay.paid == pay.average else "bound"
         bound = f"{pay.bound / score:g} times the score" if score else "nothing without a score"
         console.print(
-            f"\npaid {pay.paid:.4f}, the {which}: {pay.average:.4f} on average over all its answers, "
+            f"paid {pay.paid:.4f}, the {which}: {pay.average:.4f} on average over all its answers, "
             f"and at most {pay.bound:.4f}, {bound}",
             highlight=False,
         )
     if pay.weight is None:
         console.print("no weights were set yet", highlight=False)
         return
-    console.print(f"weight {pay.weight:.6f} of 1 in the last setting, block {pay.block}", highlight=False)
+    console.print(
+        f"weight {pay.weight:.6f} of 1 in the last setting that the chain took, block {pay.block}", highlight=False
+    )
     if others := [literal(called.get(name, name)) for name in pay.sharing if name != found.score.hotkey]:
         console.print(f"  one place, shared with {', '.join(others)}: they answer alike", highlight=False)
 
 
 def _tell_likeness(found: Account, called: Mapping[str, str], console: Console) -> None:
     """Who answers like this miner, or that nobody was found to."""
+    from subnet.game.likeness import LEAST_SHARED
+
     groups = found.likeness.clusters
-    console.print(f"\n{sum(map(len, groups))} miners answer alike, in clusters: {len(groups)}", highlight=False)
+    console.print(
+        f"\n{counted(sum(map(len, groups)), 'miner')} answering alike, in {counted(len(groups), 'cluster')}",
+        highlight=False,
+    )
     me, rate = found.score.hotkey, f"{found.likeness.rate:.0%} of such links are expected to be wrong"
+    partners = found.likeness.partners.get(me, 0)
+    if not partners:
+        console.print(
+            f"Not compared yet: that takes {LEAST_SHARED} items that both it and another answered.", highlight=False
+        )
+        return
     if not found.links:
-        console.print(f"Nobody answers like it among {found.likeness.pairs} compared pairs; {rate}.", highlight=False)
+        console.print(
+            f"Nobody answers like it, of {counted(partners, 'miner')} compared with it; {rate}.", highlight=False
+        )
         return
     others = len(found.cluster) - 1
-    console.print(f"[yellow]Answers like {others} other{'s' * (others > 1)}[/]; {rate}:", highlight=False)
+    console.print(f"[yellow]Answers like {counted(others, 'other')}[/]; {rate}:", highlight=False)
     table = Table("", "shared", "correlation", "common errors", "expected", "p", box=None)
     for link in found.links:
         other = link.second if link.first == me else link.first

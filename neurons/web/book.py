@@ -17,7 +17,6 @@ from subnet.evidence.entries.marks import Marks
 from subnet.evidence.records import RoundRecord, read_record
 from subnet.game.likeness import RATE, Likeness, likeness
 
-COMPARED_EVERY: Final = 100  # rounds: comparing 256 miners takes a second
 NOBODY: Final = Likeness(RATE, 0, (), ())
 
 
@@ -38,7 +37,7 @@ class Book:
         self._keep, self._summary, self._lock = keep, Summary(keep), threading.Lock()
         self._end: End | None = None  # of what was read, None before
         self._marks = Marks()  # of the files that it was read from
-        self._whole, self._compared = False, -COMPARED_EVERY
+        self._whole, self._compared = False, 0  # rounds whose answers were compared
         self._loaded: dict[int, Entry] = {}
 
     def refresh(self, stopping: Callable[[], bool] = lambda: False) -> None:
@@ -85,15 +84,14 @@ class Book:
     def _forget(self) -> None:
         with self._lock:
             self._summary, self._whole, self.likeness = Summary(self._keep), False, NOBODY
-            self._compared, self._end = -COMPARED_EVERY, None
+            self._compared, self._end = 0, None
         self.version += 1
 
     def _compare(self) -> None:
-        if self._summary.counted - self._compared < COMPARED_EVERY:
-            return
-        self._compared = self._summary.counted
-        table = self._summary.answers.table()
-        self.likeness = likeness(table) if len(table.hotkeys) > 1 else NOBODY
+        if self._summary.counted != self._compared:  # as epochs end: comparing 256 miners takes a second
+            table = self._summary.answers.table()
+            self.likeness = likeness(table) if len(table.hotkeys) > 1 else NOBODY
+            self._compared = self._summary.counted
 
     @contextmanager
     def open(self) -> Iterator[Summary]:

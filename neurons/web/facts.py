@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from statistics import fmean
 from typing import Any, Final
 
 from neurons.lab.sections import Section, shipped
 from neurons.web.addresses import slug
 from neurons.web.disclosure import Asked
-from neurons.web.summary import Summary
+from neurons.web.summary import Summary, answered_at
 from subnet.evidence.records import OutcomeRecord, RoundRecord
 from subnet.game.canaries import Hits, wilson
-from subnet.game.history import Standing
-from subnet.game.likeness import Likeness
-from subnet.game.scoring import payment, score
+from subnet.game.history import Window
+from subnet.game.likeness import LEAST_SHARED, Likeness
+from subnet.game.scoring import payment, reward, score
 from subnet.types import Modality
 
 Facts = dict[str, Any]
@@ -49,8 +50,8 @@ def _rows(summary: Summary, names: Names, wanted: Container[str]) -> Iterator[Fa
             "weight": setting.get(hotkey, 0.0) if result.setting else None,
             **_name(hotkey, names),
             **_parts(summary, hotkey),
-            "recent": recent(standings[hotkey]),
-            "trend": list(summary.miners[hotkey].trend.points) if hotkey in summary.miners else [],
+            "recent": {modality.value: recent(standings[hotkey].window(modality)) for modality in Modality},
+            "trend": summary.miners[hotkey].trend.points if hotkey in summary.miners else [],
         }
 
 
@@ -60,6 +61,7 @@ def _head(summary: Summary) -> Facts:
         "validator": rules.hotkey if rules else None,
         "netuid": rules.netuid if rules else None,
         "block": summary.block,
+        "last_answer": summary.answered_at,
         "rounds": summary.player.rounds,
         "void": summary.player.void,
         "withheld": summary.curtain.waiting,
@@ -80,13 +82,11 @@ def _parts(summary: Summary, hotkey: str) -> Facts:
     }
 
 
-def recent(standing: Standing) -> Facts:
-    """Right answers among the last hundred of each modality, with Wilson's 95 % interval of their share."""
-    windows = (standing.image, standing.video)
-    asked = sum(window.length for window in windows)
-    hits = Hits(asked - sum(window.wrong.bit_count() for window in windows), asked)
+def recent(window: Window) -> Facts:
+    """Right answers among the last hundred of one modality, with Wilson's 95 % interval of their share."""
+    hits = Hits(window.length - window.wrong.bit_count(), window.length)
     low, high = wilson(hits)
-    return {"right": hits.right, "asked": asked, "share": hits.share, "low": low, "high": high}
+    return {"right": hits.right, "asked": hits.asked, "share": hits.share, "low": low, "high": high}
 
 
 def miner(summary: Summary, likeness: Likeness, address: str, names: Names) -> Facts | None:
@@ -98,12 +98,14 @@ def miner(summary: Summary, likeness: Likeness, address: str, names: Names) -> F
         return None
     standing = standings[hotkey]
     kept = summary.miners.get(hotkey)
-    turns = [turn for turn in kept.turns if summary.shown(turn.number)] if kept else []
+    turns = [turn for turn, item in kept.turns if not summary.curtain.hides(item)] if kept else []
     sharing = next((cluster for cluster in result.clusters if hotkey in cluster), ())
     return {
         **_head(summary),
         **next(_rows(summary, names, {hotkey})),
         "miners": len(standings),
+        "reward": reward(standing),
+        "alpha": result.smoothing.alpha,
         "average": standing.average,
         "bound": result.smoothing.headroom * standing.score if result.smoothing.averaging else None,
         "weight_block": result.setting.block if result.setting else None,
@@ -112,10 +114,11 @@ def miner(summary: Summary, likeness: Likeness, address: str, names: Names) -> F
             key: {kind: {**asdict(tally), "share": tally.share} for kind, tally in sorted(kinds.items())}
             for key, kinds in (kept.by if kept else {}).items()
         },
-        "turns": [asdict(turn) for turn in turns],
+        "turns": [{**asdict(turn), "has_page": turn.number in summary.rounds} for turn in turns],
         "likeness": {
             "rate": likeness.rate,
-            "pairs": likeness.pairs,
+            "partners": likeness.partners.get(hotkey, 0),
+            "least": LEAST_SHARED,
             "links": list(_links(likeness, hotkey, names)),
         },
     }
@@ -143,6 +146,7 @@ def rounds(summary: Summary, hundred: int | None) -> Facts | None:
         "older": at - 1 if oldest < at * HUNDRED else None,
         "newer": at + 1 if newest >= (at + 1) * HUNDRED else None,
         "never": summary.curtain.dropped,
+        "older_without": summary.dropped,
         "list": [_asked(asked) for asked in shown],
     }
 
@@ -156,6 +160,7 @@ def one_round(asked: Asked, played: RoundRecord, scored: frozenset[str], names: 
     return {
         **_asked(asked),
         "entry": asked.seq,
+        "last_answer": answered_at(played),
         "provenance": played.provenance,
         "answers": [
             {**_name(row.hotkey, names), "has_page": row.hotkey in scored, **_answer(row, played)}
@@ -201,16 +206,21 @@ def validator(summary: Summary, names: Names) -> Facts:
     }
 
 
-def agreement(weights: list[Mapping[str, float]]) -> list[float | None]:
-    """For each validator's weights the part that it shares with the mean of the others, 0..1; None without others."""
-    every = [w for w in weights if w]
+def agreement(rows: Sequence[Facts]) -> list[float | None]:
+    """For each journal's weights the part that it shares with the mean of other validators' of its subnet, 0..1.
+
+    `rows` are as `validator` says, or say nothing of weights. None without others; of a validator's several journals
+    the newest counts.
+    """
+    newest: dict[tuple[int, str], Facts] = {}
+    for row in sorted((row for row in rows if row.get("weights")), key=lambda row: row["block"]):
+        newest[row["netuid"], row["validator"]] = row["weights"]
     parts: list[float | None] = []
-    for own in weights:
-        others = [w for w in every if w is not own]
-        if not own or not others:
-            parts.append(None)
-            continue
-        parts.append(sum(min(share, sum(w.get(h, 0.0) for w in others) / len(others)) for h, share in own.items()))
+    for row in rows:
+        own, me = row.get("weights", {}), (row.get("netuid"), row.get("validator"))
+        others = [weights for who, weights in newest.items() if who[0] == me[0] and who != me]
+        shared = (min(share, fmean(w.get(h, 0.0) for w in others)) for h, share in own.items() if others)
+        parts.append(sum(shared) if own and others else None)
     return parts
 
 

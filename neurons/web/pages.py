@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from neurons.web.addresses import Links
 from neurons.web.rendering.environment import template
@@ -12,7 +13,7 @@ from neurons.web.site import Page
 def html(page: Page, suffix: str = "", *, trying: bool = False) -> str:
     """The page with links to pages whose files end with `suffix`; with `trying` also one to *Try a file*."""
     links = Links(page.address, suffix)
-    return template(page.template).render(page=page, facts=page.facts, links=links, trying=trying)
+    return template(page.template).render(page=page, facts=page.facts, links=links, trying=trying, now=time.time())
 
 
 def as_json(page: Page) -> str:

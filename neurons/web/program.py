@@ -22,6 +22,7 @@ from cyclopts import App, Parameter
 from neurons import settings as s
 from neurons.naming import names_of
 from subnet.errors import SettingsError
+from subnet.printing import counted
 
 if TYPE_CHECKING:
     from neurons.log import Log
@@ -96,17 +97,19 @@ def export(out: Path, *journal: str, rounds: int = 500, names: Path | None = Non
     journal
         The file journal.db of a validator, running or not, its folder, or a folder or address of published evidence.
     rounds
-        How many of each journal's newest rounds get a page.
+        How many of each journal's newest rounds get a page; miners' pages have their last answers all the same.
     names
         Names to show beside hotkeys: a folder of wallets, or a JSON file {hotkey: name}.
     """
     from neurons.web.export import export_site
 
+    if rounds < 0:
+        raise SettingsError(f"--rounds must not be negative, not {rounds}")
     site = _site(journal, names, rounds)
     for book in site.books:
         book.refresh()
     count = export_site(site, out)
-    print(f"{count} pages written to {out}; open {out / 'index.html'}")
+    print(f"{counted(count, 'page')} written to {out}; open {out / 'index.html'}")
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ class Site:
 
     def _front(self) -> Page:
         rows = [self._validator(book) for book in self.books]
-        for row, share in zip(rows, facts.agreement([row.get("weights", {}) for row in rows]), strict=True):
+        for row, share in zip(rows, facts.agreement(rows), strict=True):
             row["agreement"] = share
         status = 503 if all(row["fault"] for row in rows) else 200
         return Page(FRONT, "validators", "Validators", {"validators": rows}, status)
@@ -141,7 +141,11 @@ class Site:
             try:
                 with book.open() as summary:
                     row |= {"fault": "", "read": summary.last.seq, "tip": summary.last.hash}
-                    row |= {"withheld": summary.curtain.waiting, "never": summary.curtain.dropped}
+                    row |= {
+                        "last_answer": summary.answered_at,
+                        "withheld": summary.curtain.waiting,
+                        "never": summary.curtain.dropped,
+                    }
             except Unready as error:
                 row |= {"fault": str(error)}
             rows.append(row)

@@ -95,12 +95,14 @@ class Published:
         return next((entry for entry in entries if entry.seq == seq), None)
 
     def told(self, error: Exception) -> str:
-        return without_credentials(str(error)).replace(f"{self.address.rstrip('/')}/", "")
+        here = self.address.rstrip("/")
+        text = str(error).replace(f"{here}/", "")
+        return without_credentials(text if "://" in here else text.replace(here, Path(here).name))
 
     def _manifest(self, depot: Depot) -> Manifest:
         manifest = depot.manifest()
         if manifest is None:
-            raise JournalBroken(f"{self.address} has no {MANIFEST}: nothing is published there")
+            raise JournalBroken(f"{depot.address} has no {MANIFEST}: nothing is published there")
         return manifest
 
 

@@ -6,7 +6,6 @@ Bounded, however long the journal is: a trend of 128 points and the last 100 ans
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,20 +38,27 @@ ROUNDS: Final = 100_000  # that can be looked up
 
 @dataclass
 class Trend:
-    """Scores over rounds; when there are too many, every second one is left out from then on."""
+    """Scores over rounds, the last among them; when there are too many, every second one is left out from then on."""
 
-    points: list[tuple[int, float]] = field(default_factory=list)  # number of a round, score behind it
+    _kept: list[tuple[int, float]] = field(default_factory=list)  # number of a round, score behind it
+    _last: tuple[int, float] | None = None
     _every: int = 1
     _count: int = 0
 
     def add(self, number: int, score: float) -> None:
         """The score behind round `number`."""
         if self._count % self._every == 0:
-            self.points.append((number, score))
+            self._kept.append((number, score))
+        self._last = number, score
         self._count += 1
-        if len(self.points) >= POINTS:
-            self.points = self.points[::2]
+        if len(self._kept) >= POINTS:
+            self._kept = self._kept[::2]
             self._every *= 2
+
+    @property
+    def points(self) -> list[tuple[int, float]]:
+        """Numbers of rounds, and scores behind them."""
+        return self._kept + [last for last in [self._last] if last and last not in self._kept[-1:]]
 
 
 @dataclass
@@ -61,11 +67,11 @@ class MinerSummary:
 
     trend: Trend = field(default_factory=Trend)
     by: dict[str, dict[str, Tally]] = field(default_factory=lambda: {key: {} for key in KEYS})
-    turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=TURNS))
+    turns: deque[tuple[Turn, str]] = field(default_factory=lambda: deque(maxlen=TURNS))  # with the item of each
 
-    def count(self, turn: Turn, kinds: dict[str, str]) -> None:
-        """One more answer that may be shown."""
-        self.turns.append(turn)
+    def count(self, turn: Turn, kinds: dict[str, str], item: str) -> None:
+        """One more answer that may be shown, while `item` is not asked again."""
+        self.turns.append((turn, item))
         for key, kind in kinds.items():
             tallies = self.by[key]
             name = kind if kind in tallies or len(tallies) < KINDS else OTHERS
@@ -80,12 +86,13 @@ class Summary:
         self.miners: dict[str, MinerSummary] = {}
         self.rounds: dict[int, Asked] = {}  # by number
         self.counted = 0  # rounds that were shown and are not void
-        self.block = 0  # the newest that is told of
+        self.dropped = 0  # rounds that may be shown, and can be looked up no more
+        self.answered_at: int | None = None  # seconds since 1970: when the newest answer was asked for
         self.unproven = 0  # what `assay verify` would list
         self.weights: WeightsRecord | None = None  # the last that the chain took
         self.refused = 0  # attempts to set weights that it did not
         self.answers = RecentAnswers()
-        self._keep = keep
+        self._keep, self._block = keep, 0
         self._since: dict[str, int] = {}  # entry behind which a hotkey that left came again
 
     def take(self, entry: Entry) -> None:
@@ -98,9 +105,9 @@ class Summary:
         if entry.kind == ROUND and self.player.played is not None:
             self._round(entry, self.player.played)
         elif entry.kind == DEPARTED:
-            self._departed(entry, read_record(DepartedRecord, entry).hotkeys)
+            self._departed(entry, read_record(DepartedRecord, entry))
         elif entry.kind == SNAPSHOT:
-            self.block = max(self.block, read_record(SnapshotRecord, entry).block)
+            self._block = read_record(SnapshotRecord, entry).block
         elif entry.kind == WEIGHTS:
             self._weights(read_record(WeightsRecord, entry))
         told = self.curtain.end(entry)
@@ -110,14 +117,20 @@ class Summary:
             self._since.clear()
 
     def _round(self, entry: Entry, played: RoundRecord) -> None:
-        self.block = max(self.block, played.block)
+        self.answered_at = answered_at(played) or self.answered_at
         self.curtain.hold(entry, played)
         if not played.void:
             for row in played.outcomes:
                 self.miners.setdefault(row.hotkey, MinerSummary()).trend.add(played.number, row.score)
 
-    def _departed(self, entry: Entry, hotkeys: Iterable[str]) -> None:
-        for hotkey in hotkeys:
+    @property
+    def block(self) -> int:
+        """The newest that anything tells of."""
+        stands = (claim.record.block or 0 for claim in self.player.commitments[-1:])
+        return max(self._block, self.player.claims.latest[0], *stands)
+
+    def _departed(self, entry: Entry, record: DepartedRecord) -> None:
+        for hotkey in record.hotkeys:
             self.miners.pop(hotkey, None)
             self._since[hotkey] = entry.seq
 
@@ -132,9 +145,10 @@ class Summary:
         self.rounds[asked.number] = asked
         if len(self.rounds) > self._keep:
             del self.rounds[next(iter(self.rounds))]
+            self.dropped += 1
         for seat in told.seats:
             if seat.hotkey in self.miners and asked.seq > self._since.get(seat.hotkey, 0):
-                self.miners[seat.hotkey].count(seat.turn, seat.kinds)
+                self.miners[seat.hotkey].count(seat.turn, seat.kinds, asked.item)
         if told.seats:
             self.counted += 1
             self.answers.add(_outcome(seat.hotkey, asked, seat.turn) for seat in told.seats)
@@ -143,6 +157,12 @@ class Summary:
         """Round `number`, None where there is none that may be shown now."""
         asked = self.rounds.get(number)
         return None if asked is None or self.curtain.hides(asked.item) else asked
+
+
+def answered_at(played: RoundRecord) -> int | None:
+    """When the last answer of a round was asked for, by the validator's clock, in seconds since 1970: its nonce."""
+    nonces = [row.nonce for row in played.outcomes if row.nonce is not None]
+    return max(nonces) // 10**9 if nonces else None
 
 
 def _outcome(hotkey: str, asked: Asked, turn: Turn) -> Outcome:

@@ -22,7 +22,7 @@ from subnet.evidence.replay import Replay, replay
 from subnet.game.answer_table import RecentAnswers
 from subnet.game.canaries import Gap, Hits, gap
 from subnet.game.likeness import Likeness, Link, likeness
-from subnet.game.scoring import payment, score
+from subnet.game.scoring import payment, reward, score
 from subnet.types import Score
 
 
@@ -61,12 +61,17 @@ class Turn:
 @dataclass(frozen=True)
 class Pay:
     """What weights follow from, all 0..1: `average` as far as the score bears it out, which is `bound` where averages
-    are paid at all (None: the score itself is `paid`); and this hotkey's weight in the last setting, in `block`.
+    are paid at all (None: the score itself is `paid`); and this hotkey's weight in the last setting that the chain
+    took, in `block`.
 
-    `weight` and `block` are None where the journal tells of no setting; `sharing` are the hotkeys, itself among them,
+    `reward` is that of the windows as they are now, of both modalities; with each answer the score goes `alpha` of the
+    way to the reward of that moment, 0 for a failure.
+    `weight` and `block` are None where the journal tells of none; `sharing` are the hotkeys, itself among them,
     that had one place together in it.
     """
 
+    reward: float
+    alpha: float
     average: float
     bound: float | None
     paid: float
@@ -171,6 +176,8 @@ def _pay(result: Replay, hotkey: str) -> Pay:
     standing, smoothing, setting = result.history[hotkey], result.smoothing, result.setting
     sharing = next((cluster for cluster in result.clusters if hotkey in cluster), ())
     return Pay(
+        reward=reward(standing),
+        alpha=smoothing.alpha,
         average=standing.average,
         bound=smoothing.headroom * standing.score if smoothing.averaging else None,
         paid=payment(standing, smoothing),

@@ -45,7 +45,7 @@ from subnet.game.places import HUNDRED, Clusters, Places, share_uids
 from subnet.game.sampling import Sampling, eligible
 from subnet.game.scoring import SMOOTHING, Smoothing, evidence, retain, settle, weights
 from subnet.printing import excerpt
-from subnet.types import Hyperparameters, Neuron, Snapshot
+from subnet.types import Hyperparameters, Neuron, Snapshot, Submission
 
 HOTKEYS: Final = 4 * MAX_NEURONS  # with scores at one time
 LEAPS: Final = 8  # clusters that are computed sooner than a hundred rounds after others
@@ -71,8 +71,8 @@ class Replayer:
         self._snapshots, self._epochs = Snapshots(), Epochs(self.proven)
         self._binding, self._places, self._clusterings = Binding(), Places(), 0
         self._sent, self._nonces = Settings(self._epochs.pay), Nonces()
-        self._last: SettingRecord | None = None
-        self._clusters: Clusters = ()
+        self._taken: tuple[SettingRecord | None, Clusters] = None, ()  # the last that the chain took
+        self._open: tuple[SettingRecord, Clusters] | None = None  # under way, or refused
         self._netuids = set[int]()
         self._since: int | None = None  # block of the first snapshot
         self._enough = False  # answers stood behind weights in this run: newcomers stop none
@@ -102,7 +102,7 @@ class Replayer:
     def result(self) -> Replay:
         """What it came to so far."""
         counts = self.rounds, self.void, self.attempts, self.history, self.next_round
-        return Replay(*counts, self._smoothing, self._last, self._clusters)
+        return Replay(*counts, self._smoothing, *self._taken)
 
     @property
     def neurons(self) -> Rows:
@@ -249,7 +249,7 @@ class Replayer:
 
     def _follow(self, entry: Entry, record: SettingRecord, neurons: tuple[Neuron, ...]) -> Iterator[Finding]:
         """Whether weights follow from the scores."""
-        self._last, self._clusters = record, ()
+        self._open = record, ()
         if self.rules is None:
             return
         computed = weights(self.history, neurons, self.rules.vpermit_tao_limit, self._smoothing)
@@ -258,8 +258,9 @@ class Replayer:
             if self._clusterings > LEAPS + self.rounds // HUNDRED:
                 yield unproven(entry.seq, "weights: numbers of rounds leap so often that no clusters were computed")
                 return
-            self._clusters = self._places.clusters()
-            computed = share_uids(computed, neurons, self._clusters)
+            clusters = self._places.clusters()
+            self._open = record, clusters
+            computed = share_uids(computed, neurons, clusters)
         hotkeys = {n.uid: n.hotkey for n in neurons}
         wanted = {hotkeys[uid]: weight for uid, weight in computed.items()}
         if wanted == record.weights:
@@ -272,6 +273,8 @@ class Replayer:
     def _weights(self, entry: Entry) -> Iterator[Finding]:
         record = read_record(WeightsRecord, entry)
         self.attempts += 1
+        if record.submission is Submission.OK and self._open and self._open[0].attempt == record.attempt:
+            self._taken, self._open = self._open, None
         yield from self._binding.mark(entry.seq, record.block)
         yield from self._sent.outcome(entry.seq, record, Verdict.FALSE if self.rules else Verdict.UNPROVEN)
 
@@ -307,7 +310,7 @@ class Replay:
     history: History
     next_round: int = 0  # behind the last one that was played
     smoothing: Smoothing = SMOOTHING
-    setting: SettingRecord | None = None  # the last one
+    setting: SettingRecord | None = None  # the last one that the chain took
     clusters: Clusters = ()  # that shared a place in it
 
 

@@ -27,7 +27,8 @@ rounds to 0 and 1 leaves only errors as evidence, and who adds enough noise pays
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -73,12 +74,16 @@ class Link:
 
 @dataclass(frozen=True)
 class Likeness:
-    """Links at the false discovery rate `rate` among `pairs` tested ones, and the groups that they join."""
+    """Links at the false discovery rate `rate` among `pairs` tested ones, and the groups that they join.
+
+    `partners` says with how many others each hotkey was compared; with fewer than `LEAST_SHARED` items there is none.
+    """
 
     rate: float
     pairs: int
     links: tuple[Link, ...]  # most alike first
     clusters: tuple[tuple[str, ...], ...]  # largest first, hotkeys in order
+    partners: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def cluster_of(self) -> dict[str, tuple[str, ...]]:
@@ -99,7 +104,9 @@ def likeness(table: AnswerTable, rate: float = RATE) -> Likeness:
     chosen = chosen[np.argsort(p_values[chosen], kind="stable")]
     pairs = [(int(firsts[at]), int(seconds[at])) for at in chosen]
     links = tuple(_link(evidence, first, second) for first, second in pairs)
-    return Likeness(rate, len(p_values), links, _clusters(table.hotkeys, pairs))
+    partners = np.bincount(np.concatenate([firsts, seconds]), minlength=len(table.hotkeys)).tolist()
+    counts = dict(zip(table.hotkeys, partners, strict=True))
+    return Likeness(rate, len(p_values), links, _clusters(table.hotkeys, pairs), counts)
 
 
 def discoveries(p_values: Floats, rate: float) -> NDArray[np.bool_]:

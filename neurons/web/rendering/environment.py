@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -12,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from neurons.web.rendering import drawing
-from subnet.printing import printable
+from subnet.printing import counted, percent, printable
 
 _STRONG: Final = re.compile(r"\*\*([^*]+)\*\*")
 _CODE: Final = re.compile(r"`([^`]+)`")
@@ -38,7 +39,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_text,
     )
-    environment.filters |= {"number": _number, "percent": _percent, "marked": _marked}
+    environment.filters |= {
+        "number": _number,
+        "percent": _percent,
+        "marked": _marked,
+        "count": counted,
+        "moment": _moment,
+    }
     environment.filters |= {
         picture.__name__: picture for picture in (drawing.line, drawing.curve, drawing.dots, drawing.bar)
     }
@@ -63,5 +70,10 @@ def _number(value: float | None, places: int = 3) -> str:
     return "–" if value is None else f"{value:.{places}f}"
 
 
+def _moment(seconds: float | None) -> str:
+    """A time, given in seconds since 1970, to the minute."""
+    return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
+    return "–" if value is None else f"{percent(value, 1)}%"

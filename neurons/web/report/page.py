@@ -13,6 +13,7 @@ from neurons.provenance.clue import Clue
 from neurons.verdicts.judging import Explained, Judged
 from neurons.web.rendering.environment import file, template
 from neurons.web.report.figures import figures
+from subnet.printing import percent
 
 STYLE: Final = "report.css"
 _SECONDS_SHOWN: Final = 64  # moments of a clip in the table
@@ -74,5 +75,5 @@ def _share(share: Share | None) -> str:
     if share is None:
         return "–"
     known = share.low is not None and share.high is not None
-    span = f" [{100 * (share.low or 0):.0f}, {100 * (share.high or 0):.0f}]" if known else ""
-    return f"{share.count} of {share.items}, {100 * share.value:.0f} %{span}"
+    span = f" [{percent(share.low or 0)}, {percent(share.high or 0)}]" if known else ""
+    return f"{share.count} of {share.items}, {percent(share.value)} %{span}"

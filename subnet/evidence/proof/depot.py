@@ -6,6 +6,7 @@ Files are written once. The manifest is replaced last, so that whoever reads mea
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +42,7 @@ SILENCE: Final = 30.0  # seconds without a byte over HTTP
 PIECE: Final = 2**20  # bytes read at a time
 _UNREACHABLE: Final = (aiohttp.ClientError, TimeoutError)
 _NOT_THERE: Final = (404, 410)  # statuses of HTTP
+_PACKAGE: Final = re.compile(r"[Ii]nstall ([\w.-]+)")  # as fsspec says what is missing
 
 ReadMedia = Callable[[str], bytes | None]  # an item of the pool by its content's hash, None where it is gone
 
@@ -49,13 +51,22 @@ class Depot:
     """A place for published files, by names relative to it."""
 
     def __init__(self, address: str | Path) -> None:
-        """Raises SettingsError for an address that nothing installed here can speak to."""
-        self.address = str(address)
+        """Raises SettingsError for an address that nothing installed here can speak to, StateError for one that does
+        not answer, as far as that is asked already.
+        """
+        self.address = str(address).rstrip("/")  # names follow behind a stroke
         try:
             self._fs: Any
-            self._fs, self._root = fsspec.core.url_to_fs(self.address, **_options(self.address))
-        except (ImportError, ValueError) as error:
-            raise SettingsError(f"{self.address}: {error}") from error
+            self._fs, root = fsspec.core.url_to_fs(str(address), **_options(self.address))
+        except ImportError as error:
+            package = _PACKAGE.search(str(error))
+            fix = f" (pip install {package[1]})" if package else ""
+            raise SettingsError(f"{address}: {error}{fix}") from error
+        except ValueError as error:
+            raise SettingsError(f"{address}: {error}") from error
+        except OSError as error:
+            raise StateError(f"cannot reach {self.address}: {error}") from error
+        self._root = root.rstrip("/")
 
     def read(self, name: str, most: int) -> bytes | None:
         """The first `most` bytes and one more of the file `name`, None where there is none. Raises StateError."""

@@ -24,6 +24,8 @@ def test_wallets_name_their_hotkeys(tmp_path: Path) -> None:
     assert names_of(None, journal) == {}
     (tmp_path / "genesis.json").write_text("{}")
     assert names_of(None, journal) == expected
+    journal.parent.mkdir()
+    assert names_of(None, journal) == names_of(None, journal.parent) == expected
 
 
 def test_a_file_names_hotkeys(tmp_path: Path) -> None:

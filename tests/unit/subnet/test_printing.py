@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subnet.printing import printable, without_credentials
+from subnet.printing import counted, percent, printable, without_credentials
 
 
 @given(st.text())
@@ -38,3 +38,23 @@ def test_what_opens_an_address_is_not_shown(text: str, left: str) -> None:
     """User, password, query and long key of a node; everything else stays, so that the address is known again."""
     assert without_credentials(text) == left
     assert without_credentials(left) == left
+
+
+@pytest.mark.parametrize(
+    ("share", "places", "text"),
+    [(0, 0, "0"), (1, 0, "100"), (1 / 569, 0, "0.2"), (568 / 569, 0, "99.8"), (0.503, 0, "50"), (1 / 5000, 1, "0.02")],
+)
+def test_some_are_not_none_and_most_not_all(share: float, places: int, text: str) -> None:
+    """A share is rounded neither to none nor to all."""
+    assert percent(share, places) == text
+
+
+@given(st.floats(0, 1), st.integers(0, 2))
+def test_a_share_is_told_to_its_places(share: float, places: int) -> None:
+    """Never further away than its places allow, and never without end."""
+    assert abs(float(percent(share, places)) - 100 * share) <= 0.5 * 10**-places + 1e-9
+
+
+def test_one_thing_is_one() -> None:
+    """Counts have the number that their things are in."""
+    assert [counted(n, "round") for n in (0, 1, 1000)] == ["0 rounds", "1 round", "1,000 rounds"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import shutil
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,13 +14,17 @@ from pathlib import Path
 import pytest
 
 from neurons.web.book import Book, Unready
+from neurons.web.pages import html
+from neurons.web.site import Site
 from neurons.web.sources import JournalFile, Published, open_source
 from subnet.errors import SettingsError
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.journal import Journal
-from subnet.evidence.state import StateStore
+from subnet.evidence.records import ROUND, WEIGHTS, WeightsRecord, record
+from subnet.evidence.state import State, StateStore
+from subnet.types import Answer, Label, Modality, Prediction, Submission
 from tests.unit.neurons.commands.evidence.rig import Story, published
-from tests.unit.subnet.evidence.journals import play, write_journal
+from tests.unit.subnet.evidence.journals import play, played, write_journal
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,43 @@ def test_before_it_is_read_nothing_is_shown(tmp_path: Path) -> None:
         pass
     book.refresh()
     assert rounds(book) == 10
+
+
+def play_twins(store: StateStore, rounds: int) -> None:
+    """So many rounds of two miners by one model among others, and weights behind them: they may be shown."""
+    first = store.state.next_round
+    for number in range(first, first + rounds):
+        rng = random.Random(number)
+        label, twin = Label(rng.randrange(2)), rng.random()
+        answers: dict[str, Answer] = {f"other{n}": Prediction(0.5 * rng.random() + 0.5 * label) for n in range(6)}
+        answers |= {"one": Prediction(twin), "two": Prediction(twin)}
+        one = played(store.state.history, number, Modality.IMAGE, label, answers)
+        assert store.write(ROUND, record(one), State(number + 1, one.history)) is None
+    weights = WeightsRecord(block=first + rounds, weights={}, submission=Submission.OK, code=None, message="")
+    assert store.write(WEIGHTS, weights, store.state) is None
+
+
+def test_who_answers_alike_is_told_as_soon_as_it_shows(tmp_path: Path) -> None:
+    """A journal that was opened at its first round names twins by the same rounds as one that is opened later."""
+    journal = Journal(tmp_path / "journal.db")
+    store = StateStore(journal)
+    play_twins(store, 1)
+    book = Book(1, JournalFile(journal.path))
+    book.refresh()
+    page = Site((book,), {}).page("1/miner/one")
+    assert page.facts["likeness"]["partners"] == 0
+    assert "Not compared yet" in html(page)
+    for played_rounds in (16, 40):
+        play_twins(store, played_rounds)
+        book.refresh()
+        late = Book(1, JournalFile(journal.path))
+        late.refresh()
+        found = Site((book,), {}).page("1/miner/one")
+        assert found.facts["likeness"] == Site((late,), {}).page("1/miner/one").facts["likeness"]
+        assert found.facts["likeness"]["partners"] == 7
+    assert [link["hotkey"] for link in found.facts["likeness"]["links"]] == ["two"]
+    assert "It was compared with 7 miners" in html(found)
+    journal.close()
 
 
 @pytest.mark.parametrize(
@@ -310,6 +353,22 @@ def test_published_evidence_is_a_journal_too(tmp_path: Path, story: Story) -> No
     assert 0 < before < rounds(book) == 16
     assert book.round(3) is not None
     assert depot.manifest() is not None
+
+
+def test_of_what_cannot_be_reached_the_address_is_told(tmp_path: Path, story: Story) -> None:
+    """An address elsewhere as it is, whatever it ends with; of a folder here only its name."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}/evidence"
+        for end in ("", "/"):
+            book = Book(1, Published(f"{address}{end}"))
+            book.refresh()
+            assert book.fault.startswith(f"cannot reach {address}: Cannot connect")
+    published(story, story.entries, tmp_path / "evidence", media=False)
+    book = Book(1, Published(f"{tmp_path}/evidence/"))
+    (tmp_path / "evidence" / "manifest.json").unlink()
+    book.refresh()
+    assert book.fault == "evidence has no manifest.json: nothing is published there"
 
 
 def test_what_is_no_journal_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from markupsafe import Markup, escape
@@ -14,7 +16,13 @@ from neurons.web.addresses import STYLE, slug
 from neurons.web.pages import as_json, html
 from neurons.web.rendering.environment import file
 from neurons.web.site import Site
-from tests.unit.neurons.web.conftest import STRANGERS
+from subnet.evidence.journal import Journal
+from subnet.evidence.records import WEIGHTS, WeightsRecord
+from subnet.evidence.state import StateStore
+from subnet.types import Submission
+from tests.unit.neurons.commands.evidence.rig import MINERS
+from tests.unit.neurons.web.conftest import STRANGERS, open_site
+from tests.unit.subnet.evidence.journals import play
 
 VOID = {"meta", "link", "br"}
 
@@ -113,6 +121,47 @@ def test_the_page_and_its_json_say_the_same(site: Site) -> None:
         assert row["hotkey"] in text
         assert f"{row['score']:.3f}" in text
         assert row["hotkey"] in data
+
+
+def test_one_thing_is_one(tmp_path: Path) -> None:
+    """On no page of a journal with one of everything, of which some may be shown."""
+    journal = Journal(tmp_path / "journal.db")
+    store = StateStore(journal)
+    play(store, 1)
+    weights = WeightsRecord(block=1, weights={}, submission=Submission.OK, code=None, message="")
+    assert store.write(WEIGHTS, weights, store.state) is None
+    for _ in range(2):
+        site = open_site(journal.path)
+        for address in site.addresses():
+            text = re.sub(r"<[^>]*>", "", html(site.page(address)))
+            assert not re.search(r"\b1 (rounds|things|blocks|answers|miners|images|videos)\b", text), address
+        play(store, 1)  # it waits, and its block is behind the weights
+    journal.close()
+
+
+def test_the_way_from_rewards_to_the_score_is_told(site: Site) -> None:
+    """With what a modality that was never asked does not have; right answers of each modality by itself."""
+    page = site.page(f"1/miner/{MINERS[0].ss58_address}")
+    text, right = html(page), page.facts["recent"]["image"]
+    assert f"Of its last {right['asked']} images {right['right']} " in text
+    assert "of its last 0" not in text.lower()
+    assert f"<dd>{page.facts['reward']:.4f}, of both modalities" in text
+    assert "moves it by 5.0% of the way to the reward" in text
+    row = re.search(r'<tr><th scope="row">video</th>(.*)</tr>', text)
+    assert row is not None
+    assert re.findall(r">([^<]+)</td>", row[1]) == ["–", "–", "–", "0"]
+
+
+def test_pages_say_how_old_they_are(site: Site) -> None:
+    """When the newest answer was asked for, and when the page was drawn, or written as a file."""
+    last = site.page("1/scoreboard").facts["last_answer"]
+    said = datetime.fromtimestamp(last, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    for address in ("index", "health", "1/scoreboard", "1/rounds", f"1/miner/{MINERS[0].ss58_address}"):
+        text = html(site.page(address))
+        assert said in text
+        assert re.search(r"As of \d{4}-\d\d-\d\d \d\d:\d\d UTC: load the page again", text)
+        assert re.search(r"Written \d{4}-\d\d-\d\d \d\d:\d\d UTC\.", html(site.page(address), ".html"))
+    assert re.search(r"last answer \d{4}-", html(site.page("1/round/3")))
 
 
 def test_the_incentive_has_the_laboratorys_numbers(site: Site) -> None:

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from neurons.web import facts
 from neurons.web.book import NOBODY
+from neurons.web.facts import Facts
 from neurons.web.summary import KINDS, OTHERS, POINTS, MinerSummary, Summary, Trend
 from subnet.evidence.entries.entry import Entry
 from subnet.evidence.explain import Turn, account
-from subnet.evidence.records import DEPARTED, ROUND, DepartedRecord, RoundRecord, record
+from subnet.evidence.records import (
+    DEPARTED,
+    ROUND,
+    RULES,
+    SETTING,
+    SNAPSHOT,
+    WEIGHTS,
+    DepartedRecord,
+    RoundRecord,
+    SettingRecord,
+    record,
+)
 from subnet.evidence.replay import replay
 from subnet.game.history import History
+from subnet.game.scoring import ALPHA, reward
 from subnet.types import Label, Modality, Prediction
-from tests.unit.neurons.commands.evidence.rig import Story
+from tests.unit.neurons.commands.evidence.rig import VALIDATOR, Body, Story, rewritten, tell
 from tests.unit.subnet.evidence.journals import played
 
 
@@ -23,6 +40,10 @@ def summary_of(entries: list[Entry]) -> Summary:
     for entry in entries:
         summary.take(entry)
     return summary
+
+
+def reward_of(summary: Summary, hotkey: str) -> float:
+    return reward(summary.player.history[hotkey])
 
 
 def test_a_miner_is_told_the_same_as_by_explain(story: Story) -> None:
@@ -43,7 +64,33 @@ def test_a_miner_is_told_the_same_as_by_explain(story: Story) -> None:
         assert [turn["number"] for turn in told["turns"]] == [turn.number for turn in found.turns]
         assert (told["score"], told["place"], told["miners"]) == (found.score.value, found.rank, found.miners)
         assert (told["paid"], told["weight"], told["average"]) == (found.pay.paid, found.pay.weight, found.pay.average)
+        assert (
+            (told["reward"], told["alpha"])
+            == (found.pay.reward, found.pay.alpha)
+            == (reward_of(summary, hotkey), ALPHA)
+        )
         assert told["trend"][-1][1] == found.score.value
+
+
+@pytest.mark.parametrize("fate", ["rejected", "too_early", "ambiguous", None])
+def test_weights_are_those_that_the_chain_took(story: Story, fate: str | None) -> None:
+    """The last setting was refused, or nothing says what became of it: the one before it is told, and its block."""
+    *_, before, last = [e.seq for e in story.entries if e.kind == SETTING]
+
+    def refused(entry: Entry, body: Body) -> Body | None:
+        if entry.kind == WEIGHTS and entry.seq > last:
+            return {**body, "submission": fate} if fate else None
+        return body
+
+    entries = rewritten([e for e in story.entries if e.seq <= last + 1], refused)
+    took = SettingRecord.model_validate_json(story.entries[before - 1].body)
+    summary = summary_of(entries)
+    assert facts.validator(summary, {})["weights"] == took.weights
+    for row in facts.scoreboard(summary, {})["miners"]:
+        told = facts.miner(summary, NOBODY, row["hotkey"], {}) or {}
+        pay = account(entries, row["hotkey"]).pay
+        assert row["weight"] == told["weight"] == pay.weight == took.weights.get(row["hotkey"], 0.0)
+        assert told["weight_block"] == pay.block == took.block
 
 
 def test_the_scoreboard_has_everybody_in_order(story: Story) -> None:
@@ -54,7 +101,10 @@ def test_the_scoreboard_has_everybody_in_order(story: Story) -> None:
     assert [row["score"] for row in board["miners"]] == sorted(scores.values(), reverse=True)
     assert abs(sum(row["share"] for row in board["miners"]) - 1) < 1e-12
     for row in board["miners"]:
-        assert row["recent"]["low"] <= row["recent"]["share"] <= row["recent"]["high"]
+        recent = row["recent"]["image"]
+        assert recent["low"] <= recent["share"] <= recent["high"]
+        assert recent["asked"] == row["parts"]["image"]["asked"]
+        assert row["recent"]["video"]["asked"] == 0
         assert row["uid"] is not None
 
 
@@ -82,7 +132,7 @@ def test_who_left_is_gone_and_who_comes_back_begins_anew() -> None:
 
 @given(st.integers(0, 3000))
 def test_a_trend_is_bounded_and_spans_everything(count: int) -> None:
-    """However many scores come: few points, in order, from the first on to one near the last."""
+    """However many scores come: few points, in order, from the first to the last."""
     trend = Trend()
     for number in range(count):
         trend.add(number, number / 3000)
@@ -90,8 +140,7 @@ def test_a_trend_is_bounded_and_spans_everything(count: int) -> None:
     assert len(numbers) <= POINTS
     assert numbers == sorted(set(numbers))
     if count:
-        assert numbers[0] == 0
-        assert count - numbers[-1] <= 2 * max(1, 2 * count // POINTS)
+        assert (numbers[0], numbers[-1]) == (0, count - 1)
 
 
 def test_kinds_of_strangers_are_bounded() -> None:
@@ -99,7 +148,7 @@ def test_kinds_of_strangers_are_bounded() -> None:
     kept = MinerSummary()
     for number in range(3 * KINDS):
         turn = Turn(number, "image", "real", "origin", 0, 0.1, True, 0.5)
-        kept.count(turn, {"detector": f"detector {number}"})
+        kept.count(turn, {"detector": f"detector {number}"}, "item")
     assert len(kept.by["detector"]) == KINDS + 1
     assert kept.by["detector"][OTHERS].asked == 2 * KINDS
     assert sum(tally.asked for tally in kept.by["detector"].values()) == 3 * KINDS
@@ -113,3 +162,41 @@ def test_only_the_newest_rounds_can_be_looked_up(story: Story) -> None:
     shown = [RoundRecord.model_validate_json(e.body).number for e in story.entries if e.kind == ROUND][:-1]
     assert list(summary.rounds) == shown[-3:]
     assert summary.counted == len(shown)
+
+
+def test_agreement_is_between_validators_of_one_subnet(tmp_path: Path) -> None:
+    """Not with oneself, nor with another subnet's; a validator that is given twice counts once."""
+    alone, me = list(tell(tmp_path, commit=False).entries), VALIDATOR.ss58_address
+
+    def journal(netuid: int, hotkey: str, *, half: bool = False) -> Facts:
+        def change(entry: Entry, body: Body) -> Body:
+            theirs: Body = json.loads(json.dumps(body).replace(me, hotkey))
+            return {**theirs, "netuid": netuid} if entry.kind in (RULES, SNAPSHOT) else theirs
+
+        entries = rewritten(alone, change)
+        return facts.validator(summary_of(entries[: len(entries) // 2] if half else entries), {})
+
+    assert facts.agreement([journal(34, me)]) == [None]
+    assert facts.agreement([journal(34, me), journal(34, me)]) == [None, None]
+    assert facts.agreement([journal(34, me), journal(77, "other")]) == [None, None]
+    assert facts.agreement([journal(34, me), journal(34, "other"), {"journal": 3, "fault": "gone"}]) == [
+        pytest.approx(1),
+        pytest.approx(1),
+        None,
+    ]
+    older = journal(34, "other", half=True)
+    less = facts.agreement([older, journal(34, me)])[0]
+    assert less is not None
+    assert 0 < less < 1
+    assert facts.agreement([journal(34, me), older, journal(34, "other")])[0] == pytest.approx(1)
+
+
+def test_how_old_a_journal_is_shows(story: Story) -> None:
+    """Every page of one says when the newest answer was asked for, and the newest block that anything tells of."""
+    for entries in (story.entries[:-1], story.entries):
+        summary, played = summary_of(list(entries)), [e for e in entries if e.kind == ROUND][-1]
+        asked = max(row.nonce or 0 for row in RoundRecord.model_validate_json(played.body).outcomes)
+        told = facts.scoreboard(summary, {})
+        blocks = [json.loads(e.body).get("block") or 0 for e in entries]
+        assert (told["last_answer"], told["block"]) == (asked // 10**9, max(blocks))
+        assert told["block"] > json.loads(played.body)["block"] or played is entries[-1]

@@ -20,7 +20,9 @@ from subnet.evidence.records import (
     ROUND,
     RULES,
     SETTING,
+    WEIGHTS,
     DepartedRecord,
+    WeightsRecord,
     record,
     rules_record,
     setting_record,
@@ -33,7 +35,18 @@ from subnet.game.places import share_uids
 from subnet.game.sampling import Sampling
 from subnet.game.scoring import weights
 from subnet.game.step import Round
-from subnet.types import Answer, Endpoint, Failure, Hyperparameters, Label, Modality, Neuron, Prediction, Snapshot
+from subnet.types import (
+    Answer,
+    Endpoint,
+    Failure,
+    Hyperparameters,
+    Label,
+    Modality,
+    Neuron,
+    Prediction,
+    Snapshot,
+    Submission,
+)
 from tests.unit.subnet.evidence.journals import played
 from tests.unit.subnet.game.crowds import crowd
 
@@ -142,11 +155,34 @@ def test_the_command_tells_both(tmp_path: Path, capsys: pytest.CaptureFixture[st
     text = capsys.readouterr().out
     assert "Answers like 2 others; 1% of such links are expected to be wrong" in text
     assert "On public media" in text
-    assert "3 miners answer alike, in clusters: 1" in text
+    assert "3 miners answering alike, in 1 cluster" in text
+    assert f"reward now {facts['pay']['reward']:.4f}; the score, {facts['score']:.4f}, began at zero" in text
     assert f"paid {facts['pay']['paid']:.4f}, the " in text
     assert "no weights were set yet" in text
     explain("m010", path)
-    assert "Nobody answers like it among 120 compared pairs" in capsys.readouterr().out
+    assert "Nobody answers like it, of 15 miners compared with it" in capsys.readouterr().out
+
+
+def test_who_was_not_compared_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A newcomer among compared miners: not that nobody answers like it."""
+    journal = Journal(tmp_path / "journal.db")
+    store = StateStore(journal)
+    for one in rounds_of_a_crowd():
+        assert store.write(ROUND, record(one), State(one.plan.number + 1, one.history)) is None  # type: ignore[arg-type]
+    one = played(
+        store.state.history, ROUNDS, Modality.IMAGE, Label.REAL, {"new": Prediction(0.1), "m010": Prediction(0.2)}
+    )
+    assert store.write(ROUND, record(one), State(ROUNDS + 1, one.history)) is None
+    journal.close()
+    explain("new", tmp_path / "journal.db")
+    text = capsys.readouterr().out
+    assert "Not compared yet: that takes 12 items" in text
+    assert "Nobody answers like it" not in text
+
+
+def taken(weights: dict[int, float]) -> WeightsRecord:
+    """The chain took them."""
+    return WeightsRecord(block=ROUNDS, weights=weights, submission=Submission.OK, code=None, message="", attempt=0)
 
 
 def test_a_shared_place_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,6 +193,7 @@ def test_a_shared_place_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert store.places.clusters() == ()
     serving = Endpoint("192.0.2.1", 8091)
     neurons = tuple(Neuron(uid, f"m{uid:03}", "c", 0.0, False, serving) for uid in range(16))
+    neurons += (Neuron(16, RULES_OF.hotkey, "c", 5000.0, True, None),)
     snapshot = Snapshot(2, 0, neurons, Hyperparameters(0, 0))
     store.observe(snapshot)
     for one in rounds_of_a_crowd():
@@ -164,6 +201,7 @@ def test_a_shared_place_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
     alone = weights(store.state.history, neurons, 1000.0)
     shared = share_uids(alone, neurons, store.places.clusters())
     store.write(SETTING, setting_record(replace(snapshot, block=ROUNDS), shared, 0))
+    store.write(WEIGHTS, taken(shared))
     again = recent_places(journal)
     assert again.clusters() == store.places.clusters() == (("m000", "m001", "m002"),)
     player = Replayer()
@@ -172,14 +210,14 @@ def test_a_shared_place_is_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
     ]
     journal.close()
     assert player.proven["settings of weights follow from the scores"] == 1, false
-    player.take(Entry(ROUNDS + 4, RULES, RULES_OF.model_dump_json(), ""))
+    player.take(Entry(ROUNDS + 5, RULES, RULES_OF.model_dump_json(), ""))
     wrong = setting_record(replace(snapshot, block=ROUNDS), shared, 1).model_dump_json()
-    assert any("weights of 16 differ" in f.text for f in player.take(Entry(ROUNDS + 5, SETTING, wrong, "")))
+    assert any("weights of 16 differ" in f.text for f in player.take(Entry(ROUNDS + 6, SETTING, wrong, "")))
     explain("m001", tmp_path / "journal.db", json=True)
     pay = json.loads(capsys.readouterr().out)["pay"]
     assert (pay["weight"], pay["sharing"]) == (shared[1], ["m000", "m001", "m002"])
     assert pay["weight"] < alone[1] / 2
     explain("m001", tmp_path / "journal.db")
     text = capsys.readouterr().out
-    assert f"weight {shared[1]:.6f} of 1 in the last setting, block {ROUNDS}" in text
+    assert f"weight {shared[1]:.6f} of 1 in the last setting that the chain took, block {ROUNDS}" in text
     assert "one place, shared with m000, m002: they answer alike" in text

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +281,37 @@ def test_an_address_that_does_not_answer() -> None:
         server.shutdown()
     with pytest.raises(StateError, match=f"cannot reach {base}/404: Cannot connect"):
         check(Depot(f"{base}/404"), None)
+
+
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_files_follow_behind_one_stroke(tmp_path: Path, end: str) -> None:
+    """Whatever an address ends with: some servers have nothing at two."""
+    asked = list[str]()
+
+    class Noting(SimpleHTTPRequestHandler):
+        def log_request(self, *_: object) -> None:
+            asked.append(self.path)
+
+    laid_out(tmp_path / "evidence", b"")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Noting, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        depot = Depot(f"http://127.0.0.1:{server.server_port}/evidence{end}")
+        assert depot.manifest() is not None
+        server.shutdown()
+    assert set(asked) == {"/evidence/manifest.json"}
+    assert Depot(f"{tmp_path}/evidence{end}").manifest() is not None
+
+
+def test_what_asks_at_once_and_what_is_not_installed() -> None:
+    """An address that is asked when it is named, and does not answer; one that a package is missing for."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"ftp://127.0.0.1:{closed.getsockname()[1]}/x"
+        with pytest.raises(StateError, match=f"cannot reach {address}: .*refused"):
+            Depot(address)
+    if find_spec("gcsfs") is None:
+        with pytest.raises(SettingsError, match=r"gs://bucket/x: .*\(pip install gcsfs\)"):
+            Depot("gs://bucket/x")
 
 
 def test_an_empty_manifest_proves_nothing(assay: Assay, tmp_path: Path) -> None:
