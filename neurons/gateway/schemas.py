@@ -26,7 +26,9 @@ _DETECTION: Final[dict[str, Any]] = {
 
 
 class _Told(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """What a client does not know yet it passes over: a later gateway may tell more."""
+
+    model_config = ConfigDict(frozen=True)
 
 
 class MinerAnswer(_Told):
@@ -42,7 +44,7 @@ class MinerAnswer(_Told):
 class Detection(_Told):
     """What the subnet's miners say of a file, put together."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [_DETECTION]})
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_DETECTION]})
 
     id: str
     modality: Modality
@@ -66,7 +68,6 @@ class ProblemBody(_Told):
 
     model_config = ConfigDict(
         frozen=True,
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {
@@ -94,7 +95,6 @@ class JobBody(_Told):
 
     model_config = ConfigDict(
         frozen=True,
-        extra="forbid",
         json_schema_extra={"examples": [{"id": "Hn3y0pXq", "state": "queued", "expires": 1_800_000_000}]},
     )
 

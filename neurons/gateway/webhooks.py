@@ -16,6 +16,7 @@ from typing import Final
 
 import aiohttp
 
+from neurons.gateway.requests.names import Names
 from neurons.gateway.store.keys import Key
 from neurons.log import Log
 from subnet.printing import without_credentials
@@ -85,7 +86,12 @@ class Webhooks:
         """Why one try came to nothing, or ""."""
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-            self._session = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=Names()),
+                timeout=timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
         stamp = int(self._now())
         headers = {
             "Content-Type": "application/json",

@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from neurons.gateway.requests.names import Names, TooManyNames
 from neurons.gateway.requests.problems import Kind, Refusal
 from subnet.types import Endpoint
 from subnet.wire.dendrite import bounded_connector
@@ -50,6 +51,7 @@ class Fetching:
 
     def __init__(self, schemes: Sequence[str], most: int, *, local: bool = False, seconds: float = SECONDS) -> None:
         self.schemes, self._most, self._local, self._seconds = tuple(schemes), most, local, seconds
+        self._names = Names()
 
     async def fetch(self, text: str) -> bytes:
         """The file at `text`. Raises Refusal."""
@@ -82,16 +84,14 @@ class Fetching:
         """All addresses of the host. Raises Refusal where one is not public."""
         host, port = url.raw_host or "", url.port or 0
         try:
-            rows = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
+            found = await self._names.resolve(host, port)
+        except TooManyNames as error:
+            raise Refusal(Kind.BUSY, f"{error}; send it again later", 5.0) from error
+        except OSError as error:
             raise Refusal(Kind.ADDRESS, _NOT_PUBLIC) from error
-        addresses = {str(row[4][0]): row[0] for row in rows}
-        if not addresses or any(refusal(Endpoint(each, port), local=self._local) for each in addresses):
+        if not found or any(refusal(Endpoint(each["host"], port), local=self._local) for each in found):
             raise Refusal(Kind.ADDRESS, _NOT_PUBLIC)
-        return [
-            ResolveResult(hostname=host, host=each, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
-            for each, family in addresses.items()
-        ]
+        return found
 
     async def _get(self, url: URL, found: Sequence[ResolveResult]) -> bytes:
         connector = bounded_connector(resolver=_Pinned(found), use_dns_cache=False, force_close=True)

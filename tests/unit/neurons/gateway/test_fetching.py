@@ -7,12 +7,15 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
 from neurons.gateway.requests.fetching import Fetching
+from neurons.gateway.requests.names import AT_ONCE, WAITING
 from neurons.gateway.requests.problems import Kind, Refusal
-from tests.unit.neurons.gateway.rig import Rig, gateway, picture
+from tests.unit.neurons.gateway.rig import Rig, gateway, picture, until
 
 MOST = 2**20
 Reply = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -105,20 +108,53 @@ async def test_addresses_of_other_kinds(address: str) -> None:
 
 async def test_a_name_is_resolved_once_and_all_of_it_must_be_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """One private address among public ones refuses the name; what it resolves to later is never looked at."""
-    loop, asked, data = asyncio.get_running_loop(), list[str](), picture(True)
+    asked, data = list[str](), picture(True)
     rows = [["127.0.0.1"], ["10.0.0.1"]]
 
-    async def resolve(name: str, port: int, **_: object) -> list[tuple[object, ...]]:
+    def resolve(name: str, port: int, *_: object) -> list[tuple[object, ...]]:
         asked.append(name)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in rows[min(len(asked), 2) - 1]]
 
     async with host(giving(head(Content_Length=len(data)), data)) as (address, heads):
-        monkeypatch.setattr(loop, "getaddrinfo", resolve)
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
         named = address.replace("127.0.0.1", "pictures.example")
         assert await Fetching(("http",), MOST, local=True).fetch(named) == data
         assert (asked, b"Host: pictures.example" in heads[0]) == (["pictures.example"], True)
     rows[1] = ["93.184.215.14", "10.0.0.1"]
     assert "not a public one" in str(await refused(Fetching(("http",), MOST), "http://pictures.example/"))
+
+
+async def test_slow_names_stop_nobody_else(at_addresses: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that never answers keeps those who asked it, as many as may wait; further addresses are 503 at once,
+    and pictures and keys go on."""
+    rig, free, real = at_addresses, Event(), socket.getaddrinfo
+    asked = 0
+
+    def resolve(name: str, *more: Any, **named: Any) -> Any:
+        nonlocal asked
+        if not str(name).endswith(".example"):
+            return real(name, *more, **named)
+        asked += 1
+        free.wait(60)
+        raise socket.gaierror("nobody knows")
+
+    async def all_asked() -> bool:
+        return asked == AT_ONCE
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    fetching = rig.api.fetching
+    waiting = [asyncio.create_task(refused(fetching, f"http://{n}.example/")) for n in range(AT_ONCE + WAITING)]
+    try:
+        await until(all_asked)
+        assert (await asyncio.wait_for(rig.post(picture(True)), 30)).status == 200
+        more = await rig.send("POST", "/v1/detections", json={"url": "http://more.example/"})
+        assert "names" in more.problem(503, "busy")
+        said = {str(told) for told in await asyncio.gather(*waiting)}
+        assert said == {"the address did not give its file within 2 s"}
+        assert "within 2 s" in str(await refused(fetching, "http://late.example/"))  # who had gone made room
+    finally:
+        free.set()
+    assert asked == AT_ONCE  # and was not looked up
 
 
 BAD = {

@@ -139,6 +139,16 @@ def test_a_clip_of_an_hour() -> None:
     assert time.perf_counter() - start < 45
 
 
+def test_a_damaged_clip_is_not_judged() -> None:
+    """Forty changed bytes, which FFmpeg would paint over: 422 with what to do, as for a picture."""
+    data = bytearray(clip(True))
+    for place in range(5000, 5040):
+        data[place] ^= 0x5A
+    with decoder(1) as clips, pytest.raises(Refusal, match="damaged.*; copy or download it again") as refused:
+        decoded(Upload(bytes(data), Modality.VIDEO), clips)
+    assert refused.value.problem.kind.status == 422
+
+
 def test_garbage_called_a_clip() -> None:
     """Bytes that begin as an MP4 does end in a refusal."""
     with decoder(1) as clips, pytest.raises(Refusal):
