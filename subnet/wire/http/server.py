@@ -1,8 +1,9 @@
 """Runs an ASGI application inside a running event loop: uvicorn, with bounds on what a connection may do.
 
-uvicorn's httptools protocol bounds neither the size of a request's head nor the time it takes, so a few slow or endless
-connections could use up a miner; `BoundedProtocol` closes both. How many connections there may be, and which goes when
-there are too many, is `connections.py`'s. Signals are left to the program.
+uvicorn's httptools protocol bounds neither the size of a request's head, nor the time it takes, nor how many requests
+come ahead of their answers, so a few slow or endless connections could use up a miner; `BoundedProtocol` bounds all
+three. How many connections there may be, and which goes when there are too many, is `connections.py`'s. Signals are
+left to the program.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, ClassVar, Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from subnet.wire.credentials import PROVEN
 from subnet.wire.http.connections import Connections, room_for_connections
@@ -26,6 +27,8 @@ from subnet.wire.http.log_limit import limit_logs
 from subnet.wire.synapse import SYNAPSES
 
 MAX_HEAD: Final = 16 * 1024  # bytes of request line and headers; about 800 are used
+MAX_HEADERS: Final = 128  # of one request; each takes ten times its bytes
+AHEAD: Final = 4  # requests of a connection that may wait for the answer to one before them
 MAX_MESSAGE: Final = 2 * max(s.max_body for s in SYNAPSES.values())  # bytes on the wire, chunk framing included
 DRAIN_SECONDS: Final = 1  # a program ends within two
 
@@ -61,7 +64,9 @@ class _Gathered:
 class BoundedProtocol(HttpToolsProtocol):
     """One connection whose requests have a largest head, a largest size, and a time by which they must be complete.
 
-    `message_seconds` is more than an axon's own deadline for bodies, which answers 408 where this one hangs up.
+    `message_seconds` is more than an axon's own deadline for bodies, which answers 408 where this one hangs up. A few
+    requests may be sent ahead of their answers, which come in the same order. Where more are, or what cannot be read,
+    the connection ends with the last answer that is owed: a refusal would be taken for one of these.
     """
 
     head_seconds: ClassVar[float] = 10.0
@@ -71,6 +76,9 @@ class BoundedProtocol(HttpToolsProtocol):
     _received = 0  # bytes of this message
     _head = 0  # bytes of its headers, trailers included
     _timer: TimerHandle | None = None
+    _running: RequestResponseCycle | None = None  # the request whose turn it is; `cycle` is the last one
+    _wrong: tuple[int, str] | None = None  # status and reason for which the parser was stopped
+    _deaf = False  # what still comes is dropped
 
     def __init__(self, *args: Any, among: Connections, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -94,38 +102,50 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         self._among.leave(self)
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._timer is None:
             self._arm(self.head_seconds)
         self._received += len(data)
-        super().data_received(data)
+        if not self._deaf:
+            super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._in_head and self._received > MAX_HEAD:
+        if self._in_head and self._received > MAX_HEAD and not self._deaf:
             self._reject(431, "request head too large")
         elif self._received > MAX_MESSAGE:
             self.transport.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head += len(name) + len(value) + 4
-        if self._head > MAX_HEAD:
-            raise ValueError("request head too large")  # the parser stops here and asks for a 400
+        if self._head > MAX_HEAD or len(self.headers) >= MAX_HEADERS:
+            self._stop(431, "request head too large")
         super().on_header(name, value)
 
-    def send_400_response(self, msg: str) -> None:
-        if self._head > MAX_HEAD:
-            self._reject(431, "request head too large")
-        else:
-            self._reject(400, msg)
-
     def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= AHEAD:
+            self._stop(400, "too many requests sent ahead of their answers")
+        self.scope["extensions"] = {PROVEN: {"call": functools.partial(self._among.prove, self)}}
+        super().on_headers_complete()
         self._in_head = False
         self._arm(self.message_seconds)
-        proven = functools.partial(self._among.prove, self)
-        self.scope["extensions"] = {PROVEN: {"call": proven}}
-        super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _stop(self, status: int, reason: str) -> None:
+        """Stop the parser, which then asks for a 400; `status` is told instead."""
+        self._wrong = status, reason
+        raise ValueError(reason)
+
+    def send_400_response(self, msg: str) -> None:
+        self._reject(*(self._wrong or (400, msg)))
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -153,6 +173,15 @@ class BoundedProtocol(HttpToolsProtocol):
         return {"content-type": "text/plain; charset=utf-8"}, reason
 
     def _reject(self, status: int, reason: str) -> None:
+        if not self._in_head and self.cycle is not self._running:  # a body behind another request: it is none
+            self.pipeline.popleft()
+            self.cycle, self._in_head = self.pipeline[0][0] if self.pipeline else self._running, True  # type: ignore[assignment]
+        if self._in_head and self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive, self._deaf = False, True
+            return
+        if not self._in_head and self.cycle.response_started:
+            self.transport.close()
+            return
         headers, text = self.refusal(status, reason)
         body = text.encode()
         lines = {**headers, "connection": "close", "content-length": str(len(body))}
