@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from subnet.wire.credentials import PROVEN
@@ -30,7 +30,10 @@ MAX_HEAD: Final = 16 * 1024  # bytes of request line and headers; about 800 are 
 MAX_HEADERS: Final = 128  # of one request; each takes ten times its bytes
 AHEAD: Final = 4  # requests of a connection that may wait for the answer to one before them
 MAX_MESSAGE: Final = 2 * max(s.max_body for s in SYNAPSES.values())  # bytes on the wire, chunk framing included
-DRAIN_SECONDS: Final = 1  # a program ends within two
+DRAIN_SECONDS: Final = 0.8  # a program ends within two
+LAST_SECONDS: Final = 0.3  # to tell the others that there is no answer
+RETRY_AFTER: Final = 5  # seconds, for whoever is not answered when a server ends
+STOPPING: Final = "this server is stopping; send it again later"
 
 
 class _Gathered:
@@ -130,10 +133,22 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= AHEAD:
             self._stop(400, "too many requests sent ahead of their answers")
+        self._check_framing()
         self.scope["extensions"] = {PROVEN: {"call": functools.partial(self._among.prove, self)}}
         super().on_headers_complete()
         self._in_head = False
         self._arm(self.message_seconds)
+
+    def _check_framing(self) -> None:
+        """RFC 9112: 400 without exactly one Host (section 3.2), 501 for a coding that is not taken off (6.1)."""
+        names = [name for name, _ in self.headers]
+        hosts = names.count(b"host")
+        if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            self._stop(400, f"a request has one header Host, not {hosts}")
+        if b"transfer-encoding" in names:
+            codings = b",".join(value for name, value in self.headers if name == b"transfer-encoding")
+            if codings.strip().lower() != b"chunked":
+                self._stop(501, "of transfer encodings only chunked is taken")
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -168,8 +183,19 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.abort()
 
+    def give_up(self) -> None:
+        """The server ends: whoever waits for an answer is told 503, and what the application still says is dropped."""
+        running, waits = self._running, not self.idle
+        if running is not None and not running.response_complete:
+            running.disconnected, waits = True, not running.response_started
+            running.message_event.set()
+        self.pipeline.clear()
+        if waits:
+            self._tell(503, STOPPING)
+        self.transport.close()
+
     def refusal(self, status: int, reason: str) -> tuple[dict[str, str], str]:
-        """Headers and body of what is told of a request that no application sees: 400, 408 or 431."""
+        """Headers and body of what is told of a request that no application answers: 400, 408, 431, 501 or 503."""
         return {"content-type": "text/plain; charset=utf-8"}, reason
 
     def _reject(self, status: int, reason: str) -> None:
@@ -182,12 +208,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._in_head and self.cycle.response_started:
             self.transport.close()
             return
+        self._tell(status, reason)
+        self.transport.close()
+
+    def _tell(self, status: int, reason: str) -> None:
         headers, text = self.refusal(status, reason)
         body = text.encode()
         lines = {**headers, "connection": "close", "content-length": str(len(body))}
+        if status == 503:
+            lines["retry-after"] = str(RETRY_AFTER)
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self.transport.write(STATUS_LINE[status] + head.encode() + b"\r\n" + body)
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -214,13 +245,48 @@ class RunningServer:
     ) -> None:
         self.host, self.port = host, port
         self._server, self._task, self._drain = server, task, drain
+        self._ending: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Task[None] | None = None
+
+    def stop_at(self, event: asyncio.Event) -> None:
+        """Stop as soon as `event` is set, whatever its program still does then."""
+
+        async def wait() -> None:
+            await event.wait()
+            await self.stop()
+
+        self._waiting = asyncio.create_task(wait())
 
     async def stop(self) -> None:
-        """Take no more connections, let the requests in hand end (at most `DRAIN_SECONDS`), and close."""
+        """Take no more connections, let the requests in hand end, and close. Who has no answer after `DRAIN_SECONDS` is
+        told 503, and the work on it is cancelled. Doing it again waits for the end."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+        await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
         if self._drain is not None:
             self._drain()
-        self._server.should_exit = True
+        state, self._server.should_exit = self._server.server_state, True
+        await asyncio.wait({self._task}, timeout=DRAIN_SECONDS)
+        for connection in list(state.connections):
+            connection.give_up()  # type: ignore[union-attr]
+        for task in list(state.tasks):
+            task.cancel()
+        await asyncio.wait({self._task}, timeout=LAST_SECONDS)
+        for connection in list(state.connections):  # of clients that do not read
+            connection.abandon()  # type: ignore[union-attr]
         await self._task
+
+
+def _cancellable(app: ASGIApp) -> ASGIApp:
+    """`app`, whose requests may be cancelled when the server ends: uvicorn writes a traceback for each."""
+
+    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
+    return called
 
 
 async def serve(
@@ -243,7 +309,7 @@ async def serve(
     sock.on_full = among.shed
     limit_logs()
     config = uvicorn.Config(
-        app,
+        _cancellable(app),
         http=functools.partial(protocol, among=among),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
@@ -252,7 +318,7 @@ async def serve(
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=2,  # for what lets itself not be cancelled
         backlog=ACCEPTS_PER_TURN,
     )
     server = _Server(config)
