@@ -51,8 +51,8 @@ class Asking:
 
     `rate` bounds the requests a second to one miner. For who is silent longer than 19 of 20 answers took lately, one
     more is asked, so that nobody's silence costs the client `seconds`: of five questions one at most. A reply that
-    comes too late is waited for in the background: a miner that is slow is not hung up on sooner than in a round.
-    `tell` hears of every reply.
+    comes too late, or for a client who has hung up, is waited for in the background: a miner that is slow is not hung
+    up on sooner than in a round. `tell` hears of every reply.
     """
 
     def __init__(
@@ -94,11 +94,13 @@ class Asking:
             asked.update(tasks)
             return set(tasks)
 
-        said = await self._hear(begin, asked)
-        for task in asked:
-            if not task.done():
-                self._late.add(task)
-                task.add_done_callback(self._late.discard)
+        try:
+            said = await self._hear(begin, asked)
+        finally:
+            for task in asked:
+                if not task.done():
+                    self._late.add(task)
+                    task.add_done_callback(self._late.discard)
         return Heard(said, len(asked))
 
     async def _hear(self, begin: Begin, asked: Mapping[asyncio.Task[Reply], str]) -> dict[str, float]:

@@ -124,6 +124,7 @@ def _api(own: GatewaySettings, database: Database, service: Service, metrics: Me
 
 async def _serve(own: GatewaySettings, api: Api, webhooks: Webhooks, stop: asyncio.Event) -> None:
     server = await serve(application(api), own.ip, own.port, protocol=PatientProtocol, flags="--gateway.")
+    server.stop_at(stop)
     try:
         host = f"[{server.host}]" if ":" in server.host else server.host
         api.log.info("listening", address=f"http://{host}:{server.port}/", faults=api.service.faults())

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from neurons.gateway.metrics import Metrics
 from neurons.gateway.requests.around import Around, only, request_id
@@ -35,8 +36,10 @@ from subnet.errors import StateError
 from subnet.types import Modality
 from subnet.wire.bodies import Bodies, BodyLimits, NoRoom
 from subnet.wire.http.lingering import Lingering
+from subnet.wire.http.presence import while_present
 
 SCOPES: Final[Mapping[Modality, Scope]] = {Modality.IMAGE: Scope.IMAGE, Modality.VIDEO: Scope.VIDEO}
+HUNG_UP: Final = 499  # in metrics, of clients that did not wait
 LOOK_AGAIN: Final = 2.0  # seconds between two looks at a job
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _BEARER: Final = HTTPBearer(auto_error=False, description="A key of `assay gateway key add`")
@@ -133,7 +136,7 @@ async def _received(api: Api, key: Key, token: str | None, request: Request) -> 
     try:
         with api.bodies.room(key.id, size_of(request, api.most)):
             file = await _file(api, key, request)
-            return await _once(api, key, token, file, request_id(request))
+            return await _once(api, key, token, file, request)
     except NoRoom as full:
         own = full.refused.status == Kind.TOO_MANY.status
         what = "too many uploads of this key are in hand" if own else "too many uploads are in hand"
@@ -146,15 +149,15 @@ async def _file(api: Api, key: Key, request: Request) -> bytes:
     body = await read_body(request.receive, api.most)
     if api.fetching.schemes and kind.partition(";")[0].strip().lower() == JSON_TYPE:
         with api.bodies.room(key.id, api.most):
-            return await api.fetching.fetch(address_in(body))
+            return await while_present(request.receive, api.fetching.fetch(address_in(body)))
     return await asyncio.to_thread(file_of, kind, body, api.most)
 
 
-async def _once(api: Api, key: Key, token: str | None, file: bytes, id: str) -> Response:
+async def _once(api: Api, key: Key, token: str | None, file: bytes, request: Request) -> Response:
     """The answer to a file; one that comes again under its token gets the first one's. Only problems of ours, and
     those of keys, are tried again."""
     if token is None:
-        return _response(await _counted(api, key, file, id))
+        return _response(await _counted(api, key, file, request))
     digest = hashlib.sha256(file).digest()
     try:
         before = await asyncio.to_thread(api.repeats.begin, key.id, token, digest)
@@ -166,10 +169,10 @@ async def _once(api: Api, key: Key, token: str | None, file: bytes, id: str) -> 
     answered: Answered | None = None
     try:
         async with held(partial(api.repeats.hold, before)):
-            answered = await _counted(api, key, file, id)
+            answered = await _counted(api, key, file, request)
     except Refusal as refused:
         if not refused.problem.kind.passes:
-            fields = refused.problem.fields(id)
+            fields = refused.problem.fields(request_id(request))
             answered = Answered(refused.problem.kind.status, ProblemBody(**fields).model_dump_json(exclude_none=True))
         raise
     finally:
@@ -177,7 +180,7 @@ async def _once(api: Api, key: Key, token: str | None, file: bytes, id: str) -> 
     return _response(answered)
 
 
-async def _counted(api: Api, key: Key, file: bytes, id: str) -> Answered:
+async def _counted(api: Api, key: Key, file: bytes, request: Request) -> Answered:
     """The answer to a file, which counts for the quota of `key` unless nothing is said of it. Raises Refusal."""
     try:
         day = await asyncio.to_thread(api.keys.spend, key)
@@ -185,7 +188,7 @@ async def _counted(api: Api, key: Key, file: bytes, id: str) -> Answered:
         raise Refusal(Kind.TOO_MANY, str(spent), spent.retry_after) from spent
     counts = False
     try:
-        answered = await _answered(api, key, file, id, day)
+        answered = await _answered(api, key, file, request, day)
         counts = True
     except Refusal as refused:
         counts = not refused.problem.kind.passes
@@ -197,15 +200,15 @@ async def _counted(api: Api, key: Key, file: bytes, id: str) -> Answered:
     return answered
 
 
-async def _answered(api: Api, key: Key, file: bytes, id: str, day: int) -> Answered:
+async def _answered(api: Api, key: Key, file: bytes, request: Request, day: int) -> Answered:
     upload = recognised(file)
     if SCOPES[upload.modality] not in key.scopes:
         raise Refusal(Kind.FORBIDDEN, f"this key has no scope '{SCOPES[upload.modality]}'")
     if upload.modality is Modality.IMAGE:
-        detection = await api.service.detect(upload, each=Scope.ANSWERS in key.scopes)
+        detection = await while_present(request.receive, api.service.detect(upload, each=Scope.ANSWERS in key.scopes))
         return Answered(200, detection.model_dump_json(exclude_none=True))
     try:
-        job = await asyncio.to_thread(api.jobs.put, key.id, file, id, day)
+        job = await asyncio.to_thread(api.jobs.put, key.id, file, request_id(request), day)
     except TooMany as many:
         raise Refusal(Kind.TOO_MANY if many.own else Kind.BUSY, str(many), 10.0) from many
     api.wake.set()
@@ -234,6 +237,10 @@ def _add_handlers(app: FastAPI, log: Log) -> None:
     @app.exception_handler(Refusal)
     async def refused(request: Request, error: Refusal) -> Response:
         return _problem(request, error.problem, unread=error.unread)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=HUNG_UP)
 
     @app.exception_handler(StateError)
     async def unwritable(request: Request, error: StateError) -> Response:

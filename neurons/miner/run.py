@@ -64,6 +64,7 @@ async def run(
         handler = RequestHandler(watched)
         server = await serve(application(handler), settings.axon.ip, settings.axon.port, drain=handler.drain)
         stack.push_async_callback(server.stop)
+        server.stop_at(stop)
         endpoint = settings.endpoint(server.port)
         log.info("listening", host=server.host, port=server.port, hotkey=hotkey, publishing=endpoint.url)
         reloading = Reloading(wanted, known, answer, forced, log) if here else None

@@ -197,7 +197,7 @@ async def _serve(site: Site, ip: str, port: int, refresh: float, log: Log, judgi
     from neurons.signals import ends_before, until_signal
 
     with until_signal() as stop:
-        async with _forms(judging, stop, log) as forms, listening(site, ip, port, forms) as address:
+        async with _forms(judging, stop, log) as forms, listening(site, ip, port, forms, stop) as address:
             log.info("listening", address=address, journals=len(site.books))
             if judging and _public(ip):
                 log.warning("whoever reaches this address may have files judged", ip=ip)
@@ -215,14 +215,23 @@ def _public(host: str) -> bool:
 
 
 @asynccontextmanager
-async def listening(site: Site, ip: str = "127.0.0.1", port: int = 0, forms: Forms | None = None) -> AsyncIterator[str]:
-    """The site is served, at the address that is given. Raises SettingsError for a port that cannot be listened on."""
+async def listening(
+    site: Site,
+    ip: str = "127.0.0.1",
+    port: int = 0,
+    forms: Forms | None = None,
+    stop: asyncio.Event | None = None,
+) -> AsyncIterator[str]:
+    """The site is served, at the address that is given, until `stop`. Raises SettingsError for a port that cannot be
+    listened on."""
     from neurons.web.server import PatientProtocol, application
     from subnet.wire.http.server import BoundedProtocol
     from subnet.wire.http.server import serve as listen
 
     protocol = PatientProtocol if forms else BoundedProtocol
     server = await listen(application(site, forms), ip, port, protocol=protocol, flags="--")
+    if stop is not None:
+        server.stop_at(stop)
     try:
         host = f"[{server.host}]" if ":" in server.host else server.host
         yield f"http://{host}:{server.port}/"

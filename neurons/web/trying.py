@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -21,6 +22,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from markupsafe import Markup
+from starlette.requests import ClientDisconnect
 
 from neurons.provenance.evidence import evidence
 from neurons.verdicts.files import decoded
@@ -40,6 +42,7 @@ from subnet.codec.video import FILE_CLIPS
 from subnet.errors import CheckpointError, MediaError, MediaTooLarge, Overloaded, SettingsError, StateError
 from subnet.printing import excerpt
 from subnet.wire.http.lingering import Lingering
+from subnet.wire.http.presence import while_present
 
 MOST: Final = 30 * 2**20  # bytes of a file; a connection takes 32 MiB
 WAITING: Final = 4  # files behind the one that is judged
@@ -115,12 +118,26 @@ class Trying:
             kind = request.headers.get("content-type", "")
             name, data = await asyncio.to_thread(sent_in, kind, body, MOST)
             del body
-            async with self._turn():
-                began = time.monotonic()
-                look = asyncio.get_running_loop().run_in_executor(self._threads, self._look, name, data)
-                report, found = await look
-                self._took.append(time.monotonic() - began)
+            try:
+                report, found = await while_present(request.receive, self._in_turn(name, data))
+            except ClientDisconnect as error:
+                raise NotTaken(400, "You did not wait for the answer.") from error
         return report, found, hashlib.sha256(data).hexdigest()
+
+    async def _in_turn(self, name: str, data: bytes) -> tuple[Report, dict[str, Any]]:
+        """The turn lasts until its thread is done, which for a client who left ends at its next step."""
+        async with self._turn():
+            began, left = time.monotonic(), threading.Event()
+            looking = asyncio.get_running_loop().run_in_executor(self._threads, self._look, name, data, left)
+            try:
+                looked = await asyncio.shield(looking)
+            except asyncio.CancelledError:
+                left.set()
+                with suppress(Exception):
+                    await looking
+                raise
+            self._took.append(time.monotonic() - began)
+        return looked
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -145,11 +162,13 @@ class Trying:
                 self._judged -= 1
                 self._moved.notify_all()
 
-    def _look(self, name: str, data: bytes) -> tuple[Report, dict[str, Any]]:
+    def _look(self, name: str, data: bytes, left: threading.Event) -> tuple[Report, dict[str, Any]]:
         called = excerpt(Path(name).name) or "the file"
         try:
             given = decoded(data, self.clips, Path(name).suffix, IMAGES)
+            _go_on(left)
             judged = judge_by(self.opened, called, given)
+            _go_on(left)
             explained = explain(judged) if explains(judged) else None
         except MediaError as error:
             raise NotTaken(413 if isinstance(error, MediaTooLarge) else 422, f"{_sentence(error)}.") from error
@@ -241,6 +260,11 @@ def _refusal(address: str, error: NotTaken) -> Response:
     if error.retry_after is not None:
         response.headers["retry-after"] = str(error.retry_after)
     return response
+
+
+def _go_on(left: threading.Event) -> None:
+    if left.is_set():
+        raise ClientDisconnect
 
 
 def _sentence(error: Exception) -> str:

@@ -136,6 +136,9 @@ class RequestHandler:
         except _Refusal as refusal:
             response = self._refused(refusal, request)
             status = response.status_code
+        except asyncio.CancelledError:
+            status = 503  # the server ends
+            raise
         finally:
             self.requests.labels(synapse.name, status).inc()
         return response

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from neurons.gateway.requests.problems import MEDIA_TYPE, Kind, Problem, Refusal
 from neurons.gateway.requests.uploads import BODY_SECONDS
-from subnet.wire.http.server import BoundedProtocol
+from subnet.wire.http.server import RETRY_AFTER, BoundedProtocol
 
 HEADERS: Final = {
     "cache-control": "no-store",
@@ -70,11 +70,12 @@ class PatientProtocol(BoundedProtocol):
     message_seconds: ClassVar[float] = BODY_SECONDS + 1
 
     def refusal(self, status: int, reason: str) -> tuple[dict[str, str], str]:
-        kind = next(kind for kind in (Kind.BAD_REQUEST, Kind.TOO_SLOW, Kind.HEAD) if kind.status == status)
+        kinds = (Kind.BAD_REQUEST, Kind.TOO_SLOW, Kind.HEAD, Kind.CODING, Kind.NOT_READY)
+        kind = next(kind for kind in kinds if kind.status == status)
         scope: Any = self.scope  # None before the first request
         named = (scope["state"].get("request_id") if scope else None) or _named(self.headers)
         headers = {**HEADERS, "content-type": MEDIA_TYPE, "x-request-id": named}
-        return headers, json.dumps(Problem(kind, reason).fields(named))
+        return headers, json.dumps(Problem(kind, reason, RETRY_AFTER if status == 503 else None).fields(named))
 
 
 def only(request: Request, name: str) -> str | None:

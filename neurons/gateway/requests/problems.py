@@ -33,6 +33,7 @@ class Kind(Enum):
     HEAD = ("head-too-large", 431, "The headers are too large")
     TOO_MANY = ("too-many-requests", 429, "Too many requests")
     FAULT = ("fault", 500, "The gateway made a mistake")
+    CODING = ("transfer-encoding", 501, "This Transfer-Encoding is not taken here")
     BUSY = ("busy", 503, "The gateway has no room now")
     NO_ANSWER = ("no-answer", 503, "No miner answered")
     NOT_READY = ("not-ready", 503, "The gateway cannot judge now")

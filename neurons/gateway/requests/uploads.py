@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from neurons.gateway.requests.problems import Kind, Refusal
@@ -60,7 +60,8 @@ def size_of(request: Request, most: int) -> int:
 
 
 async def read_body(receive: Receive, most: int) -> bytes:
-    """The whole body, counted as it comes. Raises Refusal for more than a file of `most` bytes, and a late one."""
+    """The whole body, counted as it comes. Raises Refusal for more than a file of `most` bytes, and a late one, and
+    ClientDisconnect."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -68,7 +69,7 @@ async def read_body(receive: Receive, most: int) -> bytes:
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Refusal(Kind.BAD_REQUEST, "the body ended early")
+                    raise ClientDisconnect
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
                 if len(body) > most + OVERHEAD:

@@ -1,8 +1,9 @@
 """Runs an ASGI application inside a running event loop: uvicorn, with bounds on what a connection may do.
 
-uvicorn's httptools protocol bounds neither the size of a request's head nor the time it takes, so a few slow or endless
-connections could use up a miner; `BoundedProtocol` closes both. How many connections there may be, and which goes when
-there are too many, is `connections.py`'s. Signals are left to the program.
+uvicorn's httptools protocol bounds neither the size of a request's head, nor the time it takes, nor how many requests
+come ahead of their answers, so a few slow or endless connections could use up a miner; `BoundedProtocol` bounds all
+three. How many connections there may be, and which goes when there are too many, is `connections.py`'s. Signals are
+left to the program.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
 import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from subnet.wire.credentials import PROVEN
 from subnet.wire.http.connections import Connections, room_for_connections
@@ -26,8 +27,13 @@ from subnet.wire.http.log_limit import limit_logs
 from subnet.wire.synapse import SYNAPSES
 
 MAX_HEAD: Final = 16 * 1024  # bytes of request line and headers; about 800 are used
+MAX_HEADERS: Final = 128  # of one request; each takes ten times its bytes
+AHEAD: Final = 4  # requests of a connection that may wait for the answer to one before them
 MAX_MESSAGE: Final = 2 * max(s.max_body for s in SYNAPSES.values())  # bytes on the wire, chunk framing included
-DRAIN_SECONDS: Final = 1  # a program ends within two
+DRAIN_SECONDS: Final = 0.8  # a program ends within two
+LAST_SECONDS: Final = 0.3  # to tell the others that there is no answer
+RETRY_AFTER: Final = 5  # seconds, for whoever is not answered when a server ends
+STOPPING: Final = "this server is stopping; send it again later"
 
 
 class _Gathered:
@@ -61,7 +67,9 @@ class _Gathered:
 class BoundedProtocol(HttpToolsProtocol):
     """One connection whose requests have a largest head, a largest size, and a time by which they must be complete.
 
-    `message_seconds` is more than an axon's own deadline for bodies, which answers 408 where this one hangs up.
+    `message_seconds` is more than an axon's own deadline for bodies, which answers 408 where this one hangs up. A few
+    requests may be sent ahead of their answers, which come in the same order. Where more are, or what cannot be read,
+    the connection ends with the last answer that is owed: a refusal would be taken for one of these.
     """
 
     head_seconds: ClassVar[float] = 10.0
@@ -71,6 +79,9 @@ class BoundedProtocol(HttpToolsProtocol):
     _received = 0  # bytes of this message
     _head = 0  # bytes of its headers, trailers included
     _timer: TimerHandle | None = None
+    _running: RequestResponseCycle | None = None  # the request whose turn it is; `cycle` is the last one
+    _wrong: tuple[int, str] | None = None  # status and reason for which the parser was stopped
+    _deaf = False  # what still comes is dropped
 
     def __init__(self, *args: Any, among: Connections, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -94,38 +105,62 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         self._among.leave(self)
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._timer is None:
             self._arm(self.head_seconds)
         self._received += len(data)
-        super().data_received(data)
+        if not self._deaf:
+            super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._in_head and self._received > MAX_HEAD:
+        if self._in_head and self._received > MAX_HEAD and not self._deaf:
             self._reject(431, "request head too large")
         elif self._received > MAX_MESSAGE:
             self.transport.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head += len(name) + len(value) + 4
-        if self._head > MAX_HEAD:
-            raise ValueError("request head too large")  # the parser stops here and asks for a 400
+        if self._head > MAX_HEAD or len(self.headers) >= MAX_HEADERS:
+            self._stop(431, "request head too large")
         super().on_header(name, value)
 
-    def send_400_response(self, msg: str) -> None:
-        if self._head > MAX_HEAD:
-            self._reject(431, "request head too large")
-        else:
-            self._reject(400, msg)
-
     def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= AHEAD:
+            self._stop(400, "too many requests sent ahead of their answers")
+        self._check_framing()
+        self.scope["extensions"] = {PROVEN: {"call": functools.partial(self._among.prove, self)}}
+        super().on_headers_complete()
         self._in_head = False
         self._arm(self.message_seconds)
-        proven = functools.partial(self._among.prove, self)
-        self.scope["extensions"] = {PROVEN: {"call": proven}}
-        super().on_headers_complete()
+
+    def _check_framing(self) -> None:
+        """RFC 9112: 400 without exactly one Host (section 3.2), 501 for a coding that is not taken off (6.1)."""
+        names = [name for name, _ in self.headers]
+        hosts = names.count(b"host")
+        if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            self._stop(400, f"a request has one header Host, not {hosts}")
+        if b"transfer-encoding" in names:
+            codings = b",".join(value for name, value in self.headers if name == b"transfer-encoding")
+            if codings.strip().lower() != b"chunked":
+                self._stop(501, "of transfer encodings only chunked is taken")
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _stop(self, status: int, reason: str) -> None:
+        """Stop the parser, which then asks for a 400; `status` is told instead."""
+        self._wrong = status, reason
+        raise ValueError(reason)
+
+    def send_400_response(self, msg: str) -> None:
+        self._reject(*(self._wrong or (400, msg)))
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -148,17 +183,42 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.abort()
 
+    def give_up(self) -> None:
+        """The server ends: whoever waits for an answer is told 503, and what the application still says is dropped."""
+        running, waits = self._running, not self.idle
+        if running is not None and not running.response_complete:
+            running.disconnected, waits = True, not running.response_started
+            running.message_event.set()
+        self.pipeline.clear()
+        if waits:
+            self._tell(503, STOPPING)
+        self.transport.close()
+
     def refusal(self, status: int, reason: str) -> tuple[dict[str, str], str]:
-        """Headers and body of what is told of a request that no application sees: 400, 408 or 431."""
+        """Headers and body of what is told of a request that no application answers: 400, 408, 431, 501 or 503."""
         return {"content-type": "text/plain; charset=utf-8"}, reason
 
     def _reject(self, status: int, reason: str) -> None:
+        if not self._in_head and self.cycle is not self._running:  # a body behind another request: it is none
+            self.pipeline.popleft()
+            self.cycle, self._in_head = self.pipeline[0][0] if self.pipeline else self._running, True  # type: ignore[assignment]
+        if self._in_head and self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive, self._deaf = False, True
+            return
+        if not self._in_head and self.cycle.response_started:
+            self.transport.close()
+            return
+        self._tell(status, reason)
+        self.transport.close()
+
+    def _tell(self, status: int, reason: str) -> None:
         headers, text = self.refusal(status, reason)
         body = text.encode()
         lines = {**headers, "connection": "close", "content-length": str(len(body))}
+        if status == 503:
+            lines["retry-after"] = str(RETRY_AFTER)
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self.transport.write(STATUS_LINE[status] + head.encode() + b"\r\n" + body)
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -185,13 +245,48 @@ class RunningServer:
     ) -> None:
         self.host, self.port = host, port
         self._server, self._task, self._drain = server, task, drain
+        self._ending: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Task[None] | None = None
+
+    def stop_at(self, event: asyncio.Event) -> None:
+        """Stop as soon as `event` is set, whatever its program still does then."""
+
+        async def wait() -> None:
+            await event.wait()
+            await self.stop()
+
+        self._waiting = asyncio.create_task(wait())
 
     async def stop(self) -> None:
-        """Take no more connections, let the requests in hand end (at most `DRAIN_SECONDS`), and close."""
+        """Take no more connections, let the requests in hand end, and close. Who has no answer after `DRAIN_SECONDS` is
+        told 503, and the work on it is cancelled. Doing it again waits for the end."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+        await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
         if self._drain is not None:
             self._drain()
-        self._server.should_exit = True
+        state, self._server.should_exit = self._server.server_state, True
+        await asyncio.wait({self._task}, timeout=DRAIN_SECONDS)
+        for connection in list(state.connections):
+            connection.give_up()  # type: ignore[union-attr]
+        for task in list(state.tasks):
+            task.cancel()
+        await asyncio.wait({self._task}, timeout=LAST_SECONDS)
+        for connection in list(state.connections):  # of clients that do not read
+            connection.abandon()  # type: ignore[union-attr]
         await self._task
+
+
+def _cancellable(app: ASGIApp) -> ASGIApp:
+    """`app`, whose requests may be cancelled when the server ends: uvicorn writes a traceback for each."""
+
+    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
+    return called
 
 
 async def serve(
@@ -214,7 +309,7 @@ async def serve(
     sock.on_full = among.shed
     limit_logs()
     config = uvicorn.Config(
-        app,
+        _cancellable(app),
         http=functools.partial(protocol, among=among),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
@@ -223,7 +318,7 @@ async def serve(
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=2,  # for what lets itself not be cancelled
         backlog=ACCEPTS_PER_TURN,
     )
     server = _Server(config)

@@ -134,6 +134,7 @@ class Rig:
     key: str
     folder: Path
     worker: Worker
+    server: RunningServer
 
     def work(self) -> None:
         """Begin to answer jobs."""
@@ -237,7 +238,7 @@ async def gateway(folder: Path, journal: Path, *, seconds: float = 20.0, room: R
         server = await serve(application(api), "127.0.0.1", 0, protocol=PatientProtocol, flags="--gateway.")
         stack.push_async_callback(server.stop)
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        rig = Rig(f"http://127.0.0.1:{server.port}", session, api, view, miners, journal, "", folder, worker)
+        rig = Rig(f"http://127.0.0.1:{server.port}", session, api, view, miners, journal, "", folder, worker, server)
         rig.work()
         stack.callback(lambda made: made.working.cancel(), rig)
         rig.key = rig.new_key("test", scopes="image video answers")

@@ -102,3 +102,19 @@ async def test_the_client_sends_what_it_was_given(rig: Rig) -> None:
             client.detect(picture(True), idempotency_key="")
 
     await asyncio.to_thread(ask)
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "kind"),
+    [
+        ("", 400, "bad-request"),
+        ("Host: a\r\nHost: a\r\n", 400, "bad-request"),
+        ("Host: a\r\nTransfer-Encoding: gzip, chunked\r\n", 501, "transfer-encoding"),
+        ("Host: a\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", 501, "transfer-encoding"),
+    ],
+)
+async def test_framing(rig: Rig, lines: str, status: int, kind: str) -> None:
+    """RFC 9112: one Host, and no coding but chunked, since no other is taken off."""
+    answer = await exchange(rig, f"POST /v1/detections HTTP/1.1\r\n{lines}\r\n0\r\n\r\n".encode())
+    assert answer.problem(status, kind)
+    assert (await exchange(rig, b"GET /health HTTP/1.0\r\n\r\n")).status == 200

@@ -22,6 +22,7 @@ from PIL import Image
 
 from detectors.claims.shelf import Claims, claims_of
 from detectors.loading import open_detector
+from neurons.signals import pause
 from neurons.web.report.complaints import MOST as ROOM
 from neurons.web.report.complaints import Complaints
 from neurons.web.server import HEADERS, application
@@ -248,6 +249,39 @@ async def test_one_at_a_time_and_few_wait(rig: Rig) -> None:
     may.set()
     assert {status for status, _, _ in await asyncio.gather(*others)} == {200}
     assert json.loads((await rig.get("/try.json"))[1])["waiting"] == 0
+
+
+async def test_who_left_is_not_judged(rig: Rig) -> None:
+    """Who hangs up behind another's file keeps no place, and who does in the middle is not judged to the end."""
+    may, begun, judged = threading.Event(), threading.Event(), 0
+
+    def slowly(modality: Modality) -> tuple[Detector, Claims]:
+        nonlocal judged
+        judged += 1
+        begun.set()
+        may.wait()
+        return opened(modality)
+
+    rig.trying.opened = slowly
+    first = asyncio.create_task(rig.post(PHOTO))
+    await asyncio.to_thread(begun.wait)
+    others = [asyncio.create_task(rig.post(PHOTO)) for _ in range(WAITING)]
+
+    async def waiting(count: int) -> None:
+        async with asyncio.timeout(20):
+            while json.loads((await rig.get("/try.json"))[1])["waiting"] != count:
+                await pause(asyncio.Event(), 0.02)
+
+    await waiting(WAITING + 1)
+    for other in others:
+        other.cancel()
+    await waiting(1)
+    first.cancel()
+    await asyncio.sleep(0.1)
+    may.set()
+    await waiting(0)
+    assert judged == 1
+    assert (await rig.post(PHOTO))[0] == 200
 
 
 async def test_without_weights_a_clear_word(rig: Rig) -> None:
