@@ -35,7 +35,8 @@ def counted(value: int, thing: str) -> str:
 def percent(share: float, places: int = 0) -> str:
     """A share, 0..1, out of a hundred: with at least `places`, and so many that some are not none, nor most all."""
     text = f"{100 * share:.{places}f}"
-    rounded_away = float(text) in (0, 100) and min(share, 1 - share) > 1e-6  # less is what computing leaves of 0
+    few = min(share, 1 - share)
+    rounded_away = 1e-6 < few < 0.01 and float(text) in (0, 100)  # less is what computing leaves of none
     return percent(share, places + 1) if rounded_away else text
 
 
