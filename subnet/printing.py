@@ -35,8 +35,9 @@ def counted(value: int, thing: str) -> str:
 def percent(share: float, places: int = 0) -> str:
     """A share, 0..1, out of a hundred: with at least `places`, and so many that some are not none, nor most all."""
     text = f"{100 * share:.{places}f}"
-    rounded_away = float(text) in (0, 100) and share not in (0, 1)
-    return percent(share, places + 1) if rounded_away and places < 6 else text
+    few = min(share, 1 - share)
+    rounded_away = 1e-6 < few < 0.01 and float(text) in (0, 100)  # less is what computing leaves of none
+    return percent(share, places + 1) if rounded_away else text
 
 
 def excerpt(text: str, most: int = MOST) -> str:

@@ -8,10 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from neurons.signals import pause
 from neurons.web.book import Book
 from neurons.web.export import export_site
-from neurons.web.program import listening
+from neurons.web.program import follow, listening
 from neurons.web.site import Site
 from neurons.web.sources import JournalFile
 from neurons.web.summary import ROUNDS
@@ -26,7 +25,7 @@ async def shown(folder: Path, hotkeys: Mapping[str, str], validators: Sequence[s
     """The validators' journals are served and followed, also those that are not there yet; gives the address."""
     site, stop = _site(folder, hotkeys, validators, ROUNDS), asyncio.Event()
     async with listening(site) as address:
-        following = asyncio.create_task(_follow(site, stop))
+        following = asyncio.create_task(follow(site, LOOK_SECONDS, stop))
         try:
             yield address
         finally:
@@ -47,10 +46,3 @@ def _site(folder: Path, hotkeys: Mapping[str, str], validators: Sequence[str], k
     sources = [JournalFile(folder / name / "journal.db") for name in validators]
     books = tuple(Book(number, source, keep) for number, source in enumerate(sources, 1))
     return Site(books, {hotkey: name for name, hotkey in hotkeys.items()})
-
-
-async def _follow(site: Site, stop: asyncio.Event) -> None:
-    while not stop.is_set():
-        for book in site.books:
-            await asyncio.to_thread(book.refresh, stop.is_set)
-        await pause(stop, LOOK_SECONDS)

@@ -100,8 +100,8 @@ class Book:
             if self.fault:
                 raise Unready(f"journal {self.number} cannot be shown: {self.fault}")
             if not self._whole:
-                read = f"{self._summary.last.seq:,} of {self.total:,} entries so far"
-                raise Unready(f"journal {self.number} is being read: {read}")
+                so_far = f"{self._summary.last.seq:,} of {self.total:,} entries" if self.total else "nothing"
+                raise Unready(f"journal {self.number} is being read: {so_far} so far")
             yield self._summary
 
     def round(self, number: int) -> tuple[Asked, RoundRecord] | None:

@@ -25,7 +25,10 @@ from subnet.errors import SettingsError
 from subnet.printing import counted
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from neurons.log import Log
+    from neurons.web.book import Book
     from neurons.web.report.complaints import Complaints
     from neurons.web.server import Forms
     from neurons.web.site import Site
@@ -239,18 +242,28 @@ async def listening(
         await server.stop()
 
 
-async def follow(site: Site, refresh: float, stop: asyncio.Event, log: Log) -> None:
-    """Read journals as they grow. One that cannot be read is told of once, and looked at again."""
+async def follow(site: Site, refresh: float, stop: asyncio.Event, log: Log | None = None) -> None:
+    """Read journals as they grow, each by itself: one that is long, or does not answer, holds up no other."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    threads = ThreadPoolExecutor(len(site.books) or 1, "journals")
+    try:
+        await asyncio.gather(stop.wait(), *(_follow(book, threads, refresh, stop, log) for book in site.books))
+    finally:
+        threads.shutdown(wait=False)
+
+
+async def _follow(book: Book, threads: Executor, refresh: float, stop: asyncio.Event, log: Log | None) -> None:
+    """Read one. That it cannot be read is told of once, and it is looked at again."""
     from neurons.signals import pause
 
-    told = dict.fromkeys(site.books, "")
+    told = ""
     while not stop.is_set():
-        for book in site.books:
-            await asyncio.to_thread(book.refresh, stop.is_set)
-            if book.fault != told[book]:
-                told[book] = book.fault
-                if book.fault:
-                    log.warning("journal cannot be shown", journal=book.number, reason=book.fault)
-                else:
-                    log.info("journal reads again", journal=book.number)
+        await asyncio.get_running_loop().run_in_executor(threads, book.refresh, stop.is_set)
+        if log is not None and book.fault != told:
+            if book.fault:
+                log.warning("journal cannot be shown", journal=book.number, reason=book.fault)
+            else:
+                log.info("journal reads again", journal=book.number)
+        told = book.fault
         await pause(stop, refresh)

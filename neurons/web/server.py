@@ -42,14 +42,15 @@ class Drawn:
     """Answers as they were drawn, until a journal moves: whoever asks for a page meanwhile shares it.
 
     Drawing holds the interpreter, and more threads would only take it from each other and from the loop: one draws, in
-    the order in which pages were first asked for, and one those for which a journal is read, on a disk or afar. What
-    is drawn already waits for neither.
+    the order in which pages were first asked for, and one of each journal those for which it is read, on a disk or
+    afar. What is drawn already waits for none of them.
     """
 
     def __init__(self, site: Site, *, trying: bool) -> None:
         self._site, self._trying = site, trying
         self._kept: OrderedDict[str, tuple[tuple[int, ...], asyncio.Future[Response]]] = OrderedDict()
-        self._drawer, self._reader = ThreadPoolExecutor(1, "pages"), ThreadPoolExecutor(1, "rounds")
+        self._drawer = ThreadPoolExecutor(1, "pages")
+        self._readers = {book.number: ThreadPoolExecutor(1, f"rounds of {book.number}") for book in site.books}
 
     async def answer(self, path: str) -> Response:
         """What is at `path`, without its first stroke. What hangs on the clock, and what is no page, is not kept."""
@@ -65,7 +66,7 @@ class Drawn:
 
     def _draw(self, path: str) -> asyncio.Future[Response]:
         draw = partial(respond, self._site, path, trying=self._trying)
-        drawer = self._reader if reads(path) else self._drawer
+        drawer = self._readers.get(reads(path) or 0, self._drawer)
         drawing = asyncio.get_running_loop().run_in_executor(drawer, draw)
         drawing.add_done_callback(partial(self._forget, path))
         return drawing

@@ -19,10 +19,10 @@ _OF_JOURNAL: Final = re.compile(r"([1-9][0-9]{0,3})/(scoreboard|rounds|miner|rou
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
-def reads(address: str) -> bool:
-    """Whether the page at `address` takes a look into a journal; others tell what was gathered."""
+def reads(address: str) -> int | None:
+    """The number of the journal that the page at `address` takes a look into; others tell what was gathered."""
     match = _OF_JOURNAL.match(address)
-    return match is not None and match[2] == "round"
+    return int(match[1]) if match is not None and match[2] == "round" else None
 
 
 @dataclass(frozen=True)

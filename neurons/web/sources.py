@@ -12,7 +12,7 @@ from subnet.evidence.entries.entry import Entry, chained
 from subnet.evidence.entries.marks import Marks, marks_of
 from subnet.evidence.entries.segments import FOLDER
 from subnet.evidence.proof.depot import Depot
-from subnet.evidence.proof.publication import MANIFEST, Manifest
+from subnet.evidence.proof.publication import MANIFEST, Manifest, Part, unpack_part
 from subnet.evidence.reader import LIVE, JournalReader
 from subnet.printing import without_credentials
 
@@ -66,21 +66,27 @@ class JournalFile:
         return str(error).replace(f"{self.path.parent}/", "")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Published:
-    """A folder or address that `assay publish` wrote to."""
+    """A folder or address that `assay publish` wrote to.
+
+    The manifest of the last look is kept, and the file of the last part that an entry was looked up in: parts are never
+    changed, and neighbours of that entry are asked for next.
+    """
 
     address: str
+    _manifest: Manifest | None = None
+    _part: tuple[Part, bytes] | None = None
 
     def end(self) -> End:
         depot = Depot(self.address)
-        manifest = self._manifest(depot)
+        self._manifest = manifest = _manifest(depot)
         parts = {part.file: (part.sha256, depot.mark(part.file)) for part in manifest.parts}
         return End(manifest.last, manifest.parts[-1].head if manifest.parts else "", Marks(parts=parts))
 
     def behind(self, last: Entry) -> Iterator[Entry]:
         depot = Depot(self.address)
-        manifest = self._manifest(depot)
+        manifest = self._manifest or _manifest(depot)
         if manifest.last < last.seq:
             raise JournalBroken(f"{self.address} ends with entry {manifest.last}, and entry {last.seq} was read before")
         parts = tuple(part for part in manifest.parts if part.last > last.seq)
@@ -88,22 +94,26 @@ class Published:
         yield from chained((entry for entry in entries if entry.seq > last.seq), last, self.address)
 
     def find(self, seq: int) -> Entry | None:
-        depot = Depot(self.address)
-        manifest = self._manifest(depot)
-        parts = tuple(part for part in manifest.parts if part.first <= seq <= part.last)
-        entries = depot.parts(manifest.model_copy(update={"parts": parts}))
-        return next((entry for entry in entries if entry.seq == seq), None)
+        manifest = self._manifest or _manifest(Depot(self.address))
+        part = next((part for part in manifest.parts if part.first <= seq <= part.last), None)
+        if part is None:
+            return None
+        known = self._part
+        if known is None or known[0] != part:
+            known = self._part = part, Depot(self.address).packed(part)
+        return next((entry for entry in unpack_part(*known) if entry.seq == seq), None)
 
     def told(self, error: Exception) -> str:
         here = self.address.rstrip("/")
         text = str(error).replace(f"{here}/", "")
         return without_credentials(text if "://" in here else text.replace(here, Path(here).name))
 
-    def _manifest(self, depot: Depot) -> Manifest:
-        manifest = depot.manifest()
-        if manifest is None:
-            raise JournalBroken(f"{depot.address} has no {MANIFEST}: nothing is published there")
-        return manifest
+
+def _manifest(depot: Depot) -> Manifest:
+    manifest = depot.manifest()
+    if manifest is None:
+        raise JournalBroken(f"{depot.address} has no {MANIFEST}: nothing is published there")
+    return manifest
 
 
 def open_source(address: str) -> Source:

@@ -30,6 +30,7 @@ from subnet.evidence.proof.publication import (
     Manifest,
     MediaFile,
     PackedPart,
+    Part,
     finished_parts,
     parse_manifest,
     unpack_part,
@@ -107,10 +108,14 @@ class Depot:
     def parts(self, manifest: Manifest) -> Iterator[Entry]:
         """All entries, part after part. Raises JournalBroken at a part that is not what the manifest lists."""
         for part in manifest.parts:
-            data = self.read(part.file, part.size)
-            if data is None:
-                raise JournalBroken(f"{part.file} is listed in the manifest, and is not there")
-            yield from unpack_part(part, data)
+            yield from unpack_part(part, self.packed(part))
+
+    def packed(self, part: Part) -> bytes:
+        """The file of a part, not yet checked. Raises JournalBroken where it is not there."""
+        data = self.read(part.file, part.size)
+        if data is None:
+            raise JournalBroken(f"{part.file} is listed in the manifest, and is not there")
+        return data
 
     def media(self, listed: MediaFile) -> bytes:
         """Raises JournalBroken where it is not there, or not what the manifest lists."""

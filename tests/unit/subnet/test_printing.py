@@ -42,10 +42,18 @@ def test_what_opens_an_address_is_not_shown(text: str, left: str) -> None:
 
 @pytest.mark.parametrize(
     ("share", "places", "text"),
-    [(0, 0, "0"), (1, 0, "100"), (1 / 569, 0, "0.2"), (568 / 569, 0, "99.8"), (0.503, 0, "50"), (1 / 5000, 1, "0.02")],
+    [
+        (0, 0, "0"),
+        (1, 0, "100"),
+        (1 / 569, 0, "0.2"),
+        (568 / 569, 0, "99.8"),
+        (0.503, 0, "50"),
+        (1 / 5000, 1, "0.02"),
+        (1e-17, 1, "0.0"),
+    ],
 )
 def test_some_are_not_none_and_most_not_all(share: float, places: int, text: str) -> None:
-    """A share is rounded neither to none nor to all."""
+    """A share is rounded neither to none nor to all, but for what computing with doubles leaves of none."""
     assert percent(share, places) == text
 
 

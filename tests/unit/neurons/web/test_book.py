@@ -79,7 +79,7 @@ def test_before_it_is_read_nothing_is_shown(tmp_path: Path) -> None:
     """Not half of a journal as if it were all."""
     write_journal(tmp_path / "journal.db", 10)
     book = Book(1, JournalFile(tmp_path / "journal.db"))
-    with pytest.raises(Unready, match=r"journal 1 is being read: 0 of 0 entries"), book.open():
+    with pytest.raises(Unready, match=r"journal 1 is being read: nothing so far"), book.open():
         pass
     looks = iter([False, False, True])
     book.refresh(stopping=lambda: next(looks))
