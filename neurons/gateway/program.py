@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from neurons.gateway.store.database import Database
     from neurons.gateway.store.keys import Key
 
+_SECRET = re.compile(r"[?#].*")  # of a webhook's address: what may open it
 gateway = App(name="gateway", help="Answer files of outsiders by what the subnet's miners say.")
 key = App(name="key", help="API keys of the gateway.")
 gateway.command(key)
@@ -172,7 +174,7 @@ def _told(key: Key) -> dict[str, str | float | int | None]:
         "rate": key.rate,
         "quota": key.quota,
         "spent": key.spent,
-        "webhook": key.webhook,
+        "webhook": _SECRET.sub("?***", key.webhook),
         "created": _time(key.created),
         "revoked": _time(key.revoked) if key.revoked is not None else None,
     }

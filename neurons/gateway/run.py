@@ -145,8 +145,10 @@ async def _both(worker: Worker, service: Service, stop: asyncio.Event) -> None:
 
 
 def _check_asker(snapshot: Snapshot, hotkey: str) -> None:
-    if snapshot.neuron(hotkey) is None:
+    neuron = snapshot.neuron(hotkey)
+    if neuron is None or not neuron.permit:
+        what = "is not registered" if neuron is None else "has no validator permit"
         raise SettingsError(
-            f"hotkey {hotkey} is not registered on subnet {snapshot.netuid}, so that no miner would answer: name a "
-            "validator's (--wallet.hotkey)"
+            f"hotkey {hotkey} {what} on subnet {snapshot.netuid}, so that no miner would answer: name a validator's "
+            "(--wallet.hotkey)"
         )

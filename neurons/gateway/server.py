@@ -19,10 +19,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from neurons.gateway.metrics import Metrics
+from neurons.gateway.openapi import HEALTH, LOOKED, posted
 from neurons.gateway.requests.around import Around, only, request_id
-from neurons.gateway.requests.fetching import JSON_TYPE, MOST_CHARACTERS, NAME, Fetching, address_in
+from neurons.gateway.requests.fetching import JSON_TYPE, Fetching, address_in
 from neurons.gateway.requests.problems import MEDIA_TYPE, Kind, Problem, Refusal, seconds
-from neurons.gateway.requests.uploads import FORMATS, file_of, read_body, recognised, size_of
+from neurons.gateway.requests.uploads import file_of, read_body, recognised, size_of
 from neurons.gateway.schemas import Detection, Health, JobBody, ProblemBody
 from neurons.gateway.service import Service
 from neurons.gateway.store.holding import held
@@ -30,8 +31,6 @@ from neurons.gateway.store.jobs import Job, Jobs, State, TooMany
 from neurons.gateway.store.keys import Key, Keys, Scope, Spent
 from neurons.gateway.store.repeats import Answered, Different, InHand, Repeats
 from neurons.log import Log
-from neurons.verdicts.form import FIELD
-from neurons.verdicts.kinds import CLIPS
 from subnet.errors import StateError
 from subnet.types import Modality
 from subnet.wire.bodies import Bodies, BodyLimits, NoRoom
@@ -74,7 +73,7 @@ def application(api: Api) -> Around:
     app = FastAPI(title="Assay gateway", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
     _add_handlers(app, api.log)
 
-    @app.post("/v1/detections", **_posted(api.fetching.schemes))
+    @app.post("/v1/detections", **posted(api.fetching.schemes))
     async def detect(request: Request, credentials: Credentials = None) -> Response:
         """Judge one picture at once, or queue one clip as a job."""
         key, token = await _key(api, request, credentials), _token(request)
@@ -84,7 +83,7 @@ def application(api: Api) -> Around:
             raise Refusal(Kind.TOO_MANY, str(spent), spent.retry_after, unread=True) from spent
         return await _received(api, key, token, request)
 
-    @app.get("/v1/jobs/{id}", responses=_told(401, 404, 503), response_model_exclude_none=True)
+    @app.get("/v1/jobs/{id}", responses=LOOKED, response_model_exclude_none=True)
     async def job(
         id: str,
         request: Request,
@@ -100,7 +99,7 @@ def application(api: Api) -> Around:
             response.headers["Retry-After"] = str(seconds(LOOK_AGAIN))
         return body_of(found)
 
-    @app.get("/health", responses={503: {"model": Health, "description": "Nothing can be judged now."}})
+    @app.get("/health", responses=HEALTH)
     async def health(response: Response) -> Health:
         """Whether files can be judged."""
         faults = api.service.faults()
@@ -270,52 +269,3 @@ def _problem(request: Request, problem: Problem, *, unread: bool = False) -> Res
     content = problem.fields(request_id(request))
     response = JSONResponse(content, problem.kind.status, headers, MEDIA_TYPE)
     return Lingering(response, request.receive) if unread else response
-
-
-def _told(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How OpenAPI shows problems of these statuses."""
-    schema = {"$ref": "#/components/schemas/ProblemBody"}
-    titles = {
-        status: "; ".join(kind.title for kind in Kind if kind.status == status) for status in (*statuses, 400, 500)
-    }
-    return {s: {"description": title, "content": {MEDIA_TYPE: {"schema": schema}}} for s, title in titles.items()}
-
-
-_FILE: Final[dict[str, Any]] = {
-    "type": "string",
-    "format": "binary",
-    "description": f"{', '.join(FORMATS.pictures)}; {CLIPS}.",
-}
-_TOKENS: Final[dict[str, Any]] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "The same key and file again give the first answer, and ask no miner.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
-}
-
-
-def _object(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """A body with one member, and nothing else."""
-    properties = {name: schema}
-    return {"schema": {"type": "object", "required": [name], "additionalProperties": False, "properties": properties}}
-
-
-def _posted(schemes: tuple[str, ...]) -> dict[str, Any]:
-    """How OpenAPI shows what is posted: a file, or also its address, where there are schemes for these."""
-    content = {"multipart/form-data": _object(FIELD, _FILE)}
-    if schemes:
-        begins = f"begins with {' or '.join(f'{each}://' for each in schemes)}"
-        address = {"type": "string", "format": "uri", "maxLength": MOST_CHARACTERS, "description": begins}
-        content[JSON_TYPE] = _object(NAME, address)
-    queued = {
-        "model": JobBody,
-        "description": "A clip, queued.",
-        "headers": {"Location": {"schema": {"type": "string"}, "description": "of the job"}},
-    }
-    answers = {200: {"description": "A picture, judged."}, 202: queued}
-    return {
-        "response_model": Detection,
-        "responses": {**answers, **_told(401, 403, 408, 409, 413, 415, 422, 429, 503)},
-        "openapi_extra": {"parameters": [_TOKENS], "requestBody": {"required": True, "content": content}},
-    }

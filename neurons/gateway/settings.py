@@ -51,7 +51,7 @@ class GatewaySettings:
     """Clips of one key that wait at one time; further ones get 429."""
     keep_answers: float = 1.0
     """Hours for which the answer to a clip, or to a request with an Idempotency-Key, can be fetched again. Files are
-    deleted with the answer to them, always."""
+    deleted with the answer to them, always. At least 0.01, half a minute, or no answer to a clip is ever fetched."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -62,6 +62,11 @@ class GatewaySettings:
                 raise SettingsError(f"--gateway.{name} must be in {low:g}..{high:g}, not {value:g}")
         if not 0.5 < self.confidence < 1:
             raise SettingsError(f"--gateway.confidence must be above 0.5 and below 1, not {self.confidence:g}")
+        if self.least > self.miners:
+            raise SettingsError(
+                f"--gateway.least ({self.least}) is above --gateway.miners ({self.miners}), so that there would "
+                "be no verdict: lower it, or ask more"
+            )
         check_database(self.database)
         if unknown := sorted(set(self.urls) - {"https", "http"}):
             raise SettingsError(f"--gateway.urls must be https or http, not {unknown[0]!r}")
@@ -86,14 +91,14 @@ _RANGES = (
     ("waiting", 0, 4096),
     ("jobs", 1, 100_000),
     ("key_jobs", 1, 100_000),
-    ("keep_answers", 0, 24 * 365),
+    ("keep_answers", 0.01, 24 * 365),
 )
 
 
 def check_database(address: str) -> None:
     """Raises SettingsError for what is no address of a PostgreSQL server."""
     if address and not address.startswith(("postgresql://", "postgres://")):
-        raise SettingsError("--gateway.database must be an address postgresql://USER@HOST/NAME, or nothing for a file")
+        raise SettingsError("--gateway.database must be an address postgresql://HOST/NAME, or nothing for a file")
 
 
 def folder_of(state: Path | None) -> Path:

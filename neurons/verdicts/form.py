@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from typing import Final
 
-from aiohttp import MultipartReader, StreamReader
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, MultipartReader, StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 FIELD: Final = "file"
 OVERHEAD: Final = 16 * 1024  # bytes of a body that are not the file
+
+for _kind in (BadContentDispositionHeader, BadContentDispositionParam):
+    warnings.simplefilter("ignore", _kind)  # they have the names of clients' files, and would reach the log
 
 
 def is_form(content_type: str) -> bool:

@@ -111,6 +111,7 @@ def _jpeg_keeps(code: int, segment: bytes) -> bool:
 def _png(data: bytes) -> Header:
     kept, position, orientation = [_PNG_SIGNATURE], 8, 0
     width, height = struct.unpack_from(">II", data, 16)
+    animated = shown = False  # of an animation the picture is the first frame, if it is told of before it (fcTL)
     while True:
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
@@ -118,6 +119,11 @@ def _png(data: bytes) -> Header:
             raise MediaUnreadable("the PNG file is truncated: its last chunk is not complete")
         if position == 8 and (kind != b"IHDR" or length != 13):
             raise MediaUnreadable("the PNG file does not start with its header chunk")
+        if kind == b"fcTL":
+            shown = True
+        elif kind == b"IDAT" and animated and not shown:
+            raise MediaUnreadable("the PNG file shows an animation that leaves its picture out; save the frame as PNG")
+        animated = animated or kind == b"acTL"
         if kind in _PNG_KEPT:
             kept.append(data[position:end])
         elif kind == b"eXIf":

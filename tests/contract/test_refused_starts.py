@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from subnet.chain.devnode.keys import seeded, wallet_from_seed
+from subnet.chain.devnode.keys import neuron, seeded, wallet_from_seed
+from subnet.chain.devnode.ledger.genesis import Genesis, GenesisNeuron
 from subnet.evidence.journal import Journal
 from tests.contract.chain_worlds import node_world
 
@@ -18,7 +19,7 @@ PROGRAMS = {"validator": (), "miner": (*MINER, "--detector.video", "random-video
 
 
 async def started(program: str, home: Path, endpoint: str, *words: object) -> tuple[int | None, str]:
-    """Status and standard error of a program with the wallet of a hotkey that is not registered."""
+    """Status and standard error of a program with the wallet of a hotkey that `seeded` does not register."""
     wallet_from_seed("stranger", home / "wallets", "life")
     chain = ("--netuid", "1", "--subtensor.chain_endpoint", endpoint)
     wallet = ("--wallet.name", "stranger", "--wallet.path", home / "wallets")
@@ -50,3 +51,15 @@ async def test_a_state_that_was_there_stays(tmp_path: Path) -> None:
         status, said = await started("validator", tmp_path, world.node.endpoint, "--state", tmp_path / "own")
     assert (status, "is not registered" in said) == (2, True), said
     assert (tmp_path / "own" / "journal.db").exists()
+
+
+async def test_a_gateway_needs_the_permit_that_miners_ask_for(tmp_path: Path) -> None:
+    """A registered hotkey that is no validator's would be refused by every miner: status 2, and nothing is served."""
+    Journal(tmp_path / "journal.db").close()
+    words = ("--journal", tmp_path / "journal.db", "--gateway.port", 0)
+    stranger = wallet_from_seed("stranger", tmp_path / "wallets", "life")
+    poor = GenesisNeuron(stranger.hotkey.ss58_address, stranger.coldkeypub.ss58_address)
+    genesis = Genesis(1, (neuron("//Val0", 1000.0), poor))
+    async with node_world(genesis) as world:
+        status, said = await started("gateway", tmp_path, world.node.endpoint, *words)
+    assert (status, "has no validator permit on subnet 1" in said) == (2, True), said

@@ -127,8 +127,13 @@ def _runs(clip: Clip) -> tuple[Media, ...]:
             if at - start == FRAMES:
                 runs.append(Media(media.frames[start:at], media.fps))
             start = at
-    if not runs:
+    if not runs and len(times) < FRAMES:
         raise MediaUnreadable(f"the clip has no {FRAMES} successive frames, which are needed; give a longer one")
+    if not runs:
+        raise MediaUnreadable(
+            f"nowhere in the clip do {FRAMES} frames follow each other without a gap of three times the mean; export "
+            "it at a constant frame rate"
+        )
     return tuple(runs)
 
 

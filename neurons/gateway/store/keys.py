@@ -190,8 +190,12 @@ def _check(name: str, scopes: frozenset[Scope], rate: float, quota: int, webhook
         raise SettingsError(f"--quota must be in 1..1,000,000,000 requests a day, not {quota}")
     try:
         parts = urlsplit(webhook)
-        fine = not webhook or (parts.scheme in ("http", "https") and parts.hostname and not parts.username)
+        host = (parts.hostname or "").encode("idna")  # and the port: both raise ValueError
+        fine = not webhook or (parts.scheme in ("http", "https") and host and parts.port != 0 and not parts.username)
     except ValueError:
         fine = False
-    if not fine:
-        raise SettingsError("--webhook must be an http:// or https:// address without a name and password in it")
+    if not fine or not webhook.isprintable() or " " in webhook:  # urlsplit passes over line ends
+        raise SettingsError(
+            "--webhook must be an http:// or https:// address with a valid host and port, without spaces, and without "
+            "a name and password in it"
+        )

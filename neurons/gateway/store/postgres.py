@@ -117,7 +117,7 @@ class PostgresDatabase:
         try:
             yield
         except psycopg.Error as error:
-            reason = " ".join(printable(without_credentials(str(error))).split())[:200]
+            reason = printable(" ".join(without_credentials(str(error)).split()))[:200]
             raise StateError(f"--gateway.database cannot be used: {reason}") from error
 
     def close(self) -> None:

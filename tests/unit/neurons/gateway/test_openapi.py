@@ -11,11 +11,30 @@ from pathlib import Path
 import pytest
 
 from tests.places import ROOT
-from tests.unit.neurons.gateway.rig import gateway
+from tests.unit.neurons.gateway.rig import Rig, clip, gateway, picture
 
 HERE = "tests.unit.neurons.gateway.schemathesis_hooks"
 CONFIG = str(Path(__file__).with_name("schemathesis.toml"))
 NEEDS = "schemathesis is not installed: pip install 'schemathesis>=4.32,<5'"
+
+
+async def test_every_answer_is_described_with_its_headers(rig: Rig) -> None:
+    """What is told of an answer is what comes, and the other way round: no 422 of jobs, every header of ours."""
+    paths = (await rig.get("/openapi.json", key="")).json["paths"]
+    post, get = paths["/v1/detections"]["post"]["responses"], paths["/v1/jobs/{id}"]["get"]["responses"]  # type: ignore[index]
+    assert "422" not in get
+    assert all("X-Request-Id" in answer["headers"] for answer in (*post.values(), *get.values()))
+    queued = await rig.post(clip(True), Idempotency_Key="a")
+    again = await rig.post(clip(True), Idempotency_Key="a")
+    other = await rig.post(picture(True), Idempotency_Key="a")
+    job = await rig.get(f"/v1/jobs/{queued.json['id']}")
+    once = rig.new_key("once", quota=1)
+    judged, spent = [await rig.post(picture(True), key=once) for _ in range(2)]
+    assert (other.status, judged.status, spent.status) == (422, 200, 429)
+    for described, came in ((get, job), *((post, came) for came in (queued, again, other, judged, spent))):
+        own = {"x-request-id", "retry-after", "idempotency-replayed", "location"} & came.headers.keys()
+        assert own <= {name.lower() for name in described[str(came.status)]["headers"]}, came
+    assert again.headers["idempotency-replayed"] == "true"
 
 
 @pytest.mark.slow

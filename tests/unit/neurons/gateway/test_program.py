@@ -54,9 +54,18 @@ def test_a_webhook_has_a_secret_of_its_own(assay: Assay, tmp_path: Path) -> None
     assert secrets[0] != secrets[1]
 
 
+def test_a_list_tells_no_secret_of_a_webhook(assay: Assay, tmp_path: Path) -> None:
+    """What stands behind its path may open it."""
+    words = ("--webhook", "https://example.org/hook?token=very-secret", "--state", tmp_path, "--json")
+    made = assay("gateway", "key", "add", "a", *words)
+    for out in (made.out, *(assay("gateway", "key", "list", "--state", tmp_path, *j).out for j in ((), ("--json",)))):
+        assert "example.org/hook?" in "".join(out.split())
+        assert "very-secret" not in out
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(("key", "add", "x", "--scopes", "audio"), "--scopes"), (("key", "add", "x", "--scopes", "image,video"), "once for each"), (("key", "add", "x", "--rate", "0"), "--rate"), (("key", "revoke", "x"), "KEY 'x'"), (("--netuid", "70000"), "--netuid"), (("--netuid", "1", "--gateway.miners", "9"), "--gateway.miners"), (("--netuid", "1", "--gateway.confidence", "0.4"), "--gateway.confidence"), (("--netuid", "1", "--gateway.ip", "here"), "--gateway.ip"), (("--netuid", "1", "--gateway.database", "mysql://x"), "--gateway.database"), (("key", "list", "--gateway.database", "x.db"), "--gateway.database"), (("--netuid", "1", "--gateway.urls", "ftp"), "--gateway.urls"), (("--netuid", "1", "--gateway.megabytes", "100"), "--gateway.megabytes")],
+    [(("key", "add", "x", "--scopes", "audio"), "--scopes"), (("key", "add", "x", "--scopes", "image,video"), "once for each"), (("key", "add", "x", "--rate", "0"), "--rate"), (("key", "revoke", "x"), "KEY 'x'"), (("--netuid", "70000"), "--netuid"), (("--netuid", "1", "--gateway.miners", "9"), "--gateway.miners"), (("--netuid", "1", "--gateway.confidence", "0.4"), "--gateway.confidence"), (("--netuid", "1", "--gateway.ip", "here"), "--gateway.ip"), (("--netuid", "1", "--gateway.database", "mysql://x"), "--gateway.database"), (("key", "list", "--gateway.database", "x.db"), "--gateway.database"), (("--netuid", "1", "--gateway.urls", "ftp"), "--gateway.urls"), (("--netuid", "1", "--gateway.least", "6"), "--gateway.least"), (("--netuid", "1", "--gateway.keep_answers", "0"), "--gateway.keep_answers"), (("--netuid", "1", "--gateway.database", "x"), "postgresql://HOST/NAME"), *((("key", "add", "x", "--webhook", hook), "--webhook") for hook in ("http://x:99999/", "http://x:0/", "http://x y/", "http://x/\n", "http:///x", f"http://{'a' * 64}.org/", "ftp://x/")), (("--netuid", "1", "--gateway.megabytes", "100"), "--gateway.megabytes")],
 )  # fmt: skip
 def test_wrong_words_are_told_by_their_flag(assay: Assay, tmp_path: Path, words: tuple[str, ...], told: str) -> None:
     """One line, status 2."""

@@ -19,6 +19,7 @@ from neurons.gateway.requests.uploads import Upload, decoded, decoder, file_of
 from subnet.codec.video import encode_video
 from subnet.types import Media, Modality
 from tests.unit.neurons.gateway.rig import Rig, clip, picture
+from tests.unit.subnet.codec.clips import encoded
 from tests.unit.subnet.codec.test_image import FOREIGN, LARGE, ODD, jpeg_with_scans, photo, png
 
 MOST = 2**20
@@ -118,6 +119,14 @@ def test_clips_that_are_too_short(frames: int) -> None:
     """Sixteen frames that follow each other are what miners are asked."""
     with decoder(1) as clips, pytest.raises(Refusal, match="16 successive frames"):
         decoded(Upload(clip(True, frames), Modality.VIDEO), clips)
+
+
+def test_a_clip_of_pauses_hears_of_its_rate() -> None:
+    """Sixty frames in tens with pauses between: not that it is too short, but what would help."""
+    ticks = [1000 * (number // 10) + 10 * number for number in range(60)]
+    data = encoded([np.full((64, 64, 3), 100, np.uint8)] * 60, ticks=ticks)
+    with decoder(1) as clips, pytest.raises(Refusal, match="export it at a constant frame rate"):
+        decoded(Upload(data, Modality.VIDEO), clips)
 
 
 def test_long_clips_are_looked_at_in_places() -> None:

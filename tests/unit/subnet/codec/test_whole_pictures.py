@@ -314,6 +314,16 @@ def test_tiff_depths_and_turns() -> None:
         decode_image(saved(Image.new("F", (4, 4)), "TIFF"), FILE_IMAGES)
 
 
+def test_a_picture_that_its_animation_leaves_out_is_not_judged() -> None:
+    """Browsers show the animation; the picture beside it, which only old viewers show, would be another file's answer."""
+    frames = [Image.fromarray(picture()), Image.fromarray(255 - picture())]
+    shown = saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    assert np.array_equal(decode_image(shown).frames[0], picture())
+    hidden = saved(frames[0], "PNG", save_all=True, append_images=frames[1:], default_image=True)
+    with pytest.raises(MediaUnreadable, match="save the frame as PNG"):
+        decode_image(hidden)
+
+
 def test_animations_give_their_first_frame_over_white() -> None:
     """A GIF with a transparent first frame, in front of others."""
     frames = [Image.new("P", (20, 20), level) for level in (0, 1)]
