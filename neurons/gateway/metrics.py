@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -52,11 +53,8 @@ class _Standing(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         jobs = GaugeMetricFamily("assay_gateway_jobs", "Clips that wait or are in work")
-        usable = True
-        try:
+        with suppress(StateError):
             jobs.add_metric([], self._waiting())
-        except StateError:
-            usable = False
         yield jobs
-        ready = usable and not self._faults()
-        yield GaugeMetricFamily("assay_gateway_ready", "1 when files can be judged", value=float(ready))
+        ready = not self._faults()
+        yield GaugeMetricFamily("assay_gateway_ready", "1 when /health says that files are judged", value=float(ready))

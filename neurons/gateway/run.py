@@ -6,6 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from neurons import settings as s
@@ -20,7 +21,7 @@ from neurons.gateway.requests.uploads import decoder
 from neurons.gateway.server import Api, application, bodies
 from neurons.gateway.service import Parts, Room, Service
 from neurons.gateway.settings import GatewaySettings
-from neurons.gateway.store.database import Database
+from neurons.gateway.store.database import Database, check
 from neurons.gateway.store.jobs import Jobs
 from neurons.gateway.store.keys import Keys
 from neurons.gateway.store.opening import open_database
@@ -94,7 +95,9 @@ async def run(settings: Running, log: Log) -> None:
         clips = decoder(children=1)
         stack.callback(clips.close)
         past = Past(journal, stake_limit=s.VALIDATOR_STAKE)
-        parts = Parts(hotkey, view, past, asking, clips, executor, Caution(own.confidence, own.least))
+        parts = Parts(
+            hotkey, view, past, asking, clips, executor, Caution(own.confidence, own.least), partial(check, database)
+        )
         service = Service(parts, log, Room(own.at_once, own.waiting))
         await service.refresh()
         api = _api(own, database, service, metrics, log)

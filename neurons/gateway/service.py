@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -26,10 +27,11 @@ from subnet.codec.sandbox import VideoDecoder
 from subnet.errors import StateError
 from subnet.game.sampling import eligible
 from subnet.game.scoring import weights
-from subnet.types import Media, Modality, Neuron
+from subnet.types import Media, Modality, Neuron, Snapshot
 
 STALE: Final = 600.0  # seconds after which what the chain said is too old to ask by
-REFRESH: Final = 5.0  # seconds between two looks at the journal
+REFRESH: Final = 5.0  # seconds between two looks at the journal and the gateway's own records
+SILENCE: Final = 60.0  # seconds for which a file that nobody answered speaks for the next ones
 
 
 class Room:
@@ -53,7 +55,7 @@ class Room:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a service works with. `executor` decodes and encodes, `view` follows the chain."""
+    """What a service works with. `executor` decodes and encodes, `view` follows the chain, `hotkey` asks."""
 
     hotkey: str
     view: ChainView
@@ -62,6 +64,7 @@ class Parts:
     clips: VideoDecoder
     executor: Executor
     caution: Caution = Caution()
+    check: Callable[[], object] = lambda: None  # raises StateError where the gateway's own records cannot be used
 
 
 class Service:
@@ -71,17 +74,42 @@ class Service:
         self._parts, self._log, self._room = parts, log, room
         self._known: Known | None = None
         self._damage = "the journal has not been read yet"
+        self._unusable = ""
+        self._unanswered = -math.inf  # when a file was last asked about in vain, unless another was answered since
 
     def faults(self) -> list[str]:
-        """Why nothing can be judged now, for anybody to read; none when all is well."""
+        """Why files are not judged now, for anybody to read; none when all is well."""
+        found, snapshot, known = self._blocks(), self._parts.view.snapshot, self._known
+        if snapshot is not None and known is not None and not self._serving(snapshot, known):
+            found.append("no miner serves on this subnet")
+        elif time.monotonic() < self._unanswered + SILENCE:
+            found.append("no miner answered about the last file")
+        return [*found, self._unusable] if self._unusable else found
+
+    def _blocks(self) -> list[str]:
+        """Why no miner can be asked."""
         found = [self._damage] if self._damage else []
-        view = self._parts.view
-        if view.snapshot is None or view.age > STALE:
-            found.append("the chain has not been heard for too long")
+        snapshot = self._parts.view.snapshot
+        if snapshot is None or self._parts.view.age > STALE:
+            return [*found, "the chain has not been heard for too long"]
+        asker = snapshot.neuron(self._parts.hotkey)
+        if asker is None or not asker.permit:
+            found.append("the gateway's hotkey has no validator permit, and miners answer no other")
         return found
 
     async def refresh(self) -> None:
-        """Look at the journal."""
+        """Look at the journal, and whether the gateway's own records can be used."""
+        await asyncio.gather(self._read_journal(), self._check_records())
+
+    async def _check_records(self) -> None:
+        try:
+            await asyncio.to_thread(self._parts.check)
+        except StateError:  # logged by those who needed them
+            self._unusable = "the gateway's own records cannot be used"
+        else:
+            self._unusable = ""
+
+    async def _read_journal(self) -> None:
         try:
             self._known = await asyncio.to_thread(self._parts.past.refresh)
             damage = ""
@@ -94,7 +122,7 @@ class Service:
         self._damage = damage
 
     async def follow(self, stop: asyncio.Event) -> None:
-        """Look at the journal every few seconds until `stop`."""
+        """`refresh` every few seconds until `stop`."""
         while not await pause(stop, REFRESH):
             await self.refresh()
 
@@ -113,6 +141,7 @@ class Service:
     async def _judge(self, media: tuple[Media, ...], each: bool, seconds: Callable[[], float]) -> Detection:
         known, order = self._miners()
         heard = await self._parts.asking.ask(media, order, known.sampling)
+        self._unanswered = -math.inf if heard.said or not heard.asked else time.monotonic()
         if not heard.said:
             why = f"none of the {heard.asked} miners asked gave an answer" if heard.asked else "all miners are busy"
             raise Refusal(Kind.NO_ANSWER, f"{why}; send it again later", 5.0)
@@ -140,11 +169,14 @@ class Service:
     def _miners(self) -> tuple[Known, list[Neuron]]:
         """What is known, and whom to ask in which order. Raises Refusal where nothing can be judged."""
         snapshot, known = self._parts.view.snapshot, self._known
-        if (faults := self.faults()) or snapshot is None or known is None:
+        if (faults := self._blocks()) or snapshot is None or known is None:
             raise Refusal(Kind.NOT_READY, f"{'; '.join(faults)}; send it again later", 30.0)
-        miners = eligible(snapshot, known.history, self._parts.hotkey, known.stake_limit)
-        serving = [neuron for neuron in miners if neuron.endpoint]
+        serving = self._serving(snapshot, known)
         earned = weights(known.history, serving, known.stake_limit)
         if not serving:
             raise Refusal(Kind.NO_ANSWER, "no miner serves on this subnet now; send it again later", 30.0)
         return known, choose(serving, earned, np.random.default_rng(secrets.randbits(128)))
+
+    def _serving(self, snapshot: Snapshot, known: Known) -> list[Neuron]:
+        miners = eligible(snapshot, known.history, self._parts.hotkey, known.stake_limit)
+        return [neuron for neuron in miners if neuron.endpoint]

@@ -116,7 +116,7 @@ def application(site: Site, forms: Forms | None = None) -> FastAPI:
         forms.add_routes(app)
     drawn = Drawn(site, trying=forms is not None)
 
-    @app.api_route("/{path:path}", methods=list(METHODS))
+    @app.get("/{path:path}")
     async def show(path: str) -> Response:
         if path in FILES:
             return Response(file(path), media_type=FILES[path])

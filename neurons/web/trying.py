@@ -216,15 +216,15 @@ def forms(trying: Trying) -> Forms:
 
 def _add_routes(app: FastAPI, trying: Trying) -> None:
 
-    @app.api_route(f"/{ADDRESS}", methods=["GET", "HEAD"])
+    @app.get(f"/{ADDRESS}")
     def form() -> Response:
         return _page(trying.form())
 
-    @app.api_route(f"/{ADDRESS}.json", methods=["GET", "HEAD"])
+    @app.get(f"/{ADDRESS}.json")
     def bounds() -> Response:
         return Response(as_json(trying.form()), media_type="application/json")
 
-    @app.api_route(f"/{STYLE}", methods=["GET", "HEAD"])
+    @app.get(f"/{STYLE}")
     def styles() -> Response:
         return Response(file(STYLE), media_type="text/css")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,4 +91,36 @@ def test_clips_outlast_miners_and_the_gateway(tmp_path: Path) -> None:
         with Client(f"http://127.0.0.1:{port}", key) as client:
             net.until("all are answered", lambda: all(client.job(each).state is State.DONE for each in ids))
     assert [each.spent for each in keys.all()] == [3]
+    database.close()
+
+
+@pytest.mark.slow
+def test_a_gateway_that_ends_tells_those_who_wait(tmp_path: Path) -> None:
+    """SIGTERM while four pictures are in work that no miner answers: a problem each, no traceback, nothing counted."""
+    database = open_database(tmp_path / "gateway")
+    keys = Keys(database)
+    _, key = keys.add("client", frozenset((Scope.IMAGE,)), 6000, 1000)
+    port = free_port()
+
+    def detect(seed: int) -> GatewayError:
+        with Client(f"http://127.0.0.1:{port}", key, patience=0.0) as client, pytest.raises(GatewayError) as told:
+            client.detect(picture(True, seed=seed))
+        return told.value
+
+    with network(tmp_path, Rules(allow_loopback=True), items=200) as net:
+        net.start_validator("validator", *GAME)
+        net.until("rounds are played", lambda: net.rounds() >= 2)
+        start_gateway(net, port)
+        net.processes["miner"].send_signal(signal.SIGSTOP)
+        with ThreadPoolExecutor(4) as executor:
+            asked = [executor.submit(detect, seed) for seed in range(4)]
+            net.until("all are in work", lambda: [each.spent for each in keys.all()] == [4])
+            assert net.kill("gateway", signal.SIGTERM) == 0
+            told = [each.result() for each in asked]
+        log = net.log("gateway")
+        net.processes["miner"].send_signal(signal.SIGCONT)
+    assert [each.status for each in told] == [503] * 4
+    assert all(each.problem and "stopping" in each.problem.detail for each in told)
+    assert "Traceback" not in log
+    assert [each.spent for each in keys.all()] == [0]
     database.close()

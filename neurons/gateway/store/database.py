@@ -38,6 +38,7 @@ _JOBS: Final = (
 )
 _STEPS: Final = (_FIRST, (*_QUOTAS, *_JOBS))
 SCHEMA: Final = len(_STEPS)
+TABLES: Final = ("keys", "quotas", "jobs", "answers")
 
 
 def statements(version: int) -> list[str]:
@@ -81,3 +82,11 @@ class Database(Protocol):
         """Leave as little as can be of what was deleted."""
 
     def close(self) -> None: ...
+
+
+def check(database: Database) -> None:
+    """Raises StateError where requests cannot be counted or queued: a table is gone, or nothing can be written."""
+    with database.writing() as db:
+        for name in TABLES:
+            db.execute(f"SELECT 1 FROM {name} LIMIT 1")
+        db.execute("UPDATE keys SET name = name WHERE id = (SELECT MIN(id) FROM keys)")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-LINGER_SECONDS: Final = 2.0
+SILENCE_SECONDS: Final = 2.0  # of a client, all the time of a message is the connection's to bound
 LINGER_BYTES: Final = 2**25
 
 
 class Lingering(Response):
-    """A response to a request whose body is not wanted: the rest is dropped for a while, then the connection ends.
+    """A response to a request whose body is not wanted: the rest is dropped for as long as it comes, and then the
+    connection ends.
 
     A connection that is closed while its client still sends is reset, and the client may never see why.
     """
@@ -26,13 +28,11 @@ class Lingering(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        try:
-            async with asyncio.timeout(LINGER_SECONDS):
-                dropped, more = 0, True
-                while more and dropped < LINGER_BYTES:
+        dropped, more = 0, True
+        with contextlib.suppress(TimeoutError):
+            while more and dropped < LINGER_BYTES:
+                async with asyncio.timeout(SILENCE_SECONDS):
                     message = await self._receive()
-                    dropped += len(message.get("body", b""))
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            pass
+                dropped += len(message.get("body", b""))
+                more = message.get("more_body", False)
         await send({"type": "http.response.body", "body": b""})

@@ -279,12 +279,14 @@ class RunningServer:
         await self._task
 
 
-def _cancellable(app: ASGIApp) -> ASGIApp:
-    """`app`, whose requests may be cancelled when the server ends: uvicorn writes a traceback for each."""
+def _served(app: ASGIApp) -> ASGIApp:
+    """`app`, with HEAD wherever there is GET: uvicorn leaves the body out. Its requests may be cancelled when the
+    server ends, for which uvicorn would write tracebacks."""
 
     async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         with contextlib.suppress(asyncio.CancelledError):
-            await app(scope, receive, send)
+            await app(asked, receive, send)
 
     return called
 
@@ -309,7 +311,7 @@ async def serve(
     sock.on_full = among.shed
     limit_logs()
     config = uvicorn.Config(
-        _cancellable(app),
+        _served(app),
         http=functools.partial(protocol, among=among),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -27,6 +28,7 @@ from neurons.gateway.requests.fetching import Fetching
 from neurons.gateway.requests.uploads import decoder
 from neurons.gateway.server import Api, application, bodies
 from neurons.gateway.service import Parts, Room, Service
+from neurons.gateway.store.database import check
 from neurons.gateway.store.jobs import Jobs
 from neurons.gateway.store.keys import Keys, Scope
 from neurons.gateway.store.opening import open_database
@@ -216,7 +218,8 @@ async def gateway(folder: Path, journal: Path, *, seconds: float = 20.0, room: R
         clips = decoder(children=1)
         stack.callback(clips.close)
         past = Past(journal, stake_limit=1000.0)
-        service = Service(Parts(VALIDATOR.ss58_address, view, past, asking, clips, executor), LOG, room or Room(4, 64))
+        parts = Parts(VALIDATOR.ss58_address, view, past, asking, clips, executor, check=partial(check, database))
+        service = Service(parts, LOG, room or Room(4, 64))
         await service.refresh()
         jobs, repeats = Jobs(database, keep=3600, of_key=2, most=3), Repeats(database, keep=3600)
         metrics.watch(service.faults, jobs.waiting)

@@ -118,3 +118,11 @@ async def test_framing(rig: Rig, lines: str, status: int, kind: str) -> None:
     answer = await exchange(rig, f"POST /v1/detections HTTP/1.1\r\n{lines}\r\n0\r\n\r\n".encode())
     assert answer.problem(status, kind)
     assert (await exchange(rig, b"GET /health HTTP/1.0\r\n\r\n")).status == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/openapi.json", "/v1/jobs/none", "/nothing"])
+async def test_head(rig: Rig, path: str) -> None:
+    """RFC 9110: wherever GET is taken HEAD is, with the same status and length, and no body."""
+    async with rig.session.get(rig.url + path) as got, rig.session.head(rig.url + path) as asked:
+        assert (asked.status, asked.headers["content-length"]) == (got.status, got.headers["content-length"])
+        assert await asked.read() == b""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neurons.gateway.store.database import Database
+from neurons.gateway.store.database import Database, check
 from neurons.gateway.store.jobs import Jobs, State, TooMany
 from neurons.gateway.store.keys import Keys, Scope, Spent
 from neurons.gateway.store.opening import open_database
@@ -115,6 +115,26 @@ def test_a_server_that_is_away_is_not_waited_for_by_everybody(databases: list[Da
         keys.all()
     database._away -= 60  # type: ignore[attr-defined]
     assert keys.all() == []
+
+
+def test_what_health_looks_at(databases: list[Database], tmp_path: Path) -> None:
+    """A server that is there, writes, and has every table."""
+    database = databases[0]
+    Keys(database).add("a", frozenset(Scope), 1.0, 1)
+    check(database)
+    with database.reading() as db:
+        db.execute("SET default_transaction_read_only TO on")
+    with pytest.raises(StateError, match="read-only"):
+        check(database)
+    with database.reading() as db:
+        db.execute("SET default_transaction_read_only TO off")
+        db.execute("DROP TABLE jobs")
+    with pytest.raises(StateError, match="jobs"):
+        check(database)
+    database._address = f"postgresql:///x?host={tmp_path}"  # type: ignore[attr-defined]
+    database.close()
+    with pytest.raises(StateError, match="connection"):
+        check(database)
 
 
 def test_one_secret_for_all(databases: list[Database]) -> None:
