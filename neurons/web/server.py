@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from neurons.web.addresses import FILES
 from neurons.web.pages import as_json, html
 from neurons.web.rendering.environment import file
 from neurons.web.report.forms import BODY_SECONDS
 from neurons.web.site import Site, notice
+from subnet.wire.http.hosts import ours
+from subnet.wire.http.lingering import Lingering
 from subnet.wire.http.server import BoundedProtocol
 
 HEADERS: Final = {
@@ -35,6 +37,7 @@ HEADERS: Final = {
 }
 RETRY_AFTER: Final = "5"  # seconds
 METHODS: Final = ("GET", "HEAD")
+MISDIRECTED: Final = "This site is not known by that name; who runs it can add a name by --host.\n"
 DRAWERS: Final = 2  # threads: one may wait for a part of a journal to be unpacked, which holds nothing
 KEPT: Final = 100  # pages; the largest, a scoreboard of 256 miners as JSON, takes 1 MB
 
@@ -95,15 +98,21 @@ class Forms:
     add_routes: Callable[[FastAPI], None]
 
 
-def application(site: Site, forms: Forms | None = None) -> FastAPI:
-    """The ASGI application. Requests only read what `Book.refresh` has gathered, but for those of `forms`."""
+def application(site: Site, forms: Forms | None = None, hosts: Collection[str] = ()) -> FastAPI:
+    """The ASGI application. Requests only read what `Book.refresh` has gathered, but for those of `forms`.
+
+    `hosts` are names, in lower case, by which it may be asked besides IP addresses and localhost.
+    """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)  # their pages load scripts from elsewhere
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         form = forms if forms is not None and request.url.path in forms.paths else None
         methods = (*METHODS, "POST") if form else METHODS
-        if request.method not in methods:
+        response: Response
+        if not ours(request.headers.getlist("host"), hosts):
+            response = Lingering(PlainTextResponse(MISDIRECTED, 421), request.receive)
+        elif request.method not in methods:
             response = Response(status_code=405, headers={"allow": ", ".join(methods)})
         else:
             response = await call_next(request)

@@ -44,7 +44,7 @@ async def running(tmp_path: Path, story: Story) -> AsyncIterator[Running]:
     shutil.copy(story.journal, file)
     book = Book(1, JournalFile(file))
     book.refresh()
-    server = await serve(application(Site((book,), {})), "127.0.0.1", 0, flags="--")
+    server = await serve(application(Site((book,), {}), hosts={"assay.example"}), "127.0.0.1", 0, flags="--")
     async with aiohttp.ClientSession() as session:
         yield Running(session, f"http://127.0.0.1:{server.port}", book, file)
     await server.stop()
@@ -198,3 +198,14 @@ async def test_an_error_while_drawing_is_not_kept(running: Running, monkeypatch:
         patch.setattr("neurons.web.server.respond", lambda *_, **__: 1 / 0)
         assert (await running.ask("/1/scoreboard"))[0] == 500
     assert (await running.ask("/1/scoreboard"))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/1/scoreboard.json", "/health", "/site.css", "/nothing"])
+async def test_pages_of_strangers_cannot_ask(running: Running, path: str) -> None:
+    """By a name that is bound to this machine anew: 421 with the fix, under the same headers; its own names go on."""
+    for host, expected in (("evil.example", 421), ("localhost", None), ("127.0.0.1:1", None), ("assay.example", None)):
+        async with running.session.get(f"{running.url}{path}", headers={"Host": host}) as response:
+            text = await response.text()
+            assert (response.status == 421) is (expected == 421)
+            assert ("--host" in text) is (expected == 421)
+            assert {k.lower(): v for k, v in response.headers.items()}.items() >= HEADERS.items()

@@ -214,6 +214,16 @@ async def test_other_sites_send_nothing(rig: Rig, headers: dict[str, str], expec
     assert status == expected
 
 
+async def test_no_page_by_a_name_of_elsewhere(rig: Rig) -> None:
+    """A name that is bound to this machine anew makes a page of strangers look like one's own: not to us."""
+    own = {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}
+    assert (await rig.post(PHOTO, "/try.json", **own))[0] == 421
+    form = sealed((await rig.post(PHOTO))[1])
+    async with rig.session.post(f"{rig.url}/try/wrong", data={**form, "consent": "yes"}, headers=own) as response:
+        assert response.status == 421
+    assert not rig.trying.complaints.path.exists()
+
+
 async def test_other_forms_are_refused(rig: Rig) -> None:
     """No file, two files, other fields, no form at all."""
     url = f"{rig.url}/try"
