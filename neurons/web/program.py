@@ -172,7 +172,7 @@ async def _forms(judging: Judging | None, stop: asyncio.Event, log: Log) -> Asyn
         return
     with decoder() as clips:
         opened = cache(lambda modality: open_chosen(None, modality, judging.device))
-        yield forms(Trying(opened, clips, complaints, judging.trust))
+        yield forms(Trying(opened, clips, complaints, judging.trust, told=partial(_told, log)))
 
 
 @asynccontextmanager
@@ -184,9 +184,7 @@ async def elsewhere(
     from neurons.cluster.remote import Replicas
     from neurons.web.trying import AT_ONCE, Trying, decoder
 
-    def told(why: str) -> None:
-        log.warning("a file was not judged", why=why)
-
+    told = partial(_told, log)
     with decoder(AT_ONCE) as clips, Replicas(address, log) as replicas:
         watching = asyncio.create_task(replicas.watch(stop, pinned=False))
         try:
@@ -194,6 +192,10 @@ async def elsewhere(
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+
+
+def _told(log: Log, what: str, why: str) -> None:
+    log.warning(what, why=why)
 
 
 async def _serve(

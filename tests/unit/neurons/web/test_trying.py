@@ -70,6 +70,14 @@ class Rig:
             return response.status, await response.text()
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it does not come to hold")
+
+
 @cache
 def opened(modality: Modality) -> tuple[Detector, Claims]:
     detector = open_detector(NAMES[modality])
@@ -282,7 +290,7 @@ async def test_nothing_is_stored_without_consent(rig: Rig) -> None:
     path = rig.trying.complaints.path
     status, text = await rig.complain(**form, comment="it is real")
     assert (status, "nothing was stored" in text, path.exists()) == (200, True, False)
-    status, _ = await rig.complain(**form, comment="it is \x1breal" + "x" * 9999, consent="yes")
+    status, _ = await rig.complain(**form, comment="it is \x1breal" + "\r\n" * 100, consent="yes")
     assert status == 200
     (line,) = path.read_text().splitlines()
     told = json.loads(line)
@@ -291,6 +299,56 @@ async def test_nothing_is_stored_without_consent(rig: Rig) -> None:
     assert len(line) < 2000
     assert path.stat().st_mode & 0o077 == 0
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+async def test_a_comment_that_is_too_long_is_refused(rig: Rig) -> None:
+    """In words for people, however long it is; as long as the form allows it is taken, line by line."""
+    form = sealed((await rig.post(PHOTO))[1])
+    for length in (501, 40_000):
+        status, text = await rig.complain(**form, comment="x" * length, consent="yes")
+        assert (status, "it may have 500 characters. Nothing was stored." in text) == (413, True)
+    assert not rig.trying.complaints.path.exists()
+    assert (await rig.complain(**form, comment="x\r\n" * 250, consent="yes"))[0] == 200
+
+
+async def test_what_is_said_twice_is_kept_once(rig: Rig) -> None:
+    """And said so; pages that go well tell no status."""
+    form = sealed((await rig.post(PHOTO))[1])
+    for word in ("Thank you", "Known already"):
+        status, text = await rig.complain(**form, consent="yes")
+        assert (status, word in text, "Status" in text) == (200, True, False)
+    assert len(rig.trying.complaints.path.read_text().splitlines()) == 1
+
+
+async def test_what_cannot_be_stored_is_told(rig: Rig) -> None:
+    """To the sender without the place, and to the operator with it, once until it works again."""
+    form = sealed((await rig.post(PHOTO))[1])
+    told: list[str] = []
+    rig.trying.told = lambda what, why: told.append(why)
+    rig.trying.complaints.path.parent.write_bytes(b"a file where the folder would be")
+    for _ in range(2):
+        status, text = await rig.complain(**form, consent="yes")
+        assert (status, "could not be stored" in text, str(rig.trying.complaints.path) in text) == (503, True, False)
+    assert [str(rig.trying.complaints.path) in why for why in told] == [True]
+
+
+async def test_who_sends_nothing_takes_no_place(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads that stand still, more than may wait: the next is judged. What they did send has its bounds."""
+    head = f"POST /try HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MOST}\r\n\r\n".encode()
+    slow = [await asyncio.open_connection("127.0.0.1", int(rig.url.rpartition(":")[2])) for _ in range(WAITING + 2)]
+    for _, writer in slow:
+        writer.write(head + b"x" * 1000)
+        await writer.drain()
+    await until(lambda: rig.trying.arriving == 1000 * len(slow))
+    assert (await rig.post(PHOTO, "/try.json"))[0] == 200
+    monkeypatch.setattr("neurons.web.trying.ROOM", 1000 * len(slow) + len(PHOTO))
+    status, _, headers = await rig.post(PHOTO, "/try.json")
+    assert (status, headers["retry-after"]) == (503, str(RETRY))
+    for _, writer in slow:
+        writer.close()
+        await writer.wait_closed()
+    await until(lambda: not rig.trying.arriving)
+    assert (await rig.post(PHOTO, "/try.json"))[0] == 200
 
 
 async def test_nobody_makes_up_lines(rig: Rig) -> None:
