@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
-from neurons.web.addresses import FILES
+from neurons.web.addresses import FILES, FRONT
 from neurons.web.pages import as_json, html
 from neurons.web.rendering.environment import file
 from neurons.web.report.forms import BODY_SECONDS
@@ -87,7 +87,8 @@ class PatientProtocol(BoundedProtocol):
 
 @dataclass(frozen=True)
 class Forms:
-    """Pages that take what a browser sends: their routes, and the headers in which they differ from others.
+    """Pages that take what a browser sends: their routes (which are told whether there are journals),
+    and the headers in which they differ from others.
 
     `first` is the page that stands in front where there are no journals.
     """
@@ -95,7 +96,7 @@ class Forms:
     first: str
     paths: frozenset[str]
     headers: Mapping[str, str]
-    add_routes: Callable[[FastAPI], None]
+    add_routes: Callable[[FastAPI, bool], None]
 
 
 def application(site: Site, forms: Forms | None = None, hosts: Collection[str] = ()) -> FastAPI:
@@ -120,14 +121,14 @@ def application(site: Site, forms: Forms | None = None, hosts: Collection[str] =
         return response
 
     if forms is not None:
-        forms.add_routes(app)
+        forms.add_routes(app, bool(site.books))
     drawn = Drawn(site, trying=forms is not None)
 
     @app.api_route("/{path:path}", methods=list(METHODS))
     async def show(path: str) -> Response:
         if path in FILES:
             return Response(file(path), media_type=FILES[path])
-        if forms is not None and not site.books and not path:
+        if forms is not None and not site.books and path in ("", FRONT):
             return RedirectResponse(f"./{forms.first}", 303)
         return await drawn.answer(path)
 
@@ -144,4 +145,6 @@ def respond(site: Site, path: str, *, trying: bool = False) -> Response:
     if path.endswith(".json"):
         kind = "application/json" if page.template != "notice" else "application/problem+json"
         return Response(as_json(page), page.status, headers, kind)
-    return Response(html(page, trying=trying), page.status, headers, "text/html; charset=utf-8")
+    return Response(
+        html(page, trying=trying, journals=bool(site.books)), page.status, headers, "text/html; charset=utf-8"
+    )

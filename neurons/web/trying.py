@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -232,14 +233,15 @@ class Trying:
 def forms(trying: Trying) -> Forms:
     """The form at /try, its JSON, and where they are sent to, for the site."""
     paths = frozenset({f"/{ADDRESS}", f"/{ADDRESS}.json", f"/{WRONG}"})
-    return Forms(ADDRESS, paths, DIFFERENT, lambda app: _add_routes(app, trying))
+    return Forms(ADDRESS, paths, DIFFERENT, lambda app, journals: _add_routes(app, trying, journals))
 
 
-def _add_routes(app: FastAPI, trying: Trying) -> None:
+def _add_routes(app: FastAPI, trying: Trying, journals: bool) -> None:
+    shown = partial(_page, journals=journals)
 
     @app.api_route(f"/{ADDRESS}", methods=["GET", "HEAD"])
     def form() -> Response:
-        return _page(trying.form())
+        return shown(trying.form())
 
     @app.api_route(f"/{ADDRESS}.json", methods=["GET", "HEAD"])
     def bounds() -> Response:
@@ -252,7 +254,7 @@ def _add_routes(app: FastAPI, trying: Trying) -> None:
     @app.post(f"/{ADDRESS}")
     async def judged(request: Request) -> Response:
         report, _, digest = await trying.take(request)
-        return _page(await asyncio.to_thread(trying.shown, report, digest))
+        return shown(await asyncio.to_thread(trying.shown, report, digest))
 
     @app.post(f"/{ADDRESS}.json")
     async def told(request: Request) -> Response:
@@ -261,21 +263,21 @@ def _add_routes(app: FastAPI, trying: Trying) -> None:
 
     @app.post(f"/{WRONG}")
     async def complaint(request: Request) -> Response:
-        return _page(await trying.complain(request))
+        return shown(await trying.complain(request))
 
     @app.exception_handler(NotTaken)
     async def refused(request: Request, error: NotTaken) -> Response:
-        response = _refusal(request.url.path.strip("/"), error)
+        response = _refusal(request.url.path.strip("/"), error, shown)
         return Lingering(response, request.receive) if error.unread else response
 
 
-def _page(page: Page) -> Response:
-    return Response(html(page, trying=True), page.status, media_type="text/html; charset=utf-8")
+def _page(page: Page, *, journals: bool) -> Response:
+    return Response(html(page, trying=True, journals=journals), page.status, media_type="text/html; charset=utf-8")
 
 
-def _refusal(address: str, error: NotTaken) -> Response:
+def _refusal(address: str, error: NotTaken, shown: Callable[[Page], Response]) -> Response:
     page = notice(address.removesuffix(".json"), error.status, _TITLE, str(error))
-    response = _page(page)
+    response = shown(page)
     if address.endswith(".json"):
         response = Response(as_json(page), page.status, media_type="application/problem+json")
     if error.retry_after is not None:

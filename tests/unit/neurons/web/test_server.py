@@ -75,6 +75,12 @@ async def test_every_page_and_its_json_with_strict_headers(running: Running) -> 
     assert "script-src" not in HEADERS["content-security-policy"]  # so that 'none' holds for it
 
 
+async def test_pages_say_what_they_are_read_from(running: Running) -> None:
+    """All of a site with journals, and none to which files are sent."""
+    for path in ("/", "/1/scoreboard", "/health"):
+        assert "Read from journals" in (await running.ask(path))[1]
+
+
 async def test_nothing_can_be_sent(running: Running) -> None:
     """GET and HEAD only; HEAD has the same head and no body."""
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):

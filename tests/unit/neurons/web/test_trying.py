@@ -113,6 +113,20 @@ async def test_a_form_without_scripts_and_a_report(rig: Rig) -> None:
     assert 'href="./report.css"' in text
 
 
+async def test_a_site_without_journals_links_to_none(rig: Rig) -> None:
+    """Nor says that anything was read from journals; the table of validators leads to the form, and is empty."""
+    assert "Choose a file" in (await rig.get("/index"))[1]
+    status, text, _ = await rig.get("/index.json")
+    assert (status, json.loads(text)) == (200, {"validators": []})
+    for path in ("/try", "/incentive", "/health", "/nothing"):
+        text = (await rig.get(path))[1]
+        assert ('index"' in text.replace("tabindex", ""), "Read from journals" in text, "Every journal" in text) == (
+            False,
+            False,
+            False,
+        ), path
+
+
 async def test_the_same_for_machines(rig: Rig) -> None:
     """Bounds by GET; the verdict and the evidence by POST, without pictures."""
     assert json.loads((await rig.get("/try.json"))[1])["most_bytes"] == MOST
