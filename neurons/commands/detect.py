@@ -101,11 +101,13 @@ def detect(
 
 
 def _check(html: Path | None, trust: Path | None) -> None:
-    """Raises SettingsError for a page under the name of something else, and for certificates that are not there."""
+    """Raises SettingsError for a page under the name of something else, and for certificates that are none."""
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise SettingsError(f"--html {html}: name a file that ends with .html")
-    if trust is not None and not trust.is_file():
-        raise SettingsError(f"--trust {trust}: there is no such file; name one with certificates in PEM")
+    if trust is not None:
+        from neurons.provenance.trust import anchors
+
+        anchors(trust)
 
 
 def _opening(name: str | None, device: str) -> Opened:

@@ -82,8 +82,10 @@ def serve(
     from subnet.wire.http.hosts import own_names
 
     hosts = own_names(host, "--host") | {ip.lower()}
-    if trust is not None and not trust.is_file():
-        raise SettingsError(f"--trust {trust}: there is no such file; name one with certificates in PEM")
+    if trust is not None:
+        from neurons.provenance.trust import anchors
+
+        anchors(trust)
     _check_address(address, device, trying=trying)
     place = "" if address else s.device(device)
     judging = Judging(place, address, trust, state or s.home() / "web") if trying else None
