@@ -159,13 +159,13 @@ class _Work:
     def look_at(self, file: Path, progress: Callable[[int], None]) -> None:
         """One more file; one that cannot be read gets its reason under "error"."""
         from neurons.provenance.evidence import evidence
-        from neurons.verdicts.files import decoded, load
+        from neurons.verdicts.files import decoded, load, several_in
         from neurons.verdicts.judging import explain, explains, judge_by
 
         try:
             data = load(file)
             given = decoded(data, self.clips, file.suffix)
-            judged = judge_by(self.opened, str(file), given)
+            judged = judge_by(self.opened, str(file), given, several=several_in(data))
             clues = evidence(data, given, self.trust)
         except MediaError as error:
             self.found.append({"file": str(file), "error": str(error)})

@@ -18,7 +18,8 @@ from subnet.errors import MediaError
 MOST_XMP: Final = 2**20  # bytes
 MOST_TEXTS: Final = 64
 LONGEST: Final = 2**16  # characters of a text that is looked through
-_BROKEN: Final = (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error, Image.DecompressionBombError)
+# what Pillow raises for a container that it cannot read
+BROKEN: Final = (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error, Image.DecompressionBombError)
 _TEXTS: Final = {
     ExifTags.Base.Make: "Make",
     ExifTags.Base.Model: "Model",
@@ -64,7 +65,7 @@ def metadata(data: bytes) -> Metadata:
                 tuple(tuple(map(int, tables[number])) for number in sorted(tables)),
                 sound and len(texts) <= MOST_TEXTS and all(len(text) <= LONGEST for _, text in texts),
             )
-    except (MediaError, *_BROKEN):
+    except (MediaError, *BROKEN):
         return Metadata(complete=False)
 
 
@@ -77,7 +78,7 @@ def _exif(image: Image.Image) -> tuple[tuple[tuple[str, str], ...], bool]:
         texts = ((name, _text(value)) for name, value in values)
         whole = all(len(value) <= LONGEST for _, value in values if isinstance(value, str | bytes))
         return tuple((name, text) for name, text in texts if text), whole
-    except _BROKEN:
+    except BROKEN:
         return (), False
 
 

@@ -24,7 +24,7 @@ from fastapi import FastAPI, Request, Response
 from markupsafe import Markup
 
 from neurons.provenance.evidence import evidence
-from neurons.verdicts.files import decoded
+from neurons.verdicts.files import decoded, several_in
 from neurons.verdicts.judging import Opened, explain, explains, judge_by
 from neurons.verdicts.kinds import CLIPS as CLIP_FORMATS
 from neurons.verdicts.kinds import read_here
@@ -178,7 +178,7 @@ class Trying:
         called = excerpt(Path(name).name) or "the file"
         try:
             given = decoded(data, self.clips, Path(name).suffix, IMAGES)
-            judged = judge_by(self.opened, called, given)
+            judged = judge_by(self.opened, called, given, several=several_in(data))
             explained = explain(judged) if explains(judged) else None
         except MediaError as error:
             raise NotTaken(413 if isinstance(error, MediaTooLarge) else 422, f"{_sentence(error)}.") from error

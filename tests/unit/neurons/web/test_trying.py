@@ -166,6 +166,18 @@ async def test_clips_are_judged_over_time(rig: Rig) -> None:
     assert "container tags" in text
 
 
+async def test_one_picture_of_several_is_said_to_be_one(rig: Rig) -> None:
+    """By the sentence behind the verdict, as a page and for machines; of a single picture nothing is said of that."""
+    buffer = io.BytesIO()
+    first, *others = (Image.fromarray(noise(1, 64, 64).frames[0] // (1 + turn)) for turn in range(3))
+    first.save(buffer, "GIF", save_all=True, append_images=others)
+    for data, several in ((buffer.getvalue(), True), (PHOTO, False)):
+        found = json.loads((await rig.post(data, "/try.json"))[1])
+        assert (found["several"], "which were not looked at" in found["reason"]) == (several, several)
+        text = (await rig.post(data))[1]
+        assert ("one of several pictures in the file" in text, "which were not looked at" in text) == (several, several)
+
+
 def bomb() -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
