@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from PIL import ExifTags, Image
 
 from subnet.codec.image import opened
-from subnet.errors import MediaError
+from subnet.errors import MediaError, MediaUnreadable
 
 MOST_XMP: Final = 2**20  # bytes
 MOST_TEXTS: Final = 64
 LONGEST: Final = 2**16  # characters of a text that is looked through
-# what Pillow raises for a container that it cannot read
-BROKEN: Final = (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error, Image.DecompressionBombError)
+_BROKEN: Final = (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error, Image.DecompressionBombError)
 _TEXTS: Final = {
     ExifTags.Base.Make: "Make",
     ExifTags.Base.Model: "Model",
@@ -49,10 +50,20 @@ class Metadata:
     complete: bool = True
 
 
+@contextmanager
+def container(data: bytes) -> Iterator[Image.Image]:
+    """An image file as Pillow opens it, without its warnings. Raises MediaError for one that it cannot read."""
+    try:
+        with warnings.catch_warnings(action="ignore"), opened(data) as image:
+            yield image
+    except _BROKEN as error:
+        raise MediaUnreadable("the container cannot be read") from error
+
+
 def metadata(data: bytes) -> Metadata:
     """Of an image file; an empty one that is not complete where the container cannot be read."""
     try:
-        with warnings.catch_warnings(action="ignore"), opened(data) as image:
+        with container(data) as image:
             tables = getattr(image, "quantization", None) or {}
             xmp = image.info.get("xmp") or b""
             exif, sound = _exif(image)
@@ -65,7 +76,7 @@ def metadata(data: bytes) -> Metadata:
                 tuple(tuple(map(int, tables[number])) for number in sorted(tables)),
                 sound and len(texts) <= MOST_TEXTS and all(len(text) <= LONGEST for _, text in texts),
             )
-    except (MediaError, *BROKEN):
+    except MediaError:
         return Metadata(complete=False)
 
 
@@ -78,7 +89,7 @@ def _exif(image: Image.Image) -> tuple[tuple[tuple[str, str], ...], bool]:
         texts = ((name, _text(value)) for name, value in values)
         whole = all(len(value) <= LONGEST for _, value in values if isinstance(value, str | bytes))
         return tuple((name, text) for name, text in texts if text), whole
-    except BROKEN:
+    except _BROKEN:
         return (), False
 
 

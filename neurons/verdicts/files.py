@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +14,9 @@ from pathlib import Path
 
 from PIL.TiffImagePlugin import TiffImageFile
 
-from neurons.provenance.metadata import BROKEN
+from neurons.provenance.metadata import container
 from neurons.verdicts.kinds import RAW, START, modality, read_here, told
-from subnet.codec.image import FILE_IMAGES, ImageLimits, decode_image, opened
+from subnet.codec.image import FILE_IMAGES, ImageLimits, decode_image
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.video import FILE_CLIPS, Clip
 from subnet.errors import MediaError, MediaTooLarge, MediaUnreadable
@@ -108,11 +107,11 @@ def several_in(data: bytes) -> bool:
     if data[4:8] == b"ftyp":
         return any(data[at : at + 4] in _SEQUENCES for at in range(8, min(int.from_bytes(data[:4]), START), 4))
     try:
-        with warnings.catch_warnings(action="ignore"), opened(data) as image:
+        with container(data) as image:
             if isinstance(image, TiffImageFile):
                 return _pages(image)
             return image.format in ("GIF", "PNG", "WEBP") and bool(getattr(image, "is_animated", False))
-    except (MediaError, *BROKEN):
+    except MediaError:
         return False
 
 
