@@ -9,6 +9,7 @@ with one that is made here: saved as JPEG once, twice, and rescaled. Writes benc
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -29,6 +30,7 @@ from subnet.types import Frames, Media, Modality, Split
 COLUMNS = ("trace", "pictures", "found, of those that can be told", "cannot tell")
 ONCE = (50, 75, 85, 90, 95)
 TWICE = ((60, 90), (75, 90), (70, 85), (85, 95), (90, 95), (90, 75), (95, 75))
+BLOCKS = (("AVIF", 20), ("AVIF", 50), ("WebP", 5), ("WebP", 40))
 FACTORS = (1.1, 1.2, 1.3, 1.5, 1.8)
 ABOUT = (
     "The share of pictures of which `assay detect` says that they were saved as JPEG before, or rescaled. *Without a "
@@ -67,6 +69,13 @@ def _scaled(frame: Frames, factor: float) -> Frames:
     return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC))
 
 
+def _through(data: bytes, format: str, quality: int) -> Frames:
+    """The pixels after saving in a format whose blocks are not JPEG's."""
+    buffer = io.BytesIO()
+    Image.fromarray(codec.decode_image(data).frames[0]).save(buffer, format, quality=quality)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
 def _twice(data: bytes, frame: Frames) -> Clue:
     return twice(read_header(data).body, metadata(data).tables)
 
@@ -90,6 +99,9 @@ def _rows() -> Iterator[tuple[str, str, Look, Callable[[bytes], bytes]]]:
     yield scaling, "without a history", _rescaled, of(_png)
     yield scaling, "without a history, saved at 90", _rescaled, of(lambda f: _jpeg(f, 90))
     yield scaling, "as they are stored", _rescaled, lambda data: data
+    for kind, quality in BLOCKS:
+        name = f"as they are stored, saved as {kind} at {quality}"
+        yield scaling, name, _rescaled, lambda data, k=kind, q=quality: _png(_through(data, k, q))
     for factor in FACTORS:
         yield scaling, f"scaled by {factor:g}", _rescaled, of(lambda f, s=factor: _png(_scaled(f, s)))
     yield scaling, "scaled by 1.5, saved at 90", _rescaled, of(lambda f: _jpeg(_scaled(f, 1.5), 90))

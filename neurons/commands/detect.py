@@ -5,9 +5,10 @@ from __future__ import annotations
 import json as jsonlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,6 @@ from neurons.datasets.no_trace import make_folder
 from neurons.progress import bar
 from neurons.terminal import terminal
 from subnet.errors import MediaError, MediaUnreadable, SettingsError
-from subnet.files import write_atomically
 from subnet.printing import printable
 from subnet.types import Modality
 
@@ -86,26 +86,20 @@ def detect(
     steps = STEPS if explain or html else 1
     with decoder() as clips, bar("files" if steps == 1 else "steps", steps * len(chosen.files)) as progress:
         work = _Work(clips, _opening(detector, place), out if explain else None, trust, html is not None)
-        for number, file in enumerate(chosen.files):
-            work.look_at(file, _from(steps * number, progress))
-            if not json:
-                _say(work.found[-1])
-            progress(steps * len(work.found))
-    if html and work.sections:
-        _write_page(html, work.sections)
-    if json:
-        print(jsonlib.dumps(work.found))
-    else:
+        _write_page(html, work.sections(chosen.files, steps, progress, json=json), len(chosen.files))
+    if not json:
         _table(work.found)
     _fail([each for each in work.found if "error" in each], len(work.found), told=json)
 
 
 def _check(html: Path | None, trust: Path | None) -> None:
-    """Raises SettingsError for a page under the name of something else, and for certificates that are not there."""
+    """Raises SettingsError for a page under the name of something else, and for certificates that are none."""
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise SettingsError(f"--html {html}: name a file that ends with .html")
-    if trust is not None and not trust.is_file():
-        raise SettingsError(f"--trust {trust}: there is no such file; name one with certificates in PEM")
+    if trust is not None:
+        from neurons.provenance.trust import anchors
+
+        anchors(trust)
 
 
 def _opening(name: str | None, device: str) -> Opened:
@@ -144,7 +138,7 @@ def _fail(failed: Sequence[Mapping[str, Any]], count: int, *, told: bool) -> Non
 
 @dataclass
 class _Work:
-    """Files one after another: what is said of each in `found`, and for a page in `sections`."""
+    """Files one after another: what is said of each is in `found`."""
 
     clips: VideoDecoder
     opened: Opened
@@ -152,22 +146,40 @@ class _Work:
     trust: Path | None
     page: bool
     found: list[Found] = field(default_factory=list)
-    sections: list[str] = field(default_factory=list)
 
-    def look_at(self, file: Path, progress: Callable[[int], None]) -> None:
-        """One more file; one that cannot be read gets its reason under "error"."""
+    def sections(
+        self, files: Sequence[Path], steps: int, progress: Callable[[int], None], *, json: bool
+    ) -> Iterator[str]:
+        """What a page says of each of `files`, where there is one; then the file is told, as text or `json`.
+
+        All that is known is out before the next file is looked at: who breaks off has it.
+        """
+        for number, file in enumerate(files):
+            section = self._look_at(file, _from(steps * number, progress))
+            if section:
+                yield section
+            if json:
+                print("[" if number == 0 else ", ", jsonlib.dumps(self.found[-1]), sep="", end="", flush=True)
+            else:
+                _say(self.found[-1])
+            progress(steps * (number + 1))
+        if json:
+            print("]")
+
+    def _look_at(self, file: Path, progress: Callable[[int], None]) -> str:
+        """One more file, and its section; one that cannot be read gets its reason under "error", and has none."""
         from neurons.provenance.evidence import evidence
-        from neurons.verdicts.files import decoded, load
+        from neurons.verdicts.files import decoded, load, several_in
         from neurons.verdicts.judging import explain, explains, judge_by
 
         try:
             data = load(file)
             given = decoded(data, self.clips, file.suffix)
-            judged = judge_by(self.opened, str(file), given)
+            judged = judge_by(self.opened, str(file), given, several=several_in(data))
             clues = evidence(data, given, self.trust)
         except MediaError as error:
             self.found.append({"file": str(file), "error": str(error)})
-            return
+            return ""
         found = {**judged.found, "evidence": [clue.to_json() for clue in clues]}
         explained = None
         if (self.out is not None and judged.views) or (self.page and explains(judged)):
@@ -176,16 +188,29 @@ class _Work:
         if self.out is not None and explained is not None:
             found = _write(file, judged, explained, found, self.out)
         self.found.append(found)
-        if self.page:
-            from neurons.web.report.page import Report, section
+        if not self.page:
+            return ""
+        from neurons.web.report.page import Report, section
 
-            self.sections.append(section(Report(file.name, judged, explained, clues), len(self.sections) + 1))
+        return section(Report(file.name, judged, explained, clues), len(self.found))
 
 
-def _write_page(path: Path, sections: Sequence[str]) -> None:
+def _write_page(path: Path | None, sections: Iterator[str], count: int) -> None:
+    """Have all `sections` made, and write each to a page as soon as it is; none begins a page of nothing."""
+    first = next(sections, None)
+    if path is None or first is None:
+        return
     from neurons.web.report.page import alone
 
-    write_atomically(path, alone(sections).encode())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for piece in alone(chain([first], sections), count):
+            try:
+                file.write(piece)
+                file.flush()
+            except OSError as error:
+                error.filename = os.fspath(path)  # a write to a full disk names none
+                raise
 
 
 def _write(file: Path, judged: Judged, explained: Explained, found: Found, out: Path) -> Found:
@@ -226,7 +251,7 @@ def _table(found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _say(each: Mapping[str, Any]) -> None:
-    """What is known of one file, as soon as it is: who breaks off has it."""
+    """What is known of one file."""
     from detectors.explain.account import lines
 
     if "error" in each:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from neurons.provenance.trust import anchors
 from subnet.confined import confine
 
 NONE: Final = "none"
@@ -26,7 +27,7 @@ def main(kind: str, trust: str = "") -> None:
 
     settings: dict[str, Any] = dict(_STRICT)
     if trust:
-        settings["trust"] = {"user_anchors": Path(trust).read_text(encoding="ascii")}
+        settings["trust"] = {"user_anchors": anchors(Path(trust))}
     data = sys.stdin.buffer.read()
     context = Context.from_dict(settings)
     confine(MEMORY, SECONDS)

@@ -14,7 +14,7 @@ from neurons.provenance.tags import camera, container, generator
 from neurons.provenance.xmp import fields, source_type
 from subnet.codec.image_header import read_header
 from subnet.codec.still import format_of
-from subnet.codec.video import Clip
+from subnet.codec.video import LONGEST_TAG, MOST_TAGS, Clip
 from subnet.types import Media
 
 WATERMARK: Final = Clue(
@@ -40,13 +40,14 @@ def evidence(data: bytes, given: Media | Clip, trust: Path | None = None) -> tup
 
 def _of_image(data: bytes, media: Media, trust: Path | None) -> tuple[Clue, ...]:
     found = metadata(data)
-    packet = fields(found.xmp)
+    packet = fields(found.xmp) if found.format else None
+    complete = found.complete and packet is not None
     texts = (*found.exif, *found.texts, *(packet or ()))
     return (
         credentials(data, _TYPES.get(format_of(data) or found.format, "image/jpeg"), trust),
         source_type(packet),
-        generator(texts),
-        camera(texts),
+        generator(texts, complete=complete),
+        camera(texts, complete=complete),
         steps(found.tables),
         twice(_body(data, found), found.tables),
         rescaled(media.frames[0]),
@@ -61,4 +62,12 @@ def _body(data: bytes, found: Metadata) -> bytes:
 
 def _of_clip(data: bytes, clip: Clip, trust: Path | None) -> tuple[Clue, ...]:
     kind = "video/x-msvideo" if data[:4] == b"RIFF" else "video/quicktime" if data[4:12] == b"ftypqt  " else "video/mp4"
-    return (credentials(data, kind, trust), generator(clip.tags), camera(clip.tags), container(clip.tags), WATERMARK)
+    tags = clip.tags
+    complete = len(tags) < MOST_TAGS and all(len(text) < LONGEST_TAG for _, text in tags)  # longer ones were cut
+    return (
+        credentials(data, kind, trust),
+        generator(tags, complete=complete),
+        camera(tags, complete=complete),
+        container(tags),
+        WATERMARK,
+    )

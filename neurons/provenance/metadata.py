@@ -8,13 +8,14 @@ from __future__ import annotations
 import struct
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from PIL import ExifTags, Image
 
 from subnet.codec.image import opened
-from subnet.errors import MediaError
+from subnet.errors import MediaError, MediaUnreadable
 
 MOST_XMP: Final = 2**20  # bytes
 MOST_TEXTS: Final = 64
@@ -38,7 +39,7 @@ _ENCODINGS: Final = {b"ASCII": "ascii", b"UNICODE": "utf-16-be", b"JIS": "shift-
 class Metadata:
     """`exif` and `texts` by name, as strangers wrote them; `tables` are JPEG's (64 steps each, row by row), by number.
 
-    `complete` is false where something of it could not be read.
+    `complete` is false where something of it could not be read, or is more than is looked through.
     """
 
     format: str = ""
@@ -49,22 +50,33 @@ class Metadata:
     complete: bool = True
 
 
+@contextmanager
+def container(data: bytes) -> Iterator[Image.Image]:
+    """An image file as Pillow opens it, without its warnings. Raises MediaError for one that it cannot read."""
+    try:
+        with warnings.catch_warnings(action="ignore"), opened(data) as image:
+            yield image
+    except _BROKEN as error:
+        raise MediaUnreadable("the container cannot be read") from error
+
+
 def metadata(data: bytes) -> Metadata:
     """Of an image file; an empty one that is not complete where the container cannot be read."""
     try:
-        with warnings.catch_warnings(action="ignore"), opened(data) as image:
+        with container(data) as image:
             tables = getattr(image, "quantization", None) or {}
             xmp = image.info.get("xmp") or b""
             exif, sound = _exif(image)
+            texts = _texts(image.info)
             return Metadata(
                 image.format or "",
                 exif,
-                tuple(_texts(image.info)),
+                tuple((name[:64], text[:LONGEST]) for name, text in texts[:MOST_TEXTS]),
                 (xmp.encode() if isinstance(xmp, str) else bytes(xmp))[:MOST_XMP],
                 tuple(tuple(map(int, tables[number])) for number in sorted(tables)),
-                sound,
+                sound and len(texts) <= MOST_TEXTS and all(len(text) <= LONGEST for _, text in texts),
             )
-    except (MediaError, *_BROKEN):
+    except MediaError:
         return Metadata(complete=False)
 
 
@@ -73,8 +85,10 @@ def _exif(image: Image.Image) -> tuple[tuple[tuple[str, str], ...], bool]:
     try:
         tags = image.getexif()
         found = {**dict(tags), **dict(tags.get_ifd(ExifTags.IFD.Exif))}
-        texts = ((name, _text(found[tag])) for tag, name in _TEXTS.items() if tag in found)
-        return tuple((name, text) for name, text in texts if text), True
+        values = [(name, found[tag]) for tag, name in _TEXTS.items() if tag in found]
+        texts = ((name, _text(value)) for name, value in values)
+        whole = all(len(value) <= LONGEST for _, value in values if isinstance(value, str | bytes))
+        return tuple((name, text) for name, text in texts if text), whole
     except _BROKEN:
         return (), False
 
@@ -90,13 +104,13 @@ def _text(value: object) -> str:
     return value[:LONGEST].replace("\0", " ").strip() if isinstance(value, str) else ""
 
 
-def _texts(info: dict[str | tuple[int, int], object]) -> Iterator[tuple[str, str]]:
-    """Texts that stand before the pixels: chunks of PNG, comments of JPEG and GIF."""
-    count = 0
+def _texts(info: dict[str | tuple[int, int], object]) -> list[tuple[str, str]]:
+    """Chunks of PNG, comments of JPEG and GIF."""
+    found = []
     for key, value in info.items():
         if not isinstance(key, str) or key in ("exif", "xmp", "icc_profile", "XML:com.adobe.xmp"):
             continue
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-        if isinstance(text, str) and text.strip() and count < MOST_TEXTS:
-            count += 1
-            yield key[:64], text[:LONGEST]
+        if isinstance(text, str) and text.strip():
+            found.append((key, text))
+    return found

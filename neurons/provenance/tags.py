@@ -60,11 +60,11 @@ _CONTAINER_PROVES: Final = (
 )
 
 
-def generator(texts: Texts) -> Clue:
-    """Settings and names of generators among `texts`, by name of field."""
+def generator(texts: Texts, *, complete: bool = True) -> Clue:
+    """Settings and names of generators among `texts`, by name of field; `complete` is whether these are all."""
     found = tuple(_generators(texts))
     if not found:
-        return Clue("generator tags", State.NOTHING, "No tag names a generator.", _GENERATOR_PROVES)
+        return _none("generator", _GENERATOR_PROVES, complete)
     tools = ", ".join(dict.fromkeys(tool for tool, _ in found))
     facts = tuple(fact for _, fact in found)
     return Clue("generator tags", State.FOUND, f"Tags name a generator: {tools}.", _GENERATOR_PROVES, facts)
@@ -85,12 +85,19 @@ def _named(field: str, text: str) -> re.Match[str] | None:
     return _NAMES.search(text) if field in _WORDY else None
 
 
-def camera(texts: Texts) -> Clue:
-    """What is said of a camera, lens and time."""
+def camera(texts: Texts, *, complete: bool = True) -> Clue:
+    """What is said of a camera, lens and time; `complete` as for `generator`."""
     found = tuple((told(name), told(text)) for name, text in texts if name.lower() in _CAMERA and text.strip())
     if not found:
-        return Clue("camera tags", State.NOTHING, "No tag names a camera.", _CAMERA_PROVES)
+        return _none("camera", _CAMERA_PROVES, complete)
     return Clue("camera tags", State.FOUND, "Tags name a camera, a lens, or when it was taken.", _CAMERA_PROVES, found)
+
+
+def _none(what: str, proves: str, complete: bool) -> Clue:
+    if complete:
+        return Clue(f"{what} tags", State.NOTHING, f"No tag names a {what}.", proves)
+    says = f"Some tags cannot be read within the bounds here; of the others none names a {what}."
+    return Clue(f"{what} tags", State.NOT_READ, says, proves)
 
 
 def container(texts: Texts) -> Clue:

@@ -12,6 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from PIL.TiffImagePlugin import TiffImageFile
+
+from neurons.provenance.metadata import container
 from neurons.verdicts.kinds import RAW, START, modality, read_here, told
 from subnet.codec.image import FILE_IMAGES, ImageLimits, decode_image
 from subnet.codec.sandbox import VideoDecoder
@@ -22,6 +25,9 @@ from subnet.types import Media, Modality
 IMAGES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")
 FOREIGN = (".heic", ".heif", ".avif", ".jxl", *RAW)  # whose refusal says what to do
 CLIPS = (".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm")
+_SEQUENCES = frozenset((b"avis", b"msf1", b"hevc", b"hevx"))  # brands of files that have a track of pictures
+_KIND, _SMALLER = 254, 1  # NewSubfileType of TIFF 6.0: a copy in a lower resolution
+_LOOKED_AT = 16  # pictures of a TIFF file
 _LITTER = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})
 
 
@@ -91,6 +97,33 @@ def load(path: Path) -> bytes:
             return file.read()
     except OSError as error:
         raise MediaUnreadable(f"it cannot be read: {error.strerror}") from error
+
+
+def several_in(data: bytes) -> bool:
+    """Whether the file of a picture has more of them than the one that is decoded: an animation, or pages.
+
+    Smaller copies of one picture in a TIFF file, and what phones put behind a JPEG (maps of gain, of depth), are none.
+    """
+    if data[4:8] == b"ftyp":
+        return any(data[at : at + 4] in _SEQUENCES for at in range(8, min(int.from_bytes(data[:4]), START), 4))
+    try:
+        with container(data) as image:
+            if isinstance(image, TiffImageFile):
+                return _pages(image)
+            return image.format in ("GIF", "PNG", "WEBP") and bool(getattr(image, "is_animated", False))
+    except MediaError:
+        return False
+
+
+def _pages(image: TiffImageFile) -> bool:
+    for number in range(1, _LOOKED_AT):
+        try:
+            image.seek(number)
+        except EOFError:
+            return False
+        if not image.tag_v2.get(_KIND, 0) & _SMALLER:
+            return True
+    return False
 
 
 def decoded(data: bytes, clips: VideoDecoder, suffix: str = "", images: ImageLimits = FILE_IMAGES) -> Media | Clip:

@@ -78,8 +78,9 @@ def open_chosen(name: str | None, modality: Modality, device: str) -> tuple[Dete
     return detector, claims_of(chosen, detector)
 
 
-def judge_by(opened: Opened, name: str, given: Media | Clip) -> Judged:
-    """The verdict of the detector for this modality. Raises MediaUnreadable where that judges the other one."""
+def judge_by(opened: Opened, name: str, given: Media | Clip, *, several: bool = False) -> Judged:
+    """The verdict of the detector for this modality, as `judge`'s. Raises MediaUnreadable where that judges the other
+    one."""
     modality = media_of(given).modality
     chosen, claims = opened(modality)
     if chosen.modality is not modality:
@@ -87,27 +88,33 @@ def judge_by(opened: Opened, name: str, given: Media | Clip) -> Judged:
 
         fitting = best(modality).name
         raise MediaUnreadable(f"{chosen.name} judges {chosen.modality}s; for this take --detector {fitting}")
-    return judge(name, given, chosen, claims)
+    return judge(name, given, chosen, claims, several=several)
 
 
-def judge(name: str, given: Media | Clip, detector: Detector, claims: Claims | None = None) -> Judged:
+def judge(
+    name: str, given: Media | Clip, detector: Detector, claims: Claims | None = None, *, several: bool = False
+) -> Judged:
     """The answer to the file called `name`: verdict, why, parts and timeline.
 
-    Without `claims` nothing is known of the detector's weights.
+    Without `claims` nothing is known of the detector's weights. `several` is whether `given` is one picture of several
+    in its file, of which the reason then tells.
     """
-    media = media_of(given)
+    media, several = media_of(given), several and not isinstance(given, Clip)
+    beside = "; the file has other pictures beside this one, which were not looked at" if several else ""
     known = claims or Claims(Card(detector.name, detector.weights_hash))
     calibration: Calibration = getattr(detector, "calibration", Calibration())
     band = [calibration.low, synthetic_from(known.card, calibration)]
-    found = {**_about(name, given, detector), "uncertain_between": band}
+    found = {**_about(name, given, detector), "several": several, "uncertain_between": band}
     reason = whole_picture.unfit(media)
     if reason:
-        found |= {"p_synthetic": None, "verdict": "cannot tell", "reason": reason, "views": [], "timeline": []}
+        found |= {"p_synthetic": None, "verdict": "cannot tell", "reason": reason + beside}
+        found |= {"views": [], "timeline": []}
         return Judged(found, given, detector, known.card)
     whole, told = _answered(media, detector, known, calibration)
     small = codec.normalise(media, None)
     moments = timeline(detector, small, given.times if isinstance(given, Clip) else None)
     found |= told | {"timeline": [asdict(moment) for moment in moments]}
+    found["reason"] += beside
     if isinstance(detector, Elsewhere) and detector.way == "layer":
         found["unexplained"] = needs_layer(detector)
     return Judged(found, given, detector, known.card, whole.views, moments)

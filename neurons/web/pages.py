@@ -10,10 +10,12 @@ from neurons.web.rendering.environment import template
 from neurons.web.site import Page
 
 
-def html(page: Page, suffix: str = "", *, trying: bool = False) -> str:
-    """The page with links to pages whose files end with `suffix`; with `trying` also one to *Try a file*."""
+def html(page: Page, suffix: str = "", *, trying: bool = False, journals: bool = True) -> str:
+    """The page with links to pages whose files end with `suffix`; with `trying` also one to *Try a file*, and without
+    `journals` none to what is read from these."""
     links = Links(page.address, suffix)
-    return template(page.template).render(page=page, facts=page.facts, links=links, trying=trying, now=time.time())
+    told = {"facts": page.facts, "links": links, "trying": trying, "journals": journals, "now": time.time()}
+    return template(page.template).render(page=page, **told)
 
 
 def as_json(page: Page) -> str:

@@ -9,7 +9,7 @@ assay web export site ~/.assay/validator-34-HOTKEY/journal.db
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -42,6 +42,7 @@ def serve(
     *journal: str,
     ip: str = "127.0.0.1",
     port: int = 8092,
+    host: tuple[str, ...] = (),
     refresh: float = 5.0,
     names: Path | None = None,
     trying: Annotated[bool, Parameter(name="--try", negative="")] = False,
@@ -61,6 +62,9 @@ def serve(
         Address to listen on; by default nobody else can see the site.
     port
         Port to listen on; 0 takes a free one.
+    host
+        A name by which the site is asked, such as that of a proxy before it; once for each. IP addresses and localhost
+        always are; requests for other names are refused.
     refresh
         Seconds between two looks at the journals.
     names
@@ -79,14 +83,18 @@ def serve(
     if not 0.1 <= refresh <= 86400:
         raise SettingsError(f"--refresh must be in 0.1..86400 seconds, not {refresh}")
     from neurons.log import configure
+    from subnet.wire.http.hosts import own_names
 
-    if trust is not None and not trust.is_file():
-        raise SettingsError(f"--trust {trust}: there is no such file; name one with certificates in PEM")
+    hosts = own_names(host, "--host") | {ip.lower()}
+    if trust is not None:
+        from neurons.provenance.trust import anchors
+
+        anchors(trust)
     _check_address(address, device, trying=trying)
     place = "" if address else s.device(device)
     judging = Judging(place, address, trust, state or s.home() / "web") if trying else None
     site = _site(journal, names, needed=not trying)
-    asyncio.run(_serve(site, ip, port, refresh, configure(logging, "web"), judging))
+    asyncio.run(_serve(site, ip, port, hosts, refresh, configure(logging, "web"), judging))
 
 
 @web.command(name="export")
@@ -172,7 +180,7 @@ async def _forms(judging: Judging | None, stop: asyncio.Event, log: Log) -> Asyn
         return
     with decoder() as clips:
         opened = cache(lambda modality: open_chosen(None, modality, judging.device))
-        yield forms(Trying(opened, clips, complaints, judging.trust))
+        yield forms(Trying(opened, clips, complaints, judging.trust, told=partial(_told, log)))
 
 
 @asynccontextmanager
@@ -184,9 +192,7 @@ async def elsewhere(
     from neurons.cluster.remote import Replicas
     from neurons.web.trying import AT_ONCE, Trying, decoder
 
-    def told(why: str) -> None:
-        log.warning("a file was not judged", why=why)
-
+    told = partial(_told, log)
     with decoder(AT_ONCE) as clips, Replicas(address, log) as replicas:
         watching = asyncio.create_task(replicas.watch(stop, pinned=False))
         try:
@@ -196,11 +202,20 @@ async def elsewhere(
             await asyncio.gather(watching, return_exceptions=True)
 
 
-async def _serve(site: Site, ip: str, port: int, refresh: float, log: Log, judging: Judging | None) -> None:
+def _told(log: Log, what: str, why: str) -> None:
+    log.warning(what, why=why)
+
+
+async def _serve(
+    site: Site, ip: str, port: int, hosts: frozenset[str], refresh: float, log: Log, judging: Judging | None
+) -> None:
     from neurons.signals import ends_before, until_signal
 
     with until_signal() as stop:
-        async with _forms(judging, stop, log) as forms, listening(site, ip, port, forms, stop) as address:
+        async with (
+            _forms(judging, stop, log) as forms,
+            listening(site, ip, port, forms, hosts, stop) as address,
+        ):
             log.info("listening", address=address, journals=len(site.books))
             if judging and _public(ip):
                 log.warning("whoever reaches this address may have files judged", ip=ip)
@@ -223,16 +238,19 @@ async def listening(
     ip: str = "127.0.0.1",
     port: int = 0,
     forms: Forms | None = None,
+    hosts: Collection[str] = (),
     stop: asyncio.Event | None = None,
 ) -> AsyncIterator[str]:
-    """The site is served, at the address that is given, until `stop`. Raises SettingsError for a port that cannot be
-    listened on."""
+    """The site is served, at the address that is given, to who asks for that or for one of `hosts`, until `stop`.
+
+    Raises SettingsError for a port that cannot be listened on.
+    """
     from neurons.web.server import PatientProtocol, application
     from subnet.wire.http.server import BoundedProtocol
     from subnet.wire.http.server import serve as listen
 
     protocol = PatientProtocol if forms else BoundedProtocol
-    server = await listen(application(site, forms), ip, port, protocol=protocol, flags="--")
+    server = await listen(application(site, forms, hosts), ip, port, protocol=protocol, flags="--")
     if stop is not None:
         server.stop_at(stop)
     try:

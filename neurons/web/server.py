@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse
 
-from neurons.web.addresses import FILES
+from neurons.web.addresses import FILES, FRONT
 from neurons.web.pages import as_json, html
 from neurons.web.rendering.environment import file
 from neurons.web.report.forms import BODY_SECONDS
 from neurons.web.site import Site, notice, reads
+from subnet.wire.http.hosts import ours
+from subnet.wire.http.lingering import Lingering
 from subnet.wire.http.server import BoundedProtocol
 
 HEADERS: Final = {
@@ -35,6 +37,7 @@ HEADERS: Final = {
 }
 RETRY_AFTER: Final = "5"  # seconds
 METHODS: Final = ("GET", "HEAD")
+MISDIRECTED: Final = "This site is not known by that name; who runs it can add a name by --host.\n"
 KEPT: Final = 100  # pages; the largest, a scoreboard of 256 miners as JSON, takes 1 MB
 
 
@@ -86,7 +89,8 @@ class PatientProtocol(BoundedProtocol):
 
 @dataclass(frozen=True)
 class Forms:
-    """Pages that take what a browser sends: their routes, and the headers in which they differ from others.
+    """Pages that take what a browser sends: their routes (which are told whether there are journals),
+    and the headers in which they differ from others.
 
     `first` is the page that stands in front where there are no journals.
     """
@@ -94,18 +98,24 @@ class Forms:
     first: str
     paths: frozenset[str]
     headers: Mapping[str, str]
-    add_routes: Callable[[FastAPI], None]
+    add_routes: Callable[[FastAPI, bool], None]
 
 
-def application(site: Site, forms: Forms | None = None) -> FastAPI:
-    """The ASGI application. Requests only read what `Book.refresh` has gathered, but for those of `forms`."""
+def application(site: Site, forms: Forms | None = None, hosts: Collection[str] = ()) -> FastAPI:
+    """The ASGI application. Requests only read what `Book.refresh` has gathered, but for those of `forms`.
+
+    `hosts` are names, in lower case, by which it may be asked besides IP addresses and localhost.
+    """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)  # their pages load scripts from elsewhere
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         form = forms if forms is not None and request.url.path in forms.paths else None
         methods = (*METHODS, "POST") if form else METHODS
-        if request.method not in methods:
+        response: Response
+        if not ours(request.headers.getlist("host"), hosts):
+            response = Lingering(PlainTextResponse(MISDIRECTED, 421), request.receive)
+        elif request.method not in methods:
             response = Response(status_code=405, headers={"allow": ", ".join(methods)})
         else:
             response = await call_next(request)
@@ -113,14 +123,14 @@ def application(site: Site, forms: Forms | None = None) -> FastAPI:
         return response
 
     if forms is not None:
-        forms.add_routes(app)
+        forms.add_routes(app, bool(site.books))
     drawn = Drawn(site, trying=forms is not None)
 
     @app.get("/{path:path}")
     async def show(path: str) -> Response:
         if path in FILES:
             return Response(file(path), media_type=FILES[path])
-        if forms is not None and not site.books and not path:
+        if forms is not None and not site.books and path in ("", FRONT):
             return RedirectResponse(f"./{forms.first}", 303)
         return await drawn.answer(path)
 
@@ -137,4 +147,6 @@ def respond(site: Site, path: str, *, trying: bool = False) -> Response:
     if path.endswith(".json"):
         kind = "application/json" if page.template != "notice" else "application/problem+json"
         return Response(as_json(page), page.status, headers, kind)
-    return Response(html(page, trying=trying), page.status, headers, "text/html; charset=utf-8")
+    return Response(
+        html(page, trying=trying, journals=bool(site.books)), page.status, headers, "text/html; charset=utf-8"
+    )

@@ -111,7 +111,7 @@ class Site:
         rows = [self._validator(book) for book in self.books]
         for row, share in zip(rows, facts.agreement(rows), strict=True):
             row["agreement"] = share
-        status = 503 if all(row["fault"] for row in rows) else 200
+        status = 503 if rows and all(row["fault"] for row in rows) else 200
         return Page(FRONT, "validators", "Validators", {"validators": rows}, status)
 
     def _validator(self, book: Book) -> Facts:

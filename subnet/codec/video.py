@@ -42,7 +42,7 @@ _NO_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails  # cover a
 _FALLBACK_FPS = 25.0
 _MOST_PACKETS = 1_000_000  # of a clip: ten hours at 25 a second
 _DAMAGED = "the video cannot be decoded: it is damaged, or a part of it is missing"
-_MOST_TAGS, _LONGEST_NAME, _LONGEST_TAG = 32, 64, 300  # characters
+MOST_TAGS, _LONGEST_NAME, LONGEST_TAG = 32, 64, 300  # characters
 Tags = tuple[tuple[str, str], ...]
 
 
@@ -175,10 +175,8 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
 
 
 def _tags(container: av.container.InputContainer, stream: av.VideoStream) -> Tags:
-    pairs = [*container.metadata.items(), *stream.metadata.items()][:_MOST_TAGS]
-    return tuple(
-        (name.replace("\0", "")[:_LONGEST_NAME], text.replace("\0", "")[:_LONGEST_TAG]) for name, text in pairs
-    )
+    pairs = [*container.metadata.items(), *stream.metadata.items()][:MOST_TAGS]
+    return tuple((name.replace("\0", "")[:_LONGEST_NAME], text.replace("\0", "")[:LONGEST_TAG]) for name, text in pairs)
 
 
 def _rate(rate: Fraction | None) -> float:

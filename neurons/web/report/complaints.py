@@ -6,12 +6,14 @@ while it stands on a page, so that nobody makes up lines about files that were n
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
 import os
 import secrets
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,23 +45,41 @@ class Complaints:
         """Whether `seal` belongs to `said`."""
         return hmac.compare_digest(self.seal(said).encode(), seal.encode("utf-8", "replace"))
 
-    def keep(self, said: str, comment: str, now: float) -> None:
+    def keep(self, said: str, comment: str, now: float) -> bool:
         """Append a line about what was `said`, the JSON of an object, at `now` in seconds since 1970.
 
-        Raises Full, and StateError where the file cannot be written.
+        Of one file there is one line for the same weights, whoever says so, so that it leaves room to others: False
+        where that is there. Raises Full, and StateError where the file cannot be written, which is then as before.
         """
-        facts: dict[str, Any] = {"time": int(now), **json.loads(said), "comment": printable(comment[:LONGEST].strip())}
-        line = json.dumps(facts).encode() + b"\n"
+        told: dict[str, Any] = json.loads(said)
+        line = json.dumps({"time": int(now), **told, "comment": printable(comment.strip())}).encode() + b"\n"
+        marks = [json.dumps({name: told[name]})[1:-1].encode() for name in ("sha256", "weights_hash")]
         try:
             with self._lock:
                 private_folder(self.path.parent)
-                if private_file(self.path).stat().st_size + len(line) > MOST:
+                before = private_file(self.path).read_bytes()
+                if any(all(mark in each for mark in marks) for each in before.splitlines()):
+                    return False
+                if before and not before.endswith(b"\n"):  # a line that was cut
+                    line = b"\n" + line
+                if len(before) + len(line) > MOST:
                     raise Full(f"{self.path} has {MOST} bytes: move it away")
-                handle = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-                try:
-                    os.write(handle, line)
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+                _append(self.path, line, len(before))
         except OSError as error:
             raise StateError(f"{self.path} cannot be written: {error.strerror}") from error
+        return True
+
+
+def _append(path: Path, line: bytes, size: int) -> None:
+    """Write all of `line` behind the `size` bytes of the file, or nothing. Raises OSError."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        if os.write(handle, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(handle, size)
+        raise
+    finally:
+        os.close(handle)

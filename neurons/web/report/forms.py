@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -31,17 +32,23 @@ def check_origin(request: Request) -> None:
         raise NotTaken(403, "The form must be sent from the page itself, not from another site.", unread=True)
 
 
-async def body_of(request: Request, most: int) -> bytes:
-    """The whole body, of at most a file of `most` bytes. Raises NotTaken."""
+async def body_of(
+    request: Request, most: int, too_long: str, took: Callable[[int], None] = lambda count: None
+) -> bytes:
+    """The whole body, of at most a file of `most` bytes. Raises NotTaken, of a larger one with the text `too_long`.
+
+    `took` hears how many bytes came, as they come, and may raise NotTaken.
+    """
     said = request.headers.get("content-length", "")
     if not said.isdecimal():
         raise NotTaken(411, "The length of the body must be said.", unread=True)
     if int(said) > most + OVERHEAD:
-        raise NotTaken(413, too_large(most), unread=True)
+        raise NotTaken(413, too_long, unread=True)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
+                took(len(chunk))
                 body += chunk
     except TimeoutError:
         raise NotTaken(408, f"The upload took more than {BODY_SECONDS:g} seconds.", unread=True) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,10 +48,11 @@ def section(report: Report, number: int = 1) -> str:
     return template("report").render(**told)
 
 
-def alone(sections: Sequence[str]) -> str:
-    """A whole page of sections."""
+def alone(sections: Iterable[str], count: int) -> Iterator[str]:
+    """A whole page of `sections` about `count` files, piece by piece: no section is asked for before the pieces of
+    those in front of it were taken."""
     styles = Markup(file("site.css") + file(STYLE))
-    return template("alone").render(sections=[Markup(each) for each in sections], styles=styles)
+    return template("alone").generate(sections=map(Markup, sections), count=count, styles=styles)
 
 
 def _thinned(judged: Judged) -> list[dict[str, Any]]:

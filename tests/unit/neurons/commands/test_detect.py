@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -287,6 +290,48 @@ def test_enlarged_pictures_are_not_judged(tmp_path: Path, capsys: pytest.Capture
         assert found["verdict"] == "cannot tell"
         assert float(str(found["fineness"])) < -1.3 < float(str(sharp["fineness"]))
         assert "less detail than its pixels have room for" in str(found["reason"])
+
+
+def test_who_is_stopped_has_what_was_judged(weights: Path, tmp_path: Path) -> None:
+    """Killed without a word after the first of many files: its object is printed, and its report is a page."""
+    photo, page = tmp_path / "photo.png", tmp_path / "out.html"
+    photo.write_bytes(codec.encode_png(noise(1, 80, 90)))
+    words = [
+        "detect",
+        *[str(photo)] * 500,
+        "--detector",
+        str(weights),
+        "--device",
+        "cpu",
+        "--json",
+        "--html",
+        str(page),
+    ]
+    command = [sys.executable, "-m", "neurons", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as stopped:
+        assert stopped.stdout is not None
+        text = b""
+        while text.count(b'{"file": ') < 2:
+            text += (more := os.read(stopped.stdout.fileno(), 2**16))
+            assert more, "it ended"
+        stopped.kill()
+    first, _ = json.JSONDecoder().raw_decode(text.decode().removeprefix("["))
+    assert stopped.returncode == -signal.SIGKILL
+    assert first["file"] == str(photo)
+    assert f"P(synthetic) = {first['p_synthetic']:.3f}" in page.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_told_at_once(weights: Path, tmp_path: Path) -> None:
+    """Before the second file is judged; files of which none can be read leave no page."""
+    photo, text = tmp_path / "photo.png", tmp_path / "text.png"
+    photo.write_bytes(codec.encode_png(noise(1, 80, 90)))
+    text.write_text("no picture")
+    (tmp_path / "out.html").mkdir()
+    with pytest.raises(OSError, match=r"out\.html"):
+        detect(photo, photo, detector=str(weights), html=tmp_path / "out.html", device="cpu")
+    with pytest.raises(MediaUnreadable):
+        detect(text, detector=str(weights), html=tmp_path / "none.html", device="cpu")
+    assert not (tmp_path / "none.html").exists()
 
 
 def test_a_page_that_needs_nothing_else(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from neurons.provenance.clue import State
 from neurons.provenance.rescaling import rescaled
 from subnet.types import Frames
-from tests.unit.neurons.provenance.pictures import fresh, photograph
+from tests.unit.neurons.provenance.pictures import fresh, photograph, saved
 
 
 def resized(frame: Frames, factor: float, kernel: Image.Resampling) -> Frames:
@@ -31,6 +33,16 @@ def test_others_are_not_accused() -> None:
         assert rescaled(fresh(photograph(number))).state is not State.FOUND
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
     assert rescaled(noise).state is State.NOTHING
+
+
+@pytest.mark.parametrize(("format", "quality"), [("WEBP", 5), ("AVIF", 10)])
+def test_blocks_of_other_codecs_are_no_raster(format: str, quality: int) -> None:
+    """Their blocks have lines at multiples of 1 / 16, where JPEG's have them at multiples of 1 / 8."""
+    if format == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    for number in range(8):
+        data = io.BytesIO(saved(photograph(number), format, quality=quality))
+        assert rescaled(np.asarray(Image.open(data).convert("RGB"))).state is not State.FOUND
 
 
 def test_what_is_too_small_cannot_be_told() -> None:

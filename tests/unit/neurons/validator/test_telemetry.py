@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import shutil
 import socket
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from neurons.chain_view import ChainView
 from neurons.validator import thumbnails
+from neurons.validator.monitors.serving import serve_metrics
 from neurons.validator.telemetry import COMPARED_EVERY, Telemetry
 from subnet.chain.devnode.keys import seeded
 from subnet.chain.memory import MemoryChain, MemorySubnet
@@ -39,6 +42,18 @@ def test_a_metrics_port_that_cannot_be_had(port: int | str) -> None:
         number = taken.getsockname()[1] if port == "taken" else int(port)
         with pytest.raises(SettingsError, match=f"--metrics_port {number}"):
             Telemetry(False, number, None, LOG)
+
+
+def test_metrics_are_not_read_by_pages_of_strangers() -> None:
+    """Whose name is bound to this machine anew; Prometheus asks for an address or localhost."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    serve_metrics(port, CollectorRegistry())
+    for host, expected in ((f"evil.example:{port}", 421), (f"localhost:{port}", 200), (f"127.0.0.1:{port}", 200)):
+        asked = http.client.HTTPConnection("127.0.0.1", port)
+        asked.request("GET", "/metrics", headers={"Host": host})
+        assert asked.getresponse().status == expected
+        asked.close()
 
 
 async def test_a_gallery_that_cannot_be_written_costs_the_picture(

@@ -6,14 +6,14 @@ import contextlib
 import importlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
-from neurons.verdicts.files import decoder, find, read
+from neurons.verdicts.files import decoder, find, read, several_in
 from subnet.codec import image as codec
 from subnet.codec.sandbox import VideoDecoder
 from subnet.codec.still import readable
@@ -37,6 +37,49 @@ def picture(format: str) -> bytes:
 def clip() -> bytes:
     frames = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)
     return codec.encode_video(Media(frames, 8.0), 20)
+
+
+def series(format: str, count: int = 3, **options: object) -> bytes:
+    """Pictures one after the other, as the format has them."""
+    rng = np.random.default_rng(0)
+    frames = [Image.fromarray(rng.integers(0, 256, (80, 90, 3), np.uint8)) for _ in range(count)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, format, save_all=True, append_images=frames[1:], **options)
+    return buffer.getvalue()
+
+
+def pyramid() -> bytes:
+    """A TIFF file with two smaller copies of its picture."""
+    buffer, image = io.BytesIO(), Image.open(io.BytesIO(picture("PNG")))
+    smaller = TiffImagePlugin.ImageFileDirectory_v2()
+    smaller[254] = 1
+    with TiffImagePlugin.AppendingTiffWriter(buffer) as written:
+        image.save(written, "TIFF")
+        for factor in (2, 4):
+            written.newFrame()
+            image.reduce(factor).save(written, "TIFF", tiffinfo=smaller)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        *[(lambda f=f: picture(f), False) for f in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")],
+        *[(lambda f=f: series(f), True) for f in ("PNG", "WEBP", "GIF", "TIFF")],
+        (lambda: series("PNG", default_image=True), True),
+        (lambda: series("MPO"), False),
+        (pyramid, False),
+        (clip, False),
+        (lambda: b"", False),
+        (lambda: series("GIF")[:5000], False),
+        (lambda: b"\0\0\0\x18ftypavif\0\0\0\0avifmif1", False),
+        (lambda: b"\0\0\0\x1cftypavif\0\0\0\0avifmif1avis", True),
+        (lambda: b"\0\0\0\x18ftypavif\0\0\0\0avifmif1avis", False),
+    ],
+)
+def test_animations_and_pages_are_known(make: Callable[[], bytes], expected: bool) -> None:
+    """In every format that has them, also behind a default picture; smaller copies and clips are none."""
+    assert several_in(make()) is expected
 
 
 def test_folders_are_walked_and_what_is_skipped_is_counted(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ async def running(tmp_path: Path, story: Story) -> AsyncIterator[Running]:
     shutil.copy(story.journal, file)
     book = Book(1, JournalFile(file))
     book.refresh()
-    server = await serve(application(Site((book,), {})), "127.0.0.1", 0, flags="--")
+    server = await serve(application(Site((book,), {}), hosts={"assay.example"}), "127.0.0.1", 0, flags="--")
     async with aiohttp.ClientSession() as session:
         yield Running(session, f"http://127.0.0.1:{server.port}", book, file)
     await server.stop()
@@ -73,6 +73,12 @@ async def test_every_page_and_its_json_with_strict_headers(running: Running) -> 
         assert status == expected
         assert headers.items() >= HEADERS.items()
     assert "script-src" not in HEADERS["content-security-policy"]  # so that 'none' holds for it
+
+
+async def test_pages_say_what_they_are_read_from(running: Running) -> None:
+    """All of a site with journals, and none to which files are sent."""
+    for path in ("/", "/1/scoreboard", "/health"):
+        assert "Read from journals" in (await running.ask(path))[1]
 
 
 async def test_nothing_can_be_sent(running: Running) -> None:
@@ -216,3 +222,14 @@ async def test_a_journal_that_is_slow_to_read_holds_no_other_page(
     assert not waiting.done()
     going.set()
     assert (await waiting)[0] == 503
+
+
+@pytest.mark.parametrize("path", ["/", "/1/scoreboard.json", "/health", "/site.css", "/nothing"])
+async def test_pages_of_strangers_cannot_ask(running: Running, path: str) -> None:
+    """By a name that is bound to this machine anew: 421 with the fix, under the same headers; its own names go on."""
+    for host, expected in (("evil.example", 421), ("localhost", None), ("127.0.0.1:1", None), ("assay.example", None)):
+        async with running.session.get(f"{running.url}{path}", headers={"Host": host}) as response:
+            text = await response.text()
+            assert (response.status == 421) is (expected == 421)
+            assert ("--host" in text) is (expected == 421)
+            assert {k.lower(): v for k, v in response.headers.items()}.items() >= HEADERS.items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import re
 import struct
 import threading
 import zlib
@@ -23,7 +22,6 @@ from PIL import Image
 from detectors.claims.shelf import Claims, claims_of
 from detectors.loading import open_detector
 from neurons.signals import pause
-from neurons.web.report.complaints import MOST as ROOM
 from neurons.web.report.complaints import Complaints
 from neurons.web.server import HEADERS, application
 from neurons.web.site import Site
@@ -71,6 +69,14 @@ class Rig:
             return response.status, await response.text()
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it does not come to hold")
+
+
 @cache
 def opened(modality: Modality) -> tuple[Detector, Claims]:
     detector = open_detector(NAMES[modality])
@@ -104,6 +110,20 @@ async def test_a_form_without_scripts_and_a_report(rig: Rig) -> None:
         assert 'href="./try"' in (await rig.get(path))[1]
     assert ".report" in (await rig.get("/report.css"))[1]
     assert 'href="./report.css"' in text
+
+
+async def test_a_site_without_journals_links_to_none(rig: Rig) -> None:
+    """Nor says that anything was read from journals; the table of validators leads to the form, and is empty."""
+    assert "Choose a file" in (await rig.get("/index"))[1]
+    status, text, _ = await rig.get("/index.json")
+    assert (status, json.loads(text)) == (200, {"validators": []})
+    for path in ("/try", "/incentive", "/health", "/nothing"):
+        text = (await rig.get(path))[1]
+        assert ('index"' in text.replace("tabindex", ""), "Read from journals" in text, "Every journal" in text) == (
+            False,
+            False,
+            False,
+        ), path
 
 
 async def test_the_same_for_machines(rig: Rig) -> None:
@@ -143,6 +163,18 @@ async def test_clips_are_judged_over_time(rig: Rig) -> None:
     assert status == 200
     assert "8 frames between" in text
     assert "container tags" in text
+
+
+async def test_one_picture_of_several_is_said_to_be_one(rig: Rig) -> None:
+    """By the sentence behind the verdict, as a page and for machines; of a single picture nothing is said of that."""
+    buffer = io.BytesIO()
+    first, *others = (Image.fromarray(noise(1, 64, 64).frames[0] // (1 + turn)) for turn in range(3))
+    first.save(buffer, "GIF", save_all=True, append_images=others)
+    for data, several in ((buffer.getvalue(), True), (PHOTO, False)):
+        found = json.loads((await rig.post(data, "/try.json"))[1])
+        assert (found["several"], "which were not looked at" in found["reason"]) == (several, several)
+        text = (await rig.post(data))[1]
+        assert ("one of several pictures in the file" in text, "which were not looked at" in text) == (several, several)
 
 
 def bomb() -> bytes:
@@ -295,39 +327,23 @@ async def test_without_weights_a_clear_word(rig: Rig) -> None:
     assert (status, "assay fetch npr" in text, headers["retry-after"]) == (503, True, str(RETRY))
 
 
-def sealed(text: str) -> dict[str, str]:
-    """The hidden fields of the form on a report."""
-    return {name: unescape(value) for name, value in re.findall(r'name="(said|seal)" value="([^"]*)"', text)}
-
-
-async def test_nothing_is_stored_without_consent(rig: Rig) -> None:
-    """With it a line with the file's digest, what was said and the comment; the file itself nowhere."""
-    form = sealed((await rig.post(PHOTO))[1])
-    path = rig.trying.complaints.path
-    status, text = await rig.complain(**form, comment="it is real")
-    assert (status, "nothing was stored" in text, path.exists()) == (200, True, False)
-    status, _ = await rig.complain(**form, comment="it is \x1breal" + "x" * 9999, consent="yes")
-    assert status == 200
-    (line,) = path.read_text().splitlines()
-    told = json.loads(line)
-    assert set(told) == {"time", "sha256", "verdict", "p_synthetic", "detector", "weights_hash", "comment"}
-    assert told["comment"].startswith("it is \\x1breal")
-    assert len(line) < 2000
-    assert path.stat().st_mode & 0o077 == 0
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
-
-
-async def test_nobody_makes_up_lines(rig: Rig) -> None:
-    """Another text under a seal, no seal, and a file that is full."""
-    form = sealed((await rig.post(PHOTO))[1])
-    for wrong in ({**form, "said": form["said"].replace("npr", "ucf")}, {"said": form["said"]}, {}):
-        assert (await rig.complain(**wrong, consent="yes"))[0] == 400
-    path = rig.trying.complaints.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"x" * (ROOM - 10))
-    status, text = await rig.complain(**form, consent="yes")
-    assert (status, "no room" in text) == (503, True)
-    assert path.stat().st_size == ROOM - 10
+async def test_who_sends_nothing_takes_no_place(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads that stand still, more than may wait: the next is judged. What they did send has its bounds."""
+    head = f"POST /try HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MOST}\r\n\r\n".encode()
+    slow = [await asyncio.open_connection("127.0.0.1", int(rig.url.rpartition(":")[2])) for _ in range(WAITING + 2)]
+    for _, writer in slow:
+        writer.write(head + b"x" * 1000)
+        await writer.drain()
+    await until(lambda: rig.trying.arriving == 1000 * len(slow))
+    assert (await rig.post(PHOTO, "/try.json"))[0] == 200
+    monkeypatch.setattr("neurons.web.trying.ROOM", 1000 * len(slow) + len(PHOTO))
+    status, _, headers = await rig.post(PHOTO, "/try.json")
+    assert (status, headers["retry-after"]) == (503, str(RETRY))
+    for _, writer in slow:
+        writer.close()
+        await writer.wait_closed()
+    await until(lambda: not rig.trying.arriving)
+    assert (await rig.post(PHOTO, "/try.json"))[0] == 200
 
 
 async def test_texts_of_strangers_are_escaped(rig: Rig) -> None:

@@ -68,7 +68,7 @@ async def test_a_file_is_sent_and_its_report_fits(tab: Tab, rig: Rig, files: lis
         await tab.run("document.querySelectorAll('details').forEach(each => { each.open = true })")
         await look(tab, file.suffix)
     await tab.run("document.querySelector('[name=consent]').checked = true")
-    await tab.click("form.wrong button")
+    await tab.click("form.complaint button")
     assert await tab.run("document.querySelector('h1').textContent") == "Thank you"
     assert len(rig.trying.complaints.path.read_text().splitlines()) == 1
 

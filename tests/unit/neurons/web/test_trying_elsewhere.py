@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cache
@@ -32,7 +32,7 @@ from subnet.types import Modality
 from subnet.wire.http.server import serve
 from tests.unit.neurons.replicas.hosts import Answer, alike, listening, replicas
 from tests.unit.neurons.running import Assay
-from tests.unit.neurons.web.test_trying import PHOTO, Rig, noise
+from tests.unit.neurons.web.test_trying import PHOTO, Rig, noise, until
 
 WANTED = JudgeSettings("npr", "constant-video", "cpu", "plain")
 PICTURE = codec.encode_image(noise(1, 300, 400), 90)
@@ -74,14 +74,6 @@ async def serving(trying: Trying) -> AsyncIterator[Rig]:
     async with aiohttp.ClientSession() as session:
         yield Rig(session, f"http://127.0.0.1:{server.port}", trying)
     await server.stop()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it does not come to hold")
 
 
 async def test_the_report_is_the_one_of_this_machine(tmp_path: Path, judges: dict[Modality, Answer]) -> None:
