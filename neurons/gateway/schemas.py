@@ -95,12 +95,14 @@ class JobBody(_Told):
 
     model_config = ConfigDict(
         frozen=True,
-        json_schema_extra={"examples": [{"id": "Hn3y0pXq", "state": "queued", "expires": 1_800_000_000}]},
+        json_schema_extra={"examples": [{"id": "Hn3y0pXq", "state": "queued"}]},
     )
 
     id: str
     state: State
-    expires: int = Field(description="seconds since 1970 from which on the job is forgotten")
+    expires: int | None = Field(
+        None, description="of a job that ended: seconds since 1970 from which on it is forgotten"
+    )
     detection: Detection | None = None
     problem: ProblemBody | None = None
 

@@ -216,7 +216,9 @@ async def _answered(api: Api, key: Key, file: bytes, request: Request, day: int)
 
 def body_of(job: Job) -> JobBody:
     """A job as its client sees it."""
-    told: dict[str, Any] = {"id": job.id, "state": job.state, "expires": int(job.until)}
+    told: dict[str, Any] = {"id": job.id, "state": job.state}
+    if job.state in (State.DONE, State.FAILED):  # before that nobody knows when it ends
+        told["expires"] = int(job.until)
     if job.state is State.DONE:
         told["detection"] = Detection.model_validate_json(job.answer)
     elif job.state is State.FAILED:

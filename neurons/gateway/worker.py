@@ -66,13 +66,19 @@ class Worker:
 
     async def _next(self) -> bool:
         """Answer the job that waits longest, or put it back; whether there was one. Raises StateError."""
-        taken = await asyncio.to_thread(self.jobs.take)
+        taking = asyncio.ensure_future(asyncio.to_thread(self.jobs.take))
+        try:
+            taken = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            if (taken := await taking) is not None:
+                await asyncio.to_thread(self.jobs.put_back, taken[0], 0.0)
+            raise
         if taken is None:
             return False
         job, upload = taken
         with structlog.contextvars.bound_contextvars(request_id=job.request):
-            key = await asyncio.to_thread(self.keys.named, job.key)
             try:
+                key = await asyncio.to_thread(self.keys.named, job.key)
                 async with held(partial(self.jobs.hold, job)):
                     answer = await self._answer(job, key, upload)
             except asyncio.CancelledError:

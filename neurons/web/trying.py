@@ -65,7 +65,7 @@ ADDRESS: Final = "try"
 WRONG: Final = "try/wrong"
 _SAID: Final = 4096  # bytes of the form of a complaint, besides its comment
 _TITLE: Final = "Try a file"
-_FULL: Final = "Too many files are waiting here; try again in a moment."
+_FULL: Final = "Too many files are arriving or waiting here; try again in a moment."
 _TOO_LONG: Final = f"The comment is too long: it may have {LONGEST} characters. Nothing was stored."
 
 

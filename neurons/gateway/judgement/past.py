@@ -68,7 +68,10 @@ class Past:
 
     def _read(self, reader: JournalReader, marks: Marks) -> Known:
         last = reader.last
-        if last is None or (last, marks) == (self._last, self._marks):
+        if last is None:
+            list(reader.behind(self._last))  # raises where there were entries, or are parts of it
+            return self._known
+        if (last, marks) == (self._last, self._marks):
             return self._known
         if not marks.follow(self._marks):
             self._begin()

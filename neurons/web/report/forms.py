@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -27,7 +27,8 @@ class NotTaken(SubnetError):
 def check_origin(request: Request) -> None:
     """Raises NotTaken for a form that a page of elsewhere sent, by what browsers say of that (Fetch, section 3.1)."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    own = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    host = request.headers.get("host", "")
+    own = origin in {None, f"http://{host}", f"https://{host}"}
     if site != "same-origin" and not (site is None and own):
         raise NotTaken(403, "The form must be sent from the page itself, not from another site.", unread=True)
 

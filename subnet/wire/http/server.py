@@ -136,11 +136,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._check_framing()
         self.scope["extensions"] = {PROVEN: {"call": functools.partial(self._among.prove, self)}}
         super().on_headers_complete()
+        if self.parser.should_upgrade():  # nothing is upgraded here, and what follows is not read as HTTP
+            self.cycle.keep_alive, self._deaf = False, True
         self._in_head = False
         self._arm(self.message_seconds)
 
     def _check_framing(self) -> None:
-        """RFC 9112: 400 without exactly one Host (section 3.2), 501 for a coding that is not taken off (6.1)."""
+        """RFC 9112: 400 without exactly one Host (section 3.2), 501 for a coding that is not taken off (6.1).
+
+        The parser passes over the body of a request to upgrade (RFC 9110, 7.8): it would be read as the next request.
+        """
         names = [name for name, _ in self.headers]
         hosts = names.count(b"host")
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
@@ -149,6 +154,9 @@ class BoundedProtocol(HttpToolsProtocol):
             codings = b",".join(value for name, value in self.headers if name == b"transfer-encoding")
             if codings.strip().lower() != b"chunked":
                 self._stop(501, "of transfer encodings only chunked is taken")
+        empty = b"transfer-encoding" not in names and all(v == b"0" for n, v in self.headers if n == b"content-length")
+        if self.parser.should_upgrade() and not empty:
+            self._stop(400, "only HTTP/1.1 is spoken here: send what has a body without the header Upgrade")
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

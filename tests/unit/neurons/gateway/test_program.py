@@ -54,8 +54,9 @@ def test_a_webhook_has_a_secret_of_its_own(assay: Assay, tmp_path: Path) -> None
     assert secrets[0] != secrets[1]
 
 
-def test_a_list_tells_no_secret_of_a_webhook(assay: Assay, tmp_path: Path) -> None:
+def test_a_list_tells_no_secret_of_a_webhook(assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands behind its path may open it."""
+    monkeypatch.setenv("COLUMNS", "400")
     words = ("--webhook", "https://example.org/hook?token=very-secret", "--state", tmp_path, "--json")
     made = assay("gateway", "key", "add", "a", *words)
     for out in (made.out, *(assay("gateway", "key", "list", "--state", tmp_path, *j).out for j in ((), ("--json",)))):

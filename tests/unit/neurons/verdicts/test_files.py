@@ -66,7 +66,7 @@ def pyramid() -> bytes:
     [
         *[(lambda f=f: picture(f), False) for f in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")],
         *[(lambda f=f: series(f), True) for f in ("PNG", "WEBP", "GIF", "TIFF")],
-        (lambda: series("PNG", default_image=True), True),
+        (lambda: series("PNG", default_image=True), False),  # refused
         (lambda: series("MPO"), False),
         (pyramid, False),
         (clip, False),

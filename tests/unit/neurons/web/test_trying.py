@@ -238,6 +238,9 @@ async def test_two_hundred_megabytes_are_refused_before_they_are_read(rig: Rig) 
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "file://"}, 403),
+        ({"Origin": ""}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
     ],
 )

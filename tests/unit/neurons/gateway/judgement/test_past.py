@@ -92,6 +92,23 @@ def test_files_that_were_changed_are_noticed_though_the_journal_ends_as_before(t
     assert past.refresh() == before
 
 
+@pytest.mark.parametrize("parts", [True, False])
+def test_a_journal_that_lost_its_entries_is_refused(tmp_path: Path, parts: bool) -> None:
+    """By who read them before, and where finished parts are left also by who starts."""
+    write_journal(tmp_path / "journal.db", 40)
+    with closing(Journal(tmp_path / "journal.db", segment_bytes=20_000)) as journal:
+        while parts and journal.finish_segment():
+            pass
+    past = Past(tmp_path / "journal.db", stake_limit=0.0)
+    assert past.refresh().history.standings
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as db:
+        db.execute("DELETE FROM entries")
+        db.commit()
+    for one in (past, Past(tmp_path / "journal.db", stake_limit=0.0)) if parts else (past,):
+        with pytest.raises(StateError):
+            one.refresh()
+
+
 def test_a_journal_of_another_version_is_refused(journal: Path) -> None:
     """A newer program wrote it: told so, and not guessed at."""
     past = Past(journal, stake_limit=0.0)

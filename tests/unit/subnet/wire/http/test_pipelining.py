@@ -61,12 +61,41 @@ async def test_who_never_reads_takes_no_memory(tmp_path: Path) -> None:
     rig = await start(tmp_path / "n.sqlite")
     _, writer = await asyncio.open_connection("127.0.0.1", rig.serving.port)
     most = 0
-    for _ in range(20):
-        writer.write(ALIVE * 1000)
-        await asyncio.sleep(0.01)
+    for _ in range(4):
+        for _ in range(5):
+            writer.write(ALIVE * 1000)
+            await asyncio.sleep(0.01)
+        gc.collect()  # those of other connections, too
         most = max(most, sum(isinstance(each, RequestResponseCycle) for each in gc.get_objects()))
     assert most <= 2 + AHEAD
     writer.close()
+    await rig.close()
+
+
+@pytest.mark.parametrize("framing", [("Content-Length", str(len(ALIVE))), ("Transfer-Encoding", "chunked")])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+async def test_a_body_is_no_request(tmp_path: Path, method: str, framing: tuple[str, str]) -> None:
+    """That of a request to upgrade, in a piece of its own or not: one answer, a refusal, and the connection ends."""
+    rig = await start(tmp_path / "n.sqlite")
+    asked = head((framing, ("Upgrade", "h2c"), ("Connection", "Upgrade")), method=method, target="/health")
+    for pieces in ((asked, ALIVE), (asked + ALIVE, b"")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.serving.port)
+        writer.write(pieces[0])
+        await asyncio.sleep(0.05)
+        writer.write(pieces[1])
+        found = [each.status for each in await answers(reader)]
+        writer.close()
+        assert found == [400]
+    await rig.close()
+
+
+async def test_nothing_is_upgraded(tmp_path: Path) -> None:
+    """A request to upgrade that has no body is answered as if it asked for nothing, and is the last one."""
+    rig = await start(tmp_path / "n.sqlite")
+    for more in ((), (("Content-Length", "0"),)):
+        asked = head((*more, ("Upgrade", "websocket"), ("Connection", "Upgrade")), method="GET", target="/health")
+        found = await exchanged(rig, asked + READY)
+        assert [(each.status, each.headers["connection"]) for each in found] == [(200, "close")]
     await rig.close()
 
 
