@@ -57,14 +57,16 @@ def aggregate(said: Mapping[str, float], skills: Skills, caution: Caution = Caut
     terms = sorted(weights[name] * skills[name].evidence(p) for name, p in said.items() if skills[name].has_say)
     line = skills.sums[len(said) - 1]
     centre, deviation = line.at(math.fsum(terms))
-    centre /= math.sqrt(1 + math.pi * deviation**2 / 8)  # as of one miner's answer: little was measured, little is sure
+    sure = 1 / math.sqrt(
+        1 + math.pi * deviation**2 / 8
+    )  # as of one miner's answer: little was measured, little is sure
 
     def between(confidence: float) -> tuple[float, float]:
         another = line.slope * skills.spread.of_another(terms, confidence)
         reach = math.hypot(float(ndtri((1 + confidence) / 2)) * deviation, another)
-        return _probability(centre - reach), _probability(centre + reach)
+        return _probability(sure * (centre - reach)), _probability(sure * (centre + reach))
 
-    p, (low, high) = _probability(centre), between(0.95)
+    p, (low, high) = _probability(sure * centre), between(0.95)
     sides = sum((term > 0) == (p > THRESHOLD) for term in terms)
     told = len(terms) >= caution.least and 2 * sides > len(terms)
     verdict = _verdict(p, *between(2 * caution.confidence - 1), caution) if told else Verdict.UNCERTAIN
