@@ -57,9 +57,8 @@ def aggregate(said: Mapping[str, float], skills: Skills, caution: Caution = Caut
     terms = sorted(weights[name] * skills[name].evidence(p) for name, p in said.items() if skills[name].has_say)
     line = skills.sums[len(said) - 1]
     centre, deviation = line.at(math.fsum(terms))
-    sure = 1 / math.sqrt(
-        1 + math.pi * deviation**2 / 8
-    )  # as of one miner's answer: little was measured, little is sure
+    # As of one miner's answer: where little was measured, little is sure.
+    sure = 1 / math.sqrt(1 + math.pi * deviation**2 / 8)
 
     def between(confidence: float) -> tuple[float, float]:
         another = line.slope * skills.spread.of_another(terms, confidence)

@@ -16,7 +16,7 @@ from aiohttp import web
 from neurons.gateway.schemas import JobBody
 from neurons.gateway.service import Room
 from neurons.gateway.store.database import LEASE_SECONDS
-from neurons.gateway.store.jobs import TRIES, WAIT_SECONDS, State
+from neurons.gateway.store.jobs import TRIES, WAIT_SECONDS, Job, Jobs, State
 from neurons.gateway.store.opening import open_database
 from tests.unit.neurons.gateway.rig import Answer, Rig, clip, gateway, picture, until
 from tests.unit.neurons.gateway.test_worker import finished, folder_of
@@ -171,6 +171,28 @@ async def test_a_gateway_that_ends_leaves_its_clip_to_the_next(rig: Rig) -> None
     finally:
         go.set()
     taken = rig.api.jobs.take()
+    assert taken is not None
+    assert taken[0].turn == 1
+
+
+async def test_a_gateway_that_ends_as_it_takes_a_clip_puts_it_back(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the database gave the clip away, and the worker had not heard of it yet."""
+    taking, go, take = threading.Event(), threading.Event(), Jobs.take
+
+    def slowly(jobs: Jobs) -> tuple[Job, bytes] | None:
+        if (taken := take(jobs)) is not None:
+            taking.set()
+            assert go.wait(20)
+        return taken
+
+    monkeypatch.setattr(Jobs, "take", slowly)
+    posted = await rig.post(clip(True))
+    assert await asyncio.to_thread(taking.wait, 20)
+    rig.working.cancel()
+    go.set()
+    await asyncio.gather(rig.working, return_exceptions=True)
+    assert await state(rig, posted, rig.key) == "queued"
+    taken = take(rig.api.jobs)
     assert taken is not None
     assert taken[0].turn == 1
 

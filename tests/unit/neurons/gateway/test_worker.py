@@ -44,7 +44,9 @@ async def test_clips_are_judged_as_jobs(rig: Rig) -> None:
     posted = await rig.post(clip(True), Idempotency_Key="clip")
     again = await rig.post(clip(True), Idempotency_Key="clip")
     assert (again.status, again.json["id"]) == (202, posted.json["id"])
+    assert [answer.json.get("expires") for answer in (posted, again)] == [None, None]  # nobody knows yet
     job = await finished(rig, posted)
+    assert job.expires is not None
     assert job.detection is not None
     assert (job.detection.modality, job.detection.p_synthetic > 0.5) == ("video", True)
     assert job.detection.miners

@@ -78,6 +78,20 @@ def test_fewer_answers_are_less_certain() -> None:
     assert aggregate({"m4": 0.97}, skills(0.5)).verdict is Verdict.UNCERTAIN
 
 
+@pytest.mark.parametrize("questions", [40, 60, 100])
+def test_little_was_measured_little_is_sure(questions: int) -> None:
+    """After few questions P is as often right as it says, also where miners are sure, and less sure than after many."""
+    known, truth, answers = measure(told(questions, common=0.0, seed=questions)), [], []
+    for ballot in told(1500, common=0.0, seed=1):
+        truth.append(int(ballot.label))
+        answers.append(aggregate(dict(list(ballot.said.items())[:4]), known).p_synthetic)
+    y, p = np.asarray(truth), np.asarray(answers)
+    for sure, right in ((p > 0.97, y), (p < 0.03, 1 - y)):
+        assert right[sure].mean() > 0.96
+    all_sure = {f"m{n}": 0.999 for n in range(4)}
+    assert aggregate(all_sure, known).p_synthetic < aggregate(all_sure, skills()).p_synthetic
+
+
 def test_miners_that_disagree_give_no_verdict() -> None:
     """Two of equal skill against each other: about one half, agreement one half, uncertain."""
     result = aggregate({"m1": 0.99, "m2": 0.24}, skills())
